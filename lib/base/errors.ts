@@ -1,0 +1,78 @@
+/**
+ * The error tree. The class says what the caller does, the code says what
+ * happened:
+ *
+ *     ProtocolError     the other side broke the protocol: close its link
+ *     UnreachableError  the network failed us: try another peer, or later
+ *     ConfigError       the operator must change something: print and exit
+ *     BugError          we are wrong: let it reach the top
+ *
+ * Messages open with the action that failed and hold no key, payload, service
+ * address or target: they end up in logs.
+ *
+ * @module
+ */
+
+/** What every error of this project has. */
+export interface AnonNetErrorOptions {
+  /** The error that led to this one. */
+  readonly cause?: unknown;
+}
+
+/** Root of all errors thrown on purpose. */
+export class AnonNetError extends Error {
+  override readonly name: string = "AnonNetError";
+  /** Dotted machine-readable reason, such as `"link.bad_proof"`. */
+  readonly code: string;
+
+  /**
+   * @param code Dotted reason: folder, then what happened.
+   * @param message What failed, for a person; no full stop, no secrets.
+   */
+  constructor(
+    code: string,
+    message: string,
+    options: AnonNetErrorOptions = {},
+  ) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The other side sent what the protocol forbids. Do not retry there. */
+export class ProtocolError extends AnonNetError {
+  override readonly name = "ProtocolError";
+}
+
+/** The network did not carry us there. Another peer or a later try may work. */
+export class UnreachableError extends AnonNetError {
+  override readonly name = "UnreachableError";
+}
+
+/** The operator asked for something impossible; the message says what to change. */
+export class ConfigError extends AnonNetError {
+  override readonly name = "ConfigError";
+}
+
+/** A state that our own code must never reach. */
+export class BugError extends AnonNetError {
+  override readonly name = "BugError";
+}
+
+/** The code of an error of ours, or `fallback` for a stranger's. */
+export function errorCode(error: unknown, fallback = "unknown"): string {
+  return error instanceof AnonNetError ? error.code : fallback;
+}
+
+/** One line for a log: the messages of an error and of its causes. */
+export function describeError(error: unknown): string {
+  const parts: string[] = [];
+  for (
+    let current = error;
+    current instanceof Error && parts.length < 4;
+    current = current.cause
+  ) {
+    parts.push(current.message);
+  }
+  return parts.length === 0 ? String(error) : parts.join(": ");
+}
