@@ -1,0 +1,83 @@
+/**
+ * Who may import whom. Each folder of `lib/` has one responsibility, and imports
+ * point left and up:
+ *
+ *     base ─ crypto ─ wire ─ auth ─┬─ circuit ─ session ─ service     pure
+ *                                  ├─ link
+ *                                  ├─ dht
+ *                                  └─ path
+ *     transport   storage   proxy   control                           edges
+ *     node ─ sim ─ cli ─ main.ts                                      composition
+ *
+ * `tests/project/imports_test.ts` holds the code against these tables, so a new
+ * arrow is a decision and never an accident: whoever needs one changes a row
+ * here, in a commit of its own that says why.
+ *
+ * @module
+ */
+
+/** Folders whose code takes time, bytes and randomness as arguments. */
+export const PURE_FOLDERS = [
+  "base",
+  "crypto",
+  "wire",
+  "auth",
+  "link",
+  "dht",
+  "path",
+  "circuit",
+  "session",
+  "service",
+] as const;
+
+const EDGE_FOLDERS = ["transport", "storage", "proxy", "control"] as const;
+
+const UP_TO_AUTH = ["base", "crypto", "wire", "auth"] as const;
+const UP_TO_CIRCUIT = [...UP_TO_AUTH, "circuit"] as const;
+const ALL_BELOW_NODE = [...PURE_FOLDERS, ...EDGE_FOLDERS] as const;
+
+/** For each folder of `lib/`, the other folders it may import. */
+export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  crypto: ["base"],
+  wire: ["base"],
+  auth: ["base", "crypto", "wire"],
+  link: UP_TO_AUTH,
+  dht: UP_TO_AUTH,
+  path: UP_TO_AUTH,
+  circuit: UP_TO_AUTH,
+  session: UP_TO_CIRCUIT,
+  service: [...UP_TO_CIRCUIT, "session"],
+
+  transport: UP_TO_AUTH, // certificates need keys and bytes
+  storage: UP_TO_AUTH,
+  proxy: ["base", "auth", "session"],
+  control: ["base", "auth"],
+
+  node: ALL_BELOW_NODE,
+  sim: [...ALL_BELOW_NODE, "node"],
+  cli: ["base", "auth", "storage", "control", "node", "sim"],
+};
+
+/** What the two entry points may import: folders, or files by their path. */
+export const ENTRY_TABLE: Readonly<Record<string, readonly string[]>> = {
+  "main.ts": ["cli"],
+  "lib/mod.ts": [...ALL_BELOW_NODE, "node"],
+};
+
+/** For each npm package, the folders that may import it. */
+export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
+  "@logtape/logtape": ["node", "cli"],
+  "@noble/ciphers": ["crypto"],
+  "@noble/curves": ["crypto"],
+  "@noble/hashes": ["crypto"],
+  "@noble/post-quantum": ["crypto"],
+  "cborg": ["wire"],
+  "fast-check": [], // tests alone
+  "smol-toml": ["cli"],
+};
+
+/** Pure files that meet the platform on purpose, and the built-in modules each may import. */
+export const PURE_BUILTINS: Readonly<Record<string, readonly string[]>> = {
+  "lib/crypto/native.ts": ["node:crypto"],
+};
