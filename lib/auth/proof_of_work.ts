@@ -1,0 +1,92 @@
+/**
+ * What an identity costs: a nonce whose memory-hard hash begins with zero bits.
+ *
+ *     scrypt(password = publicKey(32) ‖ nonce(16), salt = "anonnet v1 proof of work",
+ *            N = 4096, r = 8, p = 1)  →  32 bytes, the first `difficulty` bits zero
+ *
+ * Finding one takes 2^difficulty calls on average, checking takes one: about
+ * 10 ms and 4 MiB. It prices identities; it does not make them scarce.
+ *
+ * @see protocol §2.4, {@link https://www.rfc-editor.org/rfc/rfc7914 | RFC 7914}
+ * @module
+ */
+import { type Bytes, concat, utf8 } from "../base/bytes.ts";
+import type { Random } from "../base/random.ts";
+import type { PublicKey } from "./identity.ts";
+
+/** Protocol: bytes of a nonce. */
+export const WORK_NONCE_BYTES = 16;
+
+/** Protocol: 4 MiB for each call, so that a graphics card runs few at once. */
+const COST = { N: 4096, r: 8, p: 1, length: 32 } as const;
+const SALT = utf8("anonnet v1 proof of work");
+
+/** The part of a crypto suite that work takes. */
+export interface WorkHash {
+  /** scrypt (RFC 7914), off this thread where the platform can. */
+  scrypt(
+    password: Uint8Array,
+    salt: Uint8Array,
+    cost: {
+      readonly N: number;
+      readonly r: number;
+      readonly p: number;
+      readonly length: number;
+    },
+  ): Promise<Bytes>;
+}
+
+/** How a search is watched and ended. */
+export interface FindWorkOptions {
+  /** Ends the search; the promise rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each attempt with their number so far; 2^difficulty are expected. */
+  readonly onProgress?: (attempts: number) => void;
+}
+
+/**
+ * Search for a nonce. Attempts follow one another, so that other work on this
+ * thread goes on between them.
+ *
+ * @param difficulty Leading zero bits, 0 to 32. At 0 any nonce will do.
+ */
+export async function findWork(
+  crypto: WorkHash,
+  difficulty: number,
+  publicKey: PublicKey,
+  random: Random,
+  options: FindWorkOptions = {},
+): Promise<Bytes> {
+  const { signal, onProgress } = options;
+  for (let attempts = 1;; attempts++) {
+    signal?.throwIfAborted();
+    const nonce = random.bytes(WORK_NONCE_BYTES);
+    const found = await checkWork(crypto, difficulty, publicKey, nonce);
+    onProgress?.(attempts);
+    if (found) return nonce;
+  }
+}
+
+/**
+ * Whether a nonce is the work of this key. A nonce of another length is not.
+ *
+ * @param difficulty Leading zero bits, 0 to 32. At 0 nothing is computed.
+ */
+export async function checkWork(
+  crypto: WorkHash,
+  difficulty: number,
+  publicKey: PublicKey,
+  nonce: Uint8Array,
+): Promise<boolean> {
+  if (nonce.length !== WORK_NONCE_BYTES) return false;
+  if (difficulty === 0) return true;
+  const hash = await crypto.scrypt(concat(publicKey, nonce), SALT, COST);
+  return leadingZeroBits(hash) >= difficulty;
+}
+
+/** Zero bits before the first one. */
+export function leadingZeroBits(bytes: Uint8Array): number {
+  const index = bytes.findIndex((byte) => byte !== 0);
+  if (index < 0) return 8 * bytes.length;
+  return 8 * index + Math.clz32(bytes[index] ?? 0) - 24;
+}

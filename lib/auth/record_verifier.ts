@@ -1,0 +1,161 @@
+/**
+ * Verifying node records once. The same record comes from twenty peers within
+ * seconds, and a relay's next record comes with the same proof of work:
+ *
+ *     digest known?  ── yes ──▶ check the dates again ──▶ record
+ *          │ no
+ *     decode, dates, signature ──▶ work known for this key? ── yes ──▶ record
+ *                                          │ no
+ *                                  scrypt, a few at once ──▶ record
+ *
+ * @see protocol §2.3, §2.4
+ * @module
+ */
+import { BoundedQueue } from "../base/bounded_queue.ts";
+import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import { RecentMap } from "../base/recent_map.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import type { NetworkParameters } from "./network.ts";
+import {
+  checkRecordDates,
+  decodeNodeRecord,
+  type NodeRecord,
+} from "./node_record.ts";
+import { checkWork, type WorkHash } from "./proof_of_work.ts";
+
+/** How much a verifier remembers and does at once. */
+export interface VerifierLimits {
+  /** Records remembered, about 2 KiB each. Default {@linkcode MAX_REMEMBERED_RECORDS}. */
+  readonly maxRecords?: number;
+  /** Proofs of work remembered, about 150 bytes each. Default {@linkcode MAX_REMEMBERED_WORK}. */
+  readonly maxWork?: number;
+  /** Records that may wait for their work to be checked. Default {@linkcode MAX_WAITING_RECORDS}. */
+  readonly maxWaiting?: number;
+}
+
+/** Against a flood of valid records that would fill memory: the oldest used is forgotten. */
+export const MAX_REMEMBERED_RECORDS = 8192;
+/** Likewise; more of them, as each spares a call of 10 ms. */
+export const MAX_REMEMBERED_WORK = 32_768;
+/** Against a flood of new identities: what comes on top is turned away. 5 s of work. */
+export const MAX_WAITING_RECORDS = 1024;
+
+/** scrypt calls at once, 4 MiB each: two leave most threads to others. */
+const WORK_AT_ONCE = 2;
+
+/** Checks records in full, and remembers which were right. */
+export class RecordVerifier {
+  readonly #crypto: CryptoSuite & WorkHash;
+  readonly #network: NetworkParameters;
+  readonly #records: RecentMap<string, NodeRecord>;
+  readonly #work: RecentMap<string, true>;
+  /** Work being checked, by its key: twenty peers wait for one call. */
+  readonly #pending = new Map<string, Promise<boolean>>();
+  readonly #waiting: BoundedQueue<() => void>;
+  #running = 0;
+
+  constructor(
+    crypto: CryptoSuite & WorkHash,
+    network: NetworkParameters,
+    limits: VerifierLimits = {},
+  ) {
+    this.#crypto = crypto;
+    this.#network = network;
+    this.#records = new RecentMap(limits.maxRecords ?? MAX_REMEMBERED_RECORDS);
+    this.#work = new RecentMap(limits.maxWork ?? MAX_REMEMBERED_WORK);
+    this.#waiting = new BoundedQueue(limits.maxWaiting ?? MAX_WAITING_RECORDS);
+  }
+
+  /**
+   * Check a record, proof of work included.
+   *
+   * @param unixMs Wall-clock time now; compared with the dates at every call.
+   * @throws {ProtocolError} as {@linkcode decodeNodeRecord}, or `auth.record_work`.
+   * @throws {UnreachableError} `auth.verifier_busy` when too many records wait.
+   */
+  async verify(encoded: Uint8Array, unixMs: number): Promise<NodeRecord> {
+    // Before hashing: its length is the sender's choice.
+    if (encoded.length > this.#network.maxNodeRecordBytes) {
+      return decodeNodeRecord(this.#crypto, this.#network, encoded, unixMs);
+    }
+    const digest = keyOf(this.#crypto.sha256(encoded));
+    const known = this.#records.get(digest);
+    if (known !== undefined) {
+      checkRecordDates(this.#network, known, unixMs);
+      return known;
+    }
+    const record = decodeNodeRecord(
+      this.#crypto,
+      this.#network,
+      encoded,
+      unixMs,
+    );
+    if (!await this.#hasWork(record)) {
+      throw new ProtocolError(
+        "auth.record_work",
+        "Cannot accept node record: the proof of work is wrong",
+      );
+    }
+    this.#records.set(digest, record);
+    return record;
+  }
+
+  /** Wrong work is not remembered: whoever sends it loses the link. */
+  async #hasWork({ publicKey, workNonce }: NodeRecord): Promise<boolean> {
+    if (this.#network.powDifficulty === 0) return true;
+    const key = keyOf(publicKey) + keyOf(workNonce);
+    if (this.#work.get(key)) return true;
+    let check = this.#pending.get(key);
+    if (check === undefined) {
+      check = this.#checkWork(publicKey, workNonce);
+      this.#pending.set(key, check);
+      try {
+        if (await check) this.#work.set(key, true);
+      } finally {
+        this.#pending.delete(key);
+      }
+    }
+    return await check;
+  }
+
+  async #checkWork(
+    publicKey: NodeRecord["publicKey"],
+    nonce: NodeRecord["workNonce"],
+  ): Promise<boolean> {
+    await this.#startTurn();
+    try {
+      const difficulty = this.#network.powDifficulty;
+      return await checkWork(this.#crypto, difficulty, publicKey, nonce);
+    } finally {
+      this.#endTurn();
+    }
+  }
+
+  /** Resolves when it is our turn, first come first served. */
+  async #startTurn(): Promise<void> {
+    if (this.#running < WORK_AT_ONCE) {
+      this.#running++;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (!this.#waiting.push(resolve)) {
+      throw new UnreachableError(
+        "auth.verifier_busy",
+        "Cannot verify node record: too many are waiting",
+      );
+    }
+    await promise;
+  }
+
+  /** Our turn becomes the next one's, or nobody's. */
+  #endTurn(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running--;
+    else next();
+  }
+}
+
+/** Bytes as a key of a map. */
+function keyOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}

@@ -1,0 +1,56 @@
+/**
+ * A map with an end: when it is full, the entry used longest ago is forgotten.
+ *
+ * @module
+ */
+
+/** At most `capacity` entries; reading one makes it recent. */
+export class RecentMap<K, V> {
+  /** In order of last use, the oldest first: what `Map` keeps by itself. */
+  readonly #entries = new Map<K, V>();
+  readonly capacity: number;
+
+  /** @param capacity Most entries, at least 1. */
+  constructor(capacity: number) {
+    if (!(capacity >= 1)) {
+      throw new RangeError(`Cannot make a map of ${capacity} entries`);
+    }
+    this.capacity = capacity;
+  }
+
+  /** Entries held. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The value of a key, which becomes the most recent. */
+  get(key: K): V | undefined {
+    const value = this.#entries.get(key);
+    if (value === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    return value;
+  }
+
+  /** Add or replace; the key becomes the most recent, and the oldest may go. */
+  set(key: K, value: V): void {
+    this.#entries.delete(key);
+    if (this.#entries.size >= this.capacity) {
+      for (const oldest of this.#entries.keys()) {
+        this.#entries.delete(oldest);
+        break;
+      }
+    }
+    this.#entries.set(key, value);
+  }
+
+  /** Forget one entry; whether it was there. */
+  delete(key: K): boolean {
+    return this.#entries.delete(key);
+  }
+
+  /** Forget everything. */
+  clear(): void {
+    this.#entries.clear();
+  }
+}
