@@ -8,6 +8,11 @@
 import type { PublicKey } from "../auth/identity.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 
+/** Close code: the endpoint goes away. */
+export const CLOSE_ENDPOINT = 0;
+/** Close code: the endpoint wants no connection, now or with this peer. */
+export const CLOSE_REFUSED = 1;
+
 /** Why a connection ended. */
 export interface CloseInfo {
   /** `local`/`remote`: closed on purpose by that side. `lost`: timed out or broken. */
@@ -27,9 +32,9 @@ export interface ByteStream {
   /**
    * Read what has arrived, at least one byte, at most `buffer.length`.
    *
-   * `buffer` is taken away (transferred) by the call; what comes back is a view
-   * at the start of a buffer of the same size, to be handed in again with
-   * `new Uint8Array(view.buffer)`. One read at a time.
+   * `buffer` is taken away (transferred) by the call, whatever its outcome; what
+   * comes back is a view at the same offset into a buffer of the same size, to
+   * be handed in again with `new Uint8Array(view.buffer)`. One read at a time.
    *
    * @returns `undefined` at the end of the stream. The transport cannot tell a
    * finished stream from a destroyed one: protocols carry their own end marks.
@@ -46,9 +51,15 @@ export interface ByteStream {
    * peer reads no more.
    */
   write(bytes: Uint8Array): Promise<void>;
-  /** End our direction after what was written. Idempotent, never rejects. */
+  /**
+   * End our direction after what was written. Idempotent, never rejects; later
+   * writes do. Does not wait until the peer has it all.
+   */
   closeWrite(): Promise<void>;
-  /** Read no more and end our direction. A pending read ends. Idempotent. */
+  /**
+   * Read no more and end our direction; the peer's writes fail. A pending read
+   * ends, writes that wait may be dropped. Idempotent.
+   */
   cancel(): void;
 }
 
@@ -60,12 +71,17 @@ export interface Connection {
    * Open a stream. The peer sees it with its first byte. Waits while the peer's
    * stream limit is reached.
    *
-   * @throws {UnreachableError} `transport.lost`.
+   * @throws {UnreachableError} `transport.lost` when the connection has ended,
+   * `transport.busy` when too many already wait.
    */
   openStream(options?: OpenOptions): Promise<ByteStream>;
   /** The next stream the peer opened, or `undefined` once the connection has ended. */
   acceptStream(): Promise<ByteStream | undefined>;
-  /** Close; what is still under way is lost. Idempotent. */
+  /**
+   * Close; what is still under way is lost, on both sides. Idempotent.
+   *
+   * @param code 0 to 2⁶² − 1; the peer gets it.
+   */
   close(code: number): void;
   /** Resolves when the connection has ended; never rejects. */
   readonly closed: Promise<CloseInfo>;
@@ -78,7 +94,9 @@ export interface Endpoint extends AsyncDisposable {
   /**
    * Connect to `address`; succeeds only where the holder of `peer` answers.
    *
-   * @throws {UnreachableError} `transport.unreachable` when nobody answers.
+   * @throws {UnreachableError} `transport.unreachable` when nobody answers,
+   * `transport.busy` when too many dials are under way, `transport.closed` when
+   * this endpoint is.
    * @throws {ProtocolError} `transport.wrong_identity` when somebody else does, or
    * `transport.wrong_network` when the peer speaks another protocol or network.
    */
@@ -89,6 +107,9 @@ export interface Endpoint extends AsyncDisposable {
   ): Promise<Connection>;
   /** The next connection that was dialled to us, or `undefined` once closed. */
   accept(): Promise<Connection | undefined>;
-  /** Close all connections and free the port. Idempotent. */
+  /**
+   * Close all connections and the socket; resolves when the peers have been told.
+   * The runtime frees the port some time later. Idempotent.
+   */
   close(): Promise<void>;
 }

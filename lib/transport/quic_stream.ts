@@ -1,0 +1,55 @@
+/**
+ * A QUIC stream of the runtime as a {@linkcode ByteStream}.
+ *
+ * Reads go into the caller's buffer: the default reader would pin 64 KiB for
+ * each stream that waits, and is slower. There is no reset: an end of stream may
+ * mean "finished" or "destroyed".
+ *
+ * @module
+ */
+import { lost } from "./_failures.ts";
+import type { ByteStream } from "./transport.ts";
+
+/** A stream of a QUIC connection, either side's. */
+export class QuicStream implements ByteStream {
+  readonly #reader: ReadableStreamBYOBReader;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #writeEnd: Promise<void> | undefined;
+
+  /** @param stream Taken over: both halves get locked. */
+  constructor(stream: Deno.QuicBidirectionalStream) {
+    this.#reader = stream.readable.getReader({ mode: "byob" });
+    this.#writer = stream.writable.getWriter();
+  }
+
+  async read(
+    buffer: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    try {
+      const { value, done } = await this.#reader.read(buffer);
+      return done ? undefined : value;
+    } catch (cause) {
+      throw lost(cause);
+    }
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#writer.write(bytes).catch(throwLost);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#writeEnd ??= this.#writer.close().catch(ignore);
+  }
+
+  cancel(): void {
+    this.#reader.cancel().catch(ignore);
+    // Not close(): writes that wait for the peer would hold up the end.
+    this.#writeEnd ??= this.#writer.abort().catch(ignore);
+  }
+}
+
+function throwLost(cause: unknown): never {
+  throw lost(cause);
+}
+
+function ignore(): void {}
