@@ -1,0 +1,260 @@
+/**
+ * One leg of a session: keys of its own, a count of cells each way, what is in
+ * flight, and how fast it answers. A leg is ordered and reliable while it lives;
+ * what it carried when it died is sent again on another.
+ *
+ *     key = HKDF(session secret, "anonnet v1 session leg" ‖ leg(2), 64)
+ *           client to service (32) ‖ service to client (32)
+ *
+ * @see protocol §6.1
+ * @module
+ */
+import { concat, utf8, wipe } from "../base/bytes.ts";
+import { ProtocolError } from "../base/errors.ts";
+import {
+  type CounterAead,
+  type CryptoSuite,
+  KEY_BYTES,
+  TAG_BYTES,
+} from "../crypto/suite.ts";
+import { CongestionWindow } from "./congestion.ts";
+import {
+  type ControlFrame,
+  FRAME_SPACE_BYTES,
+  type LegNumber,
+} from "./frames.ts";
+import type { StreamId } from "./frames.ts";
+
+/** Bytes of one session cell: the body of a DATA payload (§5.3). */
+export const SESSION_CELL_BYTES = FRAME_SPACE_BYTES + TAG_BYTES;
+/** Acknowledge after so many cells that ask for it. */
+export const ACK_EVERY_CELLS = 32;
+/** … or sooner while a leg is young and every round trip counts. */
+export const EARLY_ACK_EVERY_CELLS = 8;
+const EARLY_CELLS = 256;
+/** … or after this long, ms. */
+export const ACK_DELAY_MS = 8;
+
+/** Which end of the session we are. */
+export type SessionRole = "client" | "service";
+
+/** A run of stream bytes that a cell carried. */
+export interface SentData {
+  readonly id: StreamId;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What a cell in flight carried that must arrive. */
+export interface SentCell {
+  /** Its number on the leg, from 0. */
+  readonly number: number;
+  readonly sentMs: number;
+  readonly data: readonly SentData[];
+  readonly control: readonly ControlFrame[];
+}
+
+const LEG_CONTEXT = utf8("anonnet v1 session leg");
+
+/** One circuit's worth of a session. */
+export class Leg {
+  readonly number: LegNumber;
+  readonly congestion = new CongestionWindow();
+  readonly #seal: CounterAead;
+  readonly #open: CounterAead;
+  /** Cells in flight that ask for an acknowledgement, oldest first. */
+  #inFlight: SentCell[] = [];
+  #head = 0;
+  #sentCells = 0;
+  #receivedCells = 0;
+  #unacknowledged = 0;
+  #firstUnacknowledgedMs = 0;
+  #newestReceivedMs = 0;
+  #lastHeardMs: number;
+  #limitedAtCell = -1;
+
+  constructor(
+    crypto: CryptoSuite,
+    secret: Uint8Array,
+    number: LegNumber,
+    role: SessionRole,
+    nowMs: number,
+  ) {
+    this.number = number;
+    this.#lastHeardMs = nowMs;
+    const info = concat(LEG_CONTEXT, Uint8Array.of(number >> 8, number & 0xff));
+    const keys = crypto.hkdf(secret, new Uint8Array(0), info, 2 * KEY_BYTES);
+    const toService = crypto.counterAead(keys.subarray(0, KEY_BYTES));
+    const toClient = crypto.counterAead(keys.subarray(KEY_BYTES));
+    [this.#seal, this.#open] = role === "client"
+      ? [toService, toClient]
+      : [toClient, toService];
+    wipe(keys);
+  }
+
+  /** Cells in flight that ask for an acknowledgement. */
+  get inFlightCells(): number {
+    return this.#inFlight.length - this.#head;
+  }
+
+  /** Whether the congestion window lets another cell out. */
+  get hasRoom(): boolean {
+    return this.inFlightCells < this.congestion.cells;
+  }
+
+  /** Cells received from the beginning. */
+  get receivedCells(): number {
+    return this.#receivedCells;
+  }
+
+  /** When the peer was last heard of on this leg. */
+  get lastHeardMs(): number {
+    return this.#lastHeardMs;
+  }
+
+  /** When an acknowledgement of ours is due; `undefined` if none is. */
+  get ackDueMs(): number | undefined {
+    if (this.#unacknowledged === 0) return undefined;
+    const every = this.#receivedCells < EARLY_CELLS
+      ? EARLY_ACK_EVERY_CELLS
+      : ACK_EVERY_CELLS;
+    return this.#unacknowledged >= every
+      ? this.#firstUnacknowledgedMs
+      : this.#firstUnacknowledgedMs + ACK_DELAY_MS;
+  }
+
+  /** Whether there is anything to acknowledge, due or not. */
+  get owesAck(): boolean {
+    return this.#unacknowledged > 0;
+  }
+
+  /** When the oldest cell in flight has waited too long; `undefined` with none in flight. */
+  get probeDueMs(): number | undefined {
+    const oldest = this.#inFlight[this.#head];
+    if (oldest === undefined) return undefined;
+    return Math.max(oldest.sentMs, this.#lastHeardMs) +
+      this.congestion.probeTimeoutMs;
+  }
+
+  /** Encrypt the frames in `cell[0..FRAME_SPACE_BYTES)` where they are. */
+  seal(cell: Uint8Array): void {
+    this.#seal.seal(cell.subarray(0, FRAME_SPACE_BYTES), cell);
+    this.#sentCells++;
+  }
+
+  /** Remember what the cell just sealed carried. */
+  onSent(
+    data: readonly SentData[],
+    control: readonly ControlFrame[],
+    nowMs: number,
+  ): void {
+    this.#inFlight.push({
+      number: this.#sentCells - 1,
+      sentMs: nowMs,
+      data,
+      control,
+    });
+    if (!this.hasRoom) this.#limitedAtCell = this.#sentCells - 1;
+  }
+
+  /**
+   * Decrypt a cell where it is.
+   *
+   * @returns Its frames: a view of `cell`.
+   * @throws {ProtocolError} `session.cell_size`, or `session.authentication` for a
+   * cell that is altered, repeated, out of order or of another leg.
+   */
+  open(cell: Uint8Array, nowMs: number): Uint8Array {
+    if (cell.length !== SESSION_CELL_BYTES) {
+      throw new ProtocolError(
+        "session.cell_size",
+        `Cannot read cell: ${cell.length} bytes`,
+      );
+    }
+    const frames = cell.subarray(0, FRAME_SPACE_BYTES);
+    if (!this.#open.open(cell, frames)) {
+      throw new ProtocolError(
+        "session.authentication",
+        "Cannot read cell: wrong tag",
+      );
+    }
+    this.#receivedCells++;
+    this.#lastHeardMs = nowMs;
+    this.#newestReceivedMs = nowMs;
+    return frames;
+  }
+
+  /** The cell opened last asks for an acknowledgement. */
+  onAckWanted(nowMs: number): void {
+    if (this.#unacknowledged++ === 0) this.#firstUnacknowledgedMs = nowMs;
+  }
+
+  /** The acknowledgement to send now. */
+  takeAck(nowMs: number): ControlFrame {
+    this.#unacknowledged = 0;
+    const delayMs = nowMs - this.#newestReceivedMs;
+    return {
+      type: "ack",
+      leg: this.number,
+      cells: this.#receivedCells,
+      delayMs,
+    };
+  }
+
+  /**
+   * The peer has received the first `cells` cells of this leg.
+   *
+   * @returns What is no longer in flight.
+   * @throws {ProtocolError} `session.ack` when we never sent so many.
+   */
+  onAck(cells: number, delayMs: number, nowMs: number): SentCell[] {
+    if (cells > this.#sentCells) {
+      throw new ProtocolError(
+        "session.ack",
+        "Cannot take acknowledgement: never sent so much",
+      );
+    }
+    const done: SentCell[] = [];
+    for (
+      let cell = this.#inFlight[this.#head];
+      cell !== undefined && cell.number < cells;
+    ) {
+      done.push(cell);
+      cell = this.#inFlight[++this.#head];
+    }
+    const newest = done[done.length - 1];
+    if (newest === undefined) return done;
+    const isLimited = newest.number <= this.#limitedAtCell ||
+      done[0] !== undefined &&
+        done[0].number <= this.#limitedAtCell;
+    if (this.#head > 256 && this.#head * 2 > this.#inFlight.length) {
+      this.#inFlight = this.#inFlight.slice(this.#head);
+      this.#head = 0;
+    }
+    const roundTripMs = nowMs - newest.sentMs -
+      Math.min(delayMs, nowMs - newest.sentMs);
+    this.congestion.onAcknowledged(done.length, roundTripMs, isLimited, nowMs);
+    return done;
+  }
+
+  /** The leg is dead: forget the keys, and say what was in flight. */
+  die(): SentCell[] {
+    const lost = this.#inFlight.slice(this.#head);
+    this.#inFlight = [];
+    this.#head = 0;
+    this.#unacknowledged = 0;
+    this.wipe();
+    return lost;
+  }
+
+  /** What is in flight, left there: for sending it on another leg as well. */
+  peekInFlight(): SentCell[] {
+    return this.#inFlight.slice(this.#head);
+  }
+
+  /** Forget the keys. */
+  wipe(): void {
+    this.#seal.wipe();
+    this.#open.wipe();
+  }
+}

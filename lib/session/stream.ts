@@ -1,0 +1,64 @@
+/**
+ * One stream of a session: its two halves, and what the session remembers of it.
+ *
+ * @see protocol §6.3
+ * @module
+ */
+import type { StreamId } from "./frames.ts";
+import { INITIAL_WINDOW_BYTES, ReceiveStream } from "./receive_stream.ts";
+import { SendStream } from "./send_stream.ts";
+
+/** Bytes that may be written ahead of what the window lets out. */
+export const WRITE_AHEAD_BYTES = 256 * 1024;
+
+/** Reason codes of StreamReset; others are allowed and mean `failed`. */
+export const RESET_CODE = {
+  /** Nothing is wrong: the other side is no longer wanted. */
+  cancelled: 0,
+  /** Something broke. */
+  failed: 1,
+  /** The service has nothing at this port. */
+  noSuchPort: 2,
+  /** The target refused the connection. */
+  refused: 3,
+  /** The target did not answer in time. */
+  timedOut: 4,
+  /** Too many streams, or too much waiting for readers. */
+  exhausted: 5,
+} as const;
+
+/** State of one stream. */
+export class SessionStream {
+  readonly id: StreamId;
+  readonly send = new SendStream(INITIAL_WINDOW_BYTES);
+  readonly receive: ReceiveStream;
+  /** Whether StreamOpen has been seen, or we opened it ourselves. */
+  isOpen: boolean;
+  /** It waits in the round of streams with something to send. */
+  isQueued = false;
+  /** The reader has been told, and has not read since. */
+  isReadableSaid = false;
+  /** A writer was turned away, and wants to hear when there is room. */
+  isWriterWaiting = false;
+
+  constructor(id: StreamId, nowMs: number, isOpen: "open" | "expected") {
+    this.id = id;
+    this.receive = new ReceiveStream(nowMs);
+    this.isOpen = isOpen === "open";
+  }
+
+  /** Bytes held by both halves. */
+  get heldBytes(): number {
+    return this.send.bufferedBytes + this.receive.bufferedBytes;
+  }
+
+  /** Whether another write is welcome. */
+  get hasRoom(): boolean {
+    return this.send.unsentBytes < WRITE_AHEAD_BYTES;
+  }
+
+  /** Both directions are over, and nothing is left to say or to read. */
+  get isOver(): boolean {
+    return this.send.isDone && this.receive.isAtEnd;
+  }
+}
