@@ -72,6 +72,7 @@ export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
   "@noble/curves": ["crypto"],
   "@noble/hashes": ["crypto"],
   "@noble/post-quantum": ["crypto"],
+  "asn1js": ["transport"],
   "cborg": ["wire"],
   "fast-check": [], // tests alone
   "smol-toml": ["cli"],
@@ -79,5 +80,5 @@ export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
 
 /** Pure files that meet the platform on purpose, and the built-in modules each may import. */
 export const PURE_BUILTINS: Readonly<Record<string, readonly string[]>> = {
-  "lib/crypto/native.ts": ["node:crypto"],
+  "lib/crypto/native.ts": ["node:crypto", "node:buffer"],
 };

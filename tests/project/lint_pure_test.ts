@@ -34,6 +34,9 @@ const IMPURE = {
   "fetch": 'export const r = fetch("x");',
   "fetch in shorthand": "export const edges = { fetch };",
   "fetch as a default": "export function f(get = fetch) { return get; }",
+  "a clock through the global object":
+    "export const t = globalThis.Date.now();",
+  "the global object as it is": "export const g = globalThis;",
   "the global object": "export const t = globalThis.performance;",
   "a built-in module":
     'import { readFile } from "node:fs"; export { readFile };',
@@ -83,6 +86,8 @@ const PURE = {
   "a field of the same name": "export const a = { console: 1, process: 2 };",
   "a type of the same name":
     "export interface A { process(): void; location: string }",
+  "plain globals by their full name":
+    "export const A = globalThis.Uint8Array; export const n = globalThis.Math.max(1);",
   "an abort signal":
     "export const s = (a: AbortSignal[]) => AbortSignal.any(a);",
   "a loop variable": "for (const location of [1]) { location; }",
@@ -105,23 +110,29 @@ Deno.test("anonnet/pure leaves the edges alone", () => {
   }
 });
 
-Deno.test("anonnet/pure gives crypto/native.ts the platform's cryptography and no more", () => {
-  const file = "lib/crypto/native.ts";
-  const needed =
-    'import { createHash } from "node:crypto"; createHash; crypto.subtle;';
-  assert.deepEqual(findings(file, needed), []);
+Deno.test("anonnet/pure gives the native suite the platform's cryptography and no more", () => {
+  const modules = 'import { createHash } from "node:crypto"; createHash;';
+  const subtle = "crypto.subtle.digest; globalThis.crypto.subtle;";
+  assert.deepEqual(findings("lib/crypto/native.ts", modules), []);
+  assert.deepEqual(findings("lib/crypto/_native_kem.ts", subtle), []);
   for (
     const source of [
       "crypto.getRandomValues(new Uint8Array(8));",
+      "globalThis.crypto.getRandomValues(new Uint8Array(8));",
       "const { subtle } = crypto; subtle;",
       'import { readFile } from "node:fs"; readFile;',
       "Date.now();",
     ]
   ) {
-    assert.equal(findings(file, source).length, 1, source);
+    for (const name of ["native", "_native_kem"]) {
+      const found = findings(`lib/crypto/${name}.ts`, source);
+      assert.equal(found.length, 1, source);
+    }
   }
-  assert.notDeepEqual(findings("lib/crypto/noble.ts", needed), []);
-  assert.notDeepEqual(findings("lib/auth/native.ts", needed), []);
+  for (const file of ["lib/crypto/noble.ts", "lib/auth/native.ts"]) {
+    assert.equal(findings(file, modules).length, 1);
+    assert.equal(findings(file, subtle).length, 2);
+  }
 });
 
 Deno.test("anonnet/no-sleep refuses timers in tests alone", () => {
