@@ -21,11 +21,14 @@ export interface AnonNetErrorOptions {
 
 /** Root of all errors thrown on purpose. */
 export class AnonNetError extends Error {
+  /** The name of the class, also where code is minified. */
   override readonly name: string = "AnonNetError";
   /** Dotted machine-readable reason, such as `"link.bad_proof"`. */
   readonly code: string;
 
   /**
+   * Made where it is thrown, with the error that led to it as `cause`.
+   *
    * @param code Dotted reason: folder, then what happened.
    * @param message What failed, for a person; no full stop, no secrets.
    */
@@ -41,21 +44,25 @@ export class AnonNetError extends Error {
 
 /** The other side sent what the protocol forbids. Do not retry there. */
 export class ProtocolError extends AnonNetError {
+  /** The name of the class. */
   override readonly name = "ProtocolError";
 }
 
 /** The network did not carry us there. Another peer or a later try may work. */
 export class UnreachableError extends AnonNetError {
+  /** The name of the class. */
   override readonly name = "UnreachableError";
 }
 
 /** The operator asked for something impossible; the message says what to change. */
 export class ConfigError extends AnonNetError {
+  /** The name of the class. */
   override readonly name = "ConfigError";
 }
 
 /** A state that our own code must never reach. */
 export class BugError extends AnonNetError {
+  /** The name of the class. */
   override readonly name = "BugError";
 }
 
