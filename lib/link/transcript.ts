@@ -1,0 +1,58 @@
+/**
+ * What both sides of a handshake sign: a hash of everything that was said, and of
+ * who is who. Each part is preceded by its length in 4 bytes.
+ *
+ *     H("anonnet v1 link transcript", network, keyD, keyA, nonceD, nonceA,
+ *       Hello, Challenge body [, Challenge])
+ *
+ * The answerer signs the short form under `"anonnet v1 link answerer"`, the
+ * dialler the long one under `"anonnet v1 link dialler"`: neither signature is
+ * valid in the other role, on another link, or for other messages.
+ *
+ * @see protocol §3.3
+ * @module
+ */
+import type { PublicKey } from "../auth/identity.ts";
+import { type Bytes, utf8 } from "../base/bytes.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+
+/** Context of the answerer's signature. */
+export const ANSWERER_CONTEXT = "anonnet v1 link answerer";
+/** Context of the dialler's signature. */
+export const DIALLER_CONTEXT = "anonnet v1 link dialler";
+
+const TRANSCRIPT_CONTEXT = utf8("anonnet v1 link transcript");
+
+/** What a transcript hashes. */
+export interface TranscriptParts {
+  readonly network: string;
+  readonly diallerKey: PublicKey;
+  readonly answererKey: PublicKey;
+  readonly diallerNonce: Bytes;
+  readonly answererNonce: Bytes;
+  /** The messages, exactly as sent, in order. */
+  readonly messages: readonly Uint8Array[];
+}
+
+/** The hash that a side signs, 32 bytes. */
+export function transcriptHash(
+  crypto: CryptoSuite,
+  parts: TranscriptParts,
+): Bytes {
+  const pieces = [
+    TRANSCRIPT_CONTEXT,
+    utf8(parts.network),
+    parts.diallerKey,
+    parts.answererKey,
+    parts.diallerNonce,
+    parts.answererNonce,
+    ...parts.messages,
+  ];
+  return crypto.sha256(...pieces.flatMap((piece) => [lengthOf(piece), piece]));
+}
+
+function lengthOf(piece: Uint8Array): Bytes {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, piece.length);
+  return bytes;
+}

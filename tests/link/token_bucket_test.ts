@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { TokenBucket } from "../../lib/link/token_bucket.ts";
+
+Deno.test("TokenBucket.take() gives the burst at once and then the rate", () => {
+  const bucket = new TokenBucket({ perSecond: 10, burst: 3 }, 0);
+  const granted = (nowMs: number) => bucket.take(1, nowMs);
+  assert.deepEqual([0, 0, 0, 0].map(granted), [true, true, true, false]);
+  assert.equal(granted(99), false);
+  assert.equal(granted(100), true);
+  assert.equal(granted(100), false);
+  assert.deepEqual([9e9, 9e9, 9e9, 9e9].map(granted), [
+    true,
+    true,
+    true,
+    false,
+  ]);
+});
+
+Deno.test("TokenBucket.take() gives all of a number or none", () => {
+  const bucket = new TokenBucket({ perSecond: 1, burst: 5 }, 0);
+  assert.equal(bucket.take(6, 0), false);
+  assert.equal(bucket.take(5, 0), true);
+});
+
+Deno.test("TokenBucket.reserve() says how long to wait, and refuses longer waits", () => {
+  const bucket = new TokenBucket({ perSecond: 10, burst: 1 }, 0);
+  assert.equal(bucket.reserve(1, 250, 0), 0);
+  assert.equal(bucket.reserve(1, 250, 0), 100);
+  assert.equal(bucket.reserve(1, 250, 0), 200);
+  assert.equal(bucket.reserve(1, 250, 0), undefined);
+  assert.equal(bucket.reserve(1, 250, 50), 250);
+});
+
+Deno.test("TokenBucket without a limit never waits", () => {
+  const bucket = new TokenBucket({ perSecond: Infinity, burst: 1 }, 0);
+  assert.equal(bucket.reserve(1e12, 0, 0), 0);
+  assert.equal(bucket.take(1e12, 0), true);
+});
+
+Deno.test("TokenBucket never gives more than burst plus rate times time", () => {
+  const steps = fc.array(
+    fc.record({ count: fc.integer({ min: 1, max: 5 }), ms: fc.nat(500) }),
+    { maxLength: 100 },
+  );
+  fc.assert(fc.property(steps, (all) => {
+    const bucket = new TokenBucket({ perSecond: 20, burst: 7 }, 0);
+    let nowMs = 0;
+    let given = 0;
+    for (const { count, ms } of all) {
+      nowMs += ms;
+      if (bucket.take(count, nowMs)) given += count;
+      assert.ok(given <= 7 + 20 * nowMs / 1000 + 1e-6);
+    }
+  }));
+});
+
+Deno.test("TokenBucket gains nothing from a clock that seems to go back", () => {
+  const bucket = new TokenBucket({ perSecond: 1000, burst: 1 }, 1000);
+  assert.equal(bucket.take(1, 1000), true);
+  assert.equal(bucket.take(1, 0), false);
+  assert.equal(bucket.take(1, 1000), false);
+});
+
+Deno.test("TokenBucket refuses rates that never give a token", () => {
+  for (
+    const rate of [
+      { perSecond: 0, burst: 1 },
+      { perSecond: -1, burst: 1 },
+      { perSecond: NaN, burst: 1 },
+      { perSecond: 1, burst: 0 },
+    ]
+  ) assert.throws(() => new TokenBucket(rate, 0), RangeError);
+});
