@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path/posix";
+import { listFiles, readProjectFile } from "../../tools/project_files.ts";
+
+const FILES = listFiles();
+const TEXT = FILES.filter((file) =>
+  /\.(ts|md|json|yml|toml|sh)$|^\.ci\/|^\.[a-z]+$/.test(file) &&
+  !file.startsWith("tests/vectors/")
+);
+const MARKDOWN = TEXT.filter((file) => file.endsWith(".md"));
+
+/** Section numbers that docs/protocol.md has headings for, in order. */
+function protocolSections(markdown: string): string[] {
+  return [...markdown.matchAll(/^#{2,4} (\d+(?:\.\d+)*)\.? /gm)]
+    .map(([, number = ""]) => number);
+}
+
+/** Section numbers cited as in `protocol §5.2`, also in rows such as `protocol §5.2, §5.3`. */
+function citedSections(text: string): string[] {
+  const joined = text.replace(/\n[ \t]*(\*|\/\/)?[ \t]*/g, " ");
+  return [...joined.matchAll(/protocol (§\d[^a-zA-Z]*(?:and §\d[^a-zA-Z]*)*)/g)]
+    .flatMap(([, row = ""]) =>
+      [...row.matchAll(/§(\d+(?:\.\d+)*)/g)].map(([, number = ""]) => number)
+    );
+}
+
+/** Anchors of a page's headings, as GitHub makes them. */
+function anchors(markdown: string): string[] {
+  return [...withoutCode(markdown).matchAll(/^#{1,6} (.+)$/gm)].map((
+    [, title = ""],
+  ) =>
+    title.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+  );
+}
+
+function withoutCode(markdown: string): string {
+  return markdown.replace(/^ *```[\s\S]*?^ *```/gm, "").replace(
+    /`[^`\n]*`/g,
+    "",
+  );
+}
+
+/** Links of a page that do not leave the project, with what they lead to. */
+function brokenLinks(file: string, markdown: string): string[] {
+  const broken: string[] = [];
+  const links = withoutCode(markdown).matchAll(
+    /\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$/gm,
+  );
+  for (const [, inline, reference] of links) {
+    const link = inline ?? reference ?? "";
+    if (/^(https?|mailto):/.test(link)) continue;
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? file : join(dirname(file), path);
+    const isFolder = FILES.some((known) =>
+      known.startsWith(`${target.replace(/\/$/, "")}/`)
+    );
+    if (!isFolder && !FILES.includes(target)) {
+      broken.push(`${file}: ${link}`);
+    } else if (
+      anchor !== undefined &&
+      !anchors(readProjectFile(target)).includes(anchor)
+    ) broken.push(`${file}: ${link}`);
+  }
+  return broken;
+}
+
+Deno.test("citedSections() reads single tags, rows and tags at the end of a sentence", () => {
+  assert.deepEqual(citedSections("@see protocol §5.2"), ["5.2"]);
+  assert.deepEqual(citedSections("as in protocol §5.2."), ["5.2"]);
+  assert.deepEqual(citedSections("protocol §5.2, §6 and §7.1"), [
+    "5.2",
+    "6",
+    "7.1",
+  ]);
+  assert.deepEqual(citedSections(" * of the protocol\n * §3.1, or"), ["3.1"]);
+  assert.deepEqual(citedSections("RFC 9000 §17.2"), []);
+});
+
+Deno.test("docs/protocol.md numbers its sections in order, none twice", () => {
+  const sections = protocolSections(readProjectFile("docs/protocol.md"));
+  let before: number[] = [];
+  for (const section of sections) {
+    const numbers = section.split(".").map(Number);
+    const depth = numbers.length - 1;
+    const last = before[depth] ?? (depth === 0 ? numbers[0] === 0 ? -1 : 0 : 0);
+    assert.deepEqual(
+      numbers,
+      [...before.slice(0, depth), last + 1],
+      `§${section} stands after §${before.join(".")}`,
+    );
+    before = numbers;
+  }
+});
+
+Deno.test("every protocol section that the project cites has a heading", () => {
+  const sections = protocolSections(readProjectFile("docs/protocol.md"));
+  const dangling = TEXT.filter((file) => file !== "tests/project/docs_test.ts")
+    .flatMap((file) =>
+      citedSections(readProjectFile(file))
+        .filter((number) => !sections.includes(number))
+        .map((number) => `${file} cites protocol §${number}`)
+    );
+  assert.deepEqual(dangling, []);
+});
+
+Deno.test("brokenLinks() finds files and headings that are not there", () => {
+  for (
+    const link of ["nowhere.md", "../README.md", "docs/protocol.md#not-there"]
+  ) {
+    const found = brokenLinks("README.md", `See [this](${link}).`);
+    assert.deepEqual(found, [`README.md: ${link}`]);
+  }
+  assert.equal(brokenLinks("README.md", "[a]: docs/nowhere.md").length, 1);
+  const whole =
+    "[a](docs/protocol.md#5-circuits) [b](lib/) [c](https://example.org/)\n`[d](nowhere)`";
+  assert.deepEqual(brokenLinks("README.md", whole), []);
+});
+
+Deno.test("relative links in the papers lead somewhere", () => {
+  assert.deepEqual(
+    MARKDOWN.flatMap((file) => brokenLinks(file, readProjectFile(file))),
+    [],
+  );
+});
+
+Deno.test("no file names a path of somebody's machine", () => {
+  const homes = ["home", "root", "work", "farm", "Users", "tmp/[a-z]+\\."];
+  const path = new RegExp(`(^|[^\\w.])/(${homes.join("|")})/[a-zA-Z]`);
+  assert.match(`see ${"/home"}/somebody`, path);
+  const named = TEXT.flatMap((file) =>
+    readProjectFile(file).split("\n")
+      .filter((line) => path.test(line))
+      .map((line) => `${file}: ${line.trim()}`)
+  );
+  assert.deepEqual(named, []);
+});
+
+Deno.test("every task that the papers and workflows name exists", () => {
+  const { tasks } = JSON.parse(readProjectFile("deno.json"));
+  let named = 0;
+  for (const file of TEXT.filter((name) => !name.endsWith(".ts"))) {
+    for (
+      const [, task = ""] of readProjectFile(file)
+        .matchAll(/deno(?:@[\d.]+)? task (?!-)([a-z][a-z:_-]*)/g)
+    ) {
+      assert.ok(task in tasks, `${file} names the task ${task}`);
+      named++;
+    }
+  }
+  assert.ok(named > 5);
+});
+
+Deno.test("every promise of the threat model is planned, or names tests that are there", () => {
+  const rows = [
+    ...readProjectFile("docs/threat-model.md")
+      .matchAll(/^- \*\*(P\d+)\*\* [^]*?^ {2}Test: ([^]*?)\.$/gm),
+  ];
+  assert.deepEqual(
+    rows.map(([, promise]) => promise),
+    rows.map((_, index) => `P${index + 1}`),
+  );
+  assert.ok(rows.length >= 15);
+  for (const [, promise, state = ""] of rows) {
+    if (state === "planned") continue;
+    const paths = [...state.matchAll(/`([^`]+)`/g)].map(([, path = ""]) =>
+      path
+    );
+    assert.ok(paths.length > 0, `${promise} is neither planned nor shown`);
+    for (const path of paths) {
+      assert.ok(FILES.includes(path), `${promise} names ${path}`);
+    }
+  }
+});
+
+Deno.test("one version of Deno is asked for throughout", () => {
+  const wanted = TEXT.flatMap((file) =>
+    [...readProjectFile(file).matchAll(/\bdeno@(\d+\.\d+\.\d+)/g)]
+      .map(([, version]) => `${version}`)
+  );
+  assert.equal(new Set(wanted).size, 1, wanted.join(" "));
+});
+
+Deno.test("decision records are numbered, and tell context, decision and consequences", () => {
+  const records = FILES.filter((file) => file.startsWith("docs/decisions/"));
+  assert.ok(records.length >= 2);
+  const numbers = new Set<string>();
+  for (const file of records) {
+    const [, number] = /^docs\/decisions\/(\d{4})-[a-z0-9-]+\.md$/.exec(file) ??
+      [];
+    assert.ok(number, `${file} is not named NNNN-words.md`);
+    assert.ok(!numbers.has(number), `two records have the number ${number}`);
+    numbers.add(number);
+    const text = readProjectFile(file);
+    assert.match(
+      text,
+      new RegExp(`^# ${Number(number)}\\. |^# ${number}[.:]? `),
+    );
+    for (const part of ["Context", "Decision", "Consequences"]) {
+      assert.ok(text.includes(`## ${part}`), `${file} lacks ## ${part}`);
+    }
+  }
+});
