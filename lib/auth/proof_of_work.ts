@@ -12,6 +12,7 @@
  */
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
 import type { PublicKey } from "./identity.ts";
 
 /** Protocol: bytes of a nonce. */
@@ -21,37 +22,25 @@ export const WORK_NONCE_BYTES = 16;
 const COST = { N: 4096, r: 8, p: 1, length: 32 } as const;
 const SALT = utf8("anonnet v1 proof of work");
 
-/** The part of a crypto suite that work takes. */
-export interface WorkHash {
-  /** scrypt (RFC 7914), off this thread where the platform can. */
-  scrypt(
-    password: Uint8Array,
-    salt: Uint8Array,
-    cost: {
-      readonly N: number;
-      readonly r: number;
-      readonly p: number;
-      readonly length: number;
-    },
-  ): Promise<Bytes>;
-}
-
 /** How a search is watched and ended. */
 export interface FindWorkOptions {
   /** Ends the search; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called after each attempt with their number so far; 2^difficulty are expected. */
-  readonly onProgress?: (attempts: number) => void;
+  /**
+   * Called after each attempt with their number so far; 2^difficulty are
+   * expected. Awaited: where scrypt holds the thread (noble), this is the place
+   * to give other work a turn.
+   */
+  readonly onProgress?: (attempts: number) => void | Promise<void>;
 }
 
 /**
- * Search for a nonce. Attempts follow one another, so that other work on this
- * thread goes on between them.
+ * Search for a nonce, one attempt after the other.
  *
  * @param difficulty Leading zero bits, 0 to 32. At 0 any nonce will do.
  */
 export async function findWork(
-  crypto: WorkHash,
+  crypto: CryptoSuite,
   difficulty: number,
   publicKey: PublicKey,
   random: Random,
@@ -62,7 +51,7 @@ export async function findWork(
     signal?.throwIfAborted();
     const nonce = random.bytes(WORK_NONCE_BYTES);
     const found = await checkWork(crypto, difficulty, publicKey, nonce);
-    onProgress?.(attempts);
+    await onProgress?.(attempts);
     if (found) return nonce;
   }
 }
@@ -73,7 +62,7 @@ export async function findWork(
  * @param difficulty Leading zero bits, 0 to 32. At 0 nothing is computed.
  */
 export async function checkWork(
-  crypto: WorkHash,
+  crypto: CryptoSuite,
   difficulty: number,
   publicKey: PublicKey,
   nonce: Uint8Array,

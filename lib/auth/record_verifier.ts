@@ -21,7 +21,7 @@ import {
   decodeNodeRecord,
   type NodeRecord,
 } from "./node_record.ts";
-import { checkWork, type WorkHash } from "./proof_of_work.ts";
+import { checkWork } from "./proof_of_work.ts";
 
 /** How much a verifier remembers and does at once. */
 export interface VerifierLimits {
@@ -45,7 +45,7 @@ const WORK_AT_ONCE = 2;
 
 /** Checks records in full, and remembers which were right. */
 export class RecordVerifier {
-  readonly #crypto: CryptoSuite & WorkHash;
+  readonly #crypto: CryptoSuite;
   readonly #network: NetworkParameters;
   readonly #records: RecentMap<string, NodeRecord>;
   readonly #work: RecentMap<string, true>;
@@ -55,7 +55,7 @@ export class RecordVerifier {
   #running = 0;
 
   constructor(
-    crypto: CryptoSuite & WorkHash,
+    crypto: CryptoSuite,
     network: NetworkParameters,
     limits: VerifierLimits = {},
   ) {

@@ -14,10 +14,13 @@
 import type { Clock, Timer } from "./clock.ts";
 import { BugError } from "./errors.ts";
 
+/** When promises are to settle: as a run starts, or after one of its events. */
+export type DrainMoment = "start" | "event";
+
 /** What a virtual clock is made of. */
 export interface VirtualClockOptions {
   /** Resolves once no promise is left that could settle without an event. */
-  readonly drain: () => Promise<void>;
+  readonly drain: (moment: DrainMoment) => Promise<void>;
   /** Wall-clock time at virtual 0, unix ms. Default: the start of 2026. */
   readonly startUnixMs?: number;
   /**
@@ -61,7 +64,7 @@ class ScheduledEvent implements Timer {
 
 /** Time for simulations and tests. */
 export class VirtualClock implements Clock {
-  readonly #drain: () => Promise<void>;
+  readonly #drain: (moment: DrainMoment) => Promise<void>;
   readonly #maxEvents: number;
   #nowMs = 0;
   #unixOffsetMs: number;
@@ -142,6 +145,7 @@ export class VirtualClock implements Clock {
     }
     this.#running = true;
     try {
+      await this.#drain("start");
       return typeof until === "number"
         ? await this.#runToMoment(until)
         : await this.#runToCondition(until);
@@ -151,14 +155,12 @@ export class VirtualClock implements Clock {
   }
 
   async #runToMoment(untilMs: number): Promise<boolean> {
-    await this.#drain();
     while ((this.#peek()?.atMs ?? Infinity) <= untilMs) await this.#fireNext();
     if (untilMs !== Infinity) this.#nowMs = Math.max(this.#nowMs, untilMs);
     return true;
   }
 
   async #runToCondition(condition: () => boolean): Promise<boolean> {
-    await this.#drain();
     while (!condition()) {
       if (this.#peek() === undefined) return false;
       await this.#fireNext();
@@ -180,7 +182,7 @@ export class VirtualClock implements Clock {
       );
     }
     wake?.();
-    await this.#drain();
+    await this.#drain("event");
   }
 
   /** The earliest event that was not cancelled. */
