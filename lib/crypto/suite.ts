@@ -1,7 +1,8 @@
 /**
  * The cryptography we use, behind one interface with two implementations:
  * `noble.ts` defines every output, `native.ts` is faster. Both take raw keys;
- * everything is synchronous but ML-KEM, which the platform offers only so.
+ * everything is synchronous but ML-KEM and scrypt. Arguments of a wrong length
+ * are misuse (`RangeError`) except where a method says otherwise.
  *
  *     key             bytes    key                    bytes
  *     AEAD, filler    32       ML-KEM-768 public      1184
@@ -13,7 +14,8 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc8439 | RFC 8439},
  * {@link https://www.rfc-editor.org/rfc/rfc7748 | RFC 7748},
  * {@link https://www.rfc-editor.org/rfc/rfc8032 | RFC 8032},
- * {@link https://www.rfc-editor.org/rfc/rfc5869 | RFC 5869}, FIPS 203
+ * {@link https://www.rfc-editor.org/rfc/rfc5869 | RFC 5869},
+ * {@link https://www.rfc-editor.org/rfc/rfc7914 | RFC 7914}, FIPS 203
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
@@ -60,6 +62,12 @@ export interface CounterAead {
    * @returns Whether the tag was right.
    */
   open(sealed: Uint8Array, out: Uint8Array): boolean;
+  /**
+   * XOR into `bytes` the keystream that the next message has from byte `offset`
+   * on. The counter stays. Onion layers use it to know beforehand what a relay
+   * makes of bytes that are not theirs (protocol §5).
+   */
+  xorNext(offset: number, bytes: Uint8Array): void;
   /** Forget the key. */
   wipe(): void;
 }
@@ -94,6 +102,18 @@ export interface Signer {
   sign(message: Uint8Array): Bytes;
 }
 
+/** What one run of scrypt costs. Time grows with N · r · p, memory with N · r. */
+export interface ScryptOptions {
+  /** Cost: a power of two, at least 2. */
+  readonly N: number;
+  /** Block size: memory is 128 · N · r bytes. */
+  readonly r: number;
+  /** Parallelisation: how often it all is done. */
+  readonly p: number;
+  /** Bytes wanted, 1 to 1024. */
+  readonly length: number;
+}
+
 /** Every primitive that the protocol uses. */
 export interface CryptoSuite {
   /** For logs and `anonnet version`. */
@@ -110,8 +130,19 @@ export interface CryptoSuite {
     info: Uint8Array,
     length: number,
   ): Bytes;
-  /** HKDF-Expand alone (RFC 5869 §2.3). */
+  /** HKDF-Expand alone (RFC 5869 §2.3). `length` ≤ 8160. */
   hkdfExpand(key: Uint8Array, info: Uint8Array, length: number): Bytes;
+  /**
+   * scrypt (RFC 7914), the memory-hard function under proofs of work. It may
+   * hold the thread for as long as it takes: about 2 ms at N = 1024, r = 8.
+   *
+   * @throws {RangeError} for impossible costs, and above 256 MiB.
+   */
+  scrypt(
+    password: Uint8Array,
+    salt: Uint8Array,
+    options: ScryptOptions,
+  ): Promise<Bytes>;
 
   /** ChaCha20-Poly1305 with counter nonces. */
   counterAead(key: Uint8Array): CounterAead;
