@@ -58,6 +58,12 @@ export async function compile(
 ): Promise<CompileResult> {
   const { target, entry = "main.ts", denort } = options;
   const output = outputFile(options);
+  if (denort !== undefined && !await isFile(denort)) {
+    return {
+      type: "failed",
+      message: `Cannot compile: DENORT_BIN names "${denort}", which is no file`,
+    };
+  }
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "compile",
@@ -91,15 +97,20 @@ function outputFile({ target, output }: CompileOptions): string {
 
 /** One line where the runtime file is out of reach; all that Deno said otherwise. */
 export function explainFailure(log: string): string {
-  const missing = /Could not find denort at .*/.exec(log)?.[0];
-  if (missing !== undefined) {
-    return `Cannot compile: ${missing}: DENORT_BIN names a file that is not there`;
-  }
   const url = /https:\/\/dl\.deno\.land\/\S+?\.zip/.exec(log)?.[0];
   if (url !== undefined && /^error: .*temporary file/m.test(log)) {
     return `Cannot compile: Deno's runtime file is out of reach: fetch ${url}, unpack it and name the file in DENORT_BIN`;
   }
   return `Cannot compile:\n${log.trimEnd()}`;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function isTarget(text: string): text is Target {

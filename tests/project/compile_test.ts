@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { compile, explainFailure } from "../../tools/compile.ts";
-import { listFiles } from "../../tools/project_files.ts";
+import { compile, explainFailure, TARGETS } from "../../tools/compile.ts";
+import { listFiles, PROJECT } from "../../tools/project_files.ts";
 
 /**
  * The runtime file to build on. Where none is named, Deno itself stands in: what is
@@ -87,19 +87,35 @@ Deno.test("compile() embeds the program and freezes its permissions", async () =
   }
 });
 
-Deno.test("compile() says in one line that DENORT_BIN names nothing", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const denort = join(folder, "no-such-file");
-    const output = join(folder, "anonnet");
-    const result = await compile({ entry: ENTRY, output, denort });
-    assert.equal(result.type, "failed");
-    if (result.type !== "failed") return;
-    assert.match(result.message, /^Cannot compile: .*DENORT_BIN.*$/);
-    assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+/** Run the task as `deno task compile` does, with its exit code and its lines. */
+async function runTask(
+  args: readonly string[],
+  denort: string,
+): Promise<{ code: number; lines: string[] }> {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "compile", ...args],
+    cwd: PROJECT,
+    env: { DENORT_BIN: denort, NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  return { code, lines: new TextDecoder().decode(stderr).trim().split("\n") };
+}
+
+Deno.test("the compile task says in one line that DENORT_BIN names nothing, and fails", async () => {
+  const { code, lines } = await runTask([], "no-such-file");
+  assert.equal(code, 1);
+  assert.equal(lines.length, 1, lines.join("\n"));
+  assert.match(
+    lines[0] ?? "",
+    /^Cannot compile: DENORT_BIN names "no-such-file"/,
+  );
+});
+
+Deno.test("the compile task refuses targets that it does not know, and lists those it does", async () => {
+  const { code, lines } = await runTask(["--target", "vax-vms"], DENORT);
+  assert.equal(code, 2);
+  assert.equal(lines.length, 1, lines.join("\n"));
+  for (const target of TARGETS) assert.ok(lines[0]?.includes(target), target);
 });
 
 Deno.test("explainFailure() says in one line that the runtime file is out of reach", () => {
