@@ -6,6 +6,7 @@
  */
 import {
   ENTRY_TABLE,
+  FILE_TABLE,
   IMPORT_TABLE,
   PACKAGE_TABLE,
   PURE_BUILTINS,
@@ -115,7 +116,11 @@ function whyForbidden({ from, to }: ImportArrow): string | undefined {
   if (/^[a-z]+:/.test(to)) return "only npm:, node: and our own files";
   const target = folderOf(to);
   if (target === folder) return undefined;
-  if (target === to) return `${to} is no part of lib`;
+  if (target === to) {
+    return FILE_TABLE[to]?.includes(folder)
+      ? undefined
+      : `${to} is no part of lib that ${folder} may import`;
+  }
   if (/(^|\/)_[^/]*$/.test(to)) return `${to} is private to ${target}`;
   const row = ENTRY_TABLE[from] ?? IMPORT_TABLE[folder];
   if (row === undefined) return `${folder} has no row`;

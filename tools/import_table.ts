@@ -65,6 +65,11 @@ export const ENTRY_TABLE: Readonly<Record<string, readonly string[]>> = {
   "lib/mod.ts": [...ALL_BELOW_NODE, "node"],
 };
 
+/** For each file outside `lib/` that code may import, the folders that do. */
+export const FILE_TABLE: Readonly<Record<string, readonly string[]>> = {
+  "deno.json": ["cli"], // the version's one home
+};
+
 /** For each npm package, the folders that may import it. */
 export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
   "@logtape/logtape": ["node", "cli"],
