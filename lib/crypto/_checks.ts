@@ -55,6 +55,13 @@ export function checkHkdfLength(length: number): void {
   }
 }
 
+/** @throws {RangeError} unless a key is as long as HKDF-Expand wants it. */
+export function checkExpandKey(key: Uint8Array): void {
+  if (key.length < KEY_BYTES) {
+    throw new RangeError(`Cannot derive from a key of ${key.length} bytes`);
+  }
+}
+
 /** @throws {RangeError} unless RFC 7914 §2 and our limits allow `options`. */
 export function checkScrypt(options: ScryptOptions): void {
   const { N, r, p, length } = options;

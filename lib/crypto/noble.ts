@@ -18,6 +18,7 @@ import { ml_kem768 } from "@noble/post-quantum/ml-kem.js";
 import { type Bytes, concat, equalBytes, wipe } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import {
+  checkExpandKey,
   checkHkdfLength,
   checkLength,
   checkOpenOutput,
@@ -128,6 +129,7 @@ export function nobleHkdfExpand(
   info: Uint8Array,
   length: number,
 ): Bytes {
+  checkExpandKey(key);
   checkHkdfLength(length);
   return expand(sha256, key, info, length);
 }

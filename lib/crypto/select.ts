@@ -25,7 +25,7 @@ export interface SelectOptions {
 
 /**
  * Test the platform's cryptography against known answers and take what passes.
- * About 20 ms, once at start.
+ * About 40 ms, once at start.
  *
  * @returns A suite whose name tells what it is made of: `native`, or
  * `native with noble kem, scrypt`, or `noble` when nothing passed.

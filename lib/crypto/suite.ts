@@ -130,7 +130,7 @@ export interface CryptoSuite {
     info: Uint8Array,
     length: number,
   ): Bytes;
-  /** HKDF-Expand alone (RFC 5869 §2.3). `length` ≤ 8160. */
+  /** HKDF-Expand alone (RFC 5869 §2.3). `key` ≥ 32 bytes, `length` ≤ 8160. */
   hkdfExpand(key: Uint8Array, info: Uint8Array, length: number): Bytes;
   /**
    * scrypt (RFC 7914), the memory-hard function under proofs of work. It may
