@@ -149,8 +149,11 @@ class QuicEndpoint implements Endpoint {
     }
   }
 
-  accept(): Promise<Connection | undefined> {
-    return this.#waiting.take();
+  async accept(): Promise<Connection | undefined> {
+    for (;;) {
+      const connection = await this.#waiting.take();
+      if (!connection?.ended) return connection;
+    }
   }
 
   close(): Promise<void> {
@@ -200,13 +203,24 @@ class QuicEndpoint implements Endpoint {
     }
     const connection = this.#adopt(conn);
     this.#handshakes.set(connection, startedMs);
-    conn.handshake.then(() => {
-      if (!connection.ended && !this.#waiting.push(connection)) {
-        connection.close(CLOSE_REFUSED);
-      }
-    }, () => connection.close(CLOSE_REFUSED)).finally(() =>
-      this.#handshakes.delete(connection)
-    );
+    this.#await(connection, conn.handshake);
+  }
+
+  async #await(
+    connection: QuicConnection,
+    handshake: Promise<void>,
+  ): Promise<void> {
+    try {
+      await handshake;
+      // That resolves for a handshake that failed, too; its connection has ended
+      // by the next microtask.
+      await Promise.resolve();
+    } catch {
+      connection.close(CLOSE_REFUSED);
+    }
+    this.#handshakes.delete(connection);
+    if (connection.ended) return;
+    if (!this.#waiting.push(connection)) connection.close(CLOSE_REFUSED);
   }
 
   #hasRoom(): boolean {

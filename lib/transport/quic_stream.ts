@@ -29,6 +29,8 @@ export class QuicStream implements ByteStream {
       const { value, done } = await this.#reader.read(buffer);
       return done ? undefined : value;
     } catch (cause) {
+      // A buffer without room, or one that was handed in before.
+      if (cause instanceof TypeError) throw cause;
       throw lost(cause);
     }
   }

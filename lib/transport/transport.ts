@@ -39,6 +39,7 @@ export interface ByteStream {
    * @returns `undefined` at the end of the stream. The transport cannot tell a
    * finished stream from a destroyed one: protocols carry their own end marks.
    * @throws {UnreachableError} `transport.lost` when the connection ended.
+   * @throws {TypeError} for a buffer without room, or taken away before.
    */
   read(
     buffer: Uint8Array<ArrayBuffer>,
