@@ -16,9 +16,16 @@ export interface SocketAddress {
   readonly port: number;
 }
 
+/** The longest text of an IP address: eight groups, two of them dotted. */
+const MAX_IP_CHARACTERS = 45;
+
 /** An IP address as bytes: 4 for IPv4, 16 for IPv6; `undefined` if it is neither. */
 export function parseIp(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (text.includes(":")) return parseIpv6(text);
+  if (text.length > MAX_IP_CHARACTERS) return undefined;
+  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+}
+
+function parseIpv4(text: string): Uint8Array<ArrayBuffer> | undefined {
   const parts = text.split(".");
   if (parts.length !== 4) return undefined;
   const bytes = new Uint8Array(4);
@@ -32,29 +39,15 @@ export function parseIp(text: string): Uint8Array<ArrayBuffer> | undefined {
 }
 
 function parseIpv6(text: string): Uint8Array<ArrayBuffer> | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const groups = (half: string | undefined): number[] | undefined => {
-    if (half === undefined || half === "") return [];
-    const out: number[] = [];
-    const pieces = half.split(":");
-    for (const [index, piece] of pieces.entries()) {
-      if (index === pieces.length - 1 && piece.includes(".")) {
-        const v4 = parseIp(piece);
-        if (v4?.length !== 4) return undefined;
-        const [a = 0, b = 0, c = 0, d = 0] = v4;
-        out.push((a << 8) | b, (c << 8) | d);
-      } else if (/^[0-9a-fA-F]{1,4}$/.test(piece)) {
-        out.push(parseInt(piece, 16));
-      } else return undefined;
-    }
-    return out;
-  };
-  const head = groups(halves[0]);
-  const tail = groups(halves[1]);
+  const [first = "", second, ...more] = text.split("::");
+  if (more.length > 0) return undefined;
+  // Dotted decimal may only stand at the very end (RFC 4291 §2.2).
+  const isWhole = second === undefined;
+  const head = parseGroups(first, isWhole ? "dotted" : "plain");
+  const tail = isWhole ? [] : parseGroups(second, "dotted");
   if (head === undefined || tail === undefined) return undefined;
   const missing = 8 - head.length - tail.length;
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
+  if (isWhole ? missing !== 0 : missing < 1) return undefined;
   const all = [...head, ...new Array<number>(missing).fill(0), ...tail];
   const bytes = new Uint8Array(16);
   for (const [index, group] of all.entries()) {
@@ -62,6 +55,28 @@ function parseIpv6(text: string): Uint8Array<ArrayBuffer> | undefined {
     bytes[2 * index + 1] = group & 0xff;
   }
   return bytes;
+}
+
+/** Groups between colons, 16 bits each; the last may be IPv4 if `end` allows. */
+function parseGroups(
+  text: string,
+  end: "dotted" | "plain",
+): number[] | undefined {
+  if (text === "") return [];
+  const groups: number[] = [];
+  const pieces = text.split(":");
+  for (const [index, piece] of pieces.entries()) {
+    const v4 = end === "dotted" && index === pieces.length - 1
+      ? parseIpv4(piece)
+      : undefined;
+    if (v4 !== undefined) {
+      const [a = 0, b = 0, c = 0, d = 0] = v4;
+      groups.push((a << 8) | b, (c << 8) | d);
+    } else if (/^[0-9a-fA-F]{1,4}$/.test(piece)) {
+      groups.push(parseInt(piece, 16));
+    } else return undefined;
+  }
+  return groups;
 }
 
 /** Text of 4 or 16 address bytes; IPv4-mapped IPv6 becomes IPv4 (RFC 5952 otherwise). */
