@@ -1,0 +1,174 @@
+/**
+ * Cells: the one size in which a circuit moves bytes, and the payload inside.
+ *
+ *     cell on a link      ciphertext                              tag
+ *                         N − 16                                  16
+ *     cell at its end     gap   head         payload
+ *                         16    112          P = N − 128
+ *     payload             command   length   body       zeros
+ *                         1         2        length     P − 3 − length
+ *
+ * Everybody who seals or opens a cell does it in place, and the payload always
+ * stands at {@linkcode PAYLOAD_OFFSET}: the layers grow and shrink in front of
+ * it. Padding is zero because every byte of a cell is encrypted at least once:
+ * random padding would hide nothing more, cost randomness by the kilobyte, and
+ * be a channel that nobody can check.
+ *
+ * The first cell each way on a stream is no onion cell: a handshake message
+ * and zeros ({@linkcode encodeFirstCell}).
+ *
+ * @see protocol §5.1
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { TAG_BYTES } from "../crypto/suite.ts";
+
+/** Protocol: bytes of a cell. Why so many: docs/decisions/0013. */
+export const CELL_BYTES = 4096;
+/** Protocol: most hops of a circuit. The arithmetic of the head enforces it. */
+export const MAX_HOPS = 8;
+/** Protocol: bytes of filler that each forwarding hop adds in front. */
+export const FILLER_BYTES = TAG_BYTES;
+/** Protocol: bytes in front of the payload that filler may come to occupy. */
+export const HEAD_BYTES = FILLER_BYTES * (MAX_HOPS - 1);
+/** Where the head begins in a cell that has reached its end. */
+export const HEAD_OFFSET = TAG_BYTES;
+/** Where the payload begins in a cell that has reached its end. */
+export const PAYLOAD_OFFSET = HEAD_OFFSET + HEAD_BYTES;
+/** Protocol: bytes of command and length. */
+export const PAYLOAD_HEADER_BYTES = 3;
+/** Where the body begins in a cell that has reached its end. */
+export const BODY_OFFSET = PAYLOAD_OFFSET + PAYLOAD_HEADER_BYTES;
+
+/** Protocol: what a payload is. */
+export const COMMAND = {
+  /** Bytes of the control stream. */
+  control: 1,
+  /** One cell of a session, opaque here. */
+  data: 2,
+  /** Nothing. Only where negotiated, and version 1 negotiates it nowhere. */
+  padding: 3,
+} as const;
+
+/** A command that we know. */
+export type Command = typeof COMMAND[keyof typeof COMMAND];
+
+/** Everything that follows from the size of a cell. */
+export interface CellLayout {
+  /** N: bytes of a cell. */
+  readonly cellBytes: number;
+  /** P: bytes of a relay payload. */
+  readonly payloadBytes: number;
+  /** Most bytes of a payload's body. */
+  readonly bodyBytes: number;
+}
+
+/**
+ * The layout of cells of another size than ours, to measure what they cost.
+ *
+ * @param cellBytes 2048 to 32768, a multiple of 16.
+ * @throws {RangeError} for any other size.
+ */
+export function cellLayout(cellBytes: number): CellLayout {
+  if (!(cellBytes >= 2048 && cellBytes <= 32_768 && cellBytes % 16 === 0)) {
+    throw new RangeError(`Cannot lay out cells of ${cellBytes} bytes`);
+  }
+  return {
+    cellBytes,
+    payloadBytes: cellBytes - PAYLOAD_OFFSET,
+    bodyBytes: cellBytes - BODY_OFFSET,
+  };
+}
+
+/** The layout of every cell on a network. */
+export const CELL_LAYOUT: CellLayout = cellLayout(CELL_BYTES);
+
+/** Most bytes in the body of one payload: what a session cell fills. */
+export const BODY_BYTES = CELL_LAYOUT.bodyBytes;
+
+/**
+ * Put a payload into a cell that starts its way.
+ *
+ * @param body At most `cell.length − 131` bytes; may already lie in its place.
+ * @throws {RangeError} when it is longer.
+ */
+export function encodePayload(
+  cell: Uint8Array,
+  command: Command,
+  body: Uint8Array,
+): void {
+  const end = BODY_OFFSET + body.length;
+  if (end > cell.length) {
+    throw new RangeError(`Cannot encode payload: a body of ${body.length}`);
+  }
+  cell.set(body, BODY_OFFSET);
+  cell.fill(0, end);
+  cell[PAYLOAD_OFFSET] = command;
+  cell[PAYLOAD_OFFSET + 1] = body.length >> 8;
+  cell[PAYLOAD_OFFSET + 2] = body.length;
+}
+
+/** A payload that has arrived. */
+export interface Payload {
+  readonly command: Command;
+  /** A view into the cell. */
+  readonly body: Uint8Array;
+}
+
+/**
+ * Read the payload of a cell that has reached its end.
+ *
+ * @returns `undefined` for an unknown command, a length beyond the cell, or
+ * padding that is not zero.
+ */
+export function decodePayload(cell: Uint8Array): Payload | undefined {
+  const command = asCommand(cell[PAYLOAD_OFFSET]);
+  const length = ((cell[PAYLOAD_OFFSET + 1] ?? 0) << 8) |
+    (cell[PAYLOAD_OFFSET + 2] ?? 0);
+  const end = BODY_OFFSET + length;
+  if (command === undefined || end > cell.length) return undefined;
+  if (!isZero(cell, end, cell.length)) return undefined;
+  return { command, body: cell.subarray(BODY_OFFSET, end) };
+}
+
+function asCommand(byte: number | undefined): Command | undefined {
+  switch (byte) {
+    case COMMAND.control:
+    case COMMAND.data:
+    case COMMAND.padding:
+      return byte;
+    default:
+      return undefined;
+  }
+}
+
+/** Whether `cell[start..end)` is all zero. */
+export function isZero(cell: Uint8Array, start: number, end: number): boolean {
+  let sum = 0;
+  for (let i = start; i < end; i++) sum |= cell[i] ?? 0;
+  return sum === 0;
+}
+
+/** The first cell of a stream: a handshake message and zeros. */
+export function encodeFirstCell(
+  message: Uint8Array,
+  layout: CellLayout = CELL_LAYOUT,
+): Bytes {
+  const cell = new Uint8Array(layout.cellBytes);
+  cell.set(message);
+  return cell;
+}
+
+/**
+ * The handshake message of a stream's first cell, copied.
+ *
+ * @returns `undefined` unless zeros alone follow its `messageBytes`: nobody may
+ * say more there than the protocol does.
+ */
+export function decodeFirstCell(
+  cell: Uint8Array,
+  messageBytes: number,
+): Bytes | undefined {
+  if (!isZero(cell, messageBytes, cell.length)) return undefined;
+  return new Uint8Array(cell.subarray(0, messageBytes));
+}
