@@ -65,11 +65,10 @@ export class BlindedSigner implements Signer {
     const secret = utils.getExtendedPublicKey(new Uint8Array(seed));
     this.#scalar = Fn.mul(secret.scalar, factorScalar(factor));
     this.publicKey = new Uint8Array(BASE.multiply(this.#scalar).toBytes());
-    const digest = sha512(
-      concat(NONCE_CONTEXT, secret.prefix, this.publicKey),
-    );
+    const input = concat(NONCE_CONTEXT, secret.prefix, this.publicKey);
+    const digest = sha512(input);
     this.#prefix = digest.slice(0, ED25519_KEY_BYTES);
-    wipe(secret.head, secret.prefix, digest);
+    wipe(secret.head, secret.prefix, input, digest);
   }
 
   /** Sign (RFC 8032 §5.1.6 with the blinded scalar and prefix). */
