@@ -1,0 +1,517 @@
+/**
+ * A standing link to a neighbour: requests both ways, circuits both ways, and
+ * the rules of {@linkcode LinkState} carried out.
+ *
+ *     connection ─▶ streams ─▶ type byte ─┬─ 0x01 ─▶ request ─▶ onRequest ─▶ answer
+ *                                         ├─ 0x02 ─▶ onCircuit
+ *                                         └─ else ─▶ close the link
+ *
+ * Whatever a peer does ends here at worst in the end of its link.
+ *
+ * @see protocol §3.5 to §3.7
+ * @module
+ */
+import { type NodeId, nodeIdOf, type PublicKey } from "../auth/identity.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import type { Bytes } from "../base/bytes.ts";
+import {
+  type Clock,
+  deadline,
+  raceSignal,
+  sleep,
+  type Timer,
+} from "../base/clock.ts";
+import {
+  AnonNetError,
+  BugError,
+  ProtocolError,
+  UnreachableError,
+} from "../base/errors.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import { CLOSE_CODE, type CloseCode } from "../link/close_code.ts";
+import type { HandshakeResult } from "../link/handshake.ts";
+import type { LinkLimits } from "../link/link_limits.ts";
+import {
+  LinkState,
+  type LinkStats,
+  type Load,
+  type StreamUse,
+} from "../link/link_state.ts";
+import {
+  decodeAnswer,
+  decodeRequest,
+  encodeAnswer,
+  encodeRequestStream,
+  PING_METHOD,
+  type RpcAnswer,
+  type RpcSizes,
+  STREAM_TYPE,
+} from "../link/rpc.ts";
+import type {
+  ByteStream,
+  Connection,
+  OpenOptions,
+} from "../transport/transport.ts";
+import { FrameStream } from "./frame_stream.ts";
+import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
+import type { Slots } from "./slots.ts";
+
+/** What a node does with what comes over its links. */
+export interface LinkHandlers {
+  /**
+   * Answer a request of the peer.
+   *
+   * @param signal Aborts when nobody waits for the answer any more.
+   * @returns The answer, or `undefined` if there is no such method.
+   * @throws {ProtocolError} if this very peer broke the protocol: its link is
+   * closed. The peer hears "failed" of any other error.
+   */
+  onRequest(
+    link: Link,
+    method: string,
+    body: Bytes,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
+  /** The peer creates a circuit. The stream is the callee's to end, both ways. */
+  onCircuit(link: Link, stream: ByteStream): void;
+  /** A link has come up, either side's. */
+  onLink?(link: Link): void;
+  /** A link has ended. */
+  onLinkClosed?(link: Link, end: LinkEnd): void;
+  /** Somebody who dialled us did not come in; the error says why. For the log. */
+  onRefused?(error: unknown, from: SocketAddress): void;
+  /** Something of ours failed while it served a peer: for the log. */
+  onError?(error: unknown): void;
+}
+
+/** How a link ended. */
+export interface LinkEnd {
+  /** Dotted reason, such as `link.idle` or `link.lost`; for logs. */
+  readonly reason: string;
+  /** Whether this side closed it, the other did, or the network. */
+  readonly by: "local" | "remote" | "lost";
+}
+
+/** What a request takes. */
+export interface RequestOptions extends OpenOptions {
+  /** Time for request and answer, ms. Default: the network's `rpcMs`, 10 s. */
+  readonly timeoutMs?: number;
+}
+
+/** What a link needs of its node. */
+export interface LinkHost {
+  readonly crypto: CryptoSuite;
+  readonly clock: Clock;
+  readonly sizes: RpcSizes;
+  readonly limits: LinkLimits;
+  readonly handlers: LinkHandlers;
+  /** Time for one request and its answer, ms. */
+  readonly rpcMs: number;
+  /** Requests that the whole node serves at once. */
+  readonly requests: Slots;
+  /** How hard the node is pressed now. */
+  readonly load: Load;
+}
+
+/** Whose dial brought a link up: `outbound` is ours. */
+export type LinkDirection = "outbound" | "inbound";
+
+/** What a link is made of. */
+export interface LinkOptions {
+  readonly connection: Connection;
+  readonly result: HandshakeResult;
+  readonly direction: LinkDirection;
+  /** Our node id on this link; a throw-away one where we are a client. */
+  readonly localId: NodeId;
+  readonly host: LinkHost;
+}
+
+/** An authenticated connection to a neighbour. */
+export class Link {
+  readonly peerKey: PublicKey;
+  readonly nodeId: NodeId;
+  readonly localId: NodeId;
+  /** The peer's record when the link came up; `undefined` of a client. */
+  readonly record: NodeRecord | undefined;
+  readonly direction: LinkDirection;
+  /** Where the peer said it sees us; known where we dialled. */
+  readonly observedAddress: SocketAddress | undefined;
+  /** When the link came up. Monotonic, ms. */
+  readonly openedMs: number;
+  /** Resolves when the link has ended; never rejects. */
+  readonly closed: Promise<LinkEnd>;
+  readonly #connection: Connection;
+  readonly #host: LinkHost;
+  readonly #state: LinkState;
+  readonly #streamHost: LinkStreamHost;
+  #timer: Timer | undefined;
+  #armedMs = Infinity;
+  #isOpen = true;
+  #reason: string | undefined;
+
+  constructor(options: LinkOptions) {
+    const { connection, result, host } = options;
+    const nowMs = host.clock.nowMs();
+    this.peerKey = result.peerKey;
+    this.nodeId = nodeIdOf(host.crypto, result.peerKey);
+    this.localId = options.localId;
+    this.record = result.record;
+    this.direction = options.direction;
+    this.observedAddress = result.observedAddress;
+    this.openedMs = nowMs;
+    this.#connection = connection;
+    this.#host = host;
+    this.#state = new LinkState(
+      host.limits,
+      nowMs,
+      result.peerLimits?.requestsPerSecond,
+    );
+    this.#streamHost = {
+      clock: host.clock,
+      onBytesIn: (count) => this.#state.onBytesIn(count, host.clock.nowMs()),
+      onWrite: (count) => {
+        this.#state.onWrite(count, host.clock.nowMs());
+        this.#arm();
+      },
+      onWritten: () => this.#state.onWritten(host.clock.nowMs()),
+    };
+    this.closed = connection.closed.then(({ by }) => {
+      this.#isOpen = false;
+      this.#timer?.cancel();
+      const reasons = {
+        local: "link.closed",
+        remote: "link.hung_up",
+        lost: "link.lost",
+      };
+      return { by, reason: this.#reason ?? reasons[by] };
+    });
+  }
+
+  /** Begin to serve the peer. Called once, by the table. */
+  start(): void {
+    this.#arm();
+    this.#acceptStreams().catch((error) => this.#onError(error));
+  }
+
+  /** Whether the peer relays: it showed a record that says so. */
+  get isRelay(): boolean {
+    return this.record?.flags.includes("relay") ?? false;
+  }
+
+  /** Whether the link has not ended. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Whether another link to the same peer has replaced this one. */
+  get isDraining(): boolean {
+    return this.#state.isDraining;
+  }
+
+  /** Where the peer is now; it may move. */
+  get remoteAddress(): SocketAddress {
+    return this.#connection.remoteAddress;
+  }
+
+  /** The counters now. */
+  get stats(): LinkStats {
+    return this.#state.stats;
+  }
+
+  /** When the link was last of use, ms: `Infinity` while a stream is open. */
+  get usedMs(): number {
+    return this.#state.usedMs;
+  }
+
+  /**
+   * Ask the peer something.
+   *
+   * @returns The body of its answer.
+   * @throws {UnreachableError} `link.lost`, `link.request_timeout`,
+   * `link.rpc_busy`, `link.rpc_failed`, `link.rpc_unknown_method`.
+   * @throws {ProtocolError} if the answer is none; the link is closed then.
+   * @throws {RangeError} if `body` is longer than the method allows.
+   */
+  async request(
+    method: string,
+    body: Uint8Array = new Uint8Array(),
+    options: RequestOptions = {},
+  ): Promise<Bytes> {
+    const { clock, sizes, rpcMs } = this.#host;
+    const request = encodeRequestStream(method, body, sizes);
+    const waitMs = this.#state.onOwnRequest(clock.nowMs());
+    using limit = deadline(
+      clock,
+      options.timeoutMs ?? rpcMs,
+      () =>
+        new UnreachableError(
+          "link.request_timeout",
+          "Cannot get answer: the peer took too long",
+        ),
+      options.signal,
+    );
+    const { signal } = limit;
+    if (waitMs > 0) await sleep(clock, waitMs, { signal });
+    const use = method === PING_METHOD ? "ping" : "work";
+    const stream = await this.#open(use, signal);
+    try {
+      return await raceSignal(this.#ask(stream, method, request), signal);
+    } finally {
+      stream.cancel();
+    }
+  }
+
+  async #ask(
+    stream: ByteStream,
+    method: string,
+    request: Bytes,
+  ): Promise<Bytes> {
+    const { sizes } = this.#host;
+    // Not awaited first: a peer that refuses answers before it has read all.
+    const sent = stream.write(request).then(() => stream.closeWrite());
+    sent.catch(() => {});
+    try {
+      const limit = sizes.answerFrameBytes(method);
+      const frame = await new FrameStream(stream, limit).read();
+      if (frame !== undefined) return bodyOf(decodeAnswer(frame));
+      await sent;
+    } catch (error) {
+      if (error instanceof ProtocolError) this.cutOff(error.code);
+      throw lostError(error);
+    }
+    throw new UnreachableError(
+      "link.rpc_failed",
+      "Cannot get answer: the peer ended the stream",
+    );
+  }
+
+  /**
+   * Open a stream for a new circuit. The caller ends it, both ways.
+   *
+   * @throws {UnreachableError} `link.lost`, or the signal's reason.
+   */
+  async openCircuit(options: OpenOptions = {}): Promise<ByteStream> {
+    const stream = await this.#open("work", options.signal);
+    try {
+      await raceSignal(
+        stream.write(Uint8Array.of(STREAM_TYPE.circuit)),
+        options.signal,
+      );
+    } catch (error) {
+      stream.cancel();
+      throw lostError(error);
+    }
+    this.#state.onOwnCircuit();
+    return stream;
+  }
+
+  async #open(
+    use: StreamUse,
+    signal: AbortSignal | undefined,
+  ): Promise<LinkStream> {
+    // Before waiting for the peer's leave: a link about to be of use is not idle.
+    this.#state.onOwnStream();
+    const onEnd = () => {
+      this.#state.onOwnStreamEnd(use, this.#host.clock.nowMs());
+      this.#arm();
+    };
+    try {
+      const stream = await this.#connection.openStream(
+        signal === undefined ? {} : { signal },
+      );
+      return new LinkStream(stream, this.#streamHost, onEnd);
+    } catch (error) {
+      onEnd();
+      throw lostError(error);
+    }
+  }
+
+  /** Close the link; what is under way on it is lost. Idempotent. */
+  close(code: CloseCode = CLOSE_CODE.done, reason = "link.closed"): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#reason = reason;
+    this.#timer?.cancel();
+    this.#connection.close(code);
+  }
+
+  /**
+   * Close the link of a peer that misbehaves.
+   *
+   * @param reason Dotted code of what it did, such as `link.flood`; for logs.
+   */
+  cutOff(reason: string): void {
+    this.close(CLOSE_CODE.refused, reason);
+  }
+
+  /** Let what runs come to its end, then close: another link has taken over. */
+  drain(): void {
+    this.#state.drain(this.#host.clock.nowMs());
+    this.#arm();
+  }
+
+  /** Set the timer, unless it wakes us early enough already. */
+  #arm(): void {
+    const { deadlineMs } = this.#state;
+    if (!this.#isOpen || this.#armedMs <= deadlineMs) return;
+    this.#timer?.cancel();
+    this.#armedMs = deadlineMs;
+    const { clock } = this.#host;
+    const waitMs = deadlineMs - clock.nowMs();
+    this.#timer = clock.schedule(waitMs, () => this.#onTime(), {
+      keepAlive: false,
+    });
+  }
+
+  #onTime(): void {
+    this.#armedMs = Infinity;
+    if (!this.#isOpen) return;
+    for (const action of this.#state.onTime(this.#host.clock.nowMs())) {
+      if (action.type === "ping") this.#ping();
+      else if (action.reason === "link.stalled") this.cutOff(action.reason);
+      else this.close(CLOSE_CODE.done, action.reason);
+    }
+    this.#arm();
+  }
+
+  /** Whatever comes back will do; silence is the state's to notice. */
+  #ping(): void {
+    this.request(PING_METHOD).catch(() => {});
+  }
+
+  async #acceptStreams(): Promise<void> {
+    for (;;) {
+      const stream = await this.#connection.acceptStream();
+      if (stream === undefined) return;
+      if (!this.#state.onPeerStream()) {
+        stream.cancel();
+        continue;
+      }
+      this.#serve(stream).catch((error) => this.#onError(error));
+    }
+  }
+
+  async #serve(inner: ByteStream): Promise<void> {
+    const { clock, rpcMs } = this.#host;
+    let use: StreamUse = "work";
+    const stream = new LinkStream(inner, this.#streamHost, () => {
+      this.#state.onPeerStreamEnd(use, clock.nowMs());
+      this.#arm();
+    });
+    // Against streams that say nothing: reads end, as if the peer had ended them.
+    const timer = clock.schedule(rpcMs, () => stream.cancel(), {
+      keepAlive: false,
+    });
+    try {
+      const type = (await stream.read(new Uint8Array(1)))?.[0];
+      if (type === STREAM_TYPE.rpc) {
+        use = await this.#serveRequest(stream, timer);
+        stream.cancel();
+      } else if (type === STREAM_TYPE.circuit) this.#serveCircuit(stream);
+      else if (type === undefined) stream.cancel();
+      else {
+        throw new ProtocolError(
+          "link.stream_type",
+          `Cannot serve stream of type ${type}`,
+        );
+      }
+    } catch (error) {
+      stream.cancel();
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #serveCircuit(stream: ByteStream): void {
+    const { clock, load, handlers } = this.#host;
+    if (this.#state.onCircuit(load, clock.nowMs())) {
+      handlers.onCircuit(this, stream);
+    } else stream.cancel();
+  }
+
+  async #serveRequest(stream: LinkStream, timer: Timer): Promise<StreamUse> {
+    const { clock, requests, sizes } = this.#host;
+    const nowMs = clock.nowMs();
+    let verdict = this.#state.onRequest(nowMs);
+    if (verdict.type === "serve" && !requests.take()) {
+      this.#state.onRequestEnd();
+      verdict = this.#state.onRequestRefused(nowMs);
+    }
+    if (verdict.type === "close") {
+      throw new ProtocolError("link.flood", "Cannot serve: too many requests");
+    }
+    if (verdict.type === "refuse") {
+      const busy: RpcAnswer = { type: "error", code: "busy" };
+      await stream.write(encodeAnswer("", busy, sizes));
+      return "work";
+    }
+    try {
+      if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs);
+      const frames = new FrameStream(stream, sizes.requestFrameBytes);
+      const frame = await frames.read();
+      if (frame === undefined) return "work";
+      timer.cancel();
+      const { method, body } = decodeRequest(frame, sizes);
+      const answer = await this.#answer(method, body);
+      await stream.write(encodeAnswer(method, answer, sizes));
+      return method === PING_METHOD ? "ping" : "work";
+    } finally {
+      this.#state.onRequestEnd();
+      requests.give();
+    }
+  }
+
+  async #answer(method: string, body: Bytes): Promise<RpcAnswer> {
+    if (method === PING_METHOD) return { type: "ok", body: new Uint8Array() };
+    const { clock, handlers, rpcMs, sizes } = this.#host;
+    // Against a handler of ours that never ends: the peer has given up by then.
+    using limit = deadline(
+      clock,
+      rpcMs,
+      () =>
+        new UnreachableError("link.answer_timeout", "Cannot answer in time"),
+    );
+    const { signal } = limit;
+    try {
+      const work = handlers.onRequest(this, method, body, signal);
+      const answer = await raceSignal(work, signal);
+      if (answer === undefined) {
+        return { type: "error", code: "unknown_method" };
+      }
+      if (answer.length > sizes.answerBytes(method)) {
+        throw new BugError("link.answer_size", `Answer to ${method} too long`);
+      }
+      return { type: "ok", body: new Uint8Array(answer) };
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      this.#onError(error);
+      return { type: "error", code: "failed" };
+    }
+  }
+
+  #onError(error: unknown): void {
+    if (error instanceof ProtocolError) this.cutOff(error.code);
+    else if (!(error instanceof UnreachableError)) {
+      this.#host.handlers.onError?.(error);
+    }
+  }
+}
+
+function bodyOf(answer: RpcAnswer): Bytes {
+  if (answer.type === "ok") return answer.body;
+  throw new UnreachableError(
+    `link.rpc_${answer.code}`,
+    `Cannot get answer: the peer says ${answer.code}`,
+  );
+}
+
+/** A lost stream is a lost link, to whoever uses links. */
+function lostError(error: unknown): unknown {
+  return error instanceof AnonNetError && error.code === "transport.lost"
+    ? new UnreachableError("link.lost", "Cannot use link: it has ended", {
+      cause: error,
+    })
+    : error;
+}

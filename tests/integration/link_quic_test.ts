@@ -1,0 +1,4 @@
+import { testLinks } from "../node/link_contract.ts";
+import { overQuic } from "../node/link_world.ts";
+
+testLinks("over QUIC", overQuic);

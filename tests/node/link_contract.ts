@@ -1,0 +1,649 @@
+/**
+ * What links do over any transport, said once and held against QUIC and memory.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Identity } from "../../lib/auth/identity.ts";
+import { customNetwork } from "../../lib/auth/network.ts";
+import type { Bytes } from "../../lib/base/bytes.ts";
+import { ProtocolError } from "../../lib/base/errors.ts";
+import {
+  AnswererHandshake,
+  type AnswererOptions,
+} from "../../lib/link/answerer_handshake.ts";
+import {
+  DiallerHandshake,
+  type DiallerOptions,
+} from "../../lib/link/dialler_handshake.ts";
+import type { HandshakeAction } from "../../lib/link/handshake.ts";
+import {
+  decodeChallengeBody,
+  decodeHandshake,
+  encodeChallengeBody,
+  encodeHandshake,
+  MAX_HANDSHAKE_BYTES,
+} from "../../lib/link/handshake_message.ts";
+import { NonceCache } from "../../lib/link/nonce_cache.ts";
+import { ANSWERER_CONTEXT, transcriptHash } from "../../lib/link/transcript.ts";
+import { dialHandshake } from "../../lib/node/link_handshake.ts";
+import type { ByteStream, Connection } from "../../lib/transport/transport.ts";
+import { RpcSizes } from "../../lib/link/rpc.ts";
+import { FrameStream } from "../../lib/node/frame_stream.ts";
+import {
+  codeOf,
+  CRYPTO,
+  type LinkWorld,
+  NETWORK,
+  readAll,
+  type TestNode,
+} from "./link_world.ts";
+
+/** Runs a test in a world of its own. */
+type InWorld = (test: (world: LinkWorld) => Promise<void>) => Promise<void>;
+
+/** Register the tests for one transport. */
+export function testLinks(name: string, inWorld: InWorld): void {
+  const test = (sentence: string, body: (world: LinkWorld) => Promise<void>) =>
+    Deno.test(`links ${name} ${sentence}`, () => inWorld(body));
+
+  test("prove both ends, and carry requests both ways", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
+    const ab = await a.table.getOrDial(b.peer);
+    assert.deepEqual(ab.nodeId, b.identity.nodeId);
+    assert.equal(ab.isRelay, true);
+    assert.equal(ab.direction, "outbound");
+    assert.deepEqual(ab.remoteAddress, b.endpoint.localAddress);
+    assert.deepEqual(ab.observedAddress, a.endpoint.localAddress);
+    const body = Uint8Array.of(1, 2, 3);
+    assert.deepEqual(await ab.request("test.echo", body), body);
+    const ba = b.table.get(a.identity.publicKey);
+    assert.ok(ba !== undefined && ba.direction === "inbound");
+    assert.deepEqual(ba.record?.nodeId, a.identity.nodeId);
+    assert.deepEqual(await ba.request("test.echo", body), body);
+    assert.deepEqual(await ba.request("link.ping"), new Uint8Array());
+    assert.equal(ab.stats.requestsOut, 1);
+    assert.equal(ab.stats.openStreams, 0);
+  });
+
+  test("carry circuits both ways", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
+    const link = await a.table.getOrDial(b.peer);
+    const out = await link.openCircuit();
+    await out.write(Uint8Array.of(9, 8));
+    await link.request("test.echo"); // by then the circuit has arrived as well
+    const [circuit] = b.circuits.items;
+    assert.ok(circuit !== undefined);
+    const seen = await circuit.read(new Uint8Array(8));
+    assert.deepEqual(seen, Uint8Array.of(9, 8));
+    await circuit.write(Uint8Array.of(7));
+    await circuit.closeWrite();
+    assert.deepEqual(await out.read(new Uint8Array(8)), Uint8Array.of(7));
+    assert.equal(await out.read(new Uint8Array(8)), undefined);
+    out.cancel();
+    assert.equal(await readAll(circuit), 0);
+    assert.equal(link.stats.circuitsOut, 1);
+    assert.equal(link.stats.openStreams, 0);
+    assert.equal(b.links.items[0]?.stats.circuitsIn, 1);
+    assert.equal(b.links.items[0]?.stats.openStreams, 0);
+  });
+
+  test("do not name a client", async (world) => {
+    const [client, relay] = [
+      await world.node({ role: "client" }),
+      await world.node(),
+    ];
+    const first = await client.table.getOrDial(relay.peer);
+    await first.request("test.echo");
+    first.close();
+    await first.closed;
+    const second = await client.table.getOrDial(relay.peer);
+    await second.request("test.echo");
+    const [one, other] = relay.links.items;
+    assert.ok(one !== undefined && other !== undefined);
+    assert.equal(one.record, undefined);
+    assert.equal(one.isRelay, false);
+    assert.notDeepEqual(one.peerKey, other.peerKey);
+    assert.notDeepEqual(one.peerKey, client.identity.publicKey);
+    assert.notDeepEqual(other.peerKey, client.identity.publicKey);
+  });
+
+  test("share one dial among those who want it", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
+    const links = await Promise.all(
+      Array.from({ length: 20 }, () => a.table.getOrDial(b.peer)),
+    );
+    assert.equal(new Set(links).size, 1);
+    assert.equal(b.links.items.length, 1);
+  });
+
+  test("come to one when both sides dial, and lose no request", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
+    const body = Uint8Array.of(5);
+    const talk = async (from: typeof a, to: typeof b) => {
+      const link = await from.table.getOrDial(to.peer);
+      return await Promise.all(
+        Array.from({ length: 5 }, () => link.request("test.echo", body)),
+      );
+    };
+    const answers = await Promise.all([talk(a, b), talk(b, a)]);
+    assert.deepEqual(answers.flat(), new Array(10).fill(body));
+    const [ab, ba] = [
+      await a.table.getOrDial(b.peer),
+      await b.table.getOrDial(a.peer),
+    ];
+    assert.notEqual(ab.direction, ba.direction);
+    assert.deepEqual(await ab.request("test.echo", body), body);
+    assert.deepEqual(await ba.request("test.echo", body), body);
+  });
+
+  test("tell whoever mistyped a key that another identity is there", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
+    const publicKey = new Uint8Array(b.identity.publicKey);
+    publicKey[3] = (publicKey[3] ?? 0) ^ 8;
+    await assert.rejects(
+      a.table.getOrDial({ publicKey, addresses: b.peer.addresses }),
+      (error: unknown) => {
+        assert.ok(error instanceof ProtocolError);
+        assert.equal(error.code, "link.wrong_identity");
+        assert.match(error.message, /another identity/);
+        return true;
+      },
+    );
+    assert.equal(b.links.items.length, 0);
+  });
+
+  test("do not cross networks", async (world) => {
+    const [a, b] = [
+      await world.node(),
+      await world.node({ alpn: "anonnet/1/other" }),
+    ];
+    assert.equal(
+      await codeOf(a.table.getOrDial(b.peer)),
+      "link.wrong_network",
+    );
+  });
+
+  test("cannot be taken over by a man in the middle who forwards the challenge", async (world) => {
+    // Alice dials Mallory, a relay like any other; he connects to Bob and copies
+    // every message between the two, to be Alice to Bob.
+    const [alice, bob] = [await world.node(), await world.node()];
+    const mallory = world.identity();
+    const trap = await world.endpoint(mallory);
+    const caught = trap.accept();
+    const dial = codeOf(
+      alice.table.getOrDial({
+        publicKey: mallory.publicKey,
+        addresses: [trap.localAddress],
+      }),
+    );
+    const fromAlice = await caught;
+    assert.ok(fromAlice !== undefined);
+    const toBob = await trap.dial(
+      bob.endpoint.localAddress,
+      bob.identity.publicKey,
+    );
+    const aliceStream = await fromAlice.acceptStream();
+    const bobStream = await toBob.openStream();
+    assert.ok(aliceStream !== undefined);
+    const copies = Promise.allSettled([
+      copy(aliceStream, bobStream),
+      copy(bobStream, aliceStream),
+    ]);
+    assert.equal(await dial, "link.wrong_identity");
+    toBob.close(0);
+    await copies;
+    assert.equal(bob.links.items.length, 0);
+    assert.equal(alice.links.items.length, 0);
+  });
+
+  test("are not given for a proof that was made for somebody else", async (world) => {
+    // The same, but Mallory challenges Alice himself and forwards her Proof.
+    const bob = await world.node();
+    const [alice, mallory] = [world.identity(), world.identity()];
+    const raw = await rawStream(world, bob);
+    const dial = new DiallerHandshake({
+      ...handshakeOptions(world),
+      identity: alice,
+      peerKey: mallory.publicKey,
+    });
+    const trap = new AnswererHandshake({
+      ...handshakeOptions(world),
+      identity: mallory,
+      record: world.record(mallory),
+      nonces: new NonceCache(),
+    });
+    trap.start(0);
+    const hello = sent(dial.start(0));
+    await raw.frames.write(hello);
+    assert.ok(await raw.frames.read() !== undefined);
+    const proof = sent(dial.onMessage(sent(trap.onMessage(hello, 0)), 0));
+    await raw.frames.write(proof);
+    await refused(raw);
+    assert.deepEqual(await bob.refusals.reach(1), ["link.bad_proof"]);
+  });
+
+  test("are not given for a recorded handshake", async (world) => {
+    const [alice, bob] = [await world.node(), await world.node()];
+    // Mallory has all that Alice ever sent to Bob.
+    const spied = await rawStream(world, bob);
+    const dial = new DiallerHandshake({
+      ...handshakeOptions(world),
+      identity: alice.identity,
+      peerKey: bob.identity.publicKey,
+    });
+    const hello = sent(dial.start(0));
+    await spied.frames.write(hello);
+    const challenge = await spied.frames.read();
+    assert.ok(challenge !== undefined);
+    const proof = sent(dial.onMessage(challenge, 0));
+    await spied.frames.write(proof);
+    assert.ok(await spied.frames.read() !== undefined);
+    assert.equal(bob.links.items.length, 1);
+
+    const replay = await rawStream(world, bob);
+    await replay.frames.write(hello);
+    await replay.frames.write(proof).catch(() => {});
+    await refused(replay);
+    assert.deepEqual(await bob.refusals.reach(1), ["link.replay"]);
+    assert.equal(bob.links.items.length, 1);
+  });
+
+  test("are not given for hellos of the wrong network, role or version", async (world) => {
+    const bob = await world.node();
+    const options = handshakeOptions(world);
+    const peerKey = bob.identity.publicKey;
+    const hello = (changes: Partial<DiallerOptions>) =>
+      sent(
+        new DiallerHandshake({
+          ...options,
+          identity: world.identity(),
+          peerKey,
+          ...changes,
+        }).start(0),
+      );
+    const network = customNetwork({
+      name: "other",
+      powDifficulty: 0,
+      allowPrivateAddresses: true,
+    });
+    const messages = [
+      hello({ network }),
+      hello({ versions: [2] }),
+      hello({ identity: bob.identity, peerKey: alicesKey(world) }),
+      encodeHandshake({ type: "refused", code: "refused" }),
+      encodeHandshake({ type: "proof", signature: new Uint8Array(64) }),
+      Uint8Array.of(0xff),
+    ];
+    for (const message of messages) {
+      const raw = await rawStream(world, bob);
+      await raw.frames.write(message);
+      await refused(raw);
+    }
+    const codes = await bob.refusals.reach(messages.length);
+    assert.deepEqual(codes.toSorted(), [
+      "link.out_of_order",
+      "link.self",
+      "link.version",
+      "link.wrong_network",
+      "link.wrong_role",
+      "wire.cbor_type",
+    ]);
+    assert.equal(bob.links.items.length, 0);
+  });
+
+  test("are not made with answers that reflect, play the other role or choose too low a version", async (world) => {
+    const mallory = world.identity();
+    const trap = await world.endpoint(mallory);
+    const identity = world.identity();
+    const endpoint = await world.endpoint(identity);
+    const answers: [string, (hello: Bytes) => Bytes][] = [
+      ["link.wrong_role", (hello) => hello],
+      ["link.reflection", (hello) => {
+        const said = decodeHandshake(hello);
+        assert.ok(said.type === "hello");
+        const random = { bytes: () => said.nonce };
+        return challengeOf(world, mallory, hello, { random });
+      }],
+      ["link.downgrade", (hello) => {
+        const challenge = challengeOf(world, mallory, hello, {});
+        return asVersionOne(challenge, hello, mallory);
+      }],
+      ["link.bad_signature", (hello) => {
+        const challenge = challengeOf(world, mallory, hello, {});
+        challenge[challenge.length - 1] = challenge.at(-1) === 0 ? 1 : 0;
+        return challenge;
+      }],
+    ];
+    for (const [code, answer] of answers) {
+      const accepted = trap.accept();
+      const connection = await endpoint.dial(
+        trap.localAddress,
+        mallory.publicKey,
+      );
+      const dial = codeOf(
+        dialHandshake(connection, {
+          ...handshakeOptions(world),
+          clock: world.clock,
+          verifier: world.verifier(),
+          identity,
+          peerKey: mallory.publicKey,
+          versions: [1, 2],
+        }),
+      );
+      const stream = await (await accepted)?.acceptStream();
+      assert.ok(stream !== undefined);
+      const frames = new FrameStream(stream, MAX_HANDSHAKE_BYTES);
+      const hello = await frames.read();
+      assert.ok(hello !== undefined);
+      await frames.write(answer(hello));
+      assert.equal(await dial, code);
+    }
+  });
+
+  test("refuse a hello of 4 GiB before it is there", async (world) => {
+    const bob = await world.node();
+    const raw = await rawStream(world, bob);
+    await raw.stream.write(Uint8Array.of(255, 255, 255, 255, 1, 2, 3));
+    await refused(raw);
+    assert.deepEqual(await bob.refusals.reach(1), ["wire.frame_too_large"]);
+    assert.equal(bob.links.items.length, 0);
+  });
+
+  test("end when a request announces 4 GiB", async (world) => {
+    const bob = await world.node();
+    const { connection } = await world.rawDial(bob);
+    const stream = await connection.openStream();
+    await stream.write(Uint8Array.of(1, 255, 255, 255, 255));
+    await connection.closed;
+    assert.equal(
+      (await bob.links.items[0]?.closed)?.reason,
+      "wire.frame_too_large",
+    );
+    assert.ok((bob.links.items[0]?.stats.bytesIn ?? 0) < 10);
+  });
+
+  test("end when a stream is of no known type", async (world) => {
+    const bob = await world.node();
+    for (const type of [0, 3, 255]) {
+      const { connection } = await world.rawDial(bob);
+      const stream = await connection.openStream();
+      await stream.write(Uint8Array.of(type));
+      assert.deepEqual(await connection.closed, { by: "remote", code: 1 });
+    }
+    for (const link of bob.links.items) {
+      assert.equal((await link.closed).reason, "link.stream_type");
+    }
+  });
+
+  test("end when a request is none", async (world) => {
+    const bob = await world.node();
+    for (
+      const request of [
+        [1, 0, 0, 0, 0],
+        [1, 0, 0, 0, 3, 1, 2, 3],
+        [1, 0, 0, 0, 1, 0xa0],
+      ]
+    ) {
+      const { connection } = await world.rawDial(bob);
+      const stream = await connection.openStream();
+      await stream.write(Uint8Array.from(request));
+      assert.deepEqual(await connection.closed, { by: "remote", code: 1 });
+    }
+    assert.deepEqual(bob.errors, []);
+  });
+
+  test("survive streams that end before anything whole was said", async (world) => {
+    const bob = await world.node();
+    const { connection } = await world.rawDial(bob);
+    for (const said of [[], [1], [1, 0, 0], [1, 0, 0, 0, 9, 1], [2]]) {
+      const stream = await connection.openStream();
+      if (said.length > 0) await stream.write(Uint8Array.from(said));
+      await stream.closeWrite();
+      if (said[0] === 2) stream.cancel();
+      else assert.equal(await readAll(stream), 0);
+    }
+    const [link] = bob.links.items;
+    assert.equal(link?.isOpen, true);
+    connection.close(0);
+  });
+
+  test("tell a caller what became of its request", async (world) => {
+    const a = await world.node();
+    const b = await world.node({
+      handlers: {
+        onRequest: (_link, method) => {
+          if (method === "test.none") return Promise.resolve(undefined);
+          if (method === "test.throws") throw new Error("our own mistake");
+          if (method === "test.long") {
+            return Promise.resolve(new Uint8Array(100_000));
+          }
+          return Promise.reject(new ProtocolError("test.broke", "broken"));
+        },
+      },
+    });
+    const link = await a.table.getOrDial(b.peer);
+    assert.equal(
+      await codeOf(link.request("test.none")),
+      "link.rpc_unknown_method",
+    );
+    assert.equal(await codeOf(link.request("test.throws")), "link.rpc_failed");
+    assert.equal(await codeOf(link.request("test.long")), "link.rpc_failed");
+    assert.equal(b.errors.length, 2);
+    assert.match(
+      String(await codeOf(link.request("test.breaks"))),
+      /^link\.(lost|rpc_failed)$/,
+    );
+    assert.equal((await b.links.items[0]?.closed)?.reason, "test.broke");
+    assert.deepEqual((await link.closed).by, "remote");
+  });
+
+  test("carry long bodies", async (world) => {
+    const size = 1_000_000;
+    const sizes = new RpcSizes({
+      "test.big": { requestBytes: size, answerBytes: size },
+    });
+    const [a, b] = [await world.node({ sizes }), await world.node({ sizes })];
+    const link = await a.table.getOrDial(b.peer);
+    const body = world.random.bytes(size);
+    assert.deepEqual(await link.request("test.big", body), body);
+    assert.equal(
+      await codeOf(
+        link.request("test.other", body).catch((error) => {
+          assert.ok(error instanceof RangeError);
+          throw error;
+        }),
+      ),
+      undefined,
+    );
+  });
+
+  test("reject what waits when they are closed", async (world) => {
+    const never = Promise.withResolvers<Uint8Array>();
+    const arrived = Promise.withResolvers<void>();
+    const a = await world.node();
+    const b = await world.node({
+      handlers: {
+        onRequest: () => {
+          arrived.resolve();
+          return never.promise;
+        },
+      },
+    });
+    const link = await a.table.getOrDial(b.peer);
+    const answer = codeOf(link.request("test.never"));
+    await arrived.promise;
+    link.close();
+    assert.equal(await answer, "link.lost");
+    assert.equal(await codeOf(link.request("test.never")), "link.lost");
+    assert.equal(await codeOf(link.openCircuit()), "link.lost");
+    never.resolve(new Uint8Array());
+    assert.equal((await b.links.items[0]?.closed)?.by, "remote");
+    assert.equal(a.table.get(b.identity.publicKey), undefined);
+  });
+
+  test("give up a request when told to", async (world) => {
+    const a = await world.node();
+    const arrived = Promise.withResolvers<void>();
+    const never = Promise.withResolvers<Uint8Array>();
+    const b = await world.node({
+      handlers: {
+        onRequest: () => {
+          arrived.resolve();
+          return never.promise;
+        },
+      },
+    });
+    const link = await a.table.getOrDial(b.peer);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const answer = link.request("test.never", new Uint8Array(), { signal });
+    const rejected = assert.rejects(answer, /enough/);
+    await arrived.promise;
+    controller.abort(new Error("enough"));
+    await rejected;
+    assert.equal(link.stats.openStreams, 0);
+    assert.equal(link.isOpen, true);
+    await assert.rejects(
+      a.table.getOrDial(b.peer, { signal }).then(() => {
+        throw new Error("a link that stands needs no dial");
+      }),
+      /needs no dial/,
+    );
+    never.resolve(new Uint8Array());
+  });
+
+  test("can be cut off", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
+    const link = await a.table.getOrDial(b.peer);
+    link.cutOff("test.stalled");
+    assert.deepEqual(await link.closed, {
+      by: "local",
+      reason: "test.stalled",
+    });
+    assert.deepEqual(await b.links.items[0]?.closed, {
+      by: "remote",
+      reason: "link.hung_up",
+    });
+  });
+
+  test("end with their table, whatever is under way", async (world) => {
+    const [a, b, c] = [
+      await world.node(),
+      await world.node(),
+      await world.node(),
+    ];
+    const link = await a.table.getOrDial(b.peer);
+    const dial = codeOf(a.table.getOrDial(c.peer));
+    const request = codeOf(link.request("test.echo"));
+    await a.table.close();
+    await a.table.close();
+    assert.ok(
+      ["link.lost", "nothing was thrown"].includes(String(await request)),
+    );
+    assert.match(String(await dial), /^(link|transport)\.|nothing/);
+    assert.equal(await codeOf(a.table.getOrDial(b.peer)), "link.stopping");
+    assert.equal(a.table.stats.links, 0);
+    await b.links.items[0]?.closed;
+    assert.equal(b.table.stats.links, 0);
+  });
+}
+
+/** What all handshakes in a world share. */
+function handshakeOptions(world: LinkWorld) {
+  return { crypto: CRYPTO, random: world.random, network: NETWORK };
+}
+
+/** A connection on which nothing has been said. */
+interface RawStream {
+  readonly connection: Connection;
+  readonly stream: ByteStream;
+  readonly frames: FrameStream;
+}
+
+/** The first stream of a new connection to `target`. */
+async function rawStream(
+  world: LinkWorld,
+  target: TestNode,
+): Promise<RawStream> {
+  const endpoint = await world.endpoint(world.identity());
+  const connection = await endpoint.dial(
+    target.endpoint.localAddress,
+    target.identity.publicKey,
+  );
+  const stream = await connection.openStream();
+  const frames = new FrameStream(stream, MAX_HANDSHAKE_BYTES);
+  return { connection, stream, frames };
+}
+
+/** The next message is the uniform refusal, or the challenge and then that. */
+async function refused({ connection, frames }: RawStream): Promise<void> {
+  for (;;) {
+    const message = await frames.read();
+    assert.ok(message !== undefined, "the stream ended without a word");
+    const { type } = decodeHandshake(message);
+    if (type === "refused") return connection.close(0);
+    assert.equal(type, "challenge");
+  }
+}
+
+/** The only message that the actions send. */
+function sent(actions: readonly HandshakeAction[]): Bytes {
+  const [action] = actions;
+  assert.ok(action?.type === "send" && actions.length === 1);
+  return action.message;
+}
+
+/** What `identity` answers to a hello, speaking versions 1 and 2. */
+function challengeOf(
+  world: LinkWorld,
+  identity: Identity,
+  hello: Bytes,
+  changes: Partial<AnswererOptions>,
+): Bytes {
+  const machine = new AnswererHandshake({
+    ...handshakeOptions(world),
+    identity,
+    record: world.record(identity),
+    nonces: new NonceCache(),
+    versions: [1, 2],
+    ...changes,
+  });
+  machine.start(0);
+  return sent(machine.onMessage(hello, 0));
+}
+
+/** The same challenge for version 1, signed as if that were honest. */
+function asVersionOne(
+  challenge: Bytes,
+  hello: Bytes,
+  identity: Identity,
+): Bytes {
+  const [said, answer] = [decodeHandshake(hello), decodeHandshake(challenge)];
+  assert.ok(said.type === "hello" && answer.type === "challenge");
+  const content = { ...decodeChallengeBody(answer.body), version: 1 };
+  const body = encodeChallengeBody(content);
+  const signed = transcriptHash(CRYPTO, {
+    network: NETWORK.name,
+    diallerKey: said.publicKey,
+    answererKey: identity.publicKey,
+    diallerNonce: said.nonce,
+    answererNonce: content.nonce,
+    messages: [hello, body],
+  });
+  const signature = identity.sign(ANSWERER_CONTEXT, signed);
+  return encodeHandshake({ type: "challenge", body, signature });
+}
+
+function alicesKey(world: LinkWorld): Identity["publicKey"] {
+  return world.identity().publicKey;
+}
+
+/** Copy bytes until either end is gone. */
+async function copy(from: ByteStream, to: ByteStream): Promise<void> {
+  for (;;) {
+    const chunk = await from.read(new Uint8Array(4096));
+    if (chunk === undefined) return;
+    await to.write(chunk);
+  }
+}
