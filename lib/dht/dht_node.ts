@@ -1,0 +1,533 @@
+/**
+ * One relay's part in the DHT: routing table, record store, relay list, look-ups
+ * and housekeeping, wired to each other. Its driver is a loop:
+ *
+ *     link up, down ───▶ onLink, onLinkLost
+ *     RPC comes in ────▶ onRequest
+ *     deadlineMs ──────▶ onTime                 ─▶ actions, see dht_action.ts
+ *     somebody asks ───▶ findNode, findValue, put
+ *     it obeys ────────▶ onResponse, onFailure, onVerified
+ *
+ * Node records from others reach a table through `verify` alone: the driver checks
+ * signature and proof of work, which takes time, and hands back what passed.
+ *
+ * @see protocol §4
+ * @module
+ */
+import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { type Random, shuffled } from "../base/random.ts";
+import { RecentMap } from "../base/recent_map.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import { CALL_MS, Calls, IGNORE_ANSWER } from "./calls.ts";
+import { Chores } from "./chores.ts";
+import { Copies } from "./copies.ts";
+import type { DhtAction, Moment, VerifiedRecords } from "./dht_action.ts";
+import { type DhtPeer, DhtServer } from "./dht_server.ts";
+import { compareDistance, type DhtKey, pointKey } from "./distance.ts";
+import type { Lookup } from "./lookup.ts";
+import { decodeRequest, encodeResponse } from "./messages.ts";
+import { RecordStore, type RecordStoreLimits } from "./record_store.ts";
+import { type MergeOutcome, RelayList } from "./relay_list.ts";
+import { RelayNews } from "./relay_news.ts";
+import { RoutingTable, type TableAction } from "./routing_table.ts";
+import { Searches } from "./searches.ts";
+import { decodeStoredRecord, type StoredRecord } from "./stored_record.ts";
+
+/** Tuning: tasks of others under way at once: circuits can ask for any number. */
+export const MAX_TASKS = 128;
+/**
+ * Protocol: a node stores for a key while it knows fewer than this many times k
+ * contacts that are closer. Above 1, as some of them may just have died.
+ */
+const STORE_RANGE = 1.5;
+/** Tuning: wait before another try while nobody is known, doubled each time. */
+const BOOTSTRAP_MS = 2 * 1000;
+const MAX_BOOTSTRAP_MS = 5 * 60 * 1000;
+/** Tuning: relays of the list that are tried each time. */
+const BOOTSTRAP_RELAYS = 8;
+/** Tuning: how often the relay list is swept. */
+const SWEEP_RELAYS_MS = 60 * 1000;
+/** Tuning: how long a node that broke the protocol is not let in. */
+const BLAME_MS = 3600 * 1000;
+/** Tuning: such nodes remembered. */
+const MAX_BLAMED = 1024;
+
+/** A response, and what follows from the request. */
+export interface DhtReply {
+  readonly response: Bytes;
+  readonly actions: DhtAction[];
+}
+
+/** A task begun: its result comes as an action with this number. */
+export interface DhtTask {
+  readonly taskId: number;
+  readonly actions: DhtAction[];
+}
+
+/** What a node is made of. */
+export interface DhtNodeOptions {
+  readonly crypto: CryptoSuite;
+  readonly network: NetworkParameters;
+  readonly random: Random;
+  readonly selfId: NodeId;
+  /** Default: those of a relay. */
+  readonly storeLimits?: RecordStoreLimits;
+  /** Most relays in the list. Default: that of a relay. */
+  readonly maxRelays?: number;
+}
+
+/** Figures about a node. */
+export interface DhtStatistics {
+  readonly contacts: number;
+  readonly relays: number;
+  readonly keys: number;
+  readonly records: number;
+  readonly recordBytes: number;
+  readonly lookups: number;
+  readonly calls: number;
+}
+
+/** One relay's part in the DHT. */
+export class DhtNode {
+  /** Whom we know. */
+  readonly table: RoutingTable;
+  /** What we keep for others. */
+  readonly store: RecordStore;
+  /** All relays we have heard of. */
+  readonly relays: RelayList;
+  readonly #options: DhtNodeOptions;
+  readonly #calls: Calls;
+  readonly #searches: Searches;
+  readonly #server: DhtServer;
+  readonly #news: RelayNews;
+  readonly #copies: Copies;
+  readonly #chores: Chores;
+  /** Until when nodes that broke the protocol are kept out. */
+  readonly #blamed = new RecentMap<string, number>(MAX_BLAMED);
+  #self: NodeRecord | undefined;
+  #tasks = 0;
+  #nextTaskId = 1;
+  #hasJoined = false;
+  #bootstrapMs = Infinity;
+  #bootstrapDelayMs = BOOTSTRAP_MS;
+  #sweepMs = Infinity;
+  #out: DhtAction[] = [];
+
+  constructor(options: DhtNodeOptions) {
+    const { crypto, network, random, selfId, storeLimits, maxRelays } = options;
+    this.#options = options;
+    this.table = new RoutingTable({ network, random, selfId });
+    this.relays = new RelayList({
+      crypto,
+      network,
+      random,
+      ...maxRelays !== undefined && { maxRelays },
+    });
+    this.store = new RecordStore({
+      crypto,
+      network,
+      random,
+      selfId,
+      isAmongClosest: (key) => this.#isAmongClosest(key),
+      ...storeLimits !== undefined && { limits: storeLimits },
+    });
+    const { table, store, relays } = this;
+    const onSilent = (node: NodeRecord, at: Moment) => this.#onSilent(node, at);
+    const onBroken = (id: NodeId, code: string, at: Moment) =>
+      this.#blame(id, code, at);
+    const learn = (record: NodeRecord, at: Moment) => this.#learn(record, at);
+    const calls = new Calls(network, {
+      act: (action) => this.#out.push(action),
+      onAlive: (node, address, at) => this.#onAlive(node, address, at),
+      onSilent,
+      onBroken,
+    });
+    const news = new RelayNews({
+      random,
+      calls,
+      contacts: () => this.#contacts(),
+      learn,
+      onBroken,
+    });
+    this.#calls = calls;
+    this.#news = news;
+    this.#copies = new Copies({ network, selfId, store, calls });
+    this.#server = new DhtServer({ network, table, store, relays, news });
+    this.#searches = new Searches({
+      crypto,
+      network,
+      selfId,
+      calls,
+      onSilent,
+      onBroken,
+      onHeard: (records, at) => records.forEach((record) => learn(record, at)),
+    });
+    this.#chores = new Chores({
+      refresh: (target, at, done) => this.#lookNear(target, at, done),
+      republish: (key, at, done) => this.#republish(key, at, done),
+    });
+  }
+
+  /** When to call {@linkcode onTime} next; `undefined` before {@linkcode start}. */
+  get deadlineMs(): number | undefined {
+    const due = Math.min(
+      this.#bootstrapMs,
+      this.#sweepMs,
+      this.table.deadlineMs ?? Infinity,
+      this.table.refreshMs ?? Infinity,
+      this.store.deadlineMs ?? Infinity,
+      this.#news.deadlineMs ?? Infinity,
+      this.#calls.deadlineMs ?? Infinity,
+      this.#searches.deadlineMs ?? Infinity,
+    );
+    return due === Infinity ? undefined : due;
+  }
+
+  /** Whether somebody answered a look-up of our own id. */
+  get hasJoined(): boolean {
+    return this.#hasJoined;
+  }
+
+  /** Figures for status and tests. */
+  statistics(): DhtStatistics {
+    return {
+      contacts: this.table.size,
+      relays: this.relays.size,
+      keys: this.store.keys,
+      records: this.store.records,
+      recordBytes: this.store.bytes,
+      lookups: this.#searches.size,
+      calls: this.#calls.size,
+    };
+  }
+
+  /**
+   * Begin.
+   *
+   * @param self Our own record.
+   * @param known Relays of an earlier run, verified anew.
+   */
+  start(
+    self: NodeRecord,
+    known: Iterable<NodeRecord>,
+    nowMs: number,
+    unixMs: number,
+  ): DhtAction[] {
+    this.#self = self;
+    this.relays.merge(self, nowMs);
+    for (const record of known) this.relays.merge(record, nowMs);
+    this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
+    this.#bootstrap({ nowMs, unixMs });
+    return this.#flush();
+  }
+
+  /** Our own record was renewed: some contacts hear of it, and tell others. */
+  renewSelf(self: NodeRecord, nowMs: number): DhtAction[] {
+    this.#self = self;
+    this.relays.merge(self, nowMs);
+    this.#news.introduce(self, nowMs);
+    return this.#flush();
+  }
+
+  /**
+   * An authenticated link with a relay is up, whoever dialled it.
+   *
+   * @param record Its record, verified.
+   */
+  onLink(record: NodeRecord, nowMs: number, unixMs: number): DhtAction[] {
+    this.#news.hear(record, record.nodeId, { nowMs, unixMs });
+    return this.#flush();
+  }
+
+  /** A link was lost: see whether its node still answers. */
+  onLinkLost(id: NodeId, nowMs: number): DhtAction[] {
+    const contact = this.table.get(id);
+    if (contact !== undefined) this.#ping(contact.record, nowMs);
+    return this.#flush();
+  }
+
+  /**
+   * A request came in over an authenticated link.
+   *
+   * @throws {ProtocolError} `dht.*` or `wire.*`: close the link.
+   */
+  onRequest(
+    peer: DhtPeer,
+    bytes: Uint8Array,
+    nowMs: number,
+    unixMs: number,
+  ): DhtReply {
+    const request = decodeRequest(this.#options.network, bytes);
+    this.table.onHeard(peer.nodeId, nowMs);
+    const at = { nowMs, unixMs };
+    const response = this.#server.answer(peer, request, at);
+    return { response: encodeResponse(response), actions: this.#flush() };
+  }
+
+  /** Find the k nodes closest to a target. Ends with `nodes`. */
+  findNode(target: NodeId | DhtKey, nowMs: number, unixMs: number): DhtTask {
+    return this.#task(
+      { nowMs, unixMs },
+      (taskId, at, end) =>
+        this.#lookNear(target, at, (lookup) => {
+          const { closest, hops, askedCount } = lookup;
+          end({ type: "nodes", taskId, closest, hops, asked: askedCount });
+        }),
+    );
+  }
+
+  /**
+   * Find the records under a key. Ends with `values`.
+   *
+   * @param publisher Only this one's; then the answers are small.
+   */
+  findValue(
+    key: DhtKey,
+    publisher: PublicKey | undefined,
+    nowMs: number,
+    unixMs: number,
+  ): DhtTask {
+    return this.#task({ nowMs, unixMs }, (taskId, at, end) => {
+      const held = this.store.get(key, unixMs, publisher)
+        .map(decodeStoredRecord);
+      const seeds = this.#seeds(key);
+      const goal = {
+        target: key,
+        kind: "value",
+        publisher,
+        seeds,
+        held,
+      } as const;
+      this.#searches.begin(goal, at, (lookup, at) => {
+        const { values, hops, askedCount } = lookup;
+        this.#copies.restore(lookup, at);
+        end({
+          type: "values",
+          taskId,
+          records: values,
+          hops,
+          asked: askedCount,
+        });
+      });
+    });
+  }
+
+  /** Store a record on the k nodes closest to its key. Ends with `stored`. */
+  put(record: StoredRecord, nowMs: number, unixMs: number): DhtTask {
+    return this.#task(
+      { nowMs, unixMs },
+      (taskId, at, end) =>
+        this.#lookNear(
+          record.key,
+          at,
+          (lookup, at) =>
+            this.#copies.place([record.encoded], lookup, at, (made) =>
+              end({ type: "stored", taskId, ...made })),
+        ),
+    );
+  }
+
+  /**
+   * The response to an RPC.
+   *
+   * @param address The other end of the link it came over.
+   */
+  onResponse(
+    rpcId: number,
+    bytes: Uint8Array,
+    address: SocketAddress,
+    nowMs: number,
+    unixMs: number,
+  ): DhtAction[] {
+    this.#calls.onResponse(rpcId, bytes, address, { nowMs, unixMs });
+    return this.#flush();
+  }
+
+  /** An RPC failed: no link, or no answer. */
+  onFailure(rpcId: number, nowMs: number, unixMs: number): DhtAction[] {
+    this.#calls.onFailure(rpcId, { nowMs, unixMs });
+    return this.#flush();
+  }
+
+  /** The driver has done what `verify` asked for. */
+  onVerified(
+    verifyId: number,
+    verified: VerifiedRecords,
+    nowMs: number,
+    unixMs: number,
+  ): DhtAction[] {
+    this.#calls.onVerified(verifyId, verified, { nowMs, unixMs });
+    return this.#flush();
+  }
+
+  /** The deadline has come. */
+  onTime(nowMs: number, unixMs: number): DhtAction[] {
+    const at = { nowMs, unixMs };
+    this.#calls.onTime(at);
+    this.#searches.onTime(at);
+    this.#obeyTable(this.table.onTime(nowMs), nowMs);
+    for (const key of this.store.onTime(nowMs, unixMs)) {
+      this.#chores.add({ type: "republish", key });
+    }
+    const target = this.table.refreshTarget(nowMs);
+    if (target !== undefined) {
+      this.table.onLookup(target, nowMs);
+      this.#chores.add({ type: "refresh", target });
+    }
+    if (nowMs >= this.#sweepMs) {
+      this.relays.sweep(unixMs);
+      this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
+    }
+    this.#news.onTime(at);
+    if (nowMs >= this.#bootstrapMs) this.#bootstrap(at);
+    this.#chores.run(at);
+    return this.#flush();
+  }
+
+  #flush(): DhtAction[] {
+    const out = this.#out;
+    this.#out = [];
+    return out;
+  }
+
+  *#contacts(): Generator<NodeRecord> {
+    for (const { record } of this.table.contacts()) yield record;
+  }
+
+  #seeds(target: NodeId | DhtKey): NodeRecord[] {
+    return this.table.closest(target, this.#options.network.k)
+      .map(({ record }) => record);
+  }
+
+  #isAmongClosest(key: DhtKey): boolean {
+    const { network, selfId } = this.#options;
+    const range = Math.ceil(STORE_RANGE * network.k);
+    const last = this.table.closest(key, range)[range - 1];
+    return last === undefined ||
+      compareDistance(key, selfId, last.record.nodeId) < 0;
+  }
+
+  /** Number a task of somebody else's, and count it until its end. */
+  #task(
+    at: Moment,
+    run: (taskId: number, at: Moment, end: (action: DhtAction) => void) => void,
+  ): DhtTask {
+    const taskId = this.#nextTaskId++;
+    if (this.#tasks >= MAX_TASKS) {
+      this.#out.push({ type: "busy", taskId });
+      return { taskId, actions: this.#flush() };
+    }
+    this.#tasks++;
+    run(taskId, at, (action) => {
+      this.#tasks--;
+      this.#out.push(action);
+    });
+    return { taskId, actions: this.#flush() };
+  }
+
+  #lookNear(
+    target: NodeId | DhtKey,
+    at: Moment,
+    done: (lookup: Lookup, at: Moment) => void,
+  ): void {
+    this.table.onLookup(target, at.nowMs);
+    const seeds = this.#seeds(target);
+    this.#searches.begin({ kind: "node", target, seeds }, at, done);
+  }
+
+  #republish(key: DhtKey, at: Moment, done: (at: Moment) => void): void {
+    const records = this.store.get(key, at.unixMs);
+    if (records.length === 0) return done(at);
+    this.#lookNear(
+      key,
+      at,
+      (lookup, at) =>
+        this.#copies.place(records, lookup, at, (_made, at) => done(at)),
+    );
+  }
+
+  #ping(record: NodeRecord, nowMs: number): void {
+    this.#calls.call(record, { type: "ping" }, nowMs + CALL_MS, IGNORE_ANSWER);
+  }
+
+  #obeyTable(actions: readonly TableAction[], nowMs: number): void {
+    for (const { record } of actions) this.#ping(record, nowMs);
+  }
+
+  #onAlive(node: NodeRecord, address: SocketAddress, at: Moment): void {
+    if (this.#isBlamed(node.nodeId, at.nowMs)) return;
+    const isFirst = this.table.size === 0;
+    this.#obeyTable(this.table.onAlive(node, address, at.nowMs), at.nowMs);
+    this.relays.prove(node.nodeId);
+    if (isFirst && this.table.size > 0) this.#join(at);
+  }
+
+  #onSilent(node: NodeRecord, { nowMs }: Moment): void {
+    this.#obeyTable(this.table.onFailure(node.nodeId, nowMs), nowMs);
+    if (this.table.get(node.nodeId) === undefined) {
+      this.relays.doubt(node.nodeId);
+    }
+    if (this.table.size > 0 || this.#bootstrapMs < Infinity) return;
+    this.#bootstrapDelayMs = BOOTSTRAP_MS;
+    this.#bootstrapMs = nowMs + BOOTSTRAP_MS;
+  }
+
+  #blame(nodeId: NodeId, code: string, { nowMs }: Moment): void {
+    this.#out.push({ type: "blame", nodeId, code });
+    this.table.remove(nodeId);
+    this.relays.doubt(nodeId);
+    this.#blamed.set(pointKey(nodeId), nowMs + BLAME_MS);
+  }
+
+  #isBlamed(id: NodeId, nowMs: number): boolean {
+    return (this.#blamed.get(pointKey(id)) ?? -Infinity) > nowMs;
+  }
+
+  /** Nobody is known: try relays of the list, and have the driver try what it has. */
+  #bootstrap({ nowMs, unixMs }: Moment): void {
+    if (this.table.size > 0) {
+      this.#bootstrapMs = Infinity;
+      return;
+    }
+    const known = [...this.relays.records(unixMs)]
+      .filter(({ nodeId }) => !equalBytes(nodeId, this.#options.selfId));
+    const relays = shuffled(this.#options.random, known)
+      .slice(0, BOOTSTRAP_RELAYS);
+    this.#out.push({ type: "bootstrap", relays });
+    this.#bootstrapMs = nowMs + this.#bootstrapDelayMs;
+    this.#bootstrapDelayMs = Math.min(
+      2 * this.#bootstrapDelayMs,
+      MAX_BOOTSTRAP_MS,
+    );
+  }
+
+  /** The first contact: look for our own neighbourhood, then fill the other buckets. */
+  #join(at: Moment): void {
+    this.#bootstrapMs = Infinity;
+    this.#lookNear(this.#options.selfId, at, (lookup, at) => {
+      if (lookup.closest.length === 0) return;
+      if (!this.#hasJoined) this.#out.push({ type: "joined" });
+      this.#hasJoined = true;
+      for (const target of this.table.joinTargets()) {
+        this.#chores.add({ type: "refresh", target });
+      }
+      if (this.#self !== undefined) {
+        this.#news.introduce(this.#self, at.nowMs);
+      }
+      this.#news.startRound(at.nowMs);
+      this.#chores.run(at);
+    });
+  }
+
+  /** A verified record from anybody: for the list, and perhaps for the table. */
+  #learn(record: NodeRecord, { nowMs }: Moment): MergeOutcome {
+    const isSelf = equalBytes(record.nodeId, this.#options.selfId);
+    if (isSelf || this.#isBlamed(record.nodeId, nowMs)) return "known";
+    this.#obeyTable(this.table.consider(record, nowMs), nowMs);
+    return this.relays.merge(record, nowMs);
+  }
+}

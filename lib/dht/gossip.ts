@@ -1,0 +1,122 @@
+/**
+ * Gossip of relay records: what is new to us goes to a few others, once.
+ *
+ *     announced, verified, new to the list ─▶ gathered 1 s ─▶ 4 random contacts
+ *
+ * With 4 targets each, news reaches all but about 2 % of the nodes; those hear of
+ * it with their next page of the relay list. A record that is not new is not
+ * passed on, so gossip dies out by itself.
+ *
+ * @see protocol §4.7
+ * @module
+ */
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { type Random, shuffled } from "../base/random.ts";
+import { pointKey } from "./distance.ts";
+import { MAX_PAGE_RECORDS } from "./messages.ts";
+
+/** Tuning: how many hear of news from us. */
+export const GOSSIP_FANOUT = 4;
+/** Tuning: how many hear of our own record from us: nobody else knows it yet. */
+export const OWN_FANOUT = 8;
+/** Tuning: how long news is gathered, so that a wave of it is few messages. */
+export const GATHER_MS = 1000;
+/**
+ * Tuning: news gathered at once. What comes on top travels by pages: a flood of
+ * records is not made four times as large by us.
+ */
+export const MAX_GATHERED = 4 * MAX_PAGE_RECORDS;
+/** Tuning: span of the limit below. */
+export const ANNOUNCE_WINDOW_MS = 10 * 1000;
+/** Tuning: records of one peer's announcements that are looked at in a window. */
+export const MAX_ANNOUNCED = 2 * MAX_PAGE_RECORDS;
+/** Tuning: peers whose announcements are looked at in a window. */
+export const MAX_ANNOUNCERS = 1024;
+
+/** News for one node. */
+export interface Announcement {
+  readonly to: NodeRecord;
+  /** Encoded, at most {@linkcode MAX_PAGE_RECORDS}. */
+  readonly records: readonly Bytes[];
+}
+
+/** News on its way, and how much of it is taken from whom. */
+export class Gossip {
+  readonly #random: Random;
+  /** By node: the record, and who told us. */
+  readonly #news = new Map<string, { record: NodeRecord; from: string }>();
+  readonly #announced = new Map<string, number>();
+  #windowMs = -Infinity;
+  #dueMs = Infinity;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** When to call {@linkcode onTime} next; `undefined` without news. */
+  get deadlineMs(): number | undefined {
+    return this.#dueMs === Infinity ? undefined : this.#dueMs;
+  }
+
+  /** How many of `count` records that a peer announces are to be looked at. */
+  admit(peer: string, count: number, nowMs: number): number {
+    if (nowMs - this.#windowMs >= ANNOUNCE_WINDOW_MS) {
+      this.#announced.clear();
+      this.#windowMs = nowMs;
+    }
+    const before = this.#announced.get(peer);
+    if (before === undefined && this.#announced.size >= MAX_ANNOUNCERS) {
+      return 0;
+    }
+    const admitted = Math.min(count, MAX_ANNOUNCED - (before ?? 0));
+    this.#announced.set(peer, (before ?? 0) + admitted);
+    return admitted;
+  }
+
+  /**
+   * Pass on a record that was new to us.
+   *
+   * @param from Key of who told us, who need not hear it again.
+   */
+  spread(record: NodeRecord, from: string, nowMs: number): void {
+    const key = pointKey(record.nodeId);
+    if (!this.#news.has(key) && this.#news.size >= MAX_GATHERED) return;
+    this.#news.set(key, { record, from });
+    if (this.#dueMs === Infinity) this.#dueMs = nowMs + GATHER_MS;
+  }
+
+  /** Time has come: the news, for some of these contacts. */
+  onTime(contacts: Iterable<NodeRecord>, nowMs: number): Announcement[] {
+    if (nowMs < this.#dueMs) return [];
+    const news = [...this.#news.values()];
+    this.#news.clear();
+    this.#dueMs = Infinity;
+    const targets = shuffled(this.#random, [...contacts])
+      .slice(0, GOSSIP_FANOUT);
+    return targets.flatMap((to) => announcements(to, news));
+  }
+
+  /** Our own record, for some of these contacts. */
+  introduce(self: NodeRecord, contacts: Iterable<NodeRecord>): Announcement[] {
+    return shuffled(this.#random, [...contacts])
+      .slice(0, OWN_FANOUT)
+      .map((to) => ({ to, records: [self.encoded] }));
+  }
+}
+
+function announcements(
+  to: NodeRecord,
+  news: readonly { record: NodeRecord; from: string }[],
+): Announcement[] {
+  const key = pointKey(to.nodeId);
+  const fresh = news.filter(({ record, from }) =>
+    from !== key && pointKey(record.nodeId) !== key
+  );
+  const out: Announcement[] = [];
+  for (let at = 0; at < fresh.length; at += MAX_PAGE_RECORDS) {
+    const page = fresh.slice(at, at + MAX_PAGE_RECORDS);
+    out.push({ to, records: page.map(({ record }) => record.encoded) });
+  }
+  return out;
+}

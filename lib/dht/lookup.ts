@@ -1,0 +1,460 @@
+/**
+ * One iterative look-up of the nodes closest to a target, or of the records
+ * under it (Kademlia §2.3), over disjoint paths (S/Kademlia §4.4):
+ *
+ *     our closest contacts ─┬─ path 0 ─ ask ─ closer ─ ask ─ … ─ its closest have answered ─┐
+ *                           ├─ path 1 ─ ask ─ closer ─ ask ─ …                              ├─ merge
+ *                           └─ path 2 ─ …                                                   ┘
+ *
+ * A node is asked once and on one path alone, so a liar can lead one path astray,
+ * not three. In the end the paths are laid together, and the k closest that any
+ * of them named are asked too.
+ *
+ * Nothing that is answered can make it go on for ever: the nodes asked, the rounds
+ * without progress and the time have limits. Who names nodes that do not answer
+ * is believed no longer.
+ *
+ * @see protocol §4.3
+ * @module
+ */
+import type { NodeId } from "../auth/identity.ts";
+import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
+import { isRelay } from "./contact.ts";
+import { compareDistance, type DhtKey, pointKey } from "./distance.ts";
+import type { StoredRecord } from "./stored_record.ts";
+
+/** Protocol: rounds (of α answers) without a closer node, after which a path ends. */
+export const MAX_IDLE_ROUNDS = 3;
+/**
+ * Tuning: nodes asked on one path, and as many once the paths are merged. An honest
+ * one needs 7 to 12; "endless closer nodes" end here.
+ */
+export const MAX_ASKED_PER_PATH = 24;
+/** Tuning: a request that is not answered by then makes room for another beside it. */
+export const STALL_MS = 800;
+/** Tuning: and by then it has failed. */
+export const ANSWER_MS = 5 * 1000;
+/** Tuning: the whole look-up. */
+export const LOOKUP_MS = 30 * 1000;
+/** Tuning: once a record is found, how long other paths may go on for a newer one. */
+export const VALUE_GRACE_MS = 2 * 1000;
+/** Tuning: own contacts that a path asks before it ends, however close it believes to be. */
+export const MIN_SEEDS = 3;
+/** Tuning: dead nodes after which who named them is believed no longer. */
+const MAX_DEAD_NAMED = 3;
+/** Tuning: nodes of one subnet that are asked, where subnets count. */
+export const MAX_ASKED_PER_GROUP = 3;
+
+/** What a look-up asks its driver to do. */
+export type LookupAction =
+  /** Ask this node; call `onNodes`, `onValue` or `onFailure`. */
+  | { readonly type: "ask"; readonly record: NodeRecord }
+  /** This node did not answer in time: it counts as a failure. */
+  | { readonly type: "expire"; readonly record: NodeRecord }
+  /** This node's answer is no longer wanted. */
+  | { readonly type: "forget"; readonly record: NodeRecord }
+  /** The end; the results are in the fields. */
+  | { readonly type: "done" };
+
+/** What a look-up is made of. */
+export interface LookupOptions {
+  readonly network: NetworkParameters;
+  /** Never asked, whatever others say. */
+  readonly selfId: NodeId;
+  readonly target: NodeId | DhtKey;
+  /** Own contacts to begin with, closest first. */
+  readonly seeds: readonly NodeRecord[];
+  /** Records under the target that we hold ourselves, checked like any others. */
+  readonly held?: readonly StoredRecord[];
+}
+
+interface Candidate {
+  readonly key: string;
+  readonly record: NodeRecord;
+  /** Who named it, at most a few; none for a contact of our own. */
+  readonly namedBy: Asked[];
+}
+
+/** A node that has been asked. */
+interface Asked {
+  readonly record: NodeRecord;
+  readonly namedBy: readonly Asked[];
+  readonly path: Path;
+  readonly sentMs: number;
+  /** Steps from a contact of our own. */
+  readonly hops: number;
+  state: "waiting" | "stalled" | "answered" | "failed";
+  /** Of the nodes it named: how many did not answer, and whether one did. */
+  deadNamed: number;
+  liveNamed: boolean;
+  /** It answered a request for a value, and had none. */
+  lacksValue: boolean;
+}
+
+interface Path {
+  readonly asked: Asked[];
+  /** How many of the closest have to answer. */
+  readonly width: number;
+  /** Not asked yet, closest first, at most 2k. */
+  readonly candidates: Candidate[];
+  /** Contacts of our own that the path still has to ask. */
+  seedsLeft: number;
+  /** Nodes that it may still ask. */
+  askedLeft: number;
+  /** The closest node it has heard of. */
+  best: NodeId | undefined;
+  /** Answers in a row without a closer one. */
+  idle: number;
+  isOver: boolean;
+}
+
+/** A look-up, from the first question to the result. */
+export class Lookup {
+  readonly target: NodeId | DhtKey;
+  readonly #network: NetworkParameters;
+  readonly #selfKey: string;
+  readonly #seeds: readonly NodeRecord[];
+  readonly #paths: Path[] = [];
+  readonly #asked = new Map<string, Asked>();
+  /** Answers per subnet, where subnets count. */
+  readonly #groups = new Map<string, number>();
+  /** The newest record of each publisher, by its key. */
+  readonly #values = new Map<string, StoredRecord>();
+  #merged: Path | undefined;
+  #endMs = Infinity;
+  #isDone = false;
+
+  constructor(options: LookupOptions) {
+    this.target = options.target;
+    this.#network = options.network;
+    this.#selfKey = pointKey(options.selfId);
+    this.#seeds = options.seeds;
+    for (const record of options.held ?? []) this.#keepValue(record);
+  }
+
+  /** Whether it has ended. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** When to call {@linkcode onTime} next; `undefined` once done. */
+  get deadlineMs(): number | undefined {
+    if (this.#isDone) return undefined;
+    let due = this.#endMs;
+    for (const { state, sentMs } of this.#asked.values()) {
+      if (state === "waiting") due = Math.min(due, sentMs + STALL_MS);
+      if (state === "stalled") due = Math.min(due, sentMs + ANSWER_MS);
+    }
+    return due;
+  }
+
+  /** Nodes asked so far. */
+  get askedCount(): number {
+    return this.#asked.size;
+  }
+
+  /** Most steps from a contact of our own to a node among the closest; 0 without any. */
+  get hops(): number {
+    const answered = this.#answered().slice(0, this.#network.k);
+    return answered.reduce((most, { hops }) => Math.max(most, hops), 0);
+  }
+
+  /** The closest nodes that answered, at most k, closest first. */
+  get closest(): NodeRecord[] {
+    return this.#answered().slice(0, this.#network.k)
+      .map(({ record }) => record);
+  }
+
+  /** The newest record of each publisher that was found. */
+  get values(): StoredRecord[] {
+    return [...this.#values.values()];
+  }
+
+  /** The closest node that answered and had no value: where to put one. */
+  get closestWithout(): NodeRecord | undefined {
+    return this.#answered().find(({ lacksValue }) => lacksValue)?.record;
+  }
+
+  /** Begin. Without seeds it is done at once. */
+  start(nowMs: number): LookupAction[] {
+    this.#endMs = nowMs + LOOKUP_MS;
+    const { k, disjointPaths } = this.#network;
+    for (let index = 0; index < disjointPaths; index++) {
+      this.#paths.push(newPath(Math.ceil(k / disjointPaths), MIN_SEEDS));
+    }
+    for (const [index, record] of this.#seeds.entries()) {
+      const key = pointKey(record.nodeId);
+      if (key === this.#selfKey) continue;
+      const path = this.#paths[index % disjointPaths] as Path;
+      this.#offer(path, { key, record, namedBy: [] });
+    }
+    return this.#continue(nowMs);
+  }
+
+  /**
+   * A node answered with the nodes closest to the target that it knows.
+   *
+   * @param closer Verified; no more than k are looked at.
+   * @param address The other end of the link that the answer came over.
+   */
+  onNodes(
+    from: NodeId,
+    closer: readonly NodeRecord[],
+    address: SocketAddress,
+    nowMs: number,
+  ): LookupAction[] {
+    const asked = this.#take(from, address);
+    if (asked === undefined) return this.#continue(nowMs);
+    asked.lacksValue = true;
+    const { path } = asked;
+    let isCloser = false;
+    for (const record of closer.slice(0, this.#network.k)) {
+      isCloser = this.#hear(path, record, asked) || isCloser;
+    }
+    path.idle = isCloser ? 0 : path.idle + 1;
+    return this.#continue(nowMs);
+  }
+
+  /**
+   * A node answered with records under the target.
+   *
+   * @param records Of this key, signed, not expired; at least one.
+   */
+  onValue(
+    from: NodeId,
+    records: readonly StoredRecord[],
+    address: SocketAddress,
+    nowMs: number,
+  ): LookupAction[] {
+    const asked = this.#take(from, address);
+    if (asked === undefined) return this.#continue(nowMs);
+    for (const record of records.slice(0, this.#network.maxPublishers)) {
+      this.#keepValue(record);
+    }
+    asked.path.isOver = true;
+    this.#endMs = Math.min(this.#endMs, nowMs + VALUE_GRACE_MS);
+    return this.#continue(nowMs);
+  }
+
+  /** A node did not answer, or not as the protocol has it. */
+  onFailure(from: NodeId, nowMs: number): LookupAction[] {
+    const asked = this.#asked.get(pointKey(from));
+    if (asked !== undefined) this.#fail(asked);
+    return this.#continue(nowMs);
+  }
+
+  /** Time has come: stalled and expired requests, or the end. */
+  onTime(nowMs: number): LookupAction[] {
+    if (this.#isDone) return [];
+    const actions: LookupAction[] = [];
+    const isOver = nowMs >= this.#endMs;
+    for (const asked of this.#asked.values()) {
+      const { record, sentMs } = asked;
+      if (asked.state === "waiting" && sentMs + STALL_MS <= nowMs) {
+        asked.state = "stalled";
+      }
+      if (asked.state !== "stalled") continue;
+      if (sentMs + ANSWER_MS > nowMs) continue;
+      this.#fail(asked);
+      actions.push({ type: "expire", record });
+    }
+    if (isOver) actions.push(...this.#finish());
+    else actions.push(...this.#continue(nowMs));
+    return actions;
+  }
+
+  /** Mark an answer; `undefined` when none was expected, or its subnet has had enough. */
+  #take(from: NodeId, address: SocketAddress): Asked | undefined {
+    const asked = this.#asked.get(pointKey(from));
+    if (asked?.state !== "waiting" && asked?.state !== "stalled") {
+      return undefined;
+    }
+    if (!this.#network.allowPrivateAddresses) {
+      const group = addressGroup(address, DHT_PREFIX);
+      const answers = (this.#groups.get(group) ?? 0) + 1;
+      if (answers > MAX_ASKED_PER_GROUP) {
+        this.#fail(asked);
+        return undefined;
+      }
+      this.#groups.set(group, answers);
+    }
+    asked.state = "answered";
+    for (const namer of asked.namedBy) namer.liveNamed = true;
+    return asked;
+  }
+
+  #fail(asked: Asked): void {
+    if (asked.state === "answered" || asked.state === "failed") return;
+    asked.state = "failed";
+    if (asked.namedBy.length === 0) asked.path.seedsLeft++;
+    for (const namer of asked.namedBy) namer.deadNamed++;
+  }
+
+  /** A path hears of a node; whether it is closer than any before. */
+  #hear(path: Path, record: NodeRecord, from: Asked): boolean {
+    const key = pointKey(record.nodeId);
+    if (key === this.#selfKey || !isRelay(record)) return false;
+    const known = path.candidates.find((candidate) => candidate.key === key);
+    if (known !== undefined) {
+      // A contact of our own needs nobody to vouch for it.
+      const isOwn = known.namedBy.length === 0;
+      if (!isOwn && !known.namedBy.includes(from)) known.namedBy.push(from);
+      return false;
+    }
+    if (this.#asked.has(key)) return false;
+    return this.#offer(path, { key, record, namedBy: [from] });
+  }
+
+  #offer(path: Path, candidate: Candidate): boolean {
+    const id = candidate.record.nodeId;
+    const { candidates } = path;
+    const at = candidates.findIndex((other) =>
+      compareDistance(this.target, id, other.record.nodeId) < 0
+    );
+    candidates.splice(at < 0 ? candidates.length : at, 0, candidate);
+    const limit = 2 * this.#network.k;
+    if (candidates.length > limit) candidates.length = limit;
+    const isCloser = path.best === undefined ||
+      compareDistance(this.target, id, path.best) < 0;
+    if (isCloser) path.best = id;
+    return isCloser;
+  }
+
+  #keepValue(record: StoredRecord): void {
+    const key = pointKey(record.publisher);
+    const known = this.#values.get(key);
+    if (known === undefined) {
+      if (this.#values.size >= this.#network.maxPublishers * 3) return;
+    } else if (known.sequence >= record.sequence) return;
+    this.#values.set(key, record);
+  }
+
+  #continue(nowMs: number): LookupAction[] {
+    if (this.#isDone) return [];
+    const actions: LookupAction[] = [];
+    for (const path of this.#paths) this.#advance(path, nowMs, actions);
+    if (!this.#paths.every(({ isOver }) => isOver)) return actions;
+    if (this.#values.size > 0) return [...actions, ...this.#finish()];
+    this.#merged ??= this.#merge();
+    this.#advance(this.#merged, nowMs, actions);
+    if (this.#merged.isOver) actions.push(...this.#finish());
+    return actions;
+  }
+
+  /** Ask what a path wants to ask now, or end it. */
+  #advance(path: Path, nowMs: number, actions: LookupAction[]): void {
+    while (!path.isOver) {
+      const waiting = path.asked.filter(({ state }) => state === "waiting");
+      if (waiting.length >= this.#network.alpha) return;
+      const next = this.#next(path);
+      if (next === undefined) {
+        path.isOver = !path.asked.some(({ state }) =>
+          state === "waiting" || state === "stalled"
+        );
+        return;
+      }
+      this.#ask(path, next, nowMs);
+      actions.push({ type: "ask", record: next.record });
+    }
+  }
+
+  /** The next node to ask, or `undefined` when the path has come as close as it can. */
+  #next(path: Path): Candidate | undefined {
+    const { candidates, asked } = path;
+    if (path.askedLeft <= 0) return undefined;
+    for (let at = candidates.length - 1; at >= 0; at--) {
+      const { key } = candidates[at] as Candidate;
+      if (this.#asked.has(key)) candidates.splice(at, 1);
+    }
+    const closest = candidates.find((candidate) => this.#isBelieved(candidate));
+    const isIdle = path !== this.#merged &&
+      path.idle >= MAX_IDLE_ROUNDS * this.#network.alpha;
+    if (closest !== undefined && !isIdle) {
+      const id = closest.record.nodeId;
+      const closer = asked.filter(({ state, record }) =>
+        state !== "failed" &&
+        compareDistance(this.target, record.nodeId, id) < 0
+      );
+      if (closer.length < path.width) return closest;
+    }
+    // A captured path is content with its captors: our own contacts have a say too.
+    return path.seedsLeft > 0
+      ? candidates.find(({ namedBy }) => namedBy.length === 0)
+      : undefined;
+  }
+
+  #isBelieved({ namedBy }: Candidate): boolean {
+    return namedBy.length === 0 ||
+      namedBy.some(({ deadNamed, liveNamed }) =>
+        liveNamed || deadNamed < MAX_DEAD_NAMED
+      );
+  }
+
+  #ask(path: Path, candidate: Candidate, nowMs: number): void {
+    const { key, record, namedBy } = candidate;
+    if (namedBy.length === 0) path.seedsLeft--;
+    path.askedLeft--;
+    const asked: Asked = {
+      record,
+      namedBy,
+      path,
+      sentMs: nowMs,
+      hops: namedBy.length === 0
+        ? 0
+        : 1 + Math.min(...namedBy.map(({ hops }) => hops)),
+      state: "waiting",
+      deadNamed: 0,
+      liveNamed: false,
+      lacksValue: false,
+    };
+    path.asked.push(asked);
+    this.#asked.set(key, asked);
+  }
+
+  /** All paths as one, which has asked what they have asked. */
+  #merge(): Path {
+    const merged = newPath(this.#network.k, 0);
+    merged.asked.push(...this.#asked.values());
+    const seen = new Set<string>();
+    for (const candidate of this.#paths.flatMap((path) => path.candidates)) {
+      if (seen.has(candidate.key)) continue;
+      seen.add(candidate.key);
+      this.#offer(merged, candidate);
+    }
+    return merged;
+  }
+
+  #finish(): LookupAction[] {
+    this.#isDone = true;
+    const actions: LookupAction[] = [];
+    for (const { state, record } of this.#asked.values()) {
+      if (state !== "waiting" && state !== "stalled") continue;
+      actions.push({ type: "forget", record });
+    }
+    return [...actions, { type: "done" }];
+  }
+
+  #answered(): Asked[] {
+    return [...this.#asked.values()]
+      .filter(({ state }) => state === "answered")
+      .sort((a, b) =>
+        compareDistance(this.target, a.record.nodeId, b.record.nodeId)
+      );
+  }
+}
+
+function newPath(width: number, seedsLeft: number): Path {
+  return {
+    asked: [],
+    width,
+    candidates: [],
+    seedsLeft,
+    askedLeft: MAX_ASKED_PER_PATH,
+    best: undefined,
+    idle: 0,
+    isOver: false,
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * How the relay list is filled and passed on: the calls of gossip and of the
+ * hourly rounds.
+ *
+ *     Announce in ─▶ verify ─▶ new to the list? ─▶ gathered ─▶ Announce out
+ *     round ─▶ ListRelays out ─▶ verify ─▶ the list
+ *
+ * What comes in pages is not passed on: it is news to us, but not to others.
+ *
+ * @see protocol §4.7
+ * @module
+ */
+import type { NodeId } from "../auth/identity.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { Random } from "../base/random.ts";
+import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
+import type { Moment } from "./dht_action.ts";
+import { pointKey } from "./distance.ts";
+import { type Announcement, Gossip } from "./gossip.ts";
+import type { MergeOutcome } from "./relay_list.ts";
+import { RelaySync, type SyncAction } from "./relay_sync.ts";
+
+/** What news needs from the node. */
+export interface RelayNewsOptions {
+  readonly random: Random;
+  readonly calls: Calls;
+  /** Nodes that may be asked and told. */
+  readonly contacts: () => Iterable<NodeRecord>;
+  /** Take up a verified record. */
+  readonly learn: (record: NodeRecord, at: Moment) => MergeOutcome;
+  /** A node passed on what no honest node would. */
+  readonly onBroken: (id: NodeId, code: string, at: Moment) => void;
+}
+
+/** Gossip and rounds. */
+export class RelayNews {
+  readonly #options: RelayNewsOptions;
+  readonly #gossip: Gossip;
+  readonly #sync: RelaySync;
+
+  constructor(options: RelayNewsOptions) {
+    this.#options = options;
+    this.#gossip = new Gossip(options.random);
+    this.#sync = new RelaySync(options.random);
+  }
+
+  /** When to call {@linkcode onTime} next. */
+  get deadlineMs(): number | undefined {
+    const due = Math.min(
+      this.#gossip.deadlineMs ?? Infinity,
+      this.#sync.deadlineMs ?? Infinity,
+    );
+    return due === Infinity ? undefined : due;
+  }
+
+  /** Sources that were read to the end in the last round begun. */
+  get sources(): number {
+    return this.#sync.finished;
+  }
+
+  /** A peer announces records. */
+  onAnnounce(encoded: readonly Bytes[], from: NodeId, nowMs: number): void {
+    const key = pointKey(from);
+    const admitted = this.#gossip.admit(key, encoded.length, nowMs);
+    if (admitted === 0) return;
+    const { calls, onBroken } = this.#options;
+    calls.verify(encoded.slice(0, admitted), ({ records, lie }, at) => {
+      for (const record of records) this.hear(record, from, at);
+      if (lie !== undefined) onBroken(from, lie, at);
+    });
+  }
+
+  /** A verified record that is news if we do not have it: first-hand, or announced. */
+  hear(record: NodeRecord, from: NodeId, at: Moment): void {
+    const outcome = this.#options.learn(record, at);
+    if (outcome !== "added" && outcome !== "changed") return;
+    this.#gossip.spread(record, pointKey(from), at.nowMs);
+  }
+
+  /** Tell some contacts of our own record. */
+  introduce(self: NodeRecord, nowMs: number): void {
+    const contacts = this.#options.contacts();
+    this.#announce(this.#gossip.introduce(self, contacts), nowMs);
+  }
+
+  /** Begin a round. */
+  startRound(nowMs: number): void {
+    this.#obey(this.#sync.start(this.#options.contacts(), nowMs), nowMs);
+  }
+
+  /** Time has come. */
+  onTime({ nowMs }: Moment): void {
+    const { contacts } = this.#options;
+    if ((this.#gossip.deadlineMs ?? Infinity) <= nowMs) {
+      this.#announce(this.#gossip.onTime(contacts(), nowMs), nowMs);
+    }
+    if ((this.#sync.deadlineMs ?? Infinity) <= nowMs) this.startRound(nowMs);
+  }
+
+  #announce(news: readonly Announcement[], nowMs: number): void {
+    for (const { to, records } of news) {
+      const request = { type: "announce", records } as const;
+      const { calls } = this.#options;
+      calls.call(to, request, nowMs + CALL_MS, IGNORE_ANSWER);
+    }
+  }
+
+  #obey(actions: readonly SyncAction[], nowMs: number): void {
+    for (const { record, cursor } of actions) this.#list(record, cursor, nowMs);
+  }
+
+  #list(source: NodeRecord, cursor: Bytes, nowMs: number): void {
+    const fail = (at: Moment) =>
+      this.#obey(this.#sync.onFailure(source), at.nowMs);
+    const request = { type: "list_relays", cursor } as const;
+    this.#options.calls.call(source, request, nowMs + CALL_MS, {
+      onAnswer: (response, _address, at) => {
+        if (response.type !== "relays") return fail(at);
+        const { records, cursor, more } = response;
+        this.#onPage(source, records, cursor, more, at);
+      },
+      onFailure: fail,
+    });
+  }
+
+  #onPage(
+    source: NodeRecord,
+    encoded: readonly Bytes[],
+    cursor: Bytes,
+    more: boolean,
+    at: Moment,
+  ): void {
+    const { calls, learn, onBroken } = this.#options;
+    const isWaiting = calls.verify(encoded, ({ records, lie }, at) => {
+      for (const record of records) learn(record, at);
+      if (lie !== undefined) onBroken(source.nodeId, lie, at);
+      const actions = lie === undefined
+        ? this.#sync.onPage(source, cursor, more)
+        : this.#sync.onFailure(source);
+      this.#obey(actions, at.nowMs);
+    });
+    if (!isWaiting) this.#obey(this.#sync.onFailure(source), at.nowMs);
+  }
+}

@@ -1,0 +1,473 @@
+/**
+ * Whom a node knows, densest around itself (Kademlia §2.4, §4.1):
+ *
+ *     bucket 0   shares 0 leading bits with us   half of all nodes, we keep 20
+ *     bucket 1   shares 1                        a quarter, we keep 20
+ *     …                                          until a bucket holds all there are
+ *
+ *     oldest ─── contacts, at most k ─── newest      ─── replacements, at most 10
+ *
+ * A bucket that is full stays as it is while its oldest contact answers: who has
+ * been up for long stays up, and a flood of newcomers displaces nobody. Only
+ * relays enter, and only when they answered at an address that they list.
+ *
+ * @see protocol §4.2
+ * @module
+ */
+import type { NodeId } from "../auth/identity.ts";
+import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { type Random, randomBetween } from "../base/random.ts";
+import { type Contact, isRelay, listedAddress } from "./contact.ts";
+import {
+  compareDistance,
+  pointKey,
+  randomPointIn,
+  sharedPrefixBits,
+} from "./distance.ts";
+
+/** Protocol: contacts of one subnet in a bucket, where subnets count. */
+export const MAX_PER_GROUP_AND_BUCKET = 2;
+/** Protocol: contacts of one subnet in the table, where subnets count. */
+export const MAX_PER_GROUP = 10;
+/** Tuning: candidates kept for the day that a full bucket has a gap. */
+export const MAX_REPLACEMENTS = 10;
+/**
+ * Tuning: newcomers being pinged at once. Somebody who hands us records of nodes
+ * that do not exist makes us dial no more than this.
+ */
+export const MAX_PENDING_PINGS = 32;
+/** Tuning: a newcomer that has not answered by then is forgotten. */
+export const PENDING_PING_MS = 30 * 1000;
+/** Tuning: unanswered requests in a row after which a contact leaves. */
+export const MAX_FAILURES = 3;
+/** Tuning: a contact that did not answer is tried again after this. */
+export const RETRY_MS = 15 * 1000;
+/** Tuning: a contact that was not heard of for so long is pinged. */
+export const STALE_MS = 20 * 60 * 1000;
+/** Tuning: a contact heard of this recently needs no ping to keep its place. */
+const FRESH_MS = 60 * 1000;
+/** Tuning: a bucket without a look-up for so long is refreshed (Kademlia §2.3). */
+export const REFRESH_MS = 3600 * 1000;
+/** Tuning: how often the table looks after its contacts. */
+export const TABLE_TICK_MS = 30 * 1000;
+
+/** What a table asks its driver to do. */
+export interface TableAction {
+  /** Ping this node: call `onAlive` or `onFailure`. */
+  readonly type: "ping";
+  readonly record: NodeRecord;
+}
+
+/** What a table is made of. */
+export interface RoutingTableOptions {
+  readonly network: NetworkParameters;
+  readonly random: Random;
+  /** Whose table it is. */
+  readonly selfId: NodeId;
+}
+
+interface Bucket {
+  /** Least recently seen first. */
+  readonly contacts: Contact[];
+  /** The best at the end: those that answered, then the others, each newest last. */
+  readonly replacements: Contact[];
+  /** The oldest contact, while a newcomer waits for its answer. */
+  checked: Contact | undefined;
+  /** When a look-up last went here. */
+  lookedUpMs: number;
+}
+
+/** Contacts by distance. */
+export class RoutingTable {
+  readonly #network: NetworkParameters;
+  readonly #random: Random;
+  readonly #selfId: NodeId;
+  /** As long as the deepest bucket ever used: a dozen of 256. */
+  readonly #buckets: (Bucket | undefined)[] = [];
+  /** Contacts per subnet; empty where subnets do not count. */
+  readonly #groups = new Map<string, number>();
+  /** Newcomers being pinged, and until when. */
+  readonly #pending = new Map<string, number>();
+  /** Contacts that did not answer, and when to try again; ascending. */
+  readonly #retries: { readonly contact: Contact; readonly dueMs: number }[] =
+    [];
+  #size = 0;
+  #tickMs = Infinity;
+
+  constructor(options: RoutingTableOptions) {
+    this.#network = options.network;
+    this.#random = options.random;
+    this.#selfId = options.selfId;
+  }
+
+  /** Contacts in the table. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** When to call {@linkcode onTime} next; `undefined` while the table is empty. */
+  get deadlineMs(): number | undefined {
+    const due = Math.min(this.#tickMs, this.#retries[0]?.dueMs ?? Infinity);
+    return due === Infinity ? undefined : due;
+  }
+
+  /** All contacts, the far buckets first. */
+  *contacts(): Generator<Contact> {
+    for (const bucket of this.#buckets) {
+      if (bucket !== undefined) yield* bucket.contacts;
+    }
+  }
+
+  /** The contact with this id. */
+  get(id: NodeId): Contact | undefined {
+    return find(this.#bucketOf(id)?.contacts, id);
+  }
+
+  /**
+   * The contacts closest to a target, closest first. Those that did not answer
+   * lately are left out: handing them on would spread the dead.
+   */
+  closest(target: Uint8Array, count: number): Contact[] {
+    const found: Contact[] = [];
+    const take = (contacts: readonly (Contact | undefined)[]) => {
+      const alive = contacts.filter((contact) => contact?.failures === 0);
+      found.push(
+        ...(alive as Contact[]).sort((a, b) =>
+          compareDistance(target, a.record.nodeId, b.record.nodeId)
+        ),
+      );
+    };
+    const near = sharedPrefixBits(this.#selfId, target);
+    // The target's own bucket, then all deeper ones (they differ from the target
+    // in the same bit as we do), then ever farther ones.
+    take(this.#buckets[near]?.contacts ?? []);
+    if (found.length < count) {
+      take(
+        this.#buckets.slice(near + 1).flatMap((bucket) =>
+          bucket?.contacts ?? []
+        ),
+      );
+    }
+    for (
+      let index = Math.min(near, this.#buckets.length) - 1;
+      index >= 0 && found.length < count;
+      index--
+    ) take(this.#buckets[index]?.contacts ?? []);
+    return found.slice(0, count);
+  }
+
+  /**
+   * A node that somebody told us of, its record verified. It may be pinged, or
+   * kept as a replacement; it enters with its answer only.
+   */
+  consider(record: NodeRecord, nowMs: number): TableAction[] {
+    if (!this.#isEligible(record)) return [];
+    const bucket = this.#makeBucket(record.nodeId, nowMs);
+    if (this.#renew(bucket, record)) return [];
+    if (bucket.contacts.length >= this.#network.k) {
+      this.#keepReplacement(bucket, {
+        record,
+        address: record.addresses[0] as SocketAddress,
+        group: "",
+        seenMs: -Infinity,
+        failures: 0,
+      });
+      return [];
+    }
+    return this.#pingNewcomer(record, nowMs);
+  }
+
+  /**
+   * A node answered a request of ours, over an authenticated link.
+   *
+   * @param address The other end of that link. Unless the record lists it, others
+   * could not reach the node by its record, and it does not enter.
+   */
+  onAlive(
+    record: NodeRecord,
+    address: SocketAddress,
+    nowMs: number,
+  ): TableAction[] {
+    if (!this.#isEligible(record)) return [];
+    this.#pending.delete(pointKey(record.nodeId));
+    const bucket = this.#makeBucket(record.nodeId, nowMs);
+    const contact = find(bucket.contacts, record.nodeId);
+    if (contact !== undefined) {
+      this.#renew(bucket, record);
+      this.#markSeen(bucket, contact, nowMs);
+      return [];
+    }
+    const listed = listedAddress(record, address);
+    if (listed === undefined) return [];
+    const newcomer: Contact = {
+      record,
+      address: listed,
+      group: this.#groupOf(listed),
+      seenMs: nowMs,
+      failures: 0,
+    };
+    if (!this.#hasGroupRoom(bucket, newcomer.group)) return [];
+    if (bucket.contacts.length < this.#network.k) {
+      this.#insert(bucket, newcomer, nowMs);
+      return [];
+    }
+    this.#keepReplacement(bucket, newcomer);
+    const oldest = bucket.contacts[0] as Contact;
+    if (bucket.checked !== undefined || nowMs - oldest.seenMs < FRESH_MS) {
+      return [];
+    }
+    bucket.checked = oldest;
+    return [{ type: "ping", record: oldest.record }];
+  }
+
+  /** A node sent us a request: if it is a contact, it is alive. It does not enter by this. */
+  onHeard(id: NodeId, nowMs: number): void {
+    const bucket = this.#bucketOf(id);
+    const contact = find(bucket?.contacts, id);
+    if (bucket !== undefined && contact !== undefined) {
+      this.#markSeen(bucket, contact, nowMs);
+    }
+  }
+
+  /** A node did not answer: a ping, or any other request. */
+  onFailure(id: NodeId, nowMs: number): TableAction[] {
+    this.#pending.delete(pointKey(id));
+    const bucket = this.#bucketOf(id);
+    if (bucket === undefined) return [];
+    const contact = find(bucket.contacts, id);
+    if (contact === undefined) {
+      removeFrom(bucket.replacements, find(bucket.replacements, id));
+      return [];
+    }
+    contact.failures++;
+    const successor = bucket.checked === contact
+      ? bucket.replacements.findLast(({ seenMs }) => seenMs > -Infinity)
+      : undefined;
+    if (successor === undefined && contact.failures < MAX_FAILURES) {
+      // At most one try per contact waits: its failures pass this way one by one.
+      const waits = this.#retries.some((retry) => retry.contact === contact);
+      if (!waits) this.#retries.push({ contact, dueMs: nowMs + RETRY_MS });
+      return [];
+    }
+    this.#remove(bucket, contact);
+    return this.#fillGap(bucket, nowMs);
+  }
+
+  /** Drop a contact or a replacement, such as one that broke the protocol. */
+  remove(id: NodeId): void {
+    const bucket = this.#bucketOf(id);
+    if (bucket === undefined) return;
+    removeFrom(bucket.replacements, find(bucket.replacements, id));
+    const contact = find(bucket.contacts, id);
+    if (contact !== undefined) this.#remove(bucket, contact);
+  }
+
+  /** Time has come: retries, and contacts that were silent for long. */
+  onTime(nowMs: number): TableAction[] {
+    const actions: TableAction[] = [];
+    for (
+      let retry = this.#retries[0];
+      retry !== undefined && retry.dueMs <= nowMs;
+      retry = this.#retries[0]
+    ) {
+      this.#retries.shift();
+      const { contact } = retry;
+      const isHere = this.get(contact.record.nodeId) === contact;
+      if (isHere && contact.failures > 0) {
+        actions.push({ type: "ping", record: contact.record });
+      }
+    }
+    if (nowMs < this.#tickMs) return actions;
+    this.#tickMs = this.#size === 0 ? Infinity : nowMs + TABLE_TICK_MS;
+    for (const [key, untilMs] of this.#pending) {
+      if (untilMs <= nowMs) this.#pending.delete(key);
+    }
+    for (const bucket of this.#buckets) {
+      const oldest = bucket?.contacts.find(({ failures }) => failures === 0);
+      if (bucket === undefined || oldest === undefined) continue;
+      if (bucket.checked !== undefined) continue;
+      if (nowMs - oldest.seenMs < STALE_MS) continue;
+      bucket.checked = oldest;
+      actions.push({ type: "ping", record: oldest.record });
+    }
+    return actions;
+  }
+
+  /** A look-up for `target` begins: its bucket needs no refresh for a while. */
+  onLookup(target: Uint8Array, nowMs: number): void {
+    const bucket = this.#bucketOf(target);
+    if (bucket !== undefined) bucket.lookedUpMs = nowMs;
+  }
+
+  /** When the next bucket is due for a refresh; `undefined` without buckets. */
+  get refreshMs(): number | undefined {
+    let due = Infinity;
+    for (const bucket of this.#buckets) {
+      if (bucket === undefined || bucket.contacts.length === 0) continue;
+      due = Math.min(due, bucket.lookedUpMs + REFRESH_MS);
+    }
+    return due === Infinity ? undefined : due;
+  }
+
+  /** A random point in a bucket that is due for a refresh, the most overdue first. */
+  refreshTarget(nowMs: number): NodeId | undefined {
+    let index = -1;
+    let oldestMs = nowMs - REFRESH_MS;
+    for (const [at, bucket] of this.#buckets.entries()) {
+      if (bucket === undefined || bucket.contacts.length === 0) continue;
+      if (bucket.lookedUpMs > oldestMs) continue;
+      [index, oldestMs] = [at, bucket.lookedUpMs];
+    }
+    return index < 0
+      ? undefined
+      : randomPointIn(this.#random, this.#selfId, index);
+  }
+
+  /** A random point in each bucket down to our own neighbourhood: look them up on joining. */
+  joinTargets(): NodeId[] {
+    return Array.from(
+      this.#buckets,
+      (_, index) => randomPointIn(this.#random, this.#selfId, index),
+    );
+  }
+
+  #isEligible(record: NodeRecord): boolean {
+    return isRelay(record) && !equalBytes(record.nodeId, this.#selfId);
+  }
+
+  #bucketOf(id: Uint8Array): Bucket | undefined {
+    return this.#buckets[sharedPrefixBits(this.#selfId, id)];
+  }
+
+  #makeBucket(id: NodeId, nowMs: number): Bucket {
+    const index = sharedPrefixBits(this.#selfId, id);
+    const known = this.#buckets[index];
+    if (known !== undefined) return known;
+    while (this.#buckets.length <= index) this.#buckets.push(undefined);
+    // Spread, or all buckets of all nodes that started together refresh together.
+    const sinceMs = Math.floor(
+      randomBetween(this.#random, 0, REFRESH_MS / 4),
+    );
+    const bucket: Bucket = {
+      contacts: [],
+      replacements: [],
+      checked: undefined,
+      lookedUpMs: nowMs - sinceMs,
+    };
+    this.#buckets[index] = bucket;
+    return bucket;
+  }
+
+  /** Whether the bucket knows the node; then with the newer of its records. */
+  #renew(bucket: Bucket, record: NodeRecord): boolean {
+    const known = find(bucket.contacts, record.nodeId) ??
+      find(bucket.replacements, record.nodeId);
+    if (known === undefined) return false;
+    if (record.sequence > known.record.sequence) {
+      known.record = record;
+      known.address = listedAddress(record, known.address) ?? known.address;
+    }
+    return true;
+  }
+
+  #markSeen(bucket: Bucket, contact: Contact, nowMs: number): void {
+    contact.seenMs = nowMs;
+    contact.failures = 0;
+    removeFrom(bucket.contacts, contact);
+    bucket.contacts.push(contact);
+    if (bucket.checked === contact) bucket.checked = undefined;
+  }
+
+  #insert(bucket: Bucket, contact: Contact, nowMs: number): void {
+    removeFrom(
+      bucket.replacements,
+      find(bucket.replacements, contact.record.nodeId),
+    );
+    bucket.contacts.push(contact);
+    this.#size++;
+    if (contact.group !== "") {
+      const { group } = contact;
+      this.#groups.set(group, (this.#groups.get(group) ?? 0) + 1);
+    }
+    if (this.#tickMs === Infinity) this.#tickMs = nowMs + TABLE_TICK_MS;
+  }
+
+  #remove(bucket: Bucket, contact: Contact): void {
+    removeFrom(bucket.contacts, contact);
+    if (bucket.checked === contact) bucket.checked = undefined;
+    this.#size--;
+    const { group } = contact;
+    const left = (this.#groups.get(group) ?? 0) - 1;
+    if (left > 0) this.#groups.set(group, left);
+    else this.#groups.delete(group);
+  }
+
+  /** A contact has gone: the best replacement comes in, after a ping unless it answered lately. */
+  #fillGap(bucket: Bucket, nowMs: number): TableAction[] {
+    for (
+      let next = bucket.replacements.pop();
+      next !== undefined;
+      next = bucket.replacements.pop()
+    ) {
+      if (nowMs - next.seenMs > STALE_MS) {
+        return this.#pingNewcomer(next.record, nowMs);
+      }
+      if (!this.#hasGroupRoom(bucket, next.group)) continue;
+      this.#insert(bucket, next, nowMs);
+      return [];
+    }
+    return [];
+  }
+
+  #pingNewcomer(record: NodeRecord, nowMs: number): TableAction[] {
+    const key = pointKey(record.nodeId);
+    if ((this.#pending.get(key) ?? -Infinity) > nowMs) return [];
+    if (this.#pending.size >= MAX_PENDING_PINGS) return [];
+    this.#pending.set(key, nowMs + PENDING_PING_MS);
+    return [{ type: "ping", record }];
+  }
+
+  /** What answered stands behind what did not, and is never displaced by it. */
+  #keepReplacement(bucket: Bucket, contact: Contact): void {
+    const { replacements } = bucket;
+    removeFrom(replacements, find(replacements, contact.record.nodeId));
+    const hasAnswered = contact.seenMs > -Infinity;
+    const firstAnswered = replacements.findIndex(({ seenMs }) =>
+      seenMs > -Infinity
+    );
+    const at = hasAnswered || firstAnswered < 0
+      ? replacements.length
+      : firstAnswered;
+    replacements.splice(at, 0, contact);
+    if (replacements.length > MAX_REPLACEMENTS) replacements.shift();
+  }
+
+  #groupOf(address: SocketAddress): string {
+    return this.#network.allowPrivateAddresses
+      ? ""
+      : addressGroup(address, DHT_PREFIX);
+  }
+
+  #hasGroupRoom(bucket: Bucket, group: string): boolean {
+    if (group === "") return true;
+    if ((this.#groups.get(group) ?? 0) >= MAX_PER_GROUP) return false;
+    const here = bucket.contacts.filter((contact) => contact.group === group);
+    return here.length < MAX_PER_GROUP_AND_BUCKET;
+  }
+}
+
+function find(
+  contacts: readonly Contact[] | undefined,
+  id: Uint8Array,
+): Contact | undefined {
+  return contacts?.find(({ record }) => equalBytes(record.nodeId, id));
+}
+
+function removeFrom(contacts: Contact[], contact: Contact | undefined): void {
+  const at = contact === undefined ? -1 : contacts.indexOf(contact);
+  if (at >= 0) contacts.splice(at, 1);
+}

@@ -1,0 +1,261 @@
+/**
+ * Look-ups under way: each one's questions become calls, each answer is checked
+ * and goes back into its look-up.
+ *
+ *     Nodes{records} ─▶ verify ─▶ the look-up, and whoever collects relays
+ *     Value{records} ─▶ key, dates, signature ─▶ the look-up
+ *     a lie ─▶ the answer counts as none, and the node is blamed
+ *
+ * @see protocol §4.3, §4.6
+ * @module
+ */
+import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { ProtocolError } from "../base/errors.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import type { Calls } from "./calls.ts";
+import type { Moment } from "./dht_action.ts";
+import { type DhtKey, pointKey } from "./distance.ts";
+import { Lookup, type LookupAction } from "./lookup.ts";
+import type { DhtRequest } from "./messages.ts";
+import { checkStoredRecord, type StoredRecord } from "./stored_record.ts";
+
+/** What searches need from the node. */
+export interface SearchesOptions {
+  readonly crypto: CryptoSuite;
+  readonly network: NetworkParameters;
+  readonly selfId: NodeId;
+  readonly calls: Calls;
+  /** A node did not answer in time. */
+  readonly onSilent: (node: NodeRecord, at: Moment) => void;
+  /** A node gave a false answer. */
+  readonly onBroken: (id: NodeId, code: string, at: Moment) => void;
+  /** Verified records that a node named. */
+  readonly onHeard: (records: readonly NodeRecord[], at: Moment) => void;
+}
+
+/** What is looked for. */
+export type Goal = NodeGoal | ValueGoal;
+
+/** Nodes near a target. */
+export interface NodeGoal {
+  readonly kind: "node";
+  readonly target: NodeId | DhtKey;
+  /** Own contacts to begin with, closest first. */
+  readonly seeds: readonly NodeRecord[];
+}
+
+/** Records under a key. */
+export interface ValueGoal {
+  readonly kind: "value";
+  readonly target: DhtKey;
+  readonly seeds: readonly NodeRecord[];
+  /** Only this publisher's records. */
+  readonly publisher: PublicKey | undefined;
+  /** Records that we hold ourselves. */
+  readonly held: readonly StoredRecord[];
+}
+
+interface Search {
+  readonly goal: Goal;
+  readonly lookup: Lookup;
+  /** Calls under way, by node. */
+  readonly calls: Map<string, number>;
+  readonly done: (lookup: Lookup, at: Moment) => void;
+}
+
+/** Codes of records that an honest node may hold on to a moment too long. */
+const STALE_CODES = new Set(["dht.record_expired", "dht.record_future"]);
+
+/** All look-ups of a node. */
+export class Searches {
+  readonly #options: SearchesOptions;
+  readonly #searches = new Set<Search>();
+
+  constructor(options: SearchesOptions) {
+    this.#options = options;
+  }
+
+  /** Look-ups under way. */
+  get size(): number {
+    return this.#searches.size;
+  }
+
+  /** When to call {@linkcode onTime} next. */
+  get deadlineMs(): number | undefined {
+    let due = Infinity;
+    for (const { lookup } of this.#searches) {
+      due = Math.min(due, lookup.deadlineMs ?? Infinity);
+    }
+    return due === Infinity ? undefined : due;
+  }
+
+  /** Begin a look-up; `done` is called once, perhaps at once. */
+  begin(
+    goal: Goal,
+    at: Moment,
+    done: (lookup: Lookup, at: Moment) => void,
+  ): void {
+    const { network, selfId } = this.#options;
+    const lookup = new Lookup({ network, selfId, ...goal });
+    const search: Search = { goal, lookup, calls: new Map(), done };
+    this.#searches.add(search);
+    this.#follow(search, lookup.start(at.nowMs), at);
+  }
+
+  /** Time has come for some of them. */
+  onTime(at: Moment): void {
+    for (const search of this.#searches) {
+      const { lookup } = search;
+      if ((lookup.deadlineMs ?? Infinity) > at.nowMs) continue;
+      this.#follow(search, lookup.onTime(at.nowMs), at);
+    }
+  }
+
+  #follow(search: Search, actions: readonly LookupAction[], at: Moment): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case "ask":
+          this.#ask(search, action.record);
+          break;
+        case "expire":
+          this.#drop(search, action.record);
+          this.#options.onSilent(action.record, at);
+          break;
+        case "forget":
+          this.#drop(search, action.record);
+          break;
+        case "done":
+          this.#searches.delete(search);
+          search.done(search.lookup, at);
+      }
+    }
+  }
+
+  #ask(search: Search, node: NodeRecord): void {
+    const { lookup } = search;
+    const key = pointKey(node.nodeId);
+    const rpcId = this.#options.calls.call(
+      node,
+      request(search.goal),
+      Infinity,
+      {
+        onAnswer: (response, address, at) => {
+          search.calls.delete(key);
+          if (response.type === "nodes") {
+            this.#onNodes(search, node, response.records, address, at);
+          } else if (response.type === "value") {
+            this.#onValue(search, node, response.records, address, at);
+          } else this.#fail(search, node, at);
+        },
+        onFailure: (at) => {
+          search.calls.delete(key);
+          this.#follow(search, lookup.onFailure(node.nodeId, at.nowMs), at);
+        },
+      },
+    );
+    search.calls.set(key, rpcId);
+  }
+
+  #drop(search: Search, node: NodeRecord): void {
+    const key = pointKey(node.nodeId);
+    const rpcId = search.calls.get(key);
+    search.calls.delete(key);
+    if (rpcId !== undefined) this.#options.calls.cancel(rpcId);
+  }
+
+  #fail(search: Search, node: NodeRecord, at: Moment): void {
+    this.#follow(search, search.lookup.onFailure(node.nodeId, at.nowMs), at);
+  }
+
+  #onNodes(
+    search: Search,
+    node: NodeRecord,
+    encoded: readonly Bytes[],
+    address: SocketAddress,
+    at: Moment,
+  ): void {
+    const isWaiting = this.#options.calls.verify(
+      encoded,
+      ({ records, lie }, at) => {
+        this.#options.onHeard(records, at);
+        if (lie !== undefined) {
+          this.#options.onBroken(node.nodeId, lie, at);
+          return this.#fail(search, node, at);
+        }
+        const { nodeId } = node;
+        const { nowMs } = at;
+        const actions = search.lookup.onNodes(nodeId, records, address, nowMs);
+        this.#follow(search, actions, at);
+      },
+    );
+    if (!isWaiting) this.#fail(search, node, at);
+  }
+
+  #onValue(
+    search: Search,
+    node: NodeRecord,
+    encoded: readonly Bytes[],
+    address: SocketAddress,
+    at: Moment,
+  ): void {
+    const { goal } = search;
+    if (goal.kind !== "value") return this.#fail(search, node, at);
+    const { nodeId } = node;
+    let records: StoredRecord[];
+    try {
+      records = this.#check(goal, encoded, at.unixMs);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#options.onBroken(nodeId, error.code, at);
+      return this.#fail(search, node, at);
+    }
+    const { lookup } = search;
+    const actions = records.length > 0
+      ? lookup.onValue(nodeId, records, address, at.nowMs)
+      : lookup.onNodes(nodeId, [], address, at.nowMs);
+    this.#follow(search, actions, at);
+  }
+
+  #check(
+    { target, publisher }: ValueGoal,
+    encoded: readonly Bytes[],
+    unixMs: number,
+  ): StoredRecord[] {
+    const { crypto, network } = this.#options;
+    const records: StoredRecord[] = [];
+    for (const bytes of encoded) {
+      try {
+        const record = checkStoredRecord(
+          crypto,
+          network,
+          bytes,
+          target,
+          unixMs,
+        );
+        const isWanted = publisher === undefined ||
+          equalBytes(publisher, record.publisher);
+        if (isWanted) records.push(record);
+      } catch (error) {
+        const isStale = error instanceof ProtocolError &&
+          STALE_CODES.has(error.code);
+        if (!isStale) throw error;
+      }
+    }
+    return records;
+  }
+}
+
+function request(goal: Goal): DhtRequest {
+  const { kind, target } = goal;
+  if (kind === "node") return { type: "find_node", target };
+  const { publisher } = goal;
+  return {
+    type: "find_value",
+    key: target,
+    ...publisher !== undefined && { publisher },
+  };
+}
