@@ -2,7 +2,7 @@
  * X.509 for QUIC's TLS: a trust anchor made of a peer's public key alone, and a
  * leaf signed by our own identity.
  *
- *     anchor  CN=anonnet, Ed25519 key of the peer, CA:TRUE       signature: zeros
+ *     anchor  CN=anonnet, Ed25519 key of the peer, CA:TRUE       signature: any bytes
  *       │ issued
  *     leaf    no subject, fresh P-256 key, CA:FALSE, serverAuth  signature: Ed25519
  *             DNS:node.anonnet.invalid                           by the identity
@@ -16,8 +16,9 @@
  * @module
  */
 import * as asn1 from "asn1js";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Identity, PublicKey } from "../auth/identity.ts";
-import { SIGNATURE_BYTES } from "../crypto/suite.ts";
+import { ED25519_KEY_BYTES, SIGNATURE_BYTES } from "../crypto/suite.ts";
 import type { CryptoSuite, Signer } from "../crypto/suite.ts";
 
 // Protocol: change one and we no longer understand each other.
@@ -57,20 +58,41 @@ export interface Leaf {
  *
  * No two are alike: the runtime resumes TLS sessions under an anchor it has seen
  * on the same endpoint, and a ticket would tie together the throw-away
- * identities of a client. A new serial number makes every handshake a full one.
+ * identities of a client. With bytes of chance for a signature, every handshake
+ * is a full one.
  */
 export function trustAnchor(publicKey: PublicKey): string {
-  const keyInfo = sequence(
-    sequence(oid(OID.ed25519)),
-    bits(publicKey),
-  );
+  // Encoding costs 150 µs, so only the first is encoded.
+  const { der, keyOffset } = anchorTemplate ??= encodeAnchor();
+  const anchor = der.slice();
+  anchor.set(publicKey, keyOffset);
+  crypto.getRandomValues(anchor.subarray(-SIGNATURE_BYTES));
+  return pem("CERTIFICATE", anchor);
+}
+
+interface AnchorTemplate {
+  /** The whole certificate; its last bytes are the signature. */
+  readonly der: Bytes;
+  /** Where the public key lies. */
+  readonly keyOffset: number;
+}
+
+let anchorTemplate: AnchorTemplate | undefined;
+
+function encodeAnchor(): AnchorTemplate {
+  const marker = crypto.getRandomValues(new Uint8Array(ED25519_KEY_BYTES));
+  const keyInfo = sequence(sequence(oid(OID.ed25519)), bits(marker));
   const constraints = extension(
     OID.basicConstraints,
     sequence(new asn1.Boolean({ value: true })),
   );
-  return certificate(distinguishedName(ISSUER), keyInfo, [constraints], {
+  const der = certificate(distinguishedName(ISSUER), keyInfo, [constraints], {
     sign: () => new Uint8Array(SIGNATURE_BYTES),
   });
+  const keyOffset = der.findIndex((_, at) =>
+    equalBytes(der.subarray(at, at + marker.length), marker)
+  );
+  return { der, keyOffset };
 }
 
 /** A fresh TLS key and a leaf for it, signed by `identity`. About 1 ms. */
@@ -97,13 +119,16 @@ export async function createLeaf(
   const seed = identity.exportSeed();
   try {
     return {
-      certificate: certificate(
-        sequence(),
-        asn1.fromBER(spki).result,
-        extensions,
-        suite.signer(seed),
+      certificate: pem(
+        "CERTIFICATE",
+        certificate(
+          sequence(),
+          asn1.fromBER(spki).result,
+          extensions,
+          suite.signer(seed),
+        ),
       ),
-      privateKey: pem("PRIVATE KEY", pkcs8),
+      privateKey: pem("PRIVATE KEY", new Uint8Array(pkcs8)),
     };
   } finally {
     seed.fill(0);
@@ -112,7 +137,7 @@ export async function createLeaf(
 }
 
 /**
- * A certificate issued by `anonnet`, PEM. Valid from 1970 to the end of 9999,
+ * A certificate issued by `anonnet`, DER. Valid from 1970 to the end of 9999,
  * RFC 5280's date for "no end" (§4.1.2.5): a node must be reachable for peers
  * whose clocks are wrong, and the identity key itself knows no date.
  */
@@ -121,7 +146,7 @@ function certificate(
   keyInfo: asn1.AsnType,
   extensions: asn1.Sequence[],
   signer: Pick<Signer, "sign">,
-): string {
+): Bytes {
   const toBeSigned = sequence(
     tagged(0, new asn1.Integer({ value: 2 })), // X.509 v3
     serialNumber(),
@@ -138,8 +163,7 @@ function certificate(
     tagged(3, sequence(...extensions)),
   );
   const signature = signer.sign(new Uint8Array(toBeSigned.toBER()));
-  return pem(
-    "CERTIFICATE",
+  return new Uint8Array(
     sequence(toBeSigned, sequence(oid(OID.ed25519)), bits(signature)).toBER(),
   );
 }
@@ -197,7 +221,7 @@ function bits(bytes: Uint8Array): asn1.BitString {
   return new asn1.BitString({ valueHex: bytes });
 }
 
-function pem(label: string, der: ArrayBuffer): string {
-  const lines = new Uint8Array(der).toBase64().replace(/.{64}/g, "$&\n");
+function pem(label: string, der: Bytes): string {
+  const lines = der.toBase64().replace(/.{64}/g, "$&\n");
   return `-----BEGIN ${label}-----\n${lines.trimEnd()}\n-----END ${label}-----\n`;
 }
