@@ -3,8 +3,11 @@
  * of the same user: where its control interface is, and the token.
  *
  *     anonnet-control v1
- *     unix:/var/lib/anonnet/control.sock      or  tcp:127.0.0.1:4101
+ *     unix:control-socket            or  tcp:127.0.0.1:4101
  *     pmk2c5l7hm2mkhsqa7a4ta4s6ylzg33pfnvwwqrzg4gq5mmxhzba
+ *
+ * The path of a socket begins where the note lies, so that it does not matter
+ * from where either program was started.
  *
  * @see protocol §9.3
  * @module

@@ -1,0 +1,105 @@
+/**
+ * The program: which command it is, what its exit code is, and what becomes of
+ * errors that nobody expected.
+ *
+ * @module
+ */
+import { AnonNetError, ConfigError, describeError } from "../base/errors.ts";
+import { DenoFiles } from "../storage/deno_files.ts";
+import type { Command, ExitCode, Program } from "./command.ts";
+import { formatProgramHelp } from "./help.ts";
+import { keygenCommand } from "./keygen.ts";
+import { suggestion } from "./nearest.ts";
+import { peersCommand } from "./peers.ts";
+import { relayCommand } from "./relay.ts";
+import { statusCommand } from "./status.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+import { versionCommand } from "./version.ts";
+
+/** All commands, in the order in which the help lists them. */
+const COMMANDS: readonly Command[] = [
+  relayCommand,
+  statusCommand,
+  peersCommand,
+  keygenCommand,
+  versionCommand,
+];
+
+/** Run the program in this process, to its end. */
+export async function main(args: readonly string[]): Promise<never> {
+  const terminal = processTerminal();
+  Deno.exit(await run(args, { terminal, files: new DenoFiles() }));
+}
+
+/** Run one command line. Never throws. */
+export async function run(
+  args: readonly string[],
+  program: Program,
+): Promise<ExitCode> {
+  let work: () => Promise<ExitCode>;
+  try {
+    work = await prepare(args, program);
+  } catch (error) {
+    return tell(error, program.terminal, 2);
+  }
+  try {
+    return await work();
+  } catch (error) {
+    return tell(error, program.terminal, 1);
+  }
+}
+
+async function prepare(
+  args: readonly string[],
+  program: Program,
+): Promise<() => Promise<ExitCode>> {
+  const [name, ...rest] = args;
+  if (name === undefined) {
+    program.terminal.tell(formatProgramHelp(COMMANDS));
+    return () => Promise.resolve(2);
+  }
+  if (name === "--version") return await prepare(["version"], program);
+  if (name === "help" || name === "--help" || name === "-h") {
+    const [subject] = rest;
+    if (subject === undefined) {
+      return printing(formatProgramHelp(COMMANDS), program);
+    }
+    return printing(find(subject).help, program);
+  }
+  return await find(name).prepare(rest, program);
+}
+
+function printing(
+  text: string,
+  { terminal }: Program,
+): () => Promise<ExitCode> {
+  return () => {
+    terminal.print(text);
+    return Promise.resolve(0);
+  };
+}
+
+/** @throws {ConfigError} `cli.unknown_command`, with the nearest known one. */
+function find(name: string): Command {
+  const command = COMMANDS.find((command) => command.name === name);
+  if (command !== undefined) return command;
+  const names = COMMANDS.map((command) => command.name);
+  const what = name.startsWith("-")
+    ? `Cannot understand "${name.slice(0, 40)}": the command comes first`
+    : `Cannot understand "${name.slice(0, 40)}": there is no such command${
+      suggestion(name, names)
+    }`;
+  throw new ConfigError("cli.unknown_command", `${what}; see anonnet --help`);
+}
+
+/** Print what went wrong. What was not thrown on purpose is a bug, and shown whole. */
+function tell(error: unknown, terminal: Terminal, code: ExitCode): ExitCode {
+  if (error instanceof Deno.errors.BrokenPipe) return 1;
+  if (error instanceof AnonNetError) {
+    terminal.tell(`anonnet: ${describeError(error)}`);
+    return code;
+  }
+  terminal.tell(`anonnet: a bug: ${describeError(error)}`);
+  if (error instanceof Error && error.stack) terminal.tell(error.stack);
+  return 1;
+}

@@ -1,0 +1,31 @@
+/**
+ * `anonnet relay`: run a relay until told to stop.
+ *
+ * @module
+ */
+import { defineCommand } from "./command.ts";
+import { NODE_FLAGS, RELAY_FLAGS } from "./node_flags.ts";
+import { runNode } from "./run_node.ts";
+
+/** `anonnet relay`. */
+export const relayCommand = defineCommand({
+  name: "relay",
+  summary: "run a relay",
+  details:
+    "Runs until Ctrl-C or SIGTERM. Without --bootstrap it is the first " +
+    "relay of its network; give the address that it prints to the others. " +
+    "Logs go to standard error.",
+  flags: { ...RELAY_FLAGS, ...NODE_FLAGS },
+  run: (values, program) =>
+    runNode(program, {
+      state: values.state,
+      network: values.network,
+      listen: values.listen,
+      advertise: values.advertise,
+      bootstrap: values.bootstrap,
+      control: values.control ?? "state",
+      logLevel: values["log-level"],
+      logFormat: values["log-format"],
+      readyAs: values["ready-json"] ? "json" : "text",
+    }),
+});

@@ -1,0 +1,177 @@
+/**
+ * A node as a process: its log, its ready line, and its end.
+ *
+ *     start ── ready line ── … ── SIGINT or SIGTERM ── stop (at most 10 s) ── 0
+ *                                    a second one ── 1 at once
+ *
+ * @see protocol §9.2
+ * @module
+ */
+import { formatNodeAddress } from "../auth/node_address.ts";
+import { formatSocketAddress } from "../auth/socket_address.ts";
+import { AnonNetError, describeError } from "../base/errors.ts";
+import type { ControlPlace } from "../control/control_note.ts";
+import type { Log, LogLevel } from "../node/log.ts";
+import { type LogFormat, openLog } from "../node/log_output.ts";
+import { Node, type NodeOptions } from "../node/node.ts";
+import { systemRuntime } from "../node/runtime.ts";
+import type { ExitCode, Program } from "./command.ts";
+import { PROGRAM_VERSION } from "./program_version.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a process needs to know beside its node. */
+export interface RunOptions extends Omit<NodeOptions, "signal" | "holder"> {
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  readonly readyAs: "text" | "json";
+}
+
+/** Longest time that stopping may take, ms: what supervisors wait before they kill. */
+const MAX_STOP_MS = 10_000;
+
+/** The operator has asked us to stop: not an error, but it ends waits like one. */
+class StopRequest extends AnonNetError {
+  constructor() {
+    super("cli.stop", "Told to stop");
+  }
+}
+
+/** Run a node until the operator asks it to stop. */
+export async function runNode(
+  program: Program,
+  options: RunOptions,
+): Promise<ExitCode> {
+  const { terminal } = program;
+  await using output = await openLog({
+    level: options.logLevel,
+    format: options.logFormat,
+    write: (line) => terminal.log(line),
+  });
+  const { log } = output;
+  using _guard = guardProcess(log, terminal);
+  using stop = new StopSignal(terminal);
+  if (options.logLevel === "debug") {
+    log.warning("This log shows addresses of peers: do not pass it on");
+  }
+  log.info("Starting", {
+    version: PROGRAM_VERSION,
+    network: options.network.name,
+  });
+  try {
+    const runtime = await systemRuntime(log);
+    const node = await Node.start({
+      ...options,
+      holder: `pid ${Deno.pid}`,
+      signal: stop.signal,
+    }, runtime);
+    announce(node, options, terminal);
+    log.info("Ready");
+    await stop.requested;
+    log.info("Stopping");
+    await endWithin(MAX_STOP_MS, node[Symbol.asyncDispose]());
+  } catch (error) {
+    if (!(error instanceof StopRequest)) throw error;
+  }
+  log.info("Stopped");
+  return 0;
+}
+
+/** Waits for the operator: the first signal asks, the second one forces. */
+class StopSignal implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #requested = Promise.withResolvers<void>();
+  readonly #listener: Disposable;
+
+  constructor(terminal: Terminal) {
+    this.#listener = terminal.onStop(() => {
+      if (this.#controller.signal.aborted) {
+        terminal.tell("anonnet: stopped the hard way");
+        Deno.exit(1);
+      }
+      this.#controller.abort(new StopRequest());
+      this.#requested.resolve();
+    });
+  }
+
+  /** Aborts when asked to stop. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Resolves when asked to stop. */
+  get requested(): Promise<void> {
+    return this.#requested.promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener[Symbol.dispose]();
+  }
+}
+
+/** Print that the node is ready, and what to pass on to others. */
+function announce(
+  node: Node,
+  { readyAs }: RunOptions,
+  terminal: Terminal,
+): void {
+  const address = node.address && formatNodeAddress(node.address);
+  if (readyAs === "json") {
+    terminal.print(JSON.stringify({
+      event: "ready",
+      address: address ?? null,
+      socks: null,
+      http: null,
+      control: node.controlPlace ? textOf(node.controlPlace) : null,
+      services: [],
+    }));
+  } else if (address === undefined) {
+    terminal.print(
+      "The relay is ready; where others can dial it will turn out when a few " +
+        "have answered, or give --advertise",
+    );
+  } else {
+    terminal.print(`The relay is ready. Others join the network by it with\n`);
+    terminal.print(`    --bootstrap ${address}\n`);
+  }
+}
+
+function textOf(place: ControlPlace): string {
+  return place.type === "unix"
+    ? `unix:${place.path}`
+    : formatSocketAddress(place.address);
+}
+
+/** Wait for `work`, but not for ever: a part that hangs must not keep us alive. */
+async function endWithin(limitMs: number, work: Promise<void>): Promise<void> {
+  const timeout = AbortSignal.timeout(limitMs);
+  const late = Promise.withResolvers<never>();
+  timeout.addEventListener("abort", () => late.reject(timeout.reason));
+  await Promise.race([work, late.promise]);
+}
+
+/** Errors that reached nobody. */
+function guardProcess(log: Log, terminal: Terminal): Disposable {
+  // A forgotten promise is our bug, but no reason to drop everybody's circuits.
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    log.error("A bug: a failure reached nobody", {
+      error: event.reason instanceof Error
+        ? event.reason
+        : String(event.reason),
+    });
+  };
+  // An exception outside of any promise leaves unknown state behind: end.
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    terminal.tell(`anonnet: a bug: ${describeError(event.error)}`);
+    Deno.exit(1);
+  };
+  addEventListener("unhandledrejection", onRejection);
+  addEventListener("error", onError);
+  return {
+    [Symbol.dispose]() {
+      removeEventListener("unhandledrejection", onRejection);
+      removeEventListener("error", onError);
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * Where a command reads and prints. Results go to standard output and nothing
+ * else does; messages and the log go to standard error.
+ *
+ * @module
+ */
+
+/** The operator's side of a command. */
+export interface Terminal {
+  /** Print a line of the result. */
+  print(line: string): void;
+  /** Tell the operator something. */
+  tell(line: string): void;
+  /** Write to standard error without holding the program up. */
+  log(bytes: Uint8Array): Promise<void>;
+  /** Call `onSignal` whenever the operator asks us to stop. */
+  onStop(onSignal: () => void): Disposable;
+}
+
+/** Signals that ask a process to stop. Windows has others. */
+const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK"]
+  : ["SIGINT", "SIGTERM"];
+
+/** The process's own terminal. */
+export function processTerminal(): Terminal {
+  const encoder = new TextEncoder();
+  return {
+    print: (line) => writeAll(Deno.stdout, encoder.encode(`${line}\n`)),
+    tell: (line) => writeAll(Deno.stderr, encoder.encode(`${line}\n`)),
+    async log(bytes) {
+      for (let offset = 0; offset < bytes.length;) {
+        offset += await Deno.stderr.write(bytes.subarray(offset));
+      }
+    },
+    onStop(onSignal) {
+      for (const signal of STOP_SIGNALS) {
+        Deno.addSignalListener(signal, onSignal);
+      }
+      return {
+        [Symbol.dispose]() {
+          for (const signal of STOP_SIGNALS) {
+            Deno.removeSignalListener(signal, onSignal);
+          }
+        },
+      };
+    },
+  };
+}
+
+function writeAll(
+  stream: { writeSync(bytes: Uint8Array): number },
+  bytes: Uint8Array,
+): void {
+  for (let offset = 0; offset < bytes.length;) {
+    offset += stream.writeSync(bytes.subarray(offset));
+  }
+}

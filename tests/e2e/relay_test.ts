@@ -1,0 +1,248 @@
+/** Relays as processes: what an operator does, and gets wrong. */
+import assert from "node:assert/strict";
+import {
+  logLine,
+  ProgramProcess,
+  runProgram,
+  startRelay,
+} from "../support/process.ts";
+import { TemporaryDirectory } from "../support/temporary_directory.ts";
+
+const POSIX = Deno.build.os !== "windows";
+
+/** The first letters of the key in an address, as the log shows them. */
+function shortKey(address: string): string {
+  return address.slice("anon://".length).slice(0, 8);
+}
+
+Deno.test("two relays get ready, know each other, and end cleanly on SIGINT and SIGTERM", async () => {
+  await using home = await TemporaryDirectory.create();
+  await using first = await startRelay(home.pathOf("a"));
+  await using second = await startRelay(home.pathOf("b"), [
+    "--bootstrap",
+    first.address,
+  ]);
+  assert.match(first.address, /^anon:\/\/[a-z2-7]{52}@127\.0\.0\.1:[0-9]+$/);
+  assert.notEqual(first.address, second.address);
+  for (const { ready } of [first, second]) {
+    assert.deepEqual(Object.keys(ready), [
+      "event",
+      "address",
+      "socks",
+      "http",
+      "control",
+      "services",
+    ]);
+    assert.deepEqual([ready.socks, ready.http, ready.services], [
+      null,
+      null,
+      [],
+    ]);
+  }
+  const known = await logLine(first.process, "Peer known");
+  assert.equal(known["peer"], shortKey(second.address));
+  const answered = await logLine(second.process, "Peer known");
+  assert.equal(answered["peer"], shortKey(first.address));
+
+  first.process.signal("SIGINT");
+  second.process.signal(POSIX ? "SIGTERM" : "SIGINT");
+  for (const { process } of [first, second]) {
+    const { code, stdout, stderr } = await process.outcome();
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout.trimEnd().split("\n").length, 1);
+    assert.match(stderr, /"message":"Stopped"/);
+    assert.doesNotMatch(stderr, /127\.0\.0\.1|"level":"(warning|error)"/);
+  }
+});
+
+Deno.test("a relay keeps its identity over a restart and a kill", async () => {
+  await using home = await TemporaryDirectory.create();
+  const key = (address: string) => address.split("@")[0];
+  let before: string | undefined;
+  for (const signal of ["SIGKILL", "SIGINT"] as const) {
+    await using relay = await startRelay(home.pathOf("a"));
+    before ??= key(relay.address);
+    assert.equal(key(relay.address), before);
+    relay.process.signal(signal);
+    await relay.process.outcome();
+  }
+  await using relay = await startRelay(home.pathOf("a"));
+  assert.equal(key(relay.address), before);
+});
+
+Deno.test("a bootstrap address with one changed letter is refused, and the error says why", async () => {
+  await using home = await TemporaryDirectory.create();
+  await using first = await startRelay(home.pathOf("a"));
+  const index = "anon://".length + 20;
+  const letter = first.address[index] === "a" ? "b" : "a";
+  const wrong = first.address.slice(0, index) + letter +
+    first.address.slice(index + 1);
+  const outcome = await runProgram([
+    "relay",
+    "--network=local",
+    "--listen=127.0.0.1:0",
+    `--state=${home.pathOf("b")}`,
+    `--bootstrap=${wrong}`,
+  ]);
+  assert.equal(outcome.code, 1);
+  assert.equal(outcome.stdout, "");
+  assert.match(outcome.stderr, /link\.wrong_identity/);
+  assert.match(outcome.stderr, /Cannot join the network: .* not with its key/);
+  assert.match(outcome.stderr, /letter by letter/);
+});
+
+Deno.test("an address that nobody could dial is not advertised, and the error says why", async () => {
+  await using home = await TemporaryDirectory.create();
+  for (const address of ["10.1.2.3:4001", "192.0.2.7:0"]) {
+    const outcome = await runProgram([
+      "relay",
+      "--network=main",
+      `--state=${home.pathOf("a")}`,
+      `--advertise=${address}`,
+    ]);
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, /nobody could dial it in network main/);
+  }
+});
+
+Deno.test("a relay whose bootstrap node is down goes on trying, and still stops on SIGINT", async () => {
+  await using home = await TemporaryDirectory.create();
+  await using first = await startRelay(home.pathOf("a"));
+  const { address } = first;
+  first.process.signal("SIGKILL");
+  await first.process.outcome();
+  await using second = ProgramProcess.start([
+    "relay",
+    "--network=local",
+    "--listen=127.0.0.1:0",
+    `--state=${home.pathOf("b")}`,
+    `--bootstrap=${address}`,
+    "--log-format=json",
+    "--ready-json",
+  ]);
+  await logLine(second, "Joining the network");
+  second.signal("SIGINT");
+  const { code, stdout, stderr } = await second.outcome();
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, "");
+});
+
+Deno.test("a second process on one state directory is refused, and the first goes on", async () => {
+  await using home = await TemporaryDirectory.create();
+  const state = home.pathOf("a");
+  await using first = await startRelay(state);
+  const outcome = await runProgram([
+    "relay",
+    "--network=local",
+    "--listen=127.0.0.1:0",
+    `--state=${state}`,
+  ]);
+  assert.equal(outcome.code, 1);
+  assert.ok(outcome.stderr.includes(`state directory "${state}"`));
+  if (POSIX) {
+    assert.ok(outcome.stderr.includes(`(pid ${first.process.pid})`));
+  }
+  assert.equal((await runProgram(["status", "--state", state])).code, 0);
+});
+
+Deno.test("a port in use is refused, and the error names it", async () => {
+  await using home = await TemporaryDirectory.create();
+  await using first = await startRelay(home.pathOf("a"));
+  const [, listen = ""] = first.address.split("@");
+  const outcome = await runProgram([
+    "relay",
+    "--network=local",
+    `--listen=${listen}`,
+    `--state=${home.pathOf("b")}`,
+  ]);
+  assert.equal(outcome.code, 1);
+  assert.match(outcome.stderr, /in use/);
+  assert.ok(outcome.stderr.includes(listen.split(":")[1] ?? "?"));
+});
+
+Deno.test({
+  name: "a key that others can read is refused, and the error says what to run",
+  ignore: !POSIX,
+  async fn() {
+    await using home = await TemporaryDirectory.create();
+    const state = home.pathOf("a");
+    {
+      await using relay = await startRelay(state);
+      relay.process.signal("SIGINT");
+      await relay.process.outcome();
+    }
+    await Deno.chmod(`${state}/identity.key`, 0o644);
+    const outcome = await runProgram(
+      ["relay", "--network=local", "--listen=127.0.0.1:0", `--state=${state}`],
+    );
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, /other users may read it \(mode 644\)/);
+    assert.ok(outcome.stderr.includes(`chmod 600 ${state}/identity.key`));
+  },
+});
+
+Deno.test("a torn key stops the relay and is kept, and no new one is made", async () => {
+  await using home = await TemporaryDirectory.create();
+  const state = home.pathOf("a");
+  const args = [
+    "relay",
+    "--network=local",
+    "--listen=127.0.0.1:0",
+    `--state=${state}`,
+  ];
+  {
+    await using relay = await startRelay(state);
+    relay.process.signal("SIGINT");
+    await relay.process.outcome();
+  }
+  const text = await Deno.readTextFile(`${state}/identity.key`);
+  await Deno.truncate(`${state}/identity.key`, 60);
+  for (const reason of [/was moved to/, /it was damaged and is now/]) {
+    const outcome = await runProgram(args);
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, reason);
+    assert.match(outcome.stderr, /put a good copy in place/);
+  }
+  assert.equal(
+    await Deno.readTextFile(`${state}/identity.key.corrupt-1`),
+    text.slice(0, 60),
+  );
+  await assert.rejects(Deno.stat(`${state}/identity.key`));
+});
+
+Deno.test("malformed command lines end with code 2, and say what to write", async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /Usage: anonnet COMMAND/],
+    [["rely"], /did you mean relay\?/],
+    [["--state", "x"], /the command comes first/],
+    [["relay", "--sate=x"], /no such flag; did you mean --state\?/],
+    [["relay", "-s"], /no such flag/],
+    [["relay", "x"], /takes only flags/],
+    [["relay", "--state"], /--state: the value is missing/],
+    [["relay", "--state", "--ready-json"], /--state: the value is missing/],
+    [["relay", "--state="], /--state: the value is empty/],
+    [["relay", "--state=a", "--state=b"], /given twice/],
+    [["relay", "--ready-json=yes"], /takes no value/],
+    [["relay", "--listen=example.org:1"], /--listen: .* not an IP literal/],
+    [["relay", "--listen=127.0.0.1"], /write 192\.0\.2\.7:4001/],
+    [["relay", "--listen=127.0.0.1:65536"], /above 65535/],
+    [["relay", "--network=mian"], /choose main or local/],
+    [["relay", "--bootstrap=127.0.0.1:1"], /begin with anon:\/\//],
+    [["relay", "--bootstrap=anon://abc@127.0.0.1:1"], /has 3 characters/],
+    [["relay", "--log-level=loud"], /write one of debug, info/],
+    [["relay", "--log-format=xml"], /write one of text, json/],
+    [["relay", "--config=missing.toml"], /missing\.toml": there is none/],
+  ];
+  // Four at a time: each is a process of its own.
+  for (let start = 0; start < cases.length; start += 4) {
+    await Promise.all(
+      cases.slice(start, start + 4).map(async ([args, message]) => {
+        const outcome = await runProgram(args);
+        const what = `anonnet ${args.join(" ")}\n${outcome.stderr}`;
+        assert.equal(outcome.code, 2, what);
+        assert.equal(outcome.stdout, "", what);
+        assert.match(outcome.stderr, message, what);
+      }),
+    );
+  }
+});
