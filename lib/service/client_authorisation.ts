@@ -1,0 +1,142 @@
+/**
+ * Descriptors for chosen clients. Each client has an X25519 key whose public half
+ * the service knows; a random cookie is encrypted to each of them.
+ *
+ *     shared = X25519(ephemeral, client)
+ *     okm    = HKDF(shared, blinded key, "anonnet v1 client authorisation", 40)
+ *     entry  = hint(8) ‖ AEAD(key(32), 0, cookie(32))        56 bytes
+ *
+ * Entries are sorted and filled up with random ones to a multiple of 16: whoever
+ * knows the address learns neither who the clients are nor how many.
+ *
+ * @see protocol §7.3
+ * @module
+ */
+import type { PublicKey } from "../auth/identity.ts";
+import {
+  type Bytes,
+  compareBytes,
+  concat,
+  equalSecret,
+  utf8,
+  wipe,
+} from "../base/bytes.ts";
+import { ProtocolError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import {
+  type CryptoSuite,
+  KEY_BYTES,
+  NONCE_BYTES,
+  TAG_BYTES,
+  X25519_BYTES,
+} from "../crypto/suite.ts";
+import type { CborValue } from "../wire/cbor.ts";
+import type { Fields } from "../wire/fields.ts";
+
+/** Most clients that fit beside the introduction points. */
+export const MAX_CLIENTS = 64;
+/** Entries come in multiples of this. */
+export const CLIENT_STEP = 16;
+
+const COOKIE_BYTES = 32;
+const HINT_BYTES = 8;
+const ENTRY_BYTES = HINT_BYTES + COOKIE_BYTES + TAG_BYTES;
+const INFO = utf8("anonnet v1 client authorisation");
+const ZERO_NONCE = new Uint8Array(NONCE_BYTES);
+
+/** The part of a descriptor that lets clients in. */
+export interface Authorisation {
+  /** X25519 public key, fresh for every descriptor. */
+  readonly ephemeral: Bytes;
+  /** {@linkcode ENTRY_BYTES} each. */
+  readonly entries: readonly Bytes[];
+}
+
+/**
+ * Make a cookie and encrypt it to `clients`.
+ *
+ * @throws {ConfigError} never; {@link RangeError} beyond {@linkcode MAX_CLIENTS}
+ * or for a key of low order.
+ */
+export function authoriseClients(
+  crypto: CryptoSuite,
+  random: Random,
+  blinded: PublicKey,
+  clients: readonly Bytes[],
+): { public: Authorisation; cookie: Bytes } {
+  if (clients.length > MAX_CLIENTS) {
+    throw new RangeError(`Cannot authorise ${clients.length} clients`);
+  }
+  const cookie = random.bytes(COOKIE_BYTES);
+  const secret = random.bytes(X25519_BYTES);
+  const entries = clients.map((client) => {
+    const keys = entryKeys(crypto, blinded, secret, client);
+    if (keys === undefined) {
+      throw new RangeError("Cannot authorise client: its key is of low order");
+    }
+    return concat(keys.hint, crypto.seal(keys.key, ZERO_NONCE, cookie));
+  });
+  while (entries.length % CLIENT_STEP !== 0) {
+    entries.push(random.bytes(ENTRY_BYTES));
+  }
+  entries.sort(compareBytes);
+  const ephemeral = crypto.x25519Public(secret);
+  wipe(secret);
+  return { public: { ephemeral, entries }, cookie };
+}
+
+/** The cookie, if `clientSecret` is one of the clients'. */
+export function recoverCookie(
+  crypto: CryptoSuite,
+  blinded: PublicKey,
+  authorisation: Authorisation,
+  clientSecret: Bytes,
+): Bytes | undefined {
+  const { ephemeral, entries } = authorisation;
+  const keys = entryKeys(crypto, blinded, clientSecret, ephemeral);
+  if (keys === undefined) return undefined;
+  for (const entry of entries) {
+    if (!equalSecret(entry.subarray(0, HINT_BYTES), keys.hint)) continue;
+    const sealed = entry.subarray(HINT_BYTES);
+    const cookie = crypto.open(keys.key, ZERO_NONCE, sealed);
+    if (cookie !== undefined) return cookie;
+  }
+  return undefined;
+}
+
+/** As it stands in a descriptor. */
+export function writeAuthorisation(authorisation: Authorisation): CborValue {
+  return {
+    entries: authorisation.entries,
+    ephemeral: authorisation.ephemeral,
+  };
+}
+
+/** @throws {ProtocolError} `wire.field`, or `service.descriptor_content` for a wrong count. */
+export function readAuthorisation(fields: Fields): Authorisation {
+  const ephemeral = fields.bytes("ephemeral", { length: X25519_BYTES });
+  const entries = fields.bytesArray("entries", MAX_CLIENTS, {
+    length: ENTRY_BYTES,
+  });
+  fields.finish();
+  if (entries.length === 0 || entries.length % CLIENT_STEP !== 0) {
+    throw new ProtocolError(
+      "service.descriptor_content",
+      `Cannot read descriptor: ${entries.length} entries for clients`,
+    );
+  }
+  return { ephemeral, entries };
+}
+
+function entryKeys(
+  crypto: CryptoSuite,
+  blinded: PublicKey,
+  secret: Bytes,
+  publicKey: Bytes,
+): { hint: Bytes; key: Bytes } | undefined {
+  const shared = crypto.x25519(secret, publicKey);
+  if (shared === undefined) return undefined;
+  const okm = crypto.hkdf(shared, blinded, INFO, HINT_BYTES + KEY_BYTES);
+  wipe(shared);
+  return { hint: okm.slice(0, HINT_BYTES), key: okm.slice(HINT_BYTES) };
+}
