@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import type { Program } from "../../lib/cli/command.ts";
+import { run } from "../../lib/cli/main.ts";
+import { MemoryFiles } from "../../lib/storage/memory_files.ts";
+
+/** A program that prints into arrays. */
+function recording(files = new MemoryFiles()) {
+  const printed: string[] = [];
+  const told: string[] = [];
+  const program: Program = {
+    files,
+    terminal: {
+      print: (line) => printed.push(line),
+      tell: (line) => told.push(line),
+      log: () => Promise.resolve(),
+      onStop: () => ({ [Symbol.dispose]() {} }),
+    },
+  };
+  return { program, printed, told };
+}
+
+Deno.test("run() prints the help on standard output when asked, and else on standard error", async () => {
+  for (const words of [["help"], ["--help"], ["-h"]]) {
+    const { program, printed, told } = recording();
+    assert.equal(await run(words, program), 0);
+    assert.match(printed.join("\n"), /Commands:\n {2}relay /);
+    assert.deepEqual(told, []);
+  }
+  const { program, printed, told } = recording();
+  assert.equal(await run([], program), 2);
+  assert.deepEqual(printed, []);
+  assert.match(told.join("\n"), /Commands:/);
+});
+
+Deno.test("run() explains a command in three ways", async () => {
+  const texts = new Set<string>();
+  for (
+    const words of [["help", "keygen"], ["keygen", "-h"], ["keygen", "--help"]]
+  ) {
+    const { program, printed } = recording();
+    assert.equal(await run(words, program), 0);
+    texts.add(printed.join("\n"));
+  }
+  assert.equal(texts.size, 1);
+  assert.match([...texts].join(), /Usage: anonnet keygen \[flags\]/);
+});
+
+Deno.test("run() takes --help after -- for an operand", async () => {
+  const { program, told } = recording();
+  assert.equal(await run(["keygen", "--", "--help"], program), 2);
+  assert.match(told.join(), /takes only flags/);
+});
+
+Deno.test("run() keeps every line of every help within 80 columns", async () => {
+  for (const name of ["relay", "status", "peers", "keygen", "version"]) {
+    const { program, printed } = recording();
+    await run(["help", name], program);
+    for (const line of printed.join("\n").split("\n")) {
+      assert.ok(line.length <= 80, line);
+    }
+  }
+});
+
+Deno.test("run() ends wrong usage with 2 and one line, and does nothing", async () => {
+  for (
+    const words of [
+      ["keygne"],
+      ["--out=x", "keygen"],
+      ["keygen", "--uot=x"],
+      ["help", "keygne"],
+      ["status", "--state="],
+    ]
+  ) {
+    const { program, printed, told } = recording();
+    assert.equal(await run(words, program), 2, words.join(" "));
+    assert.deepEqual(printed, []);
+    assert.equal(told.length, 1);
+    assert.match(told.join(), /^anonnet: Cannot /);
+  }
+});
+
+Deno.test("run() ends what failed with 1", async () => {
+  const files = new MemoryFiles();
+  files.plant("identity.key", new Uint8Array(1));
+  const { program, printed, told } = recording(files);
+  assert.equal(await run(["keygen"], program), 1);
+  assert.deepEqual(printed, []);
+  assert.match(told.join(), /never overwritten/);
+  assert.equal((await files.read("identity.key"))?.length, 1);
+});
+
+Deno.test("run() shows a bug as a bug, with where it happened", async () => {
+  const { program, told } = recording();
+  program.files.read = () => Promise.reject(new TypeError("x is undefined"));
+  assert.equal(await run(["status"], program), 1);
+  assert.match(told[0] ?? "", /Cannot read .*x is undefined/);
+
+  const broken = recording();
+  broken.program.terminal.print = () => {
+    throw new TypeError("y is undefined");
+  };
+  assert.equal(await run(["version"], broken.program), 1);
+  assert.match(broken.told[0] ?? "", /a bug: y is undefined/);
+  assert.match(broken.told[1] ?? "", /main_test\.ts/);
+});
+
+Deno.test("run() ends quietly when nobody reads what it prints", async () => {
+  const { program, told } = recording();
+  program.terminal.print = () => {
+    throw new Deno.errors.BrokenPipe("nobody there");
+  };
+  assert.equal(await run(["version"], program), 1);
+  assert.deepEqual(told, []);
+});
