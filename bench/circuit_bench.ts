@@ -1,0 +1,162 @@
+/**
+ * What cells and handshakes cost in computation alone: no sockets.
+ *
+ *     deno bench bench/circuit_bench.ts
+ *
+ * @module
+ */
+import { type Random, seededRandom } from "../lib/base/random.ts";
+import { cellLayout } from "../lib/circuit/cell.ts";
+import {
+  ClientHandshake,
+  type HopKeys,
+  respondToHandshake,
+} from "../lib/circuit/handshake.ts";
+import { carryAcross } from "../lib/circuit/join.ts";
+import { OnionClient } from "../lib/circuit/onion_client.ts";
+import { RelayLayer } from "../lib/circuit/relay_layer.ts";
+import { nativeSuite } from "../lib/crypto/native.ts";
+
+const crypto = nativeSuite();
+/** Cells in one call, as a busy relay reads them. */
+const CHUNK_BYTES = 64 * 1024;
+
+function hopKeys(random: Random): HopKeys {
+  return {
+    forwardKey: random.bytes(32),
+    backwardKey: random.bytes(32),
+    fillerKey: random.bytes(32),
+    binding: random.bytes(32),
+  };
+}
+
+for (const cellBytes of [2048, 4096, 8192]) {
+  const layout = cellLayout(cellBytes);
+  const random = seededRandom(1);
+  const keys = hopKeys(random);
+  const group = `cells of ${cellBytes}`;
+
+  Deno.bench(`relay: wrap 64 KiB backward`, { group }, (b) => {
+    const relay = new RelayLayer(crypto, keys, layout);
+    const chunk = random.bytes(CHUNK_BYTES);
+    b.start();
+    relay.wrapBackward(chunk);
+    b.end();
+  });
+
+  Deno.bench(`relay: peel 64 KiB forward`, { group }, (b) => {
+    const relay = new RelayLayer(crypto, keys, layout);
+    // One layer alone: what a client of one hop would send.
+    const client = new OnionClient(crypto, random, layout);
+    client.addHop(keys);
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let at = 0; at < chunk.length; at += cellBytes) {
+      client.seal(chunk.subarray(at, at + cellBytes));
+    }
+    b.start();
+    const passed = relay.peelForward(chunk);
+    b.end();
+    if (!passed) throw new Error("Cannot peel");
+  });
+
+  Deno.bench(`relay: carry 64 KiB across a join`, { group }, (b) => {
+    const from = new RelayLayer(crypto, keys, layout);
+    const to = new RelayLayer(crypto, keys, layout);
+    const client = new OnionClient(crypto, random, layout);
+    client.addHop(keys);
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let at = 0; at < chunk.length; at += cellBytes) {
+      chunk[at + 128] = 2;
+      client.seal(chunk.subarray(at, at + cellBytes));
+    }
+    b.start();
+    const carried = carryAcross(from, to, chunk, layout);
+    b.end();
+    if (!carried) throw new Error("Cannot carry");
+  });
+
+  Deno.bench(`client: seal 64 KiB for 3 hops`, { group }, (b) => {
+    const client = new OnionClient(crypto, random, layout);
+    for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    b.start();
+    for (let at = 0; at < chunk.length; at += cellBytes) {
+      client.seal(chunk.subarray(at, at + cellBytes));
+    }
+    b.end();
+  });
+
+  Deno.bench(`client: open 64 KiB from 3 hops`, { group }, (b) => {
+    const hops = [hopKeys(random), hopKeys(random), hopKeys(random)];
+    const client = new OnionClient(crypto, random, layout);
+    for (const hop of hops) client.addHop(hop);
+    const [first, second, third] = hops.map((hop) =>
+      new RelayLayer(crypto, hop, layout)
+    );
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let at = 0; at < chunk.length; at += cellBytes) {
+      third?.sealBackward(chunk.subarray(at, at + cellBytes));
+    }
+    second?.wrapBackward(chunk);
+    first?.wrapBackward(chunk);
+    b.start();
+    for (let at = 0; at < chunk.length; at += cellBytes) {
+      const failed = client.open(chunk.subarray(at, at + cellBytes));
+      if (failed !== undefined) throw new Error("Cannot open");
+    }
+    b.end();
+  });
+
+  // A keystroke is one cell each way, whatever it holds.
+  Deno.bench(`client: seal one cell for 3 hops`, { group }, (b) => {
+    const client = new OnionClient(crypto, random, layout);
+    for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
+    const cell = new Uint8Array(cellBytes);
+    b.start();
+    client.seal(cell);
+    b.end();
+  });
+}
+
+const onionSecret = seededRandom(2).bytes(32);
+const relay = {
+  nodeId: seededRandom(3).bytes(32),
+  onionKey: crypto.x25519Public(onionSecret),
+  onionKeys: [{
+    secret: onionSecret,
+    publicKey: crypto.x25519Public(onionSecret),
+  }],
+};
+
+Deno.bench("client: start a handshake", { group: "handshake" }, async () => {
+  await ClientHandshake.start(crypto, relay, seededRandom(4));
+});
+
+const request = (await ClientHandshake.start(crypto, relay, seededRandom(5)))
+  .request;
+
+Deno.bench(
+  "relay: respond to a handshake",
+  { group: "handshake" },
+  async () => {
+    const random = seededRandom(6);
+    const answer = await respondToHandshake(crypto, relay, request, random);
+    if (!answer.ok) throw new Error("Cannot respond");
+  },
+);
+
+Deno.bench("client: finish a handshake", { group: "handshake" }, async (b) => {
+  const client = await ClientHandshake.start(crypto, relay, seededRandom(7));
+  const random = seededRandom(8);
+  const answer = await respondToHandshake(
+    crypto,
+    relay,
+    client.request,
+    random,
+  );
+  if (!answer.ok) throw new Error("Cannot respond");
+  b.start();
+  const result = await client.finish(answer.reply);
+  b.end();
+  if (!result.ok) throw new Error("Cannot finish");
+});

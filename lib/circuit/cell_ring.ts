@@ -1,0 +1,189 @@
+/**
+ * Where the cells of one circuit and direction wait for a writer that is busy.
+ *
+ *     push →  [ cells | cells | cells ]  → take … release
+ *             at most RING_CELLS           one run being written
+ *
+ * A relay always reads, because what it leaves in the transport it can neither
+ * count nor bound. The ends never have more than RING_CELLS in flight on a leg,
+ * so an honest circuit does not overflow, and one that does is destroyed.
+ *
+ * Memory is taken as cells come, in runs that double up to 64 KiB: an attacker's
+ * one waiting cell costs one cell.
+ *
+ * @see protocol §5.6
+ * @module
+ */
+import { BugError } from "../base/errors.ts";
+import { CELL_BYTES } from "./cell.ts";
+import type { CellQuota, Waiter } from "./cell_quota.ts";
+
+/** Protocol: cells that a relay holds for one circuit and direction. */
+export const RING_CELLS = 2048;
+
+/** Tuning: longest run, that is, longest write. */
+const MAX_RUN_BYTES = 64 * 1024;
+
+/** Cells in one piece of memory. */
+interface Run {
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Bytes of it that hold cells. */
+  length: number;
+  /** When the first of them came. */
+  readonly sinceMs: number;
+}
+
+/** Sizes, where they are not ours. */
+export interface CellRingOptions {
+  /** Bytes that may wait. Default {@linkcode RING_CELLS} cells. */
+  readonly maxBytes?: number;
+}
+
+/** The waiting cells of one circuit in one direction. */
+export class CellRing<Owner> implements Waiter<Owner> {
+  readonly owner: Owner;
+  readonly #quota: CellQuota<Owner>;
+  readonly #maxBytes: number;
+  readonly #runs: Run[] = [];
+  /** Bytes of cells in `#runs`. */
+  #waitingBytes = 0;
+  /** Bytes of memory in `#runs`. */
+  #heldBytes = 0;
+  /** What is being written: not ours to free. */
+  #writingBytes = 0;
+  #writingSinceMs: number | undefined;
+
+  constructor(
+    quota: CellQuota<Owner>,
+    owner: Owner,
+    options: CellRingOptions = {},
+  ) {
+    this.#quota = quota;
+    this.owner = owner;
+    this.#maxBytes = options.maxBytes ?? RING_CELLS * CELL_BYTES;
+  }
+
+  /** Bytes of cells that wait, with those being written. */
+  get waitingBytes(): number {
+    return this.#waitingBytes + this.#writingBytes;
+  }
+
+  /** Bytes of memory that wait, as the quota counts them. */
+  get heldBytes(): number {
+    return this.#heldBytes + this.#writingBytes;
+  }
+
+  /** Bytes that {@linkcode clear} frees. */
+  get freeableBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Whether a write is under way. */
+  get writing(): boolean {
+    return this.#writingSinceMs !== undefined;
+  }
+
+  /** When the oldest cell came that waits or is being written. */
+  get oldestMs(): number | undefined {
+    return this.#writingSinceMs ?? this.#runs[0]?.sinceMs;
+  }
+
+  /**
+   * Let whole cells wait; they are copied. Afterwards look whether the quota is
+   * over.
+   *
+   * @returns `false`, and nothing taken, when there is no room: the circuit must
+   * be destroyed.
+   */
+  push(cells: Uint8Array, nowMs: number): boolean {
+    if (this.waitingBytes + cells.length > this.#maxBytes) return false;
+    let rest = cells;
+    while (rest.length > 0) {
+      const run = this.#runWithRoom(rest.length, nowMs);
+      const part = rest.subarray(0, run.buffer.length - run.length);
+      run.buffer.set(part, run.length);
+      run.length += part.length;
+      rest = rest.subarray(part.length);
+    }
+    this.#waitingBytes += cells.length;
+    return true;
+  }
+
+  /**
+   * Count `cells` that are written from where they are, without waiting here:
+   * only while nothing waits and nothing is being written. End with
+   * {@linkcode release}.
+   *
+   * @throws {BugError} `circuit.ring_order` otherwise: cells would overtake.
+   */
+  lend(cells: Uint8Array, nowMs: number): void {
+    if (this.writing || this.#runs.length > 0) throw orderError();
+    this.#startWriting(cells.length, nowMs);
+    this.#quota.add(this, cells.length);
+  }
+
+  /**
+   * The oldest run of whole cells, to be written. It counts until
+   * {@linkcode release}.
+   *
+   * @returns `undefined` when none waits.
+   * @throws {BugError} `circuit.ring_order` while another is being written.
+   */
+  take(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.writing) throw orderError();
+    const run = this.#runs.shift();
+    if (run === undefined) return undefined;
+    this.#heldBytes -= run.buffer.length;
+    this.#waitingBytes -= run.length;
+    this.#startWriting(run.buffer.length, run.sinceMs);
+    return run.buffer.subarray(0, run.length);
+  }
+
+  /** The write has ended, well or not. */
+  release(): void {
+    const bytes = this.#writingBytes;
+    this.#writingBytes = 0;
+    this.#writingSinceMs = undefined;
+    this.#quota.remove(this, bytes);
+  }
+
+  /**
+   * Forget what waits: the circuit is destroyed. A write under way still counts
+   * until it ends, because its memory is still there.
+   */
+  clear(): void {
+    const bytes = this.#heldBytes;
+    this.#runs.length = 0;
+    this.#heldBytes = 0;
+    this.#waitingBytes = 0;
+    this.#quota.remove(this, bytes);
+  }
+
+  /** The last run, or a new one with room for a cell at least. */
+  #runWithRoom(wantedBytes: number, nowMs: number): Run {
+    const last = this.#runs.at(-1);
+    if (last !== undefined && last.length < last.buffer.length) return last;
+    const doubled = Math.max(wantedBytes, 2 * (last?.buffer.length ?? 0));
+    const run = {
+      buffer: new Uint8Array(Math.min(doubled, MAX_RUN_BYTES)),
+      length: 0,
+      sinceMs: nowMs,
+    };
+    this.#runs.push(run);
+    this.#heldBytes += run.buffer.length;
+    this.#quota.add(this, run.buffer.length);
+    return run;
+  }
+
+  #startWriting(bytes: number, sinceMs: number): void {
+    this.#writingBytes = bytes;
+    this.#writingSinceMs = sinceMs;
+  }
+}
+
+function orderError(): BugError {
+  return new BugError(
+    "circuit.ring_order",
+    "Cannot write cells: others are being written or wait before them",
+  );
+}

@@ -1,0 +1,503 @@
+/**
+ * One circuit at the client that builds and uses it.
+ *
+ *     new ──create──→ building ──finishHop──→ open ⇄ building (extend)
+ *                        any ──→ closed
+ *
+ * The driver writes what the methods return, in their order, and hands in every
+ * cell that arrives. A hop is built in three steps, the middle one on the wire:
+ *
+ *     write(await circuit.create(target, nowMs))        or extend(…)
+ *     event = circuit.receive(cell, nowMs)              { type: "reply", … }
+ *     result = await circuit.finishHop(event.reply)     { ok: true }
+ *
+ * From `extend` until then nothing else may be sent: the relay could not tell
+ * whether it is for itself or for the hop behind it.
+ *
+ * @see protocol §5.5
+ * @module
+ */
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { BugError, ProtocolError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import {
+  BODY_OFFSET,
+  CELL_LAYOUT,
+  type CellLayout,
+  COMMAND,
+  decodeFirstCell,
+  decodePayload,
+  encodeFirstCell,
+  encodePayload,
+  MAX_HOPS,
+} from "./cell.ts";
+import {
+  type ClientBound,
+  type CloseReason,
+  decodeClientBound,
+  type DhtReply,
+  encodeControl,
+  type ExtendFailure,
+  type RelayBound,
+  type ServiceReply,
+} from "./control_messages.ts";
+import { ControlReader, encodeControlCells } from "./control_stream.ts";
+import {
+  ClientHandshake,
+  type HandshakeFailure,
+  REPLY_BYTES,
+  wipeKeys,
+} from "./handshake.ts";
+import { OnionClient } from "./onion_client.ts";
+
+/** Tuning: how long a hop may take to be built, ms. */
+export const HOP_TIMEOUT_MS = 15_000;
+/** Tuning: how long a pong may take before the circuit counts as dead, ms. */
+export const PING_TIMEOUT_MS = 10_000;
+/** Tuning: pings under way at once. */
+export const MAX_PINGS = 8;
+
+/** A relay to build a hop with. A node record is one. */
+export interface HopTarget {
+  readonly nodeId: NodeId;
+  readonly publicKey: PublicKey;
+  readonly onionKey: Bytes;
+  readonly addresses: readonly SocketAddress[];
+}
+
+/** Why a circuit is of no more use. Hops count from 1. */
+export type CircuitFailure =
+  /** The layer of `hop` was not what it had to be: the hop before it, or one behind that, meddled. */
+  | { readonly code: "bad_cell"; readonly hop: number }
+  /** The relay at `hop` said what it must not, or not now. */
+  | { readonly code: "protocol"; readonly hop: number }
+  /** The relay at `hop` does not hold its keys, or somebody changed its answer. */
+  | {
+    readonly code: "handshake";
+    readonly hop: number;
+    readonly failure: HandshakeFailure;
+  }
+  /** No answer in time: from the new hop, or from the last one to a ping. */
+  | { readonly code: "timeout"; readonly hop: number }
+  /** The relay at `hop` closed it, and said so. */
+  | {
+    readonly code: "closed";
+    readonly hop: number;
+    readonly reason: CloseReason;
+  }
+  /** It ended without a word, somewhere. */
+  | { readonly code: "destroyed" };
+
+/** What came of a cell, or of time. */
+export type ClientEvent =
+  /** The new hop answered: pass it to `finishHop`. */
+  | { readonly type: "reply"; readonly reply: Bytes }
+  /** The last hop could not add another; the circuit is as it was before. */
+  | { readonly type: "extend_failed"; readonly code: ExtendFailure }
+  /** An answer, or a message for a service. */
+  | { readonly type: "message"; readonly message: DhtReply | ServiceReply }
+  /** A body of data. A view into the cell: copy what is to stay. */
+  | { readonly type: "data"; readonly body: Uint8Array }
+  /** A ping came back. */
+  | { readonly type: "pong"; readonly roundTripMs: number }
+  /** The circuit is dead: close its stream. */
+  | { readonly type: "closed"; readonly failure: CircuitFailure };
+
+/** What came of building a hop. */
+export type HopResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly failure: CircuitFailure };
+
+/** What a user of a circuit may say to its last hop; the rest we say ourselves. */
+export type ClientMessage = Exclude<
+  RelayBound,
+  { readonly type: "extend" | "ping" }
+>;
+
+/** Sizes and times, where they are not ours. */
+export interface ClientCircuitOptions {
+  /** Default {@linkcode CELL_LAYOUT}. */
+  readonly layout?: CellLayout;
+  /** Default {@linkcode HOP_TIMEOUT_MS}. */
+  readonly hopTimeoutMs?: number;
+  /** Default {@linkcode PING_TIMEOUT_MS}. */
+  readonly pingTimeoutMs?: number;
+}
+
+/** What the circuit is to its client. */
+export type ClientState = "new" | "building" | "open" | "closed";
+
+/** The hop being built. */
+interface Building {
+  readonly target: HopTarget;
+  /** `undefined` until its keys are made, and again once it is being finished. */
+  handshake: ClientHandshake | undefined;
+  /** Whether the relay has answered: it must not do so twice. */
+  answered: boolean;
+  readonly deadlineMs: number;
+}
+
+/** One circuit at its client. */
+export class ClientCircuit {
+  readonly #crypto: CryptoSuite;
+  readonly #random: Random;
+  readonly #layout: CellLayout;
+  readonly #hopTimeoutMs: number;
+  readonly #pingTimeoutMs: number;
+  readonly #onion: OnionClient;
+  readonly #control = new ControlReader();
+  readonly #path: NodeId[] = [];
+  readonly #bindings: Bytes[] = [];
+  /** When each ping was sent, by its id, oldest first. */
+  readonly #pings = new Map<number, number>();
+  #nextPing = 0;
+  #state: ClientState = "new";
+  #building: Building | undefined;
+
+  constructor(
+    crypto: CryptoSuite,
+    random: Random,
+    options: ClientCircuitOptions = {},
+  ) {
+    this.#crypto = crypto;
+    this.#random = random;
+    this.#layout = options.layout ?? CELL_LAYOUT;
+    this.#hopTimeoutMs = options.hopTimeoutMs ?? HOP_TIMEOUT_MS;
+    this.#pingTimeoutMs = options.pingTimeoutMs ?? PING_TIMEOUT_MS;
+    this.#onion = new OnionClient(crypto, random, this.#layout);
+  }
+
+  /** What the circuit is to us now. */
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** Hops that are built. */
+  get hops(): number {
+    return this.#onion.hops;
+  }
+
+  /**
+   * Known to the last hop and us alone; for signatures bound to this circuit.
+   *
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  get binding(): Bytes {
+    const binding = this.#bindings.at(-1);
+    if (this.#state !== "open" || binding === undefined) {
+      throw this.#stateError("bind to");
+    }
+    return binding;
+  }
+
+  /** When to call {@linkcode onTime} next, ms. */
+  get deadlineMs(): number | undefined {
+    const [oldestPing] = this.#pings.values();
+    const pingMs = oldestPing === undefined
+      ? Infinity
+      : oldestPing + this.#pingTimeoutMs;
+    const earliest = Math.min(this.#building?.deadlineMs ?? Infinity, pingMs);
+    return earliest === Infinity ? undefined : earliest;
+  }
+
+  /**
+   * Begin with the first hop.
+   *
+   * @returns The stream's first cell; `undefined` if the circuit was closed
+   * meanwhile.
+   * @throws {BugError} `circuit.state` unless new.
+   */
+  async create(target: HopTarget, nowMs: number): Promise<Bytes | undefined> {
+    if (this.#state !== "new") throw this.#stateError("create");
+    const handshake = await this.#start(target, nowMs);
+    return handshake && encodeFirstCell(handshake.request, this.#layout);
+  }
+
+  /**
+   * Add a hop behind the last.
+   *
+   * @returns Cells to write; `undefined` if the circuit was closed meanwhile.
+   * @throws {BugError} `circuit.state` unless open.
+   * @throws {RangeError} when there are {@linkcode MAX_HOPS} hops, or the target
+   * is one of them.
+   */
+  async extend(target: HopTarget, nowMs: number): Promise<Bytes | undefined> {
+    if (this.#state !== "open") throw this.#stateError("extend");
+    if (this.hops >= MAX_HOPS) {
+      throw new RangeError(`Cannot extend circuit beyond ${MAX_HOPS} hops`);
+    }
+    if (this.#path.some((nodeId) => equalBytes(nodeId, target.nodeId))) {
+      throw new RangeError("Cannot extend circuit to one of its own hops");
+    }
+    const handshake = await this.#start(target, nowMs);
+    if (handshake === undefined) return undefined;
+    const { publicKey, addresses } = target;
+    const { request } = handshake;
+    return this.#sealMessage({ type: "extend", publicKey, addresses, request });
+  }
+
+  /** The reply of a `reply` event: with it the hop is there, or the circuit is closed. */
+  async finishHop(reply: Uint8Array): Promise<HopResult> {
+    const building = this.#building;
+    const handshake = building?.handshake;
+    if (building === undefined || handshake === undefined) {
+      throw this.#stateError("finish a hop of");
+    }
+    building.handshake = undefined;
+    const hop = this.hops + 1;
+    const result = await handshake.finish(reply);
+    if (this.#building !== building) {
+      if (result.ok) wipeKeys(result.keys);
+      return { ok: false, failure: { code: "destroyed" } };
+    }
+    if (!result.ok) {
+      const { failure } = result;
+      return {
+        ok: false,
+        failure: this.#fail({ code: "handshake", hop, failure }),
+      };
+    }
+    this.#onion.addHop(result.keys);
+    this.#path.push(building.target.nodeId);
+    this.#bindings.push(new Uint8Array(result.keys.binding));
+    wipeKeys(result.keys);
+    this.#building = undefined;
+    this.#state = "open";
+    return { ok: true };
+  }
+
+  /**
+   * Take one cell that arrived; it is overwritten.
+   *
+   * @returns What came of it; `undefined` where a message goes on in the next
+   * cell, or the circuit is closed already.
+   */
+  receive(cell: Uint8Array, nowMs: number): ClientEvent | undefined {
+    if (this.#state === "closed") return undefined;
+    if (cell.length !== this.#layout.cellBytes) {
+      throw new RangeError(`Cannot take a cell of ${cell.length} bytes`);
+    }
+    if (this.hops === 0) return this.#onCreated(cell);
+    const badHop = this.#onion.open(cell);
+    if (badHop !== undefined) {
+      return this.#closed({ code: "bad_cell", hop: badHop });
+    }
+    const payload = decodePayload(cell);
+    switch (payload?.command) {
+      case COMMAND.control:
+        return this.#onControl(payload.body, nowMs);
+      case COMMAND.data:
+        return { type: "data", body: payload.body };
+      default:
+        return this.#broken();
+    }
+  }
+
+  /**
+   * Say something to the last hop.
+   *
+   * @returns Cells to write.
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  send(message: ClientMessage): Bytes {
+    if (this.#state !== "open") throw this.#stateError("send on");
+    return this.#sealMessage(message);
+  }
+
+  /**
+   * Measure the round trip to the last hop, and that it is alive.
+   *
+   * @returns A cell to write; `undefined` while {@linkcode MAX_PINGS} are under way.
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  ping(nowMs: number): Bytes | undefined {
+    if (this.#state !== "open") throw this.#stateError("ping");
+    if (this.#pings.size >= MAX_PINGS) return undefined;
+    const id = this.#nextPing++;
+    this.#pings.set(id, nowMs);
+    return this.#sealMessage({ type: "ping", id });
+  }
+
+  /**
+   * A cell that carries a body of data.
+   *
+   * @param body At most {@linkcode BODY_BYTES}; copied.
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  sendData(body: Uint8Array): Bytes {
+    const cell = new Uint8Array(this.#layout.cellBytes);
+    cell.set(body, BODY_OFFSET);
+    this.sealData(cell, body.length);
+    return cell;
+  }
+
+  /**
+   * Where a body of data stands in a cell: what is written there need not be
+   * copied, only sealed by {@linkcode sealData}.
+   */
+  dataBody(cell: Uint8Array): Uint8Array {
+    return cell.subarray(BODY_OFFSET, this.#layout.cellBytes);
+  }
+
+  /**
+   * Seal a cell whose body of data is in place.
+   *
+   * @param bodyBytes How many bytes of {@linkcode dataBody} are the body.
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  sealData(cell: Uint8Array, bodyBytes: number): void {
+    if (this.#state !== "open") throw this.#stateError("send on");
+    const body = cell.subarray(BODY_OFFSET, BODY_OFFSET + bodyBytes);
+    encodePayload(cell, COMMAND.data, body);
+    this.#onion.seal(cell);
+  }
+
+  /** The deadline has come: without its answer the circuit is closed. */
+  onTime(nowMs: number): ClientEvent | undefined {
+    const { deadlineMs } = this;
+    if (deadlineMs === undefined || nowMs < deadlineMs) return undefined;
+    const isBuilding = nowMs >= (this.#building?.deadlineMs ?? Infinity);
+    const hop = isBuilding ? this.hops + 1 : this.hops;
+    return this.#closed({ code: "timeout", hop });
+  }
+
+  /** The stream has ended, or its link. `undefined` if the circuit was closed already. */
+  onStreamEnd(): ClientEvent | undefined {
+    return this.#state === "closed"
+      ? undefined
+      : this.#closed({ code: "destroyed" });
+  }
+
+  /** We need it no more: forget the keys. Idempotent. */
+  destroy(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#building?.handshake?.abandon();
+    this.#building = undefined;
+    this.#pings.clear();
+    this.#onion.wipe();
+    for (const binding of this.#bindings) binding.fill(0);
+  }
+
+  async #start(
+    target: HopTarget,
+    nowMs: number,
+  ): Promise<ClientHandshake | undefined> {
+    const deadlineMs = nowMs + this.#hopTimeoutMs;
+    const building: Building = {
+      target,
+      handshake: undefined,
+      answered: false,
+      deadlineMs,
+    };
+    this.#building = building;
+    this.#state = "building";
+    const handshake = await ClientHandshake.start(
+      this.#crypto,
+      target,
+      this.#random,
+    );
+    if (this.#building !== building) {
+      handshake.abandon();
+      return undefined;
+    }
+    building.handshake = handshake;
+    return handshake;
+  }
+
+  #onCreated(cell: Uint8Array): ClientEvent {
+    const reply = decodeFirstCell(cell, REPLY_BYTES);
+    return reply === undefined ? this.#broken() : this.#onReply(reply);
+  }
+
+  #onReply(reply: Bytes): ClientEvent {
+    const building = this.#awaited();
+    if (building === undefined) return this.#broken();
+    building.answered = true;
+    return { type: "reply", reply };
+  }
+
+  /** The hop whose answer may come now: its request is out, and none has come. */
+  #awaited(): Building | undefined {
+    const building = this.#building;
+    return building?.handshake === undefined || building.answered
+      ? undefined
+      : building;
+  }
+
+  #onControl(body: Uint8Array, nowMs: number): ClientEvent | undefined {
+    let message: ClientBound;
+    try {
+      const bytes = this.#control.push(body);
+      if (bytes === undefined) return undefined;
+      message = decodeClientBound(bytes);
+    } catch (error) {
+      if (error instanceof ProtocolError) return this.#broken();
+      throw error;
+    }
+    return this.#onMessage(message, nowMs);
+  }
+
+  #onMessage(message: ClientBound, nowMs: number): ClientEvent {
+    switch (message.type) {
+      case "extended":
+        return this.#onReply(message.reply);
+      case "extend_failed":
+        return this.#onExtendFailed(message.code);
+      case "pong": {
+        const sentMs = this.#pings.get(message.id);
+        if (sentMs === undefined) return this.#broken();
+        this.#pings.delete(message.id);
+        return { type: "pong", roundTripMs: nowMs - sentMs };
+      }
+      case "close": {
+        const reason = message.code;
+        return this.#closed({ code: "closed", hop: this.hops, reason });
+      }
+      default:
+        return { type: "message", message };
+    }
+  }
+
+  #onExtendFailed(code: ExtendFailure): ClientEvent {
+    const building = this.#awaited();
+    if (building === undefined) return this.#broken();
+    building.handshake?.abandon();
+    this.#building = undefined;
+    this.#state = "open";
+    return { type: "extend_failed", code };
+  }
+
+  #sealMessage(message: RelayBound): Bytes {
+    const { cellBytes } = this.#layout;
+    const cells = encodeControlCells(encodeControl(message), this.#layout);
+    for (let start = 0; start < cells.length; start += cellBytes) {
+      this.#onion.seal(cells.subarray(start, start + cellBytes));
+    }
+    return cells;
+  }
+
+  /** The last hop, or the first one in its reply, broke the protocol. */
+  #broken(): ClientEvent {
+    return this.#closed({ code: "protocol", hop: Math.max(1, this.hops) });
+  }
+
+  #closed(failure: CircuitFailure): ClientEvent {
+    return { type: "closed", failure: this.#fail(failure) };
+  }
+
+  #fail(failure: CircuitFailure): CircuitFailure {
+    this.destroy();
+    return failure;
+  }
+
+  #stateError(what: string): BugError {
+    return new BugError(
+      "circuit.state",
+      `Cannot ${what} circuit: it is ${this.#state}`,
+    );
+  }
+}
