@@ -84,6 +84,11 @@ export class DiallerHandshake extends Handshake {
     return [{ type: "send", message: this.#hello }];
   }
 
+  /** After its Welcome the answerer has no more to say: that is no cut. */
+  override onEnd(nowMs: number): HandshakeAction[] {
+    return this.phase === "admitting" ? [] : super.onEnd(nowMs);
+  }
+
   /** The driver has verified the answerer's record. */
   onAdmitted(record: NodeRecord, _nowMs: number): HandshakeAction[] {
     return this.guard(() => {

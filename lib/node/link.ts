@@ -145,6 +145,10 @@ export class Link {
   readonly #host: LinkHost;
   readonly #state: LinkState;
   readonly #streamHost: LinkStreamHost;
+  /** Streams being served. */
+  readonly #tasks = new Set<Promise<void>>();
+  /** Aborts when the link ends: nothing of it goes on waiting. */
+  readonly #ending = new AbortController();
   #timer: Timer | undefined;
   #armedMs = Infinity;
   #isOpen = true;
@@ -169,6 +173,7 @@ export class Link {
     );
     this.#streamHost = {
       clock: host.clock,
+      signal: this.#ending.signal,
       onBytesIn: (count) => this.#state.onBytesIn(count, host.clock.nowMs()),
       onWrite: (count) => {
         this.#state.onWrite(count, host.clock.nowMs());
@@ -177,8 +182,7 @@ export class Link {
       onWritten: () => this.#state.onWritten(host.clock.nowMs()),
     };
     this.closed = connection.closed.then(({ by }) => {
-      this.#isOpen = false;
-      this.#timer?.cancel();
+      this.#end();
       const reasons = {
         local: "link.closed",
         remote: "link.hung_up",
@@ -191,7 +195,20 @@ export class Link {
   /** Begin to serve the peer. Called once, by the table. */
   start(): void {
     this.#arm();
-    this.#acceptStreams().catch((error) => this.#onError(error));
+    this.#run(this.#acceptStreams());
+  }
+
+  /** Resolves when the link has ended and nothing of it runs any more. */
+  async stopped(): Promise<void> {
+    await this.closed;
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+
+  /** Own a promise, and its failure. */
+  #run(work: Promise<void>): void {
+    const task = work.catch((error) => this.#onError(error))
+      .finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
   }
 
   /** Whether the peer relays: it showed a record that says so. */
@@ -330,10 +347,18 @@ export class Link {
   /** Close the link; what is under way on it is lost. Idempotent. */
   close(code: CloseCode = CLOSE_CODE.done, reason = "link.closed"): void {
     if (!this.#isOpen) return;
-    this.#isOpen = false;
     this.#reason = reason;
-    this.#timer?.cancel();
+    this.#end();
     this.#connection.close(code);
+  }
+
+  #end(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#timer?.cancel();
+    this.#ending.abort(
+      new UnreachableError("link.lost", "Cannot use link: it has ended"),
+    );
   }
 
   /**
@@ -388,7 +413,7 @@ export class Link {
         stream.cancel();
         continue;
       }
-      this.#serve(stream).catch((error) => this.#onError(error));
+      this.#run(this.#serve(stream));
     }
   }
 
@@ -448,7 +473,8 @@ export class Link {
       return "work";
     }
     try {
-      if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs);
+      const { signal } = this.#ending;
+      if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs, { signal });
       const frames = new FrameStream(stream, sizes.requestFrameBytes);
       const frame = await frames.read();
       if (frame === undefined) return "work";

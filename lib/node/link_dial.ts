@@ -42,7 +42,7 @@ export async function dialPeer(
   try {
     return await raceSignal(race.connection, signal);
   } catch (error) {
-    throw explained(error);
+    throw explained(race.verdict ?? error);
   } finally {
     race.stop();
   }
@@ -115,10 +115,13 @@ class DialRace {
     this.#done.resolve(connection);
   }
 
-  /** The error that tells most: that of a peer which answered. */
+  /** The error of somebody who answered: it tells more than silence. */
+  get verdict(): unknown {
+    return this.#errors.find((error) => error instanceof ProtocolError);
+  }
+
   #worst(): unknown {
-    return this.#errors.find((error) => error instanceof ProtocolError) ??
-      this.#errors[0] ??
+    return this.verdict ?? this.#errors[0] ??
       new UnreachableError("link.no_address", "Cannot dial: no address");
   }
 }

@@ -10,6 +10,8 @@ import type { ByteStream } from "../transport/transport.ts";
 /** What a stream tells its link. */
 export interface LinkStreamHost {
   readonly clock: Clock;
+  /** Aborts when the link ends. */
+  readonly signal: AbortSignal;
   /** Bytes arrived. @returns How long to hold them back, ms. */
   onBytesIn(count: number): number;
   /** A write begins. */
@@ -48,7 +50,10 @@ export class LinkStream implements ByteStream {
       return undefined;
     }
     const waitMs = this.#host.onBytesIn(chunk.length);
-    if (waitMs > 0) await sleep(this.#host.clock, waitMs);
+    if (waitMs > 0) {
+      const { clock, signal } = this.#host;
+      await sleep(clock, waitMs, { signal });
+    }
     return chunk;
   }
 

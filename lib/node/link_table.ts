@@ -48,7 +48,6 @@ import type {
 import {
   Link,
   type LinkDirection,
-  type LinkEnd,
   type LinkHandlers,
   type LinkHost,
 } from "./link.ts";
@@ -463,11 +462,8 @@ export class LinkTable implements AsyncDisposable {
   async #watch(link: Link): Promise<void> {
     const end = await link.closed;
     this.#forget(link);
-    this.#report(() => this.#onClosed(link, end));
-  }
-
-  #onClosed(link: Link, end: LinkEnd): void {
-    this.#options.handlers.onLinkClosed?.(link, end);
+    this.#report(() => this.#options.handlers.onLinkClosed?.(link, end));
+    await link.stopped();
   }
 
   #forget(link: Link): void {

@@ -16,6 +16,7 @@ import {
   bob,
   crypto,
   dialler,
+  established,
   failure,
   mallory,
   network,
@@ -493,12 +494,28 @@ Deno.test("onTime() cuts off whoever is silent for 10 s, not before", () => {
   }
 });
 
+/** Bring a dialler to where its driver verifies the record. */
+function bringToVerifying(dial: ReturnType<typeof dialler>): void {
+  const answer = answerer();
+  answer.start(0);
+  const challenge = sent(answer.onMessage(sent(dial.start(0)), 0));
+  answer.onMessage(sent(dial.onMessage(challenge, 0)), 0);
+  const [action] = answer.onAdmitted(alice.record, ADMISSION, 0);
+  assert.ok(action?.type === "send");
+  const [admit] = dial.onMessage(action.message, 0);
+  assert.equal(admit?.type, "admit");
+}
+
 Deno.test("onEnd() fails a handshake that was cut, and leaves a finished one alone", () => {
   const dial = dialler();
   const answer = answerer();
   assert.ok(typeof runHandshake(dial, answer).dialler === "object");
   assert.deepEqual(dial.onEnd(0), []);
   assert.deepEqual(answer.onEnd(0), []);
+  const verifying = dialler();
+  bringToVerifying(verifying);
+  assert.deepEqual(verifying.onEnd(0), []);
+  assert.ok(established(verifying.onAdmitted(bob.record, 0)) !== undefined);
   const cut = dialler();
   cut.start(0);
   assert.equal(failure(cut.onEnd(0)), "link.cut");

@@ -28,7 +28,7 @@ import { NonceCache } from "../../lib/link/nonce_cache.ts";
 import { ANSWERER_CONTEXT, transcriptHash } from "../../lib/link/transcript.ts";
 import { dialHandshake } from "../../lib/node/link_handshake.ts";
 import type { ByteStream, Connection } from "../../lib/transport/transport.ts";
-import { RpcSizes } from "../../lib/link/rpc.ts";
+import { encodeRequestStream, RpcSizes } from "../../lib/link/rpc.ts";
 import { FrameStream } from "../../lib/node/frame_stream.ts";
 import {
   codeOf,
@@ -511,6 +511,83 @@ export function testLinks(name: string, inWorld: InWorld): void {
       /needs no dial/,
     );
     never.resolve(new Uint8Array());
+  });
+
+  test("are closed when idle, although pings are answered", async (world) => {
+    const linkLimits = { keepAliveMs: 20, silenceMs: 5000, idleMs: 300 };
+    const a = await world.node({ linkLimits });
+    const b = await world.node();
+    const link = await a.table.getOrDial(b.peer);
+    assert.deepEqual(await link.closed, { by: "local", reason: "link.idle" });
+    assert.ok(link.stats.requestsOut >= 1);
+    const [end] = await b.ends.reach(1);
+    assert.deepEqual(end, { by: "remote", reason: "link.hung_up" });
+  });
+
+  test("are closed when a ping is not answered", async (world) => {
+    const a = await world.node({
+      linkLimits: { keepAliveMs: 20, silenceMs: 100 },
+    });
+    const identity = world.identity();
+    const endpoint = await world.endpoint(identity);
+    const answered = world.rawAnswer(endpoint, identity);
+    const link = await a.table.getOrDial({
+      publicKey: identity.publicKey,
+      addresses: [endpoint.localAddress],
+    });
+    const { connection } = await answered;
+    const end = await link.closed;
+    assert.deepEqual(end, { by: "local", reason: "link.silent" });
+    assert.deepEqual(await connection.closed, { by: "remote", code: 0 });
+  });
+
+  test("are refused while others hold all handshakes, and given once they let go", async (world) => {
+    const b = await world.node({ tableLimits: { handshakes: 8 } });
+    const silent = await Promise.all(
+      Array.from({ length: 8 }, () => rawStream(world, b)),
+    );
+    const half = encodeHandshake({ type: "refused", code: "busy" });
+    for (const { stream } of silent) {
+      await stream.write(Uint8Array.of(0, 0, 0, half.length, ...half.slice(1)));
+    }
+    const a = await world.node();
+    assert.equal(await codeOf(a.table.getOrDial(b.peer)), "link.busy");
+    for (const { connection } of silent) connection.close(0);
+    const codes = await b.refusals.reach(8);
+    assert.deepEqual(new Set(codes), new Set(["link.cut"]));
+    const c = await world.node();
+    assert.ok(await c.table.getOrDial(b.peer));
+    assert.equal(b.table.stats.answering, 0);
+  });
+
+  test("end after a flood of requests, of which some are answered", async (world) => {
+    const b = await world.node();
+    const { connection } = await world.rawDial(b);
+    const echo = encodeRequestStream(
+      "test.echo",
+      Uint8Array.of(1),
+      new RpcSizes(),
+    );
+    let answered = 0;
+    const flood = async () => {
+      for (let count = 0; count < 20; count++) {
+        const stream = await connection.openStream();
+        await stream.write(echo);
+        if (await readAll(stream) > 0) answered++;
+        stream.cancel();
+      }
+    };
+    await Promise.allSettled(Array.from({ length: 200 }, flood));
+    const [end] = await b.ends.reach(1);
+    assert.deepEqual(end, { by: "local", reason: "link.flood" });
+    assert.ok(answered > 0);
+    const stats = b.links.items[0]?.stats;
+    assert.ok(stats !== undefined && stats.requestsRefused >= 200);
+    assert.deepEqual(b.errors, []);
+    // Others do not notice.
+    const a = await world.node();
+    const link = await a.table.getOrDial(b.peer);
+    await link.request("test.echo");
   });
 
   test("can be cut off", async (world) => {
