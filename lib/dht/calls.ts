@@ -1,7 +1,6 @@
 /**
  * RPCs under way, and records being verified: from the question to the handler of
- * its answer. Every call ends exactly once, with an answer or a failure, unless
- * it is cancelled.
+ * its answer. Every call ends exactly once, with an answer or a failure.
  *
  *     call ─▶ send … onResponse ─▶ decode ─▶ onAnswer
  *                  … onFailure, deadline, undecodable ─▶ onFailure
@@ -62,7 +61,6 @@ interface Call {
   readonly to: NodeRecord;
   readonly type: DhtRequest["type"];
   readonly handler: CallHandler;
-  /** `Infinity` where somebody else keeps the time. */
   readonly dueMs: number;
 }
 
@@ -97,26 +95,19 @@ export class Calls {
   /**
    * Ask a node.
    *
-   * @param dueMs When it has failed; `Infinity` for a caller that cancels it itself.
-   * @returns The number of the call, for {@linkcode cancel}.
+   * @param dueMs When it has failed.
    */
   call(
     to: NodeRecord,
     request: DhtRequest,
     dueMs: number,
     handler: CallHandler,
-  ): number {
+  ): void {
     const rpcId = this.#nextId++;
     const { type } = request;
     this.#calls.set(rpcId, { to, type, handler, dueMs });
     const encoded = encodeRequest(request);
     this.#watcher.act({ type: "send", rpcId, to, request: encoded });
-    return rpcId;
-  }
-
-  /** The answer is not wanted any more: neither handler will be called. */
-  cancel(rpcId: number): void {
-    if (this.#calls.delete(rpcId)) this.#watcher.act({ type: "cancel", rpcId });
   }
 
   /**

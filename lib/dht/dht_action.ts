@@ -2,7 +2,7 @@
  * What a DHT node asks its driver to do, and what the driver tells it.
  *
  *     send ────▶ an RPC over the node's link, dialled if need be ─▶ onResponse, onFailure
- *     cancel ──▶ that RPC is not needed any more
+ *     cancel ──▶ that RPC has taken too long
  *     verify ──▶ RecordVerifier ─▶ onVerified
  *     bootstrap, joined, blame ─▶ links
  *     nodes, values, stored, busy ─▶ whoever asked
@@ -33,7 +33,7 @@ export interface SendAction {
   readonly request: Bytes;
 }
 
-/** The answer to this RPC is not wanted any more; it may be given up. */
+/** This RPC has taken too long: its answer is not wanted any more. */
 export interface CancelAction {
   readonly type: "cancel";
   readonly rpcId: number;

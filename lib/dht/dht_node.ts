@@ -136,14 +136,13 @@ export class DhtNode {
       ...storeLimits !== undefined && { limits: storeLimits },
     });
     const { table, store, relays } = this;
-    const onSilent = (node: NodeRecord, at: Moment) => this.#onSilent(node, at);
     const onBroken = (id: NodeId, code: string, at: Moment) =>
       this.#blame(id, code, at);
     const learn = (record: NodeRecord, at: Moment) => this.#learn(record, at);
     const calls = new Calls(network, {
       act: (action) => this.#out.push(action),
       onAlive: (node, address, at) => this.#onAlive(node, address, at),
-      onSilent,
+      onSilent: (node, at) => this.#onSilent(node, at),
       onBroken,
     });
     const news = new RelayNews({
@@ -162,7 +161,6 @@ export class DhtNode {
       network,
       selfId,
       calls,
-      onSilent,
       onBroken,
       onHeard: (records, at) => records.forEach((record) => learn(record, at)),
     });
@@ -462,7 +460,7 @@ export class DhtNode {
     if (this.#isBlamed(node.nodeId, at.nowMs)) return;
     const isFirst = this.table.size === 0;
     this.#obeyTable(this.table.onAlive(node, address, at.nowMs), at.nowMs);
-    this.relays.prove(node.nodeId);
+    this.relays.prove(node);
     if (isFirst && this.table.size > 0) this.#join(at);
   }
 
@@ -484,7 +482,8 @@ export class DhtNode {
   }
 
   #isBlamed(id: NodeId, nowMs: number): boolean {
-    return (this.#blamed.get(pointKey(id)) ?? -Infinity) > nowMs;
+    return this.#blamed.size > 0 &&
+      (this.#blamed.get(pointKey(id)) ?? -Infinity) > nowMs;
   }
 
   /** Nobody is known: try relays of the list, and have the driver try what it has. */

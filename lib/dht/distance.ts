@@ -85,7 +85,8 @@ export function closestTo<T>(
 
 /** A point as a key of a `Map`: one character per byte. */
 export function pointKey(point: Uint8Array): string {
-  return String.fromCharCode(...point);
+  // Spreading would walk an iterator: three times slower, on every answer's path.
+  return Reflect.apply(String.fromCharCode, undefined, point);
 }
 
 /** A random point that shares exactly `bucket` leading bits with `self`. */

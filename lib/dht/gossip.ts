@@ -13,8 +13,8 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { type Random, shuffled } from "../base/random.ts";
-import { pointKey } from "./distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
+import { nodeKey } from "./node_key.ts";
 
 /** Tuning: how many hear of news from us. */
 export const GOSSIP_FANOUT = 4;
@@ -80,7 +80,7 @@ export class Gossip {
    * @param from Key of who told us, who need not hear it again.
    */
   spread(record: NodeRecord, from: string, nowMs: number): void {
-    const key = pointKey(record.nodeId);
+    const key = nodeKey(record);
     if (!this.#news.has(key) && this.#news.size >= MAX_GATHERED) return;
     this.#news.set(key, { record, from });
     if (this.#dueMs === Infinity) this.#dueMs = nowMs + GATHER_MS;
@@ -109,9 +109,9 @@ function announcements(
   to: NodeRecord,
   news: readonly { record: NodeRecord; from: string }[],
 ): Announcement[] {
-  const key = pointKey(to.nodeId);
+  const key = nodeKey(to);
   const fresh = news.filter(({ record, from }) =>
-    from !== key && pointKey(record.nodeId) !== key
+    from !== key && nodeKey(record) !== key
   );
   const out: Announcement[] = [];
   for (let at = 0; at < fresh.length; at += MAX_PAGE_RECORDS) {

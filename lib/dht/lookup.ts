@@ -24,6 +24,7 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
 import { isRelay } from "./contact.ts";
 import { compareDistance, type DhtKey, pointKey } from "./distance.ts";
+import { nodeKey } from "./node_key.ts";
 import type { StoredRecord } from "./stored_record.ts";
 
 /** Protocol: rounds (of α answers) without a closer node, after which a path ends. */
@@ -33,10 +34,11 @@ export const MAX_IDLE_ROUNDS = 3;
  * one needs 7 to 12; "endless closer nodes" end here.
  */
 export const MAX_ASKED_PER_PATH = 24;
-/** Tuning: a request that is not answered by then makes room for another beside it. */
+/**
+ * Tuning: a node that has not answered by then is passed over: another is asked in
+ * its place. Its answer still counts, should it come before the end.
+ */
 export const STALL_MS = 800;
-/** Tuning: and by then it has failed. */
-export const ANSWER_MS = 5 * 1000;
 /** Tuning: the whole look-up. */
 export const LOOKUP_MS = 30 * 1000;
 /** Tuning: once a record is found, how long other paths may go on for a newer one. */
@@ -52,10 +54,6 @@ export const MAX_ASKED_PER_GROUP = 3;
 export type LookupAction =
   /** Ask this node; call `onNodes`, `onValue` or `onFailure`. */
   | { readonly type: "ask"; readonly record: NodeRecord }
-  /** This node did not answer in time: it counts as a failure. */
-  | { readonly type: "expire"; readonly record: NodeRecord }
-  /** This node's answer is no longer wanted. */
-  | { readonly type: "forget"; readonly record: NodeRecord }
   /** The end; the results are in the fields. */
   | { readonly type: "done" };
 
@@ -78,6 +76,8 @@ interface Candidate {
   readonly namedBy: Asked[];
 }
 
+type AskedState = "waiting" | "stalled" | "answered" | "failed";
+
 /** A node that has been asked. */
 interface Asked {
   readonly record: NodeRecord;
@@ -86,7 +86,7 @@ interface Asked {
   readonly sentMs: number;
   /** Steps from a contact of our own. */
   readonly hops: number;
-  state: "waiting" | "stalled" | "answered" | "failed";
+  state: AskedState;
   /** Of the nodes it named: how many did not answer, and whether one did. */
   deadNamed: number;
   liveNamed: boolean;
@@ -146,7 +146,6 @@ export class Lookup {
     let due = this.#endMs;
     for (const { state, sentMs } of this.#asked.values()) {
       if (state === "waiting") due = Math.min(due, sentMs + STALL_MS);
-      if (state === "stalled") due = Math.min(due, sentMs + ANSWER_MS);
     }
     return due;
   }
@@ -186,7 +185,7 @@ export class Lookup {
       this.#paths.push(newPath(Math.ceil(k / disjointPaths), MIN_SEEDS));
     }
     for (const [index, record] of this.#seeds.entries()) {
-      const key = pointKey(record.nodeId);
+      const key = nodeKey(record);
       if (key === this.#selfKey) continue;
       const path = this.#paths[index % disjointPaths] as Path;
       this.#offer(path, { key, record, namedBy: [] });
@@ -201,7 +200,7 @@ export class Lookup {
    * @param address The other end of the link that the answer came over.
    */
   onNodes(
-    from: NodeId,
+    from: NodeRecord,
     closer: readonly NodeRecord[],
     address: SocketAddress,
     nowMs: number,
@@ -224,7 +223,7 @@ export class Lookup {
    * @param records Of this key, signed, not expired; at least one.
    */
   onValue(
-    from: NodeId,
+    from: NodeRecord,
     records: readonly StoredRecord[],
     address: SocketAddress,
     nowMs: number,
@@ -240,35 +239,27 @@ export class Lookup {
   }
 
   /** A node did not answer, or not as the protocol has it. */
-  onFailure(from: NodeId, nowMs: number): LookupAction[] {
-    const asked = this.#asked.get(pointKey(from));
+  onFailure(from: NodeRecord, nowMs: number): LookupAction[] {
+    const asked = this.#asked.get(nodeKey(from));
     if (asked !== undefined) this.#fail(asked);
     return this.#continue(nowMs);
   }
 
-  /** Time has come: stalled and expired requests, or the end. */
+  /** Time has come: for nodes that are slow, or for the end. */
   onTime(nowMs: number): LookupAction[] {
     if (this.#isDone) return [];
-    const actions: LookupAction[] = [];
-    const isOver = nowMs >= this.#endMs;
+    if (nowMs >= this.#endMs) return this.#finish();
     for (const asked of this.#asked.values()) {
-      const { record, sentMs } = asked;
-      if (asked.state === "waiting" && sentMs + STALL_MS <= nowMs) {
-        asked.state = "stalled";
-      }
-      if (asked.state !== "stalled") continue;
-      if (sentMs + ANSWER_MS > nowMs) continue;
-      this.#fail(asked);
-      actions.push({ type: "expire", record });
+      const isSlow = asked.state === "waiting" &&
+        asked.sentMs + STALL_MS <= nowMs;
+      if (isSlow) asked.state = "stalled";
     }
-    if (isOver) actions.push(...this.#finish());
-    else actions.push(...this.#continue(nowMs));
-    return actions;
+    return this.#continue(nowMs);
   }
 
   /** Mark an answer; `undefined` when none was expected, or its subnet has had enough. */
-  #take(from: NodeId, address: SocketAddress): Asked | undefined {
-    const asked = this.#asked.get(pointKey(from));
+  #take(from: NodeRecord, address: SocketAddress): Asked | undefined {
+    const asked = this.#asked.get(nodeKey(from));
     if (asked?.state !== "waiting" && asked?.state !== "stalled") {
       return undefined;
     }
@@ -295,7 +286,7 @@ export class Lookup {
 
   /** A path hears of a node; whether it is closer than any before. */
   #hear(path: Path, record: NodeRecord, from: Asked): boolean {
-    const key = pointKey(record.nodeId);
+    const key = nodeKey(record);
     if (key === this.#selfKey || !isRelay(record)) return false;
     const known = path.candidates.find((candidate) => candidate.key === key);
     if (known !== undefined) {
@@ -347,13 +338,13 @@ export class Lookup {
   /** Ask what a path wants to ask now, or end it. */
   #advance(path: Path, nowMs: number, actions: LookupAction[]): void {
     while (!path.isOver) {
-      const waiting = path.asked.filter(({ state }) => state === "waiting");
-      if (waiting.length >= this.#network.alpha) return;
+      if (count(path, "waiting") >= this.#network.alpha) return;
       const next = this.#next(path);
       if (next === undefined) {
-        path.isOver = !path.asked.some(({ state }) =>
-          state === "waiting" || state === "stalled"
-        );
+        // Who is slow is waited for only where there is nobody else.
+        path.isOver = count(path, "waiting") === 0 &&
+          (count(path, "stalled") === 0 ||
+            count(path, "answered") >= path.width);
         return;
       }
       this.#ask(path, next, nowMs);
@@ -375,7 +366,7 @@ export class Lookup {
     if (closest !== undefined && !isIdle) {
       const id = closest.record.nodeId;
       const closer = asked.filter(({ state, record }) =>
-        state !== "failed" &&
+        (state === "answered" || state === "waiting") &&
         compareDistance(this.target, record.nodeId, id) < 0
       );
       if (closer.length < path.width) return closest;
@@ -429,12 +420,7 @@ export class Lookup {
 
   #finish(): LookupAction[] {
     this.#isDone = true;
-    const actions: LookupAction[] = [];
-    for (const { state, record } of this.#asked.values()) {
-      if (state !== "waiting" && state !== "stalled") continue;
-      actions.push({ type: "forget", record });
-    }
-    return [...actions, { type: "done" }];
+    return [{ type: "done" }];
   }
 
   #answered(): Asked[] {
@@ -457,4 +443,10 @@ function newPath(width: number, seedsLeft: number): Path {
     idle: 0,
     isOver: false,
   };
+}
+
+function count(path: Path, wanted: AskedState): number {
+  let found = 0;
+  for (const { state } of path.asked) if (state === wanted) found++;
+  return found;
 }

@@ -138,6 +138,8 @@ export class RecordStore {
   #records = 0;
   #bytes = 0;
   #sweepMs = Infinity;
+  /** No record expires before this. */
+  #firstExpiry = Infinity;
 
   constructor(options: RecordStoreOptions) {
     this.#crypto = options.crypto;
@@ -255,7 +257,15 @@ export class RecordStore {
 
   /** Drop what has expired. */
   sweep(unixMs: number): void {
-    for (const entry of this.#keys.values()) this.#sweepKey(entry, unixMs);
+    // In a flood, the store is full for every record: walk it when that can help.
+    if (unixMs < this.#firstExpiry) return;
+    this.#firstExpiry = Infinity;
+    for (const entry of this.#keys.values()) {
+      this.#sweepKey(entry, unixMs);
+      for (const { expiry } of entry.held) {
+        this.#firstExpiry = Math.min(this.#firstExpiry, expiry);
+      }
+    }
   }
 
   /** All records that have not expired, encoded, to be kept across a restart. */
@@ -363,9 +373,7 @@ export class RecordStore {
       this.#bytes + growth <= maxBytes &&
       (this.#keys.has(id) || this.#keys.size < maxKeys);
     if (fits()) return true;
-    for (const entry of this.#keys.values()) {
-      if (pointKey(entry.key) !== id) this.#sweepKey(entry, unixMs);
-    }
+    this.sweep(unixMs);
     while (!fits()) {
       const farthest = this.#farthest();
       if (farthest === undefined) return false;
@@ -402,6 +410,7 @@ export class RecordStore {
     );
     if (old !== undefined) this.#forget(entry, old);
     entry.held.push(held);
+    this.#firstExpiry = Math.min(this.#firstExpiry, held.expiry);
     entry.republishMs = this.#nextTurn(nowMs);
     this.#count(held, 1);
     if (this.#sweepMs === Infinity) this.#sweepMs = nowMs + SWEEP_MS;

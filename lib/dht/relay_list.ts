@@ -29,6 +29,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 import { isRelay } from "./contact.ts";
 import { pointKey } from "./distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
+import { nodeKey } from "./node_key.ts";
 
 /** Tuning: relays in a list, about 2 KiB each. Stops a flood from filling memory. */
 export const MAX_RELAYS = 10_000;
@@ -143,7 +144,7 @@ export class RelayList {
   /** Take up a verified record. */
   merge(record: NodeRecord, nowMs: number): MergeOutcome {
     if (!isRelay(record)) return "known";
-    const key = pointKey(record.nodeId);
+    const key = nodeKey(record);
     const known = this.#entries.get(key);
     if (known === undefined) return this.#add(key, record, nowMs);
     if (record.sequence <= known.record.sequence) return "known";
@@ -156,8 +157,8 @@ export class RelayList {
   }
 
   /** This node has had an authenticated link with a relay: it will not be evicted for strangers. */
-  prove(id: NodeId): void {
-    const entry = this.#entries.get(pointKey(id));
+  prove(relay: NodeRecord): void {
+    const entry = this.#entries.get(nodeKey(relay));
     if (entry !== undefined) entry.isProven = true;
   }
 

@@ -15,8 +15,8 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { type Random, randomBetween, shuffled } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
-import { pointKey } from "./distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
+import { nodeKey } from "./node_key.ts";
 import { MAX_RELAYS } from "./relay_list.ts";
 
 /** Protocol: sources of a round. */
@@ -83,8 +83,8 @@ export class RelaySync {
    */
   start(contacts: Iterable<NodeRecord>, nowMs: number): SyncAction[] {
     const all = shuffled(this.#random, [...contacts]);
-    const known = all.filter(({ nodeId }) =>
-      this.#cursors.get(pointKey(nodeId)) !== undefined
+    const known = all.filter((record) =>
+      this.#cursors.get(nodeKey(record)) !== undefined
     ).slice(0, SYNC_SOURCES - 1);
     const others = all.filter((record) => !known.includes(record));
     this.#spare = [...known, ...others].slice(0, MAX_TRIED);
@@ -100,7 +100,7 @@ export class RelaySync {
 
   /** A source sent a page, all of it verified. */
   onPage(from: NodeRecord, cursor: Bytes, more: boolean): SyncAction[] {
-    const key = pointKey(from.nodeId);
+    const key = nodeKey(from);
     const pages = this.#reading.get(key);
     if (pages === undefined) return [];
     this.#cursors.set(key, cursor);
@@ -115,7 +115,7 @@ export class RelaySync {
 
   /** A source did not answer, or sent what it must not: another takes its place. */
   onFailure(from: NodeRecord): SyncAction[] {
-    const key = pointKey(from.nodeId);
+    const key = nodeKey(from);
     if (!this.#reading.delete(key)) return [];
     this.#cursors.delete(key);
     return this.#fill();
@@ -127,7 +127,7 @@ export class RelaySync {
       const record = this.#spare[this.#tried];
       if (record === undefined) break;
       this.#tried++;
-      const key = pointKey(record.nodeId);
+      const key = nodeKey(record);
       this.#reading.set(key, 0);
       const cursor = this.#cursors.get(key) ?? EMPTY;
       actions.push({ type: "list", record, cursor });

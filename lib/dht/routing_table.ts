@@ -28,6 +28,7 @@ import {
   randomPointIn,
   sharedPrefixBits,
 } from "./distance.ts";
+import { nodeKey } from "./node_key.ts";
 
 /** Protocol: contacts of one subnet in a bucket, where subnets count. */
 export const MAX_PER_GROUP_AND_BUCKET = 2;
@@ -193,7 +194,7 @@ export class RoutingTable {
     nowMs: number,
   ): TableAction[] {
     if (!this.#isEligible(record)) return [];
-    this.#pending.delete(pointKey(record.nodeId));
+    this.#pending.delete(nodeKey(record));
     const bucket = this.#makeBucket(record.nodeId, nowMs);
     const contact = find(bucket.contacts, record.nodeId);
     if (contact !== undefined) {
@@ -424,7 +425,7 @@ export class RoutingTable {
   }
 
   #pingNewcomer(record: NodeRecord, nowMs: number): TableAction[] {
-    const key = pointKey(record.nodeId);
+    const key = nodeKey(record);
     if ((this.#pending.get(key) ?? -Infinity) > nowMs) return [];
     if (this.#pending.size >= MAX_PENDING_PINGS) return [];
     this.#pending.set(key, nowMs + PENDING_PING_MS);

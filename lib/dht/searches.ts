@@ -18,7 +18,7 @@ import { ProtocolError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { Calls } from "./calls.ts";
 import type { Moment } from "./dht_action.ts";
-import { type DhtKey, pointKey } from "./distance.ts";
+import type { DhtKey } from "./distance.ts";
 import { Lookup, type LookupAction } from "./lookup.ts";
 import type { DhtRequest } from "./messages.ts";
 import { checkStoredRecord, type StoredRecord } from "./stored_record.ts";
@@ -29,8 +29,6 @@ export interface SearchesOptions {
   readonly network: NetworkParameters;
   readonly selfId: NodeId;
   readonly calls: Calls;
-  /** A node did not answer in time. */
-  readonly onSilent: (node: NodeRecord, at: Moment) => void;
   /** A node gave a false answer. */
   readonly onBroken: (id: NodeId, code: string, at: Moment) => void;
   /** Verified records that a node named. */
@@ -62,10 +60,11 @@ export interface ValueGoal {
 interface Search {
   readonly goal: Goal;
   readonly lookup: Lookup;
-  /** Calls under way, by node. */
-  readonly calls: Map<string, number>;
   readonly done: (lookup: Lookup, at: Moment) => void;
 }
+
+/** Tuning: a node that was asked has failed by then. */
+export const ANSWER_MS = 5 * 1000;
 
 /** Codes of records that an honest node may hold on to a moment too long. */
 const STALE_CODES = new Set(["dht.record_expired", "dht.record_future"]);
@@ -101,7 +100,7 @@ export class Searches {
   ): void {
     const { network, selfId } = this.#options;
     const lookup = new Lookup({ network, selfId, ...goal });
-    const search: Search = { goal, lookup, calls: new Map(), done };
+    const search: Search = { goal, lookup, done };
     this.#searches.add(search);
     this.#follow(search, lookup.start(at.nowMs), at);
   }
@@ -119,14 +118,7 @@ export class Searches {
     for (const action of actions) {
       switch (action.type) {
         case "ask":
-          this.#ask(search, action.record);
-          break;
-        case "expire":
-          this.#drop(search, action.record);
-          this.#options.onSilent(action.record, at);
-          break;
-        case "forget":
-          this.#drop(search, action.record);
+          this.#ask(search, action.record, at);
           break;
         case "done":
           this.#searches.delete(search);
@@ -135,40 +127,25 @@ export class Searches {
     }
   }
 
-  #ask(search: Search, node: NodeRecord): void {
-    const { lookup } = search;
-    const key = pointKey(node.nodeId);
-    const rpcId = this.#options.calls.call(
-      node,
-      request(search.goal),
-      Infinity,
-      {
-        onAnswer: (response, address, at) => {
-          search.calls.delete(key);
-          if (response.type === "nodes") {
-            this.#onNodes(search, node, response.records, address, at);
-          } else if (response.type === "value") {
-            this.#onValue(search, node, response.records, address, at);
-          } else this.#fail(search, node, at);
-        },
-        onFailure: (at) => {
-          search.calls.delete(key);
-          this.#follow(search, lookup.onFailure(node.nodeId, at.nowMs), at);
-        },
+  /** An answer after the look-up's end still tells that its node is alive. */
+  #ask(search: Search, node: NodeRecord, { nowMs }: Moment): void {
+    const { goal, lookup } = search;
+    const { calls } = this.#options;
+    calls.call(node, request(goal), nowMs + ANSWER_MS, {
+      onAnswer: (response, address, at) => {
+        if (lookup.isDone) return;
+        if (response.type === "nodes") {
+          this.#onNodes(search, node, response.records, address, at);
+        } else if (response.type === "value") {
+          this.#onValue(search, node, response.records, address, at);
+        } else this.#fail(search, node, at);
       },
-    );
-    search.calls.set(key, rpcId);
-  }
-
-  #drop(search: Search, node: NodeRecord): void {
-    const key = pointKey(node.nodeId);
-    const rpcId = search.calls.get(key);
-    search.calls.delete(key);
-    if (rpcId !== undefined) this.#options.calls.cancel(rpcId);
+      onFailure: (at) => this.#fail(search, node, at),
+    });
   }
 
   #fail(search: Search, node: NodeRecord, at: Moment): void {
-    this.#follow(search, search.lookup.onFailure(node.nodeId, at.nowMs), at);
+    this.#follow(search, search.lookup.onFailure(node, at.nowMs), at);
   }
 
   #onNodes(
@@ -186,9 +163,8 @@ export class Searches {
           this.#options.onBroken(node.nodeId, lie, at);
           return this.#fail(search, node, at);
         }
-        const { nodeId } = node;
         const { nowMs } = at;
-        const actions = search.lookup.onNodes(nodeId, records, address, nowMs);
+        const actions = search.lookup.onNodes(node, records, address, nowMs);
         this.#follow(search, actions, at);
       },
     );
@@ -204,19 +180,18 @@ export class Searches {
   ): void {
     const { goal } = search;
     if (goal.kind !== "value") return this.#fail(search, node, at);
-    const { nodeId } = node;
     let records: StoredRecord[];
     try {
       records = this.#check(goal, encoded, at.unixMs);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#options.onBroken(nodeId, error.code, at);
+      this.#options.onBroken(node.nodeId, error.code, at);
       return this.#fail(search, node, at);
     }
     const { lookup } = search;
     const actions = records.length > 0
-      ? lookup.onValue(nodeId, records, address, at.nowMs)
-      : lookup.onNodes(nodeId, [], address, at.nowMs);
+      ? lookup.onValue(node, records, address, at.nowMs)
+      : lookup.onNodes(node, [], address, at.nowMs);
     this.#follow(search, actions, at);
   }
 
