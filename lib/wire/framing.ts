@@ -65,6 +65,11 @@ export class FrameReader {
     return this.#end - this.#start;
   }
 
+  /** Bytes of memory that it holds on to, used or not. */
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
   /**
    * Add the bytes that came next; they are copied.
    *

@@ -41,6 +41,7 @@ const CANONICAL_V6: [text: string, canonical: string][] = [
   // RFC 5952 §5: mapped ones are IPv4 to us
   ["::ffff:192.0.2.33", "192.0.2.33"],
   ["0:0:0:0:0:FFFF:C000:0221", "192.0.2.33"],
+  ["0000:0000:0000:0000:0000:ffff:192.168.100.200", "192.168.100.200"],
 ];
 
 const NOT_IP = [

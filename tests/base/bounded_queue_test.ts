@@ -50,10 +50,12 @@ Deno.test("BoundedQueue keeps order over many more items than it holds", () => {
   let next = 0;
   for (let item = 0; item < 10_000; item++) {
     if (queue.length === 100) assert.equal(queue.shift(), next++);
-    assert.equal(queue.push(item), true);
+    assert.equal(queue.push(item, item), true);
+    // The sum of next … item.
+    assert.equal(queue.weight, (item - next + 1) * (item + next) / 2);
   }
   while (queue.length > 0) assert.equal(queue.shift(), next++);
-  assert.equal(next, 10_000);
+  assert.deepEqual([next, queue.weight], [10_000, 0]);
   assert.equal(queue.shift(), undefined);
   assert.equal(queue.peek(), undefined);
 });

@@ -269,6 +269,7 @@ Deno.test("decodeCbor() names what is wrong", () => {
     ["fb 3f f0 00 00 00 00 00 00", "wire.cbor_type"],
     ["f7", "wire.cbor_type"], // undefined
     ["e0", "wire.cbor_type"], // simple(0)
+    ["f3", "wire.cbor_type"],
     ["f8 ff", "wire.cbor_type"],
     ["f8 14", "wire.cbor_type"], // false in two bytes
     ["c0 60", "wire.cbor_type"], // a tag

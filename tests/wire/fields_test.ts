@@ -87,6 +87,8 @@ Deno.test("Fields.finish() refuses fields that nobody read, here and inside", ()
   const unknown = { code: "wire.unknown_field" };
   assert.throws(() => fields.finish(), unknown);
   assert.throws(() => inner.finish(), unknown);
+  fields.map("a");
+  assert.throws(() => fields.finish(), unknown);
   fields.uint("z");
   fields.finish();
 });
