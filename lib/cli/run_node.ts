@@ -29,6 +29,9 @@ export interface RunOptions extends Omit<NodeOptions, "signal" | "holder"> {
 /** Longest time that stopping may take, ms: what supervisors wait before they kill. */
 const MAX_STOP_MS = 10_000;
 
+/** Longest wait for somebody to read the last lines of the log, ms. */
+const MAX_LOG_MS = 1_000;
+
 /** The operator has asked us to stop: not an error, but it ends waits like one. */
 class StopRequest extends AnonNetError {
   constructor() {
@@ -42,12 +45,24 @@ export async function runNode(
   options: RunOptions,
 ): Promise<ExitCode> {
   const { terminal } = program;
-  await using output = await openLog({
+  const output = await openLog({
     level: options.logLevel,
     format: options.logFormat,
     write: (line) => terminal.log(line),
   });
-  const { log } = output;
+  try {
+    await runLogged(options, output.log, terminal);
+    return 0;
+  } finally {
+    await endWithin(MAX_LOG_MS, output[Symbol.asyncDispose](), () => {});
+  }
+}
+
+async function runLogged(
+  options: RunOptions,
+  log: Log,
+  terminal: Terminal,
+): Promise<void> {
   using _guard = guardProcess(log, terminal);
   using stop = new StopSignal(terminal);
   if (options.logLevel === "debug") {
@@ -68,12 +83,15 @@ export async function runNode(
     log.info("Ready");
     await stop.requested;
     log.info("Stopping");
-    await endWithin(MAX_STOP_MS, node[Symbol.asyncDispose]());
+    await endWithin(
+      MAX_STOP_MS,
+      node[Symbol.asyncDispose](),
+      () => log.warning("Some part does not stop; ending without it"),
+    );
   } catch (error) {
     if (!(error instanceof StopRequest)) throw error;
   }
   log.info("Stopped");
-  return 0;
 }
 
 /** Waits for the operator: the first signal asks, the second one forces. */
@@ -86,7 +104,8 @@ class StopSignal implements Disposable {
     this.#listener = terminal.onStop(() => {
       if (this.#controller.signal.aborted) {
         terminal.tell("anonnet: stopped the hard way");
-        Deno.exit(1);
+        terminal.quit(1);
+        return;
       }
       this.#controller.abort(new StopRequest());
       this.#requested.resolve();
@@ -141,12 +160,24 @@ function textOf(place: ControlPlace): string {
     : formatSocketAddress(place.address);
 }
 
-/** Wait for `work`, but not for ever: a part that hangs must not keep us alive. */
-async function endWithin(limitMs: number, work: Promise<void>): Promise<void> {
-  const timeout = AbortSignal.timeout(limitMs);
-  const late = Promise.withResolvers<never>();
-  timeout.addEventListener("abort", () => late.reject(timeout.reason));
-  await Promise.race([work, late.promise]);
+/**
+ * Wait for `work`, but not for ever: what hangs must not keep the process alive.
+ */
+async function endWithin(
+  limitMs: number,
+  work: PromiseLike<void>,
+  onLate: () => void,
+): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    onLate();
+    late.resolve();
+  }, limitMs);
+  try {
+    await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Errors that reached nobody. */
@@ -164,7 +195,7 @@ function guardProcess(log: Log, terminal: Terminal): Disposable {
   const onError = (event: ErrorEvent) => {
     event.preventDefault();
     terminal.tell(`anonnet: a bug: ${describeError(event.error)}`);
-    Deno.exit(1);
+    terminal.quit(1);
   };
   addEventListener("unhandledrejection", onRejection);
   addEventListener("error", onError);

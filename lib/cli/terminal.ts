@@ -15,6 +15,8 @@ export interface Terminal {
   log(bytes: Uint8Array): Promise<void>;
   /** Call `onSignal` whenever the operator asks us to stop. */
   onStop(onSignal: () => void): Disposable;
+  /** End the process now, whatever is under way. */
+  quit(code: number): void;
 }
 
 /** Signals that ask a process to stop. Windows has others. */
@@ -33,6 +35,7 @@ export function processTerminal(): Terminal {
         offset += await Deno.stderr.write(bytes.subarray(offset));
       }
     },
+    quit: (code) => Deno.exit(code),
     onStop(onSignal) {
       for (const signal of STOP_SIGNALS) {
         Deno.addSignalListener(signal, onSignal);

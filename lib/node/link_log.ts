@@ -20,6 +20,11 @@ export function logLinks(log: Log): LinkListener {
     },
     onLinkClosed: (link, { by, reason }) =>
       log.debug("Link ended", { ...fieldsOf(link), by, reason }),
+    onRefused: (error, from) =>
+      log.debug("Handshake refused", {
+        address: sensitive(formatSocketAddress(from)),
+        error: error instanceof Error ? error : String(error),
+      }),
   };
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { SocketAddress } from "../auth/socket_address.ts";
 import { BugError } from "../base/errors.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { ByteStream } from "../transport/transport.ts";
@@ -29,6 +30,8 @@ export type CircuitHandler = (link: Link, stream: ByteStream) => void;
 export interface LinkListener {
   onLink?(link: Link): void;
   onLinkClosed?(link: Link, end: LinkEnd): void;
+  /** A handshake towards us failed. Whoever floods us decides how often. */
+  onRefused?(error: unknown, from: SocketAddress): void;
 }
 
 /** Methods, circuits and listeners, registered by the parts of a node. */
@@ -84,6 +87,10 @@ export class LinkServices implements LinkHandlers {
 
   onLinkClosed(link: Link, end: LinkEnd): void {
     for (const listener of this.#listeners) listener.onLinkClosed?.(link, end);
+  }
+
+  onRefused(error: unknown, from: SocketAddress): void {
+    for (const listener of this.#listeners) listener.onRefused?.(error, from);
   }
 
   onError(error: unknown): void {

@@ -9,6 +9,7 @@
 import type { Identity, NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { isAllowedAddress } from "../auth/subnet.ts";
 import { RecordVerifier } from "../auth/record_verifier.ts";
@@ -23,6 +24,7 @@ import type { Log } from "./log.ts";
 import { openControl } from "./node_control.ts";
 import { loadIdentity, loadWork } from "./node_identity.ts";
 import { registerNodeCommands } from "./node_status.ts";
+import type { OnionKeys } from "./onion_keys.ts";
 import { RecordKeeper } from "./record_keeper.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -58,6 +60,8 @@ export class Node implements AsyncDisposable {
   readonly services: LinkServices;
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
+  /** The keys that circuits are created with. */
+  readonly onionKeys: OnionKeys;
   readonly #record: RecordKeeper;
   readonly #parts: AsyncDisposableStack;
 
@@ -68,6 +72,7 @@ export class Node implements AsyncDisposable {
     this.links = parts.links;
     this.services = parts.services;
     this.controlPlace = parts.controlPlace;
+    this.onionKeys = parts.record.onionKeys;
     this.#record = parts.record;
     this.#parts = stack;
   }
@@ -85,6 +90,11 @@ export class Node implements AsyncDisposable {
     await using starting = new AsyncDisposableStack();
     const parts = await startParts(options, runtime, starting);
     return new Node(parts, starting.move());
+  }
+
+  /** What the node says of itself now, signed. */
+  get record(): NodeRecord {
+    return this.#record.current;
   }
 
   /** Where others can dial the node, once that is known. */

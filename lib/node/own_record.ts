@@ -65,8 +65,7 @@ export class OwnRecord {
   sign(content: OwnRecordContent, unixMs: number): NodeRecord {
     const { crypto, identity, network, workNonce, bandwidth } = this.#options;
     const addresses = content.addresses.slice(0, network.maxAddresses);
-    // Twice within one millisecond, or after a clock was set back a little.
-    const sequence = Math.max(unixMs, (this.#current?.sequence ?? 0) + 1);
+    const sequence = this.#nextSequence(unixMs);
     this.#current = createNodeRecord(crypto, identity, network, {
       onionKey: content.onionKey,
       addresses,
@@ -77,5 +76,17 @@ export class OwnRecord {
       workNonce,
     });
     return this.#current;
+  }
+
+  /** Whether the clock was set back so far that nobody takes the record any more. */
+  isFuture(unixMs: number): boolean {
+    const { maxClockSkewMs } = this.#options.network;
+    return (this.#current?.sequence ?? 0) > unixMs + maxClockSkewMs;
+  }
+
+  /** Above the last one, so that the new record replaces it, if that can be. */
+  #nextSequence(unixMs: number): number {
+    if (this.#current === undefined || this.isFuture(unixMs)) return unixMs;
+    return Math.max(unixMs, this.#current.sequence + 1);
   }
 }

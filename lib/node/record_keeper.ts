@@ -126,12 +126,12 @@ export class RecordKeeper implements AsyncDisposable {
 
   #onTime(): void {
     const unixMs = this.#options.runtime.clock.unixMs();
-    // Also after a clock was set back: others would call it a record of the future.
-    const isFuture = this.#current.sequence > unixMs;
     if (this.onionKeys.rotate(unixMs)) {
       // Stored before it is announced: a restart must not forget it.
       this.#stored = this.#store().then(() => this.#renew());
-    } else if (isFuture || unixMs >= this.#record.renewAtMs) this.#renew();
+    } else if (
+      unixMs >= this.#record.renewAtMs || this.#record.isFuture(unixMs)
+    ) this.#renew();
     else this.#arm();
   }
 

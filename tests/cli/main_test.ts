@@ -14,6 +14,7 @@ function recording(files = new MemoryFiles()) {
       tell: (line) => told.push(line),
       log: () => Promise.resolve(),
       onStop: () => ({ [Symbol.dispose]() {} }),
+      quit: (code) => assert.fail(`quit with ${code}`),
     },
   };
   return { program, printed, told };
