@@ -28,17 +28,17 @@ export const CELL_BYTES = 4096;
 /** Protocol: most hops of a circuit. The arithmetic of the head enforces it. */
 export const MAX_HOPS = 8;
 /** Protocol: bytes of filler that each forwarding hop adds in front. */
-export const FILLER_BYTES = TAG_BYTES;
+export const FILLER_BYTES: number = TAG_BYTES;
 /** Protocol: bytes in front of the payload that filler may come to occupy. */
-export const HEAD_BYTES = FILLER_BYTES * (MAX_HOPS - 1);
+export const HEAD_BYTES: number = FILLER_BYTES * (MAX_HOPS - 1);
 /** Where the head begins in a cell that has reached its end. */
-export const HEAD_OFFSET = TAG_BYTES;
+export const HEAD_OFFSET: number = TAG_BYTES;
 /** Where the payload begins in a cell that has reached its end. */
-export const PAYLOAD_OFFSET = HEAD_OFFSET + HEAD_BYTES;
+export const PAYLOAD_OFFSET: number = HEAD_OFFSET + HEAD_BYTES;
 /** Protocol: bytes of command and length. */
 export const PAYLOAD_HEADER_BYTES = 3;
 /** Where the body begins in a cell that has reached its end. */
-export const BODY_OFFSET = PAYLOAD_OFFSET + PAYLOAD_HEADER_BYTES;
+export const BODY_OFFSET: number = PAYLOAD_OFFSET + PAYLOAD_HEADER_BYTES;
 
 /** Protocol: what a payload is. */
 export const COMMAND = {
@@ -84,7 +84,7 @@ export function cellLayout(cellBytes: number): CellLayout {
 export const CELL_LAYOUT: CellLayout = cellLayout(CELL_BYTES);
 
 /** Most bytes in the body of one payload: what a session cell fills. */
-export const BODY_BYTES = CELL_LAYOUT.bodyBytes;
+export const BODY_BYTES: number = CELL_LAYOUT.bodyBytes;
 
 /**
  * Put a payload into a cell that starts its way.
@@ -110,6 +110,7 @@ export function encodePayload(
 
 /** A payload that has arrived. */
 export interface Payload {
+  /** What it is. */
   readonly command: Command;
   /** A view into the cell. */
   readonly body: Uint8Array;

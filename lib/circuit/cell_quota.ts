@@ -21,6 +21,7 @@ const FREE_FRACTION = 1 / 16;
 
 /** What holds waiting cells on behalf of `Owner`, such as a circuit. */
 export interface Waiter<Owner> {
+  /** Whom to destroy. */
   readonly owner: Owner;
   /** When its oldest cell came; `undefined` while none waits. */
   readonly oldestMs: number | undefined;
@@ -30,11 +31,16 @@ export interface Waiter<Owner> {
 
 /** One quota, and who uses how much of it. */
 export class CellQuota<Owner> {
+  /** Bytes that may wait. */
   readonly maxBytes: number;
   #usedBytes = 0;
   readonly #waiters = new Set<Waiter<Owner>>();
 
-  /** @param maxBytes Default {@linkcode QUOTA_BYTES}. */
+  /**
+   * A quota of which nothing is used.
+   *
+   * @param maxBytes Default {@linkcode QUOTA_BYTES}.
+   */
   constructor(maxBytes: number = QUOTA_BYTES) {
     if (!(maxBytes > 0)) {
       throw new RangeError(`Cannot make a quota of ${maxBytes} bytes`);

@@ -41,6 +41,7 @@ export interface CellRingOptions {
 
 /** The waiting cells of one circuit in one direction. */
 export class CellRing<Owner> implements Waiter<Owner> {
+  /** Whom the quota names. */
   readonly owner: Owner;
   readonly #quota: CellQuota<Owner>;
   readonly #maxBytes: number;
@@ -53,6 +54,11 @@ export class CellRing<Owner> implements Waiter<Owner> {
   #writingBytes = 0;
   #writingSinceMs: number | undefined;
 
+  /**
+   * A ring in which nothing waits.
+   *
+   * @param quota Counts what waits here.
+   */
   constructor(
     quota: CellQuota<Owner>,
     owner: Owner,

@@ -62,9 +62,13 @@ export const MAX_PINGS = 8;
 
 /** A relay to build a hop with. A node record is one. */
 export interface HopTarget {
+  /** Its position, which follows from `publicKey`. */
   readonly nodeId: NodeId;
+  /** Its identity. */
   readonly publicKey: PublicKey;
+  /** Its X25519 key for handshakes. */
   readonly onionKey: Bytes;
+  /** Where it listens, 1 to 4. */
   readonly addresses: readonly SocketAddress[];
 }
 
@@ -157,6 +161,11 @@ export class ClientCircuit {
   #state: ClientState = "new";
   #building: Building | undefined;
 
+  /**
+   * A circuit that has no hop yet.
+   *
+   * @param random For handshakes, and for noise in cells.
+   */
   constructor(
     crypto: CryptoSuite,
     random: Random,

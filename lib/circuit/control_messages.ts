@@ -112,6 +112,7 @@ const BODY_BYTES = {
 
 /** A message of the services, to a relay. */
 export interface ServiceRequest {
+  /** Which. */
   readonly type:
     | "establish_intro"
     | "introduce1"
@@ -123,6 +124,7 @@ export interface ServiceRequest {
 
 /** A message of the services, from a relay. */
 export interface ServiceReply {
+  /** Which. */
   readonly type:
     | "intro_established"
     | "introduce_ack"
@@ -142,6 +144,7 @@ export function maxServiceBody(
 
 /** Ask the last hop for another one behind it. */
 export interface Extend {
+  /** Told apart by this. */
   readonly type: "extend";
   /** Identity of the next relay: the link to it must prove it. */
   readonly publicKey: PublicKey;
@@ -173,7 +176,9 @@ export type DhtReply =
 
 /** An end goes away; the last thing that it says. */
 export interface Close {
+  /** Told apart by this. */
   readonly type: "close";
+  /** Why. */
   readonly code: CloseReason;
 }
 

@@ -45,10 +45,11 @@ import {
 } from "../crypto/suite.ts";
 
 /** Protocol: bytes of a create request. */
-export const REQUEST_BYTES = NODE_ID_BYTES + 2 * X25519_BYTES +
+export const REQUEST_BYTES: number = NODE_ID_BYTES + 2 * X25519_BYTES +
   KEM_PUBLIC_BYTES;
 /** Protocol: bytes of a create reply. */
-export const REPLY_BYTES = X25519_BYTES + KEM_CIPHERTEXT_BYTES + KEY_BYTES;
+export const REPLY_BYTES: number = X25519_BYTES + KEM_CIPHERTEXT_BYTES +
+  KEY_BYTES;
 
 const PROTOCOL_ID = utf8("anonnet v1 circuit ntor x25519 ml-kem-768 sha-256");
 const SEED_TAG = concat(PROTOCOL_ID, utf8(":key"));
@@ -74,6 +75,7 @@ const HOP_KEYS_BYTES = 4 * KEY_BYTES;
 
 /** Whom a client wants to share a hop with: from the relay's signed record. */
 export interface HandshakePeer {
+  /** Its node id. */
   readonly nodeId: NodeId;
   /** B, the relay's X25519 onion key. */
   readonly onionKey: Bytes;
@@ -89,6 +91,7 @@ export interface OnionKey {
 
 /** Who a relay is to those who create circuits with it. */
 export interface HandshakeKeys {
+  /** Our own node id. */
   readonly nodeId: NodeId;
   /** The onion keys in use: the current one, and for a day the one before. */
   readonly onionKeys: readonly OnionKey[];

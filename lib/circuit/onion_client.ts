@@ -74,7 +74,11 @@ export class OnionClient {
   readonly #head: Bytes = new Uint8Array(HEAD_BYTES);
   #failedHop: number | undefined;
 
-  /** @param random Gives 32 bytes, for the noise in heads. */
+  /**
+   * No layers yet.
+   *
+   * @param random Gives 32 bytes, for the noise in heads.
+   */
   constructor(
     crypto: CryptoSuite,
     random: Random,

@@ -105,6 +105,7 @@ export type RelayAction =
 
 /** What a circuit has to know of the node it runs on. */
 export interface RelayCircuitOptions {
+  /** Says which addresses the next relay may have. */
   readonly network: NetworkParameters;
   /** Our own node id. */
   readonly ownId: NodeId;
@@ -133,7 +134,11 @@ export class RelayCircuit {
   #attempt = 0;
   #extendDeadlineMs: number | undefined;
 
-  /** @param keys From the handshake; copied, wipe yours. */
+  /**
+   * A circuit that has just been created, and ends here.
+   *
+   * @param keys From the handshake; copied, wipe yours.
+   */
   constructor(
     crypto: CryptoSuite,
     keys: HopKeys,

@@ -41,7 +41,11 @@ export class RelayLayer {
   readonly #backward: CounterAead;
   readonly #filler: Keystream;
 
-  /** @param keys From the handshake; copied, wipe yours. */
+  /**
+   * The layer of one new circuit.
+   *
+   * @param keys From the handshake; copied, wipe yours.
+   */
   constructor(
     crypto: CryptoSuite,
     keys: HopKeys,
