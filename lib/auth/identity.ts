@@ -7,7 +7,7 @@
  * @module
  */
 import { type Bytes, utf8 } from "../base/bytes.ts";
-import { ProtocolError } from "../base/errors.ts";
+import { BugError, ProtocolError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import {
   type CryptoSuite,
@@ -46,18 +46,31 @@ export function asPublicKey(bytes: Uint8Array): PublicKey {
   return new Uint8Array(bytes);
 }
 
-/** A node's own key pair. Prints as `[scrubbed]`. */
+/**
+ * A node's own key pair. Prints as `[scrubbed]`.
+ *
+ * Disposing of it overwrites the seed; JavaScript and the platform may have
+ * copied it, so this is the best there is.
+ */
 export class Identity implements Disposable {
+  /** Who it is. */
   readonly publicKey: PublicKey;
+  /** Where that is in the DHT. */
   readonly nodeId: NodeId;
   readonly #seed: Bytes;
-  readonly #signer: Signer;
+  #signer: Signer | undefined;
 
-  /** @param seed The Ed25519 seed, 32 bytes; copied. */
+  /**
+   * The key pair of a seed.
+   *
+   * @param crypto The suite that signs.
+   * @param seed The Ed25519 seed, 32 bytes; copied.
+   */
   constructor(crypto: CryptoSuite, seed: Uint8Array) {
     this.#seed = new Uint8Array(seed);
-    this.#signer = crypto.signer(this.#seed);
-    this.publicKey = this.#signer.publicKey;
+    const signer = crypto.signer(this.#seed);
+    this.#signer = signer;
+    this.publicKey = signer.publicKey;
     this.nodeId = nodeIdOf(crypto, this.publicKey);
   }
 
@@ -72,27 +85,46 @@ export class Identity implements Disposable {
   /**
    * Sign `message` under a context string, so that no signature made for one
    * purpose is valid for another: Ed25519(context ‖ 0x00 ‖ message).
+   *
+   * @throws {BugError} `auth.identity_disposed`.
    */
   sign(context: string, message: Uint8Array): Bytes {
+    if (this.#signer === undefined) throw disposed();
     return this.#signer.sign(signedBytes(context, message));
   }
 
-  /** The seed, for storing it and for TLS certificates. Handle with care. */
+  /**
+   * The seed, for storing it and for TLS certificates. Handle with care.
+   *
+   * @throws {BugError} `auth.identity_disposed`: nobody must store zeros.
+   */
   exportSeed(): Bytes {
+    if (this.#signer === undefined) throw disposed();
     return new Uint8Array(this.#seed);
   }
 
+  /** Overwrite the seed and sign no more. */
   [Symbol.dispose](): void {
     this.#seed.fill(0);
+    this.#signer = undefined;
   }
 
+  /** What `JSON.stringify` shows. */
   toJSON(): string {
     return "[scrubbed]";
   }
 
+  /** What `console.log` shows. */
   [Symbol.for("Deno.customInspect")](): string {
     return "Identity([scrubbed])";
   }
+}
+
+function disposed(): BugError {
+  return new BugError(
+    "auth.identity_disposed",
+    "Cannot use an identity after disposing of it",
+  );
 }
 
 /** Check a signature that {@linkcode Identity.sign} makes. Never throws. */

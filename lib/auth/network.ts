@@ -16,7 +16,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /** The same in every network of protocol version 1. */
-const PROTOCOL = {
+export const PROTOCOL = {
   /** Protocol version. */
   version: 1,
   /** TLS server name of every node: an observer must not learn whom one dials. */

@@ -17,7 +17,9 @@ import {
 
 /** A place, and the identity that must prove itself there. */
 export interface NodeAddress {
+  /** Who must answer. */
   readonly publicKey: PublicKey;
+  /** Where; the port is not 0. */
   readonly address: SocketAddress;
 }
 

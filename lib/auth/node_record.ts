@@ -54,12 +54,15 @@ export interface NodeRecordContent {
 
 /** A record whose signature, dates and addresses have been checked. */
 export interface NodeRecord extends NodeRecordContent {
+  /** Name of its network. */
   readonly network: string;
+  /** Whose it is. */
   readonly publicKey: PublicKey;
   /** Follows from the public key; it is not in the encoding. */
   readonly nodeId: NodeId;
   /** The flags that we know; others stay in `encoded`. */
   readonly flags: readonly NodeFlag[];
+  /** The owner's, over all the rest. */
   readonly signature: Bytes;
   /** What is passed on, byte for byte as it was signed. */
   readonly encoded: Bytes;

@@ -54,6 +54,7 @@ export class RecordVerifier {
   readonly #waiting: BoundedQueue<() => void>;
   #running = 0;
 
+  /** A verifier for the records of one network, knowing none yet. */
   constructor(
     crypto: CryptoSuite,
     network: NetworkParameters,

@@ -12,7 +12,9 @@ import { formatIp, parseIp, type SocketAddress } from "./socket_address.ts";
 
 /** Leading bits that addresses of one group share. */
 export interface GroupPrefix {
+  /** Bits of an IPv4 address, 0 to 32. */
   readonly v4: number;
+  /** Bits of an IPv6 address, 0 to 128. */
   readonly v6: number;
 }
 

@@ -11,10 +11,14 @@ export class BoundedQueue<T> {
   readonly #weights: number[] = [];
   #head = 0;
   #weight = 0;
+  /** Most items. */
   readonly capacity: number;
+  /** Most weight in sum. */
   readonly maxWeight: number;
 
   /**
+   * An empty queue.
+   *
    * @param capacity Most items, at least 1.
    * @param maxWeight Most weight in sum, such as bytes. Default: no such limit.
    */

@@ -8,9 +8,14 @@
 export class RecentMap<K, V> {
   /** In order of last use, the oldest first: what `Map` keeps by itself. */
   readonly #entries = new Map<K, V>();
+  /** Most entries. */
   readonly capacity: number;
 
-  /** @param capacity Most entries, at least 1. */
+  /**
+   * An empty map.
+   *
+   * @param capacity Most entries, at least 1.
+   */
   constructor(capacity: number) {
     if (!(capacity >= 1)) {
       throw new RangeError(`Cannot make a map of ${capacity} entries`);

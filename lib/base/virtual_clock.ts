@@ -76,6 +76,7 @@ export class VirtualClock implements Clock {
   #running = false;
   readonly #onCancel = () => this.#noteCancelled();
 
+  /** A clock at virtual 0. */
   constructor(options: VirtualClockOptions) {
     this.#drain = options.drain;
     this.#maxEvents = options.maxEvents ?? Infinity;
@@ -109,6 +110,8 @@ export class VirtualClock implements Clock {
   }
 
   /**
+   * Call `wake` once, at `delayMs` from now.
+   *
    * @param delayMs Below 0 counts as 0.
    * @throws {RangeError} when it is not a number. `Infinity` never fires.
    */

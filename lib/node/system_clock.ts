@@ -18,7 +18,11 @@ export class SystemClock implements Clock {
     return Date.now();
   }
 
-  /** @throws {RangeError} when the delay is not a number. `Infinity` never fires. */
+  /**
+   * Call `wake` once, `delayMs` from now or as soon after as possible.
+   *
+   * @throws {RangeError} when the delay is not a number. `Infinity` never fires.
+   */
   schedule(
     delayMs: number,
     wake: () => void,

@@ -34,6 +34,8 @@ export class Fields {
   readonly #read = new Set<string>();
 
   /**
+   * Begin to read a map.
+   *
    * @param value What {@linkcode decodeCbor} gave.
    * @param what Its name in errors, such as `"hello"`.
    * @throws {ProtocolError} `wire.field` unless `value` is a map.

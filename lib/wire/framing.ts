@@ -55,7 +55,11 @@ export class FrameReader {
   /** Where the first length that we have not judged stands, from `#start`. */
   #unjudged = 0;
 
-  /** @param maxBytes Longest body accepted, up to {@linkcode MAX_FRAME_BYTES}. */
+  /**
+   * A reader at the start of a stream.
+   *
+   * @param maxBytes Longest body accepted, up to {@linkcode MAX_FRAME_BYTES}.
+   */
   constructor(maxBytes: number = DEFAULT_FRAME_BYTES) {
     this.#maxBytes = checkLimit(maxBytes);
   }

@@ -123,7 +123,9 @@ Deno.test("Identity does not print its seed, and forgets it", () => {
     assert.doesNotMatch(text, new RegExp(`${seed[0]}, ${seed[1]}, ${seed[2]}`));
   }
   identity[Symbol.dispose]();
-  assert.deepEqual(identity.exportSeed(), new Uint8Array(32));
+  const code = { name: "BugError", code: "auth.identity_disposed" };
+  assert.throws(() => identity.exportSeed(), code);
+  assert.throws(() => identity.sign("context", seed), code);
 });
 
 Deno.test("Identity.generate() draws from the randomness it is given", () => {
