@@ -5,7 +5,11 @@
  */
 import { networkParameters } from "../auth/network.ts";
 import { parseNodeAddress } from "../auth/node_address.ts";
-import { parseSocketAddress } from "../auth/socket_address.ts";
+import {
+  parseSocketAddress,
+  type SocketAddress,
+} from "../auth/socket_address.ts";
+import { checkLoopback } from "../control/control_server.ts";
 import { LOG_LEVELS } from "../node/log.ts";
 import { LOG_FORMATS } from "../node/log_output.ts";
 import {
@@ -25,6 +29,13 @@ export const stateFlag = defaultFlag(
   parseText,
 );
 
+/** @throws {ConfigError} also for an address that other machines reach. */
+function parseLoopbackAddress(text: string): SocketAddress {
+  const address = parseSocketAddress(text);
+  checkLoopback(address.host);
+  return address;
+}
+
 /** State, network, control and log: what all nodes have. */
 export const NODE_FLAGS = {
   state: stateFlag,
@@ -42,7 +53,7 @@ export const NODE_FLAGS = {
   control: optionalFlag(
     "HOST:PORT",
     "where on this machine to answer anonnet status, instead of in the state directory",
-    parseSocketAddress,
+    parseLoopbackAddress,
   ),
   "log-level": defaultFlag(
     "LEVEL",

@@ -5,12 +5,15 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
 /** Longest wait for a process to do what is expected of it. */
 const PATIENCE_MS = 30_000;
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+
+const CAN_ASK = Deno.build.os !== "windows";
 
 /** How a process ended, and all that it said. */
 export interface Outcome {
@@ -69,6 +72,17 @@ export class ProgramProcess implements AsyncDisposable {
 
   signal(signal: Deno.Signal): void {
     this.#child.kill(signal);
+  }
+
+  /**
+   * Ask the process to stop, and see that it does so cleanly. Windows has no way
+   * to ask another process: there it is killed.
+   */
+  async stop(signal: "SIGINT" | "SIGTERM" = "SIGINT"): Promise<Outcome> {
+    this.signal(CAN_ASK ? signal : "SIGKILL");
+    const outcome = await this.outcome();
+    if (CAN_ASK) assert.equal(outcome.code, 0, outcome.stderr);
+    return outcome;
   }
 
   /** Wait for the process to end by itself. */
