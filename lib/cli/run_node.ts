@@ -72,26 +72,35 @@ async function runLogged(
     version: PROGRAM_VERSION,
     network: options.network.name,
   });
-  try {
-    const runtime = await systemRuntime(log);
-    const node = await Node.start({
-      ...options,
-      holder: `pid ${Deno.pid}`,
-      signal: stop.signal,
-    }, runtime);
+  const runtime = await systemRuntime(log);
+  const starting = Node.start({
+    ...options,
+    holder: `pid ${Deno.pid}`,
+    signal: stop.signal,
+  }, runtime);
+  const node = await Promise.race([starting, stop.requested]);
+  if (node !== undefined) {
     announce(node, options, terminal);
     log.info("Ready");
     await stop.requested;
-    log.info("Stopping");
-    await endWithin(
-      MAX_STOP_MS,
-      node[Symbol.asyncDispose](),
-      () => log.warning("Some part does not stop; ending without it"),
-    );
+  }
+  log.info("Stopping");
+  await endWithin(
+    MAX_STOP_MS,
+    stopNode(starting),
+    () => log.warning("Some part does not stop; ending without it"),
+  );
+  log.info("Stopped");
+}
+
+/** Stop a node that may still be starting. */
+async function stopNode(starting: Promise<Node>): Promise<void> {
+  try {
+    const node = await starting;
+    await node[Symbol.asyncDispose]();
   } catch (error) {
     if (!(error instanceof StopRequest)) throw error;
   }
-  log.info("Stopped");
 }
 
 /** Waits for the operator: the first signal asks, the second one forces. */
