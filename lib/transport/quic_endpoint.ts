@@ -43,6 +43,9 @@ import {
  */
 const HANDSHAKE_GRACE_MS = 500;
 
+/** Time that the last packets get to leave, ms. */
+const SENDING_MS = 10;
+
 /**
  * Listen on a UDP port.
  *
@@ -170,7 +173,7 @@ class QuicEndpoint implements Endpoint {
     }
     this.#waiting.end();
     await Promise.all([...ends, ...this.#loops]);
-    if (ends.length > 0) await turns();
+    if (ends.length > 0) await sent();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -247,7 +250,10 @@ function socketsOf({ first, ipv4 }: QuicSockets): Deno.QuicEndpoint[] {
   return ipv4 === undefined ? [first] : [first, ipv4];
 }
 
-/** Let the runtime send what it has queued: a program may exit right after. */
-function turns(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
+/**
+ * Closing only queues the packets that tell the peers: give the runtime some
+ * turns to send them, since the program may exit right after.
+ */
+function sent(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, SENDING_MS));
 }
