@@ -51,6 +51,8 @@ const MAX_BOOTSTRAP_MS = 5 * 60 * 1000;
 const BOOTSTRAP_RELAYS = 8;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
+/** Tuning: wait before buckets are filled again. */
+const FILL_MS = 2 * 1000;
 /** Tuning: how long a node that broke the protocol is not let in. */
 const BLAME_MS = 3600 * 1000;
 /** Tuning: such nodes remembered. */
@@ -115,6 +117,8 @@ export class DhtNode {
   #bootstrapMs = Infinity;
   #bootstrapDelayMs = BOOTSTRAP_MS;
   #sweepMs = Infinity;
+  /** When to draw relays of the list for buckets that have room. */
+  #fillMs = Infinity;
   #out: DhtAction[] = [];
 
   constructor(options: DhtNodeOptions) {
@@ -149,6 +153,8 @@ export class DhtNode {
       random,
       calls,
       contacts: () => this.#contacts(),
+      sources: ({ nowMs, unixMs }) => this.#others(nowMs, unixMs),
+      onRound: (at) => this.#onRound(at),
       learn,
       onBroken,
     });
@@ -175,6 +181,7 @@ export class DhtNode {
     const due = Math.min(
       this.#bootstrapMs,
       this.#sweepMs,
+      this.#fillMs,
       this.table.deadlineMs ?? Infinity,
       this.table.refreshMs ?? Infinity,
       this.store.deadlineMs ?? Infinity,
@@ -232,12 +239,15 @@ export class DhtNode {
   }
 
   /**
-   * An authenticated link with a relay is up, whoever dialled it.
+   * A relay has linked to us, or we to an address that we were configured with.
+   * Not for links that `send` asked for: whom others name must not fill the table.
    *
    * @param record Its record, verified.
    */
   onLink(record: NodeRecord, nowMs: number, unixMs: number): DhtAction[] {
-    this.#news.hear(record, record.nodeId, { nowMs, unixMs });
+    const at = { nowMs, unixMs };
+    this.#news.hear(record, record.nodeId, at);
+    if (!this.#isBlamed(record.nodeId, nowMs)) this.#consider(record, nowMs);
     return this.#flush();
   }
 
@@ -382,6 +392,7 @@ export class DhtNode {
     }
     this.#news.onTime(at);
     if (nowMs >= this.#bootstrapMs) this.#bootstrap(at);
+    if (nowMs >= this.#fillMs) this.#fill(at);
     this.#chores.run(at);
     return this.#flush();
   }
@@ -459,15 +470,19 @@ export class DhtNode {
   #onAlive(node: NodeRecord, address: SocketAddress, at: Moment): void {
     if (this.#isBlamed(node.nodeId, at.nowMs)) return;
     const isFirst = this.table.size === 0;
-    this.#obeyTable(this.table.onAlive(node, address, at.nowMs), at.nowMs);
+    this.table.onAlive(node, address, at.nowMs);
     this.relays.prove(node);
     if (isFirst && this.table.size > 0) this.#join(at);
   }
 
   #onSilent(node: NodeRecord, { nowMs }: Moment): void {
+    const sizeBefore = this.table.size;
     this.#obeyTable(this.table.onFailure(node.nodeId, nowMs), nowMs);
     if (this.table.get(node.nodeId) === undefined) {
-      this.relays.doubt(node.nodeId);
+      this.relays.doubt(node.nodeId, nowMs);
+    }
+    if (this.table.size < sizeBefore) {
+      this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
     }
     if (this.table.size > 0 || this.#bootstrapMs < Infinity) return;
     this.#bootstrapDelayMs = BOOTSTRAP_MS;
@@ -477,7 +492,7 @@ export class DhtNode {
   #blame(nodeId: NodeId, code: string, { nowMs }: Moment): void {
     this.#out.push({ type: "blame", nodeId, code });
     this.table.remove(nodeId);
-    this.relays.doubt(nodeId);
+    this.relays.doubt(nodeId, nowMs);
     this.#blamed.set(pointKey(nodeId), nowMs + BLAME_MS);
   }
 
@@ -492,8 +507,7 @@ export class DhtNode {
       this.#bootstrapMs = Infinity;
       return;
     }
-    const known = [...this.relays.records(unixMs)]
-      .filter(({ nodeId }) => !equalBytes(nodeId, this.#options.selfId));
+    const known = [...this.#others(nowMs, unixMs)];
     const relays = shuffled(this.#options.random, known)
       .slice(0, BOOTSTRAP_RELAYS);
     this.#out.push({ type: "bootstrap", relays });
@@ -504,21 +518,17 @@ export class DhtNode {
     );
   }
 
-  /** The first contact: look for our own neighbourhood, then fill the other buckets. */
+  /** The first contact: look for our own neighbourhood, then get the relay list. */
   #join(at: Moment): void {
     this.#bootstrapMs = Infinity;
     this.#lookNear(this.#options.selfId, at, (lookup, at) => {
       if (lookup.closest.length === 0) return;
       if (!this.#hasJoined) this.#out.push({ type: "joined" });
       this.#hasJoined = true;
-      for (const target of this.table.joinTargets()) {
-        this.#chores.add({ type: "refresh", target });
-      }
       if (this.#self !== undefined) {
         this.#news.introduce(this.#self, at.nowMs);
       }
-      this.#news.startRound(at.nowMs);
-      this.#chores.run(at);
+      this.#news.startRound(at);
     });
   }
 
@@ -526,7 +536,49 @@ export class DhtNode {
   #learn(record: NodeRecord, { nowMs }: Moment): MergeOutcome {
     const isSelf = equalBytes(record.nodeId, this.#options.selfId);
     if (isSelf || this.#isBlamed(record.nodeId, nowMs)) return "known";
+    this.table.renew(record);
+    const outcome = this.relays.merge(record, nowMs);
+    const isFill = outcome === "added" && this.#news.rounds > 0 &&
+      this.table.hasRoomFor(record.nodeId);
+    if (isFill) this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
+    return outcome;
+  }
+
+  #consider(record: NodeRecord, nowMs: number): void {
     this.#obeyTable(this.table.consider(record, nowMs), nowMs);
-    return this.relays.merge(record, nowMs);
+  }
+
+  /** The list is complete: draw from it, and have a look at our neighbourhood again. */
+  #onRound(at: Moment): void {
+    this.#fill(at);
+    if (this.#news.rounds > 1) return;
+    const { selfId } = this.#options;
+    this.#chores.add({ type: "refresh", target: selfId });
+    this.#chores.run(at);
+  }
+
+  /**
+   * Fill buckets that have room with relays drawn from the list. The list is as
+   * complete as can be had, so a draw is fair, and liars have no larger part of
+   * the table than of the network.
+   */
+  #fill({ nowMs, unixMs }: Moment): void {
+    this.#fillMs = Infinity;
+    const wanted: NodeRecord[] = [];
+    for (const record of this.relays.promising(nowMs, unixMs)) {
+      const { nodeId } = record;
+      if (!this.table.hasRoomFor(nodeId)) continue;
+      if (!this.#isBlamed(nodeId, nowMs)) wanted.push(record);
+    }
+    const free = this.table.freePings;
+    if (wanted.length > free) this.#fillMs = nowMs + FILL_MS;
+    const drawn = shuffled(this.#options.random, wanted).slice(0, free);
+    for (const record of drawn) this.#consider(record, nowMs);
+  }
+
+  *#others(nowMs: number, unixMs: number): Generator<NodeRecord> {
+    for (const record of this.relays.promising(nowMs, unixMs)) {
+      if (!equalBytes(record.nodeId, this.#options.selfId)) yield record;
+    }
   }
 }

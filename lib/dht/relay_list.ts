@@ -39,6 +39,9 @@ export const MAX_RELAYS = 10_000;
  */
 export const MIN_CHANGE_MS = 60 * 1000;
 
+/** Tuning: a relay that did not answer is not tried again for so long. */
+const SILENT_MS = 10 * 60 * 1000;
+
 const EPOCH_BYTES = 8;
 const CURSOR_BYTES = EPOCH_BYTES + 8;
 
@@ -91,6 +94,8 @@ interface Entry {
   changedMs: number;
   /** Whether this node has had an authenticated link with it. */
   isProven: boolean;
+  /** When it last did not answer, monotonic. */
+  silentMs: number;
   group: string;
   /** The keyed hash, uniform in 0 ≤ n < 1; drawn when it is first needed. */
   draw: number | undefined;
@@ -159,13 +164,24 @@ export class RelayList {
   /** This node has had an authenticated link with a relay: it will not be evicted for strangers. */
   prove(relay: NodeRecord): void {
     const entry = this.#entries.get(nodeKey(relay));
-    if (entry !== undefined) entry.isProven = true;
+    if (entry === undefined) return;
+    entry.isProven = true;
+    entry.silentMs = -Infinity;
   }
 
-  /** A proven relay answers no longer: it is like any other again. */
-  doubt(id: NodeId): void {
+  /** A relay did not answer: if it was proven, it is like any other again. */
+  doubt(id: NodeId, nowMs: number): void {
     const entry = this.#entries.get(pointKey(id));
-    if (entry !== undefined) entry.isProven = false;
+    if (entry === undefined) return;
+    entry.isProven = false;
+    entry.silentMs = nowMs;
+  }
+
+  /** Records of relays that may well be alive: not expired, and not silent lately. */
+  *promising(nowMs: number, unixMs: number): Generator<NodeRecord> {
+    for (const { record, silentMs } of this.#entries.values()) {
+      if (record.expiry > unixMs && nowMs - silentMs >= SILENT_MS) yield record;
+    }
   }
 
   /** Drop what has expired. */
@@ -222,6 +238,7 @@ export class RelayList {
       version: 0,
       changedMs: nowMs,
       isProven: false,
+      silentMs: -Infinity,
       group: "",
       draw: undefined,
     };

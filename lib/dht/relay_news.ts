@@ -25,8 +25,12 @@ import { RelaySync, type SyncAction } from "./relay_sync.ts";
 export interface RelayNewsOptions {
   readonly random: Random;
   readonly calls: Calls;
-  /** Nodes that may be asked and told. */
+  /** Nodes that may be told of news. */
   readonly contacts: () => Iterable<NodeRecord>;
+  /** Nodes that may be asked for their lists. */
+  readonly sources: (at: Moment) => Iterable<NodeRecord>;
+  /** A round has ended: the list is as complete as it can be had. */
+  readonly onRound: (at: Moment) => void;
   /** Take up a verified record. */
   readonly learn: (record: NodeRecord, at: Moment) => MergeOutcome;
   /** A node passed on what no honest node would. */
@@ -84,18 +88,25 @@ export class RelayNews {
     this.#announce(this.#gossip.introduce(self, contacts), nowMs);
   }
 
+  /** Rounds begun. */
+  get rounds(): number {
+    return this.#sync.rounds;
+  }
+
   /** Begin a round. */
-  startRound(nowMs: number): void {
-    this.#obey(this.#sync.start(this.#options.contacts(), nowMs), nowMs);
+  startRound(at: Moment): void {
+    const sources = this.#options.sources(at);
+    this.#obey(this.#sync.start(sources, at.nowMs), at);
   }
 
   /** Time has come. */
-  onTime({ nowMs }: Moment): void {
+  onTime(at: Moment): void {
+    const { nowMs } = at;
     const { contacts } = this.#options;
     if ((this.#gossip.deadlineMs ?? Infinity) <= nowMs) {
       this.#announce(this.#gossip.onTime(contacts(), nowMs), nowMs);
     }
-    if ((this.#sync.deadlineMs ?? Infinity) <= nowMs) this.startRound(nowMs);
+    if ((this.#sync.deadlineMs ?? Infinity) <= nowMs) this.startRound(at);
   }
 
   #announce(news: readonly Announcement[], nowMs: number): void {
@@ -106,13 +117,15 @@ export class RelayNews {
     }
   }
 
-  #obey(actions: readonly SyncAction[], nowMs: number): void {
-    for (const { record, cursor } of actions) this.#list(record, cursor, nowMs);
+  #obey(actions: readonly SyncAction[], at: Moment): void {
+    for (const { record, cursor } of actions) {
+      this.#list(record, cursor, at.nowMs);
+    }
+    if (!this.#sync.isReading) this.#options.onRound(at);
   }
 
   #list(source: NodeRecord, cursor: Bytes, nowMs: number): void {
-    const fail = (at: Moment) =>
-      this.#obey(this.#sync.onFailure(source), at.nowMs);
+    const fail = (at: Moment) => this.#obey(this.#sync.onFailure(source), at);
     const request = { type: "list_relays", cursor } as const;
     this.#options.calls.call(source, request, nowMs + CALL_MS, {
       onAnswer: (response, _address, at) => {
@@ -138,8 +151,8 @@ export class RelayNews {
       const actions = lie === undefined
         ? this.#sync.onPage(source, cursor, more)
         : this.#sync.onFailure(source);
-      this.#obey(actions, at.nowMs);
+      this.#obey(actions, at);
     });
-    if (!isWaiting) this.#obey(this.#sync.onFailure(source), at.nowMs);
+    if (!isWaiting) this.#obey(this.#sync.onFailure(source), at);
   }
 }

@@ -75,14 +75,19 @@ export class RelaySync {
     return this.#finished;
   }
 
+  /** Whether sources are being read. */
+  get isReading(): boolean {
+    return this.#reading.size > 0;
+  }
+
   /**
    * Begin a round. Sources of the last one that have not come to an end are
    * read no further.
    *
-   * @param contacts Nodes that may be asked.
+   * @param nodes Nodes that may be asked.
    */
-  start(contacts: Iterable<NodeRecord>, nowMs: number): SyncAction[] {
-    const all = shuffled(this.#random, [...contacts]);
+  start(nodes: Iterable<NodeRecord>, nowMs: number): SyncAction[] {
+    const all = shuffled(this.#random, [...nodes]);
     const known = all.filter((record) =>
       this.#cursors.get(nodeKey(record)) !== undefined
     ).slice(0, SYNC_SOURCES - 1);

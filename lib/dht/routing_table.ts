@@ -50,7 +50,7 @@ export const RETRY_MS = 15 * 1000;
 /** Tuning: a contact that was not heard of for so long is pinged. */
 export const STALE_MS = 20 * 60 * 1000;
 /** Tuning: a contact heard of this recently needs no ping to keep its place. */
-const FRESH_MS = 60 * 1000;
+const FRESH_MS = 5 * 60 * 1000;
 /** Tuning: a bucket without a look-up for so long is refreshed (Kademlia §2.3). */
 export const REFRESH_MS = 3600 * 1000;
 /** Tuning: how often the table looks after its contacts. */
@@ -161,49 +161,71 @@ export class RoutingTable {
     return found.slice(0, count);
   }
 
+  /** Whether a node is not known, and would be pinged if it were considered. */
+  hasRoomFor(id: NodeId): boolean {
+    const bucket = this.#bucketOf(id);
+    if (bucket === undefined) return !equalBytes(id, this.#selfId);
+    return bucket.contacts.length < this.#network.k &&
+      find(bucket.contacts, id) === undefined;
+  }
+
+  /** Pings of newcomers that may begin now. */
+  get freePings(): number {
+    return MAX_PENDING_PINGS - this.#pending.size;
+  }
+
+  /** A newer record of a node, if it is known. */
+  renew(record: NodeRecord): void {
+    const bucket = this.#bucketOf(record.nodeId);
+    if (bucket !== undefined) this.#renew(bucket, record);
+  }
+
   /**
-   * A node that somebody told us of, its record verified. It may be pinged, or
-   * kept as a replacement; it enters with its answer only.
+   * A node that may enter: drawn from the relay list, or one that linked to us.
+   * Never one that an answer named: liars name each other, and would fill the
+   * table. It enters with its answer to a ping; where its bucket is full, it waits
+   * for the oldest contact to leave.
    */
   consider(record: NodeRecord, nowMs: number): TableAction[] {
     if (!this.#isEligible(record)) return [];
     const bucket = this.#makeBucket(record.nodeId, nowMs);
     if (this.#renew(bucket, record)) return [];
-    if (bucket.contacts.length >= this.#network.k) {
-      this.#keepReplacement(bucket, {
-        record,
-        address: record.addresses[0] as SocketAddress,
-        group: "",
-        seenMs: -Infinity,
-        failures: 0,
-      });
-      return [];
+    if (bucket.contacts.length < this.#network.k) {
+      return this.#pingNewcomer(record, nowMs);
     }
-    return this.#pingNewcomer(record, nowMs);
+    this.#keepReplacement(bucket, {
+      record,
+      address: record.addresses[0] as SocketAddress,
+      group: "",
+      seenMs: -Infinity,
+      failures: 0,
+    });
+    const oldest = bucket.contacts[0] as Contact;
+    const isFresh = nowMs - oldest.seenMs < FRESH_MS;
+    if (isFresh || bucket.checked !== undefined) return [];
+    bucket.checked = oldest;
+    return [{ type: "ping", record: oldest.record }];
   }
 
   /**
-   * A node answered a request of ours, over an authenticated link.
+   * A node answered a request of ours, over an authenticated link. A contact is
+   * now the most recently seen of its bucket; one that was considered enters.
    *
    * @param address The other end of that link. Unless the record lists it, others
    * could not reach the node by its record, and it does not enter.
    */
-  onAlive(
-    record: NodeRecord,
-    address: SocketAddress,
-    nowMs: number,
-  ): TableAction[] {
-    if (!this.#isEligible(record)) return [];
-    this.#pending.delete(nodeKey(record));
-    const bucket = this.#makeBucket(record.nodeId, nowMs);
+  onAlive(record: NodeRecord, address: SocketAddress, nowMs: number): void {
+    const wasPending = this.#pending.delete(nodeKey(record));
+    const bucket = this.#bucketOf(record.nodeId);
+    if (bucket === undefined) return;
     const contact = find(bucket.contacts, record.nodeId);
     if (contact !== undefined) {
       this.#renew(bucket, record);
       this.#markSeen(bucket, contact, nowMs);
-      return [];
+      return;
     }
     const listed = listedAddress(record, address);
-    if (listed === undefined) return [];
+    if (!wasPending || listed === undefined) return;
     const newcomer: Contact = {
       record,
       address: listed,
@@ -211,18 +233,10 @@ export class RoutingTable {
       seenMs: nowMs,
       failures: 0,
     };
-    if (!this.#hasGroupRoom(bucket, newcomer.group)) return [];
+    if (!this.#hasGroupRoom(bucket, newcomer.group)) return;
     if (bucket.contacts.length < this.#network.k) {
       this.#insert(bucket, newcomer, nowMs);
-      return [];
-    }
-    this.#keepReplacement(bucket, newcomer);
-    const oldest = bucket.contacts[0] as Contact;
-    if (bucket.checked !== undefined || nowMs - oldest.seenMs < FRESH_MS) {
-      return [];
-    }
-    bucket.checked = oldest;
-    return [{ type: "ping", record: oldest.record }];
+    } else this.#keepReplacement(bucket, newcomer);
   }
 
   /** A node sent us a request: if it is a contact, it is alive. It does not enter by this. */
@@ -245,10 +259,9 @@ export class RoutingTable {
       return [];
     }
     contact.failures++;
-    const successor = bucket.checked === contact
-      ? bucket.replacements.findLast(({ seenMs }) => seenMs > -Infinity)
-      : undefined;
-    if (successor === undefined && contact.failures < MAX_FAILURES) {
+    const hasSuccessor = bucket.checked === contact &&
+      bucket.replacements.length > 0;
+    if (!hasSuccessor && contact.failures < MAX_FAILURES) {
       // At most one try per contact waits: its failures pass this way one by one.
       const waits = this.#retries.some((retry) => retry.contact === contact);
       if (!waits) this.#retries.push({ contact, dueMs: nowMs + RETRY_MS });
@@ -326,14 +339,6 @@ export class RoutingTable {
     return index < 0
       ? undefined
       : randomPointIn(this.#random, this.#selfId, index);
-  }
-
-  /** A random point in each bucket down to our own neighbourhood: look them up on joining. */
-  joinTargets(): NodeId[] {
-    return Array.from(
-      this.#buckets,
-      (_, index) => randomPointIn(this.#random, this.#selfId, index),
-    );
   }
 
   #isEligible(record: NodeRecord): boolean {

@@ -119,7 +119,7 @@ export function createStoredRecord(
       `Cannot store a value of ${content.value.length} bytes`,
     );
   }
-  if (key.length !== POINT_BYTES || !(sequence >= 0) || !(expiry >= 0)) {
+  if (key.length !== POINT_BYTES || !isUint(sequence) || !isUint(expiry)) {
     throw new RangeError("Cannot sign record: a field is out of range");
   }
   const value = new Uint8Array(content.value);
@@ -207,6 +207,10 @@ export function isTooFarAhead(
 ): boolean {
   const { maxRecordLifeMs, maxClockSkewMs } = network;
   return record.expiry > unixMs + maxRecordLifeMs + maxClockSkewMs;
+}
+
+function isUint(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }
 
 function signedMessage(content: StoredRecordContent): Bytes {

@@ -129,7 +129,7 @@ export class DhtWorld {
     const { machine, record } = node;
     const actions = machine.start(record, [], this.nowMs, this.unixMs);
     this.#obey(node, actions.filter(({ type }) => type !== "bootstrap"));
-    if (via !== undefined) this.#link(node, via);
+    if (via !== undefined) this.#introduce(node, via);
   }
 
   /** Start all nodes, one every `gapMs`, each over an earlier one, and let them settle. */
@@ -200,12 +200,19 @@ export class DhtWorld {
     return closestTo(target, nodes, count, ({ record }) => record.nodeId);
   }
 
+  /** A link to an address that a node was configured with. */
+  #introduce(from: WorldNode, to: WorldNode): void {
+    this.#link(from, to);
+    const { nowMs, unixMs } = this;
+    this.#obey(from, from.machine.onLink(to.record, nowMs, unixMs));
+  }
+
+  /** `from` dials `to`, unless they have a link. */
   #link(from: WorldNode, to: WorldNode): void {
     if (from.links.has(to.index)) return;
     from.links.add(to.index);
     to.links.add(from.index);
     const { nowMs, unixMs } = this;
-    this.#obey(from, from.machine.onLink(to.record, nowMs, unixMs));
     this.#obey(to, to.machine.onLink(from.record, nowMs, unixMs));
   }
 
@@ -225,7 +232,7 @@ export class DhtWorld {
           for (const relay of action.relays) {
             const other = this.#byId.get(pointKey(relay.nodeId));
             if (other !== undefined && other.behaviour !== "dead") {
-              this.#at(1, () => this.#link(node, other));
+              this.#at(1, () => this.#introduce(node, other));
             }
           }
           break;
