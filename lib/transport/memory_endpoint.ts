@@ -25,7 +25,7 @@ import {
 import type { MemoryConnection } from "./memory_connection.ts";
 import {
   CLOSE_ENDPOINT,
-  CLOSE_REFUSED,
+  CLOSE_BUSY,
   type Connection,
   type Endpoint,
   type OpenOptions,
@@ -191,7 +191,7 @@ export class MemoryEndpoint implements Endpoint {
       (connection) => dial.settle(connection),
       (connection) => {
         unready();
-        if (!this.#waiting.push(connection)) connection.close(CLOSE_REFUSED);
+        if (!this.#waiting.push(connection)) connection.close(CLOSE_BUSY);
       },
     );
     dial.connection.closed.then(() => {

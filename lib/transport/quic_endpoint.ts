@@ -30,7 +30,7 @@ import {
 import { QuicConnection } from "./quic_connection.ts";
 import {
   CLOSE_ENDPOINT,
-  CLOSE_REFUSED,
+  CLOSE_BUSY,
   type Connection,
   type Endpoint,
   type OpenOptions,
@@ -219,11 +219,11 @@ class QuicEndpoint implements Endpoint {
       // by the next microtask.
       await Promise.resolve();
     } catch {
-      connection.close(CLOSE_REFUSED);
+      connection.close(CLOSE_BUSY);
     }
     this.#handshakes.delete(connection);
     if (connection.ended) return;
-    if (!this.#waiting.push(connection)) connection.close(CLOSE_REFUSED);
+    if (!this.#waiting.push(connection)) connection.close(CLOSE_BUSY);
   }
 
   #hasRoom(): boolean {
@@ -232,7 +232,7 @@ class QuicEndpoint implements Endpoint {
     for (const [oldest, startedMs] of this.#handshakes) {
       if (performance.now() - startedMs < HANDSHAKE_GRACE_MS) return false;
       this.#handshakes.delete(oldest);
-      oldest.close(CLOSE_REFUSED);
+      oldest.close(CLOSE_BUSY);
       return true;
     }
     return false;

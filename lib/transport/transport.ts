@@ -8,10 +8,14 @@
 import type { PublicKey } from "../auth/identity.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 
-/** Close code: the endpoint goes away. */
+// Protocol: the codes a connection is closed with, §3.7.
+
+/** Close code: no longer needed; the endpoint goes away. */
 export const CLOSE_ENDPOINT = 0;
-/** Close code: the endpoint wants no connection, now or with this peer. */
+/** Close code: the peer did what the protocol forbids. */
 export const CLOSE_REFUSED = 1;
+/** Close code: no room for another connection; later perhaps. */
+export const CLOSE_BUSY = 2;
 
 /** Why a connection ended. */
 export interface CloseInfo {
