@@ -24,8 +24,8 @@ import {
 } from "./endpoint_options.ts";
 import type { MemoryConnection } from "./memory_connection.ts";
 import {
-  CLOSE_ENDPOINT,
   CLOSE_BUSY,
+  CLOSE_ENDPOINT,
   type Connection,
   type Endpoint,
   type OpenOptions,

@@ -29,8 +29,8 @@ import {
 } from "./endpoint_options.ts";
 import { QuicConnection } from "./quic_connection.ts";
 import {
-  CLOSE_ENDPOINT,
   CLOSE_BUSY,
+  CLOSE_ENDPOINT,
   type Connection,
   type Endpoint,
   type OpenOptions,
