@@ -21,6 +21,7 @@ export const ANSWERER_CONTEXT = "anonnet v1 link answerer";
 /** Context of the dialler's signature. */
 export const DIALLER_CONTEXT = "anonnet v1 link dialler";
 
+const LENGTH_BYTES = 4;
 const TRANSCRIPT_CONTEXT = utf8("anonnet v1 link transcript");
 
 /** What a transcript hashes. */
@@ -48,11 +49,15 @@ export function transcriptHash(
     parts.answererNonce,
     ...parts.messages,
   ];
-  return crypto.sha256(...pieces.flatMap((piece) => [lengthOf(piece), piece]));
-}
-
-function lengthOf(piece: Uint8Array): Bytes {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, piece.length);
-  return bytes;
+  let length = 0;
+  for (const piece of pieces) length += LENGTH_BYTES + piece.length;
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  let offset = 0;
+  for (const piece of pieces) {
+    view.setUint32(offset, piece.length);
+    bytes.set(piece, offset + LENGTH_BYTES);
+    offset += LENGTH_BYTES + piece.length;
+  }
+  return crypto.sha256(bytes);
 }

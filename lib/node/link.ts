@@ -114,6 +114,12 @@ export interface LinkHost {
   readonly load: Load;
 }
 
+/** Why what waited on a link does not any more. One for all: links end in crowds. */
+const LINK_ENDED = new UnreachableError(
+  "link.lost",
+  "Cannot use link: it has ended",
+);
+
 /** Whose dial brought a link up: `outbound` is ours. */
 export type LinkDirection = "outbound" | "inbound";
 
@@ -356,9 +362,7 @@ export class Link {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#timer?.cancel();
-    this.#ending.abort(
-      new UnreachableError("link.lost", "Cannot use link: it has ended"),
-    );
+    this.#ending.abort(LINK_ENDED);
   }
 
   /**
@@ -432,6 +436,8 @@ export class Link {
       const type = (await stream.read(new Uint8Array(1)))?.[0];
       if (type === STREAM_TYPE.rpc) {
         use = await this.#serveRequest(stream, timer);
+        // A plain end costs a third of an abort.
+        stream.closeWrite();
         stream.cancel();
       } else if (type === STREAM_TYPE.circuit) this.#serveCircuit(stream);
       else if (type === undefined) stream.cancel();

@@ -18,6 +18,12 @@ import type { Connection, Endpoint } from "../transport/transport.ts";
 /** Head start of an address before the next one is tried as well, ms. */
 const STAGGER_MS = 1000;
 
+/** Why a dial was given up: seen by nobody. */
+const LOST_RACE = new UnreachableError(
+  "link.lost_race",
+  "Cannot dial: no longer wanted",
+);
+
 /** A peer as its record or an `anon://` address names it. */
 export interface PeerAddress {
   readonly publicKey: PublicKey;
@@ -38,7 +44,7 @@ export async function dialPeer(
   peer: PeerAddress,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const race = new DialRace(endpoint, clock, peer, signal);
+  const race = new DialRace(endpoint, clock, peer);
   try {
     return await raceSignal(race.connection, signal);
   } catch (error) {
@@ -55,9 +61,10 @@ class DialRace {
   readonly #peer: PeerAddress;
   readonly #done = Promise.withResolvers<Connection>();
   readonly #losers = new AbortController();
-  readonly #signal: AbortSignal;
   readonly #errors: unknown[] = [];
+  /** Dials begun, and of these ended. */
   #next = 0;
+  #ended = 0;
   #over = false;
   #timer: Timer | undefined;
 
@@ -65,12 +72,10 @@ class DialRace {
     endpoint: Endpoint,
     clock: Clock,
     peer: PeerAddress,
-    signal: AbortSignal,
   ) {
     this.#endpoint = endpoint;
     this.#clock = clock;
     this.#peer = peer;
-    this.#signal = AbortSignal.any([signal, this.#losers.signal]);
     this.#tryNext();
   }
 
@@ -82,7 +87,7 @@ class DialRace {
   stop(): void {
     this.#over = true;
     this.#timer?.cancel();
-    this.#losers.abort();
+    if (this.#ended < this.#next) this.#losers.abort(LOST_RACE);
   }
 
   #tryNext(): void {
@@ -97,9 +102,14 @@ class DialRace {
       return;
     }
     this.#next++;
-    this.#endpoint.dial(address, publicKey, { signal: this.#signal }).then(
-      (connection) => this.#onConnection(connection),
+    const { signal } = this.#losers;
+    this.#endpoint.dial(address, publicKey, { signal }).then(
+      (connection) => {
+        this.#ended++;
+        this.#onConnection(connection);
+      },
       (error) => {
+        this.#ended++;
         this.#errors.push(error);
         this.#tryNext();
       },

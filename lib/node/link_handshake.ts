@@ -163,7 +163,10 @@ class HandshakeRun {
     } finally {
       this.#timer?.cancel();
       // Not before the last message is on its way: nobody has more to say here.
-      this.#written.then(() => this.#stream?.cancel());
+      this.#written.then(() => {
+        this.#stream?.closeWrite();
+        this.#stream?.cancel();
+      });
     }
   }
 

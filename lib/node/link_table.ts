@@ -171,7 +171,7 @@ export class LinkTable implements AsyncDisposable {
     this.#backoff = new DialBackoff(random);
     this.#handshakes = new Slots(this.#limits.handshakes);
     const perHost = network.allowPrivateAddresses
-      ? Infinity // one machine is a whole network there
+      ? Infinity
       : this.#limits.linksPerHost;
     this.#hosts = new Slots(Infinity, perHost);
   }
@@ -344,7 +344,7 @@ export class LinkTable implements AsyncDisposable {
       const connection = await endpoint.accept();
       if (connection === undefined) return;
       const record = this.#options.record?.();
-      const host = addressGroup(connection.remoteAddress, HOST_PREFIX);
+      const host = this.#hostOf(connection);
       if (
         record === undefined || this.load === "overloaded" ||
         !this.#takePlaces(host)
@@ -358,6 +358,13 @@ export class LinkTable implements AsyncDisposable {
         this.#answer(connection, record).finally(() => this.#handshakes.give()),
       );
     }
+  }
+
+  /** Where one machine is a whole network, all of it counts as one host. */
+  #hostOf(connection: Connection): string {
+    return this.#options.network.allowPrivateAddresses
+      ? ""
+      : addressGroup(connection.remoteAddress, HOST_PREFIX);
   }
 
   #takePlaces(host: string): boolean {
