@@ -1,0 +1,77 @@
+/**
+ * What the proxies need of a node: streams to ports of services. The proxies
+ * know nothing of circuits, and nothing beyond this can leave the machine.
+ *
+ *     client ══ TCP ══▶ SOCKS or HTTP ══▶ Gateway.connect ══ GatewayStream ══▶ service
+ *
+ * @see protocol §8.1
+ * @module
+ */
+
+/** What a client wants to reach. */
+export interface GatewayTarget {
+  /** Host name in lower case that ends in `.anon`; not checked any further. */
+  readonly host: string;
+  /** Virtual port, 1 to 65535. */
+  readonly port: number;
+  /**
+   * Isolation key: two different ones never share a circuit, a rendezvous or a
+   * session. `undefined` is a key of its own, shared by all who gave none.
+   */
+  readonly isolation: string | undefined;
+}
+
+/** Opens streams to services. */
+export interface Gateway {
+  /**
+   * Open a stream. Resolves as soon as bytes can be written: on a live session
+   * at once, before the target has been asked.
+   *
+   * @throws {AnonNetError} with one of the codes of protocol §8.2, or the reason
+   * of `signal`. After an abort nothing may be left behind.
+   */
+  connect(
+    target: GatewayTarget,
+    options: { readonly signal: AbortSignal },
+  ): Promise<GatewayStream>;
+  /**
+   * Whether a live session for this host and isolation key exists, so that
+   * `connect` needs no network. A wrong guess costs a worse error message.
+   */
+  hasSession(host: string, isolation: string | undefined): boolean;
+}
+
+/**
+ * A reliable stream of bytes, each direction with an end of its own. One `read`
+ * and one `write` may be under way at a time.
+ */
+export interface GatewayStream {
+  /**
+   * Resolves once the target is known to have accepted. Rejects with
+   * `service.refused`, `service.no_port` or `service.timeout` when it did not. A
+   * stream that cannot tell resolves with the first byte or the end from there.
+   * Nobody need listen: the implementer marks a rejection as handled.
+   */
+  readonly opened: Promise<void>;
+  /**
+   * The next bytes, never none of them, and best all that are there, up to
+   * 64 KiB; `undefined` at the end that the other side sent. They stay as they are
+   * until the next call.
+   *
+   * @throws {AnonNetError} when the stream was reset, by either side.
+   */
+  read(): Promise<Uint8Array | undefined>;
+  /**
+   * Resolves when more is welcome; the caller may then reuse the bytes.
+   *
+   * @throws {AnonNetError} when the stream was reset, by either side.
+   */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Send the end. The other direction stays open. */
+  closeWrite(): Promise<void>;
+  /**
+   * Reset the stream: the other side learns that it is not complete, reads and
+   * writes under way reject. Harmless when it is over.
+   */
+  abort(): void;
+}

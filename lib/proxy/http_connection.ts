@@ -1,0 +1,247 @@
+/**
+ * One client of the HTTP proxy: its requests, one after the other. Requests that
+ * arrive before the one ahead of them is answered wait in the connection.
+ *
+ * @see protocol §8.4, §8.5
+ * @module
+ */
+import {
+  type Clock,
+  type Deadline,
+  deadline,
+  raceSignal,
+} from "../base/clock.ts";
+import { ProtocolError } from "../base/errors.ts";
+import { parseIp } from "../auth/socket_address.ts";
+import { parseAnonHost } from "./anon_host.ts";
+import { type ClientConnection, isClientGone } from "./client_connection.ts";
+import { isOwnFault } from "./failure.ts";
+import type { GatewayTarget } from "./gateway.ts";
+import {
+  type ConnectionFate,
+  type ExchangeOptions,
+  HttpExchange,
+} from "./http_exchange.ts";
+import { type AbsoluteRequest, wantsKeepAlive } from "./http_forward.ts";
+import { fieldValues, readHead } from "./http_head.ts";
+import {
+  encodeFailurePage,
+  encodePacFile,
+  encodeStatusPage,
+} from "./http_page.ts";
+import {
+  decodeRequestHead,
+  type HttpAuthority,
+  type RequestHead,
+} from "./http_request.ts";
+import { authorizationIsolation } from "./isolation_key.ts";
+import { latin1Bytes } from "./latin1.ts";
+import { openStream } from "./open_stream.ts";
+import { relay } from "./relay.ts";
+
+/**
+ * How long a client may take for the head of a request, ms. Against clients that
+ * hold connections and send a byte now and then.
+ */
+export const REQUEST_HEAD_MS = 10_000;
+/** How long a connection may wait for its next request, ms. */
+export const KEEP_ALIVE_MS = 60_000;
+
+const ESTABLISHED = latin1Bytes("HTTP/1.1 200 Connection established\r\n\r\n");
+
+/** What connections share. */
+export interface HttpConnectionOptions extends ExchangeOptions {
+  /** Ends connections that are between two requests. */
+  readonly drain: AbortSignal;
+}
+
+/** One client's connection. */
+export class HttpConnection {
+  readonly #client: ClientConnection;
+  readonly #options: HttpConnectionOptions;
+  /** Whether the client speaks with a service now, and no more with us. */
+  #isTunnelled = false;
+
+  constructor(client: ClientConnection, options: HttpConnectionOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  /** Serve its requests until either side has had enough. */
+  async serve(): Promise<void> {
+    let waitMs = REQUEST_HEAD_MS;
+    for (;;) {
+      const request = await this.#readRequest(waitMs);
+      if (request === undefined) return;
+      const fate = await this.#serveRequest(request);
+      if (fate === "over") return;
+      if (fate === "close") return await this.#client.linger(this.#clock);
+      waitMs = KEEP_ALIVE_MS;
+    }
+  }
+
+  get #clock(): Clock {
+    return this.#options.clock;
+  }
+
+  /** @returns `undefined` when there is none, and the connection is done with. */
+  async #readRequest(waitMs: number): Promise<RequestHead | undefined> {
+    const { source } = this.#client;
+    try {
+      if (source.bytes.length === 0 && !await this.#more(waitMs)) {
+        return undefined;
+      }
+      using limit = headDeadline(this.#clock, REQUEST_HEAD_MS);
+      const head = await readHead(
+        source,
+        "strict",
+        () => raceSignal(source.more(), limit.signal),
+      );
+      if (head === undefined) return undefined;
+      const request = decodeRequestHead(head);
+      source.take(head.length);
+      return request;
+    } catch (error) {
+      // To one that is silent there is nothing to say.
+      if (!(error instanceof ProtocolError) || source.bytes.length === 0) {
+        throw error;
+      }
+      await this.#refuse(error);
+      return undefined;
+    }
+  }
+
+  async #more(waitMs: number): Promise<boolean> {
+    using limit = headDeadline(this.#clock, waitMs, this.#options.drain);
+    return await raceSignal(this.#client.source.more(), limit.signal);
+  }
+
+  /** A request that cannot be read: what follows cannot be read either. */
+  async #refuse(error: ProtocolError): Promise<void> {
+    await this.#client.write(encodeFailurePage(error, { connection: "close" }));
+    await this.#client.linger(this.#clock);
+  }
+
+  async #serveRequest(request: RequestHead): Promise<ConnectionFate | "over"> {
+    // Without knowing where its body ends, there is no next request.
+    const connection = request.body.type === "none" && wantsKeepAlive(request)
+      ? "keep-alive"
+      : "close";
+    const { method, target } = request;
+    let exchange: HttpExchange | undefined;
+    try {
+      switch (target.type) {
+        case "origin":
+          await this.#serveOwn(request, target, connection);
+          return connection;
+        case "authority":
+          await this.#tunnel(this.#gatewayTarget(request, target));
+          return "over";
+        case "absolute": {
+          if (method === "TRACE") throw badMethod();
+          const absolute: AbsoluteRequest = { ...request, target };
+          exchange = new HttpExchange(
+            this.#client,
+            absolute,
+            this.#gatewayTarget(request, target),
+            this.#options,
+          );
+          return await exchange.run();
+        }
+      }
+    } catch (error) {
+      const canTell = !isClientGone(error) &&
+        exchange?.hasAnswered !== true && !this.#isTunnelled;
+      if (!canTell) throw error;
+      await this.#client.write(
+        encodeFailurePage(error, { connection, method }),
+      );
+      if (isOwnFault(error)) throw error;
+      return connection;
+    }
+  }
+
+  #gatewayTarget(
+    request: RequestHead,
+    { host, port }: HttpAuthority,
+  ): GatewayTarget {
+    const authorizations = fieldValues(request.fields, "proxy-authorization");
+    const isolation = authorizations.length === 0
+      ? undefined
+      : authorizationIsolation(authorizations.join(", "));
+    return { host: parseAnonHost(host), port, isolation };
+  }
+
+  async #tunnel(target: GatewayTarget): Promise<void> {
+    const { gateway, clock, signal } = this.#options;
+    const stream = await openStream(this.#client, target, {
+      gateway,
+      clock,
+      signal,
+      purpose: "tunnel",
+    });
+    this.#isTunnelled = true;
+    try {
+      await this.#client.write(ESTABLISHED);
+    } catch (error) {
+      stream.abort();
+      throw error;
+    }
+    await relay(this.#client, stream, { clock, signal });
+  }
+
+  /** A request to the proxy itself. */
+  async #serveOwn(
+    { method, fields }: RequestHead,
+    target: { readonly path: string; readonly hostField: string },
+    connection: ConnectionFate,
+  ): Promise<void> {
+    const [site = "none"] = fieldValues(fields, "sec-fetch-site");
+    // A name that was made to lead here (DNS rebinding), or another site's page.
+    const isForeign = !isOwnHost(target.hostField) ||
+      (site !== "none" && site !== "same-origin");
+    if (isForeign) {
+      throw new ProtocolError("proxy.foreign_host", "Meant for another host");
+    }
+    const [path] = target.path.split("?");
+    const isPac = path === "/proxy.pac" || path === "/wpad.dat";
+    if (!isPac && path !== "/") {
+      throw new ProtocolError("http.not_found", "There is no such page");
+    }
+    if (method !== "GET" && method !== "HEAD") throw badMethod();
+    await this.#client.write(
+      isPac
+        ? encodePacFile(this.#client.localAddress, { connection, method })
+        : encodeStatusPage({ connection, method }),
+    );
+  }
+}
+
+/** Whether a `Host` field names us: by an address, or as `localhost`. */
+function isOwnHost(hostField: string): boolean {
+  const [, bracketed, plain] =
+    /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.]*))(?::[0-9]{1,5})?$/i.exec(hostField) ??
+      [];
+  const host = bracketed ?? plain;
+  if (host === undefined) return false;
+  // None at all: HTTP/1.0, which no browser speaks.
+  return host === "" || host.toLowerCase() === "localhost" ||
+    parseIp(host) !== undefined;
+}
+
+function badMethod(): ProtocolError {
+  return new ProtocolError("http.method", "This method is not served");
+}
+
+function headDeadline(
+  clock: Clock,
+  delayMs: number,
+  parent?: AbortSignal,
+): Deadline {
+  return deadline(
+    clock,
+    delayMs,
+    () => new ProtocolError("http.timeout", "The request took too long"),
+    parent,
+  );
+}

@@ -1,0 +1,266 @@
+/**
+ * One request on its way to a service, and the response on its way back. Both
+ * bodies stream, at the same time if need be, and neither is held: the next bytes
+ * are read once the last are written.
+ *
+ *     client ── head, body ──▶ upstream
+ *     client ◀── [1xx …] head, body ── upstream
+ *
+ * @see protocol §8.4
+ * @module
+ */
+import { concat } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import type { ByteSource } from "./byte_source.ts";
+import { type ClientConnection, isClientGone } from "./client_connection.ts";
+import type { Gateway, GatewayTarget } from "./gateway.ts";
+import { type BodyLength, createBodyReader } from "./http_body.ts";
+import {
+  type AbsoluteRequest,
+  type BodyPassage,
+  bodyPassage,
+  canRetry,
+  formatInterim,
+  formatRequest,
+  formatResponse,
+  formatSwitch,
+  upgradeOf,
+  wantsKeepAlive,
+} from "./http_forward.ts";
+import { readHead } from "./http_head.ts";
+import { decodeResponseHead, type ResponseHead } from "./http_response.ts";
+import { HttpUpload } from "./http_upload.ts";
+import { Upstream, type UpstreamPool } from "./http_upstream.ts";
+import { IdleWatch } from "./idle_watch.ts";
+import { latin1Bytes } from "./latin1.ts";
+import { onAbort } from "./on_abort.ts";
+import { openStream } from "./open_stream.ts";
+import { relay, TUNNEL_IDLE_MS } from "./relay.ts";
+
+/**
+ * How long nothing may move before the head of the response is there, ms. Long, for
+ * pages that answer when something happens.
+ */
+export const RESPONSE_MS = 5 * 60 * 1000;
+/** Interim responses to one request. Against a service that sends them for ever. */
+export const MAX_INTERIM_RESPONSES = 16;
+
+/** What exchanges share. */
+export interface ExchangeOptions {
+  readonly gateway: Gateway;
+  readonly clock: Clock;
+  readonly pool: UpstreamPool;
+  /** Ends everything. */
+  readonly signal: AbortSignal;
+}
+
+/** What becomes of a client's connection after an exchange. */
+export type ConnectionFate = "close" | "keep-alive";
+
+/** One request and its response. */
+export class HttpExchange {
+  readonly #client: ClientConnection;
+  readonly #request: AbsoluteRequest;
+  readonly #target: GatewayTarget;
+  readonly #options: ExchangeOptions;
+  #hasAnswered = false;
+  #hasHeard = false;
+  /** What ended the exchange, when it was not the service. */
+  #failure: unknown;
+
+  constructor(
+    client: ClientConnection,
+    request: AbsoluteRequest,
+    target: GatewayTarget,
+    options: ExchangeOptions,
+  ) {
+    this.#client = client;
+    this.#request = request;
+    this.#target = target;
+    this.#options = options;
+  }
+
+  /** Whether the client has part of a response: nothing else can be sent any more. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
+  /**
+   * Carry it out.
+   *
+   * @returns What the client was told of its connection.
+   * @throws {AnonNetError} what went wrong, for a page unless `hasAnswered`.
+   */
+  async run(): Promise<ConnectionFate> {
+    const { pool } = this.#options;
+    // A connection that may end at any moment is good enough for what can be
+    // asked again. Everything else gets one of its own, which costs no waiting.
+    const idle = canRetry(this.#request) ? pool.take(this.#target) : undefined;
+    if (idle !== undefined) {
+      try {
+        return await this.#runOn(idle);
+      } catch (error) {
+        const isStale = !this.#hasHeard && this.#failure === undefined &&
+          !isClientGone(error);
+        if (!isStale) throw error;
+      }
+    }
+    const { gateway, clock, signal } = this.#options;
+    const stream = await openStream(this.#client, this.#target, {
+      gateway,
+      clock,
+      signal,
+      purpose: "request",
+    });
+    return await this.#runOn(new Upstream(stream));
+  }
+
+  async #runOn(upstream: Upstream): Promise<ConnectionFate> {
+    const { stream } = upstream;
+    const fail = (error: unknown) => {
+      this.#failure ??= error;
+      stream.abort();
+    };
+    const { signal, clock } = this.#options;
+    using _stop = onAbort(signal, fail);
+    using idle = new IdleWatch(clock, RESPONSE_MS, () => {
+      fail(upload.isWaitingForClient ? clientTooSlow() : serviceTooSlow());
+    });
+    using upload = new HttpUpload(this.#client, stream, this.#request.body, {
+      onProgress: () => idle.touch(),
+      onClientError: fail,
+    });
+    try {
+      await stream.write(latin1Bytes(formatRequest(this.#request)));
+      upload.start();
+      const response = await this.#readResponse(upstream);
+      idle.extend(TUNNEL_IDLE_MS);
+      return await this.#answer(upstream, response, upload, idle);
+    } catch (error) {
+      stream.abort();
+      throw this.#failure ?? error;
+    }
+  }
+
+  /** The final response; interim ones are passed on. */
+  async #readResponse(upstream: Upstream): Promise<ResponseHead> {
+    const { source } = upstream;
+    for (let count = 0; count <= MAX_INTERIM_RESPONSES; count++) {
+      const response = await this.#readHead(source);
+      if (response.status >= 200) return response;
+      if (response.status === 101) {
+        if (upgradeOf(this.#request) !== undefined) return response;
+        throw badResponse("a change of protocol that nobody asked for");
+      }
+      if (this.#request.version === "1.1") {
+        await this.#client.write(latin1Bytes(formatInterim(response)));
+      }
+    }
+    throw badResponse("interim responses without end");
+  }
+
+  async #readHead(source: ByteSource): Promise<ResponseHead> {
+    try {
+      const head = await readHead(source, "tolerant", async () => {
+        const isMore = await source.more();
+        if (isMore) this.#hasHeard = true;
+        return isMore;
+      });
+      if (head === undefined) throw badResponse("nothing at all");
+      const response = decodeResponseHead(head, this.#request.method);
+      source.take(head.length);
+      return response;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      throw badResponse("no HTTP", error);
+    }
+  }
+
+  async #answer(
+    upstream: Upstream,
+    response: ResponseHead,
+    upload: HttpUpload,
+    idle: IdleWatch,
+  ): Promise<ConnectionFate> {
+    const { clock, pool, signal } = this.#options;
+    const { stream, source } = upstream;
+    if (response.status === 101) {
+      upload[Symbol.dispose]();
+      this.#hasAnswered = true;
+      await this.#client.write(latin1Bytes(formatSwitch(response)));
+      await relay(this.#client, stream, { clock, signal, fromStream: source });
+      return "close";
+    }
+    // While the body still comes in, nobody knows whether its end will be seen.
+    const fate = wantsKeepAlive(this.#request) && upload.isDone
+      ? "keep-alive"
+      : "close";
+    this.#hasAnswered = true;
+    await this.#client.write(
+      latin1Bytes(formatResponse(response, this.#request, fate)),
+    );
+    await this.#sendBody(source, response.body, idle);
+    if (upload.isDone && response.canReuse) pool.give(this.#target, upstream);
+    else stream.abort();
+    return fate;
+  }
+
+  async #sendBody(
+    source: ByteSource,
+    body: BodyLength,
+    idle: IdleWatch,
+  ): Promise<void> {
+    const reader = createBodyReader(body);
+    const passage = bodyPassage(body, this.#request.version);
+    while (!reader.isDone) {
+      if (source.bytes.length === 0 && !await source.more()) {
+        reader.end();
+        break;
+      }
+      idle.touch();
+      const { bytes } = source;
+      const payload: Uint8Array[] = [];
+      const count = reader.take(bytes, (part) => payload.push(part));
+      await this.#writeBody(passage, bytes.subarray(0, count), payload);
+      source.take(count);
+    }
+    if (passage === "chunked") await this.#client.write(LAST_CHUNK);
+  }
+
+  async #writeBody(
+    passage: BodyPassage,
+    raw: Uint8Array,
+    payload: readonly Uint8Array[],
+  ): Promise<void> {
+    switch (passage) {
+      case "raw":
+        return await this.#client.write(raw);
+      case "unchunked":
+        return await this.#client.write(concat(...payload));
+      case "chunked": {
+        const size = latin1Bytes(`${raw.length.toString(16)}\r\n`);
+        return await this.#client.write(concat(size, raw, CRLF));
+      }
+    }
+  }
+}
+
+const CRLF = latin1Bytes("\r\n");
+const LAST_CHUNK = latin1Bytes("0\r\n\r\n");
+
+function clientTooSlow(): ProtocolError {
+  return new ProtocolError("http.timeout", "The request body took too long");
+}
+
+function serviceTooSlow(): UnreachableError {
+  return new UnreachableError("service.timeout", "The response took too long");
+}
+
+function badResponse(why: string, cause?: unknown): UnreachableError {
+  return new UnreachableError(
+    "service.bad_response",
+    `Cannot use the response: ${why}`,
+    { cause },
+  );
+}

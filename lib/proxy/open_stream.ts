@@ -1,0 +1,73 @@
+/**
+ * Opening a stream for a client that waits for it, and may go away meanwhile.
+ *
+ * @see protocol §8.1
+ * @module
+ */
+import { type Clock, deadline, raceSignal } from "../base/clock.ts";
+import { UnreachableError } from "../base/errors.ts";
+import { type ClientConnection, watchClient } from "./client_connection.ts";
+import type { Gateway, GatewayStream, GatewayTarget } from "./gateway.ts";
+
+/** How long a connection to a service may take to come about, ms. */
+export const CONNECT_MS = 120_000;
+
+/**
+ * What a stream is for. A `request` has arrived before the stream is asked for: its
+ * client may have ended its side, and any refusal will be told in the response. A
+ * `tunnel` must be there before the client sends anything.
+ */
+export type StreamPurpose = "request" | "tunnel";
+
+/** What opening takes besides a target. */
+export interface OpenStreamOptions {
+  readonly gateway: Gateway;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly purpose: StreamPurpose;
+}
+
+/**
+ * Open a stream, as far as a client should hear of it: a tunnel on a live session
+ * at once, so that its first bytes travel without waiting; otherwise when the target
+ * has accepted, so that the client learns it when it has not.
+ *
+ * @throws {AnonNetError} what the gateway throws; `service.timeout` after
+ * `CONNECT_MS`; `proxy.client_gone` when the client vanishes.
+ */
+export async function openStream(
+  client: ClientConnection,
+  target: GatewayTarget,
+  options: OpenStreamOptions,
+): Promise<GatewayStream> {
+  const { gateway, purpose } = options;
+  using limit = deadline(
+    options.clock,
+    CONNECT_MS,
+    () => new UnreachableError("service.timeout", "Connecting took too long"),
+    options.signal,
+  );
+  const given = new AbortController();
+  using _watch = watchClient(client, (end, cause) => {
+    if (end === "closed" || purpose === "tunnel") given.abort(cause);
+  });
+  const signal = AbortSignal.any([limit.signal, given.signal]);
+  const isLive = gateway.hasSession(target.host, target.isolation);
+  const connecting = gateway.connect(target, { signal });
+  let stream: GatewayStream;
+  try {
+    stream = await raceSignal(connecting, signal);
+  } catch (error) {
+    // A gateway that did not hear the signal in time: nobody wants its stream.
+    connecting.then((late) => late.abort(), () => {});
+    throw error;
+  }
+  if (isLive || purpose === "request") return stream;
+  try {
+    await raceSignal(stream.opened, signal);
+  } catch (error) {
+    stream.abort();
+    throw error;
+  }
+  return stream;
+}
