@@ -20,7 +20,10 @@ export interface LinkLimits {
   readonly bytes: TokenRate;
   /** Refused requests. Beyond: no honest peer goes so far; the link is closed. */
   readonly refusals: TokenRate;
-  /** Streams that the peer may have open at once. Beyond: closed unread. */
+  /**
+   * Streams that the peer may have open at once. Beyond: closed unread. Not more
+   * than the transport grants, or peers wait for what never comes.
+   */
   readonly openStreams: number;
   /** Requests of the peer that are read or answered at once. Beyond: refused. */
   readonly openRequests: number;
@@ -39,6 +42,12 @@ export interface LinkLimits {
 }
 
 /**
+ * Streams of a peer's allowance that we leave free of circuits: without them a
+ * link full of quiet circuits could not even be pinged, and would be given up.
+ */
+export const RESERVED_STREAMS = 16;
+
+/**
  * What a relay bears from each neighbour. Memory that a hostile one can pin:
  * `openRequests` frames of 64 KiB, 4 MiB, and what the transport buffers for
  * `openStreams`.
@@ -48,7 +57,7 @@ export const DEFAULT_LINK_LIMITS: LinkLimits = {
   circuits: { perSecond: 50, burst: 500 },
   bytes: { perSecond: Infinity, burst: 1 },
   refusals: { perSecond: 10, burst: 200 },
-  openStreams: 512,
+  openStreams: 128,
   openRequests: 64,
   requestWaitMs: 1000,
   keepAliveMs: 20_000,

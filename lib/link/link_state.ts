@@ -12,7 +12,12 @@
  * @see protocol §3.6
  * @module
  */
-import type { LinkLimits } from "./link_limits.ts";
+import type { WelcomeLimits } from "./handshake_message.ts";
+import {
+  type LinkLimits,
+  RESERVED_STREAMS,
+  welcomeLimits,
+} from "./link_limits.ts";
 import { TokenBucket } from "./token_bucket.ts";
 
 /** How hard the node is pressed. */
@@ -33,7 +38,7 @@ export type LinkAction =
   | { readonly type: "close"; readonly reason: LinkCloseReason };
 
 /** What a stream was for: a ping keeps a link alive, but is no use of it. */
-export type StreamUse = "ping" | "work";
+export type StreamUse = "ping" | "request" | "circuit";
 
 /** Why a link's own rules close it. */
 export type LinkCloseReason =
@@ -77,6 +82,8 @@ export class LinkState {
     circuitsRefused: 0,
     openStreams: 0,
   };
+  readonly #maxOwnCircuits: number;
+  #ownCircuits = 0;
   #peerStreams = 0;
   #openRequests = 0;
   #heardMs: number;
@@ -87,20 +94,22 @@ export class LinkState {
   #drainMs: number | undefined;
 
   /**
-   * @param peerRequestsPerSecond What the peer said it will bear; our own
-   * requests keep to it. Default: what we bear ourselves.
+   * @param peerLimits What the peer said it will bear; we keep to it. Default:
+   * what we bear ourselves.
    */
   constructor(
     limits: LinkLimits,
     nowMs: number,
-    peerRequestsPerSecond: number = limits.requests.perSecond,
+    peerLimits: WelcomeLimits = welcomeLimits(limits),
   ) {
     this.#limits = limits;
     this.#requests = new TokenBucket(limits.requests, nowMs);
-    this.#ownRequests = new TokenBucket({
-      perSecond: Math.max(1, peerRequestsPerSecond),
-      burst: Math.max(1, peerRequestsPerSecond),
-    }, nowMs);
+    const perSecond = Math.max(1, peerLimits.requestsPerSecond);
+    this.#ownRequests = new TokenBucket({ perSecond, burst: perSecond }, nowMs);
+    this.#maxOwnCircuits = Math.max(
+      1,
+      peerLimits.openStreams - RESERVED_STREAMS,
+    );
     this.#circuits = new TokenBucket(limits.circuits, nowMs);
     this.#bytes = new TokenBucket(limits.bytes, nowMs);
     this.#refusals = new TokenBucket(limits.refusals, nowMs);
@@ -187,18 +196,29 @@ export class LinkState {
   /** A stream of the peer's, one that was let in, has ended both ways. */
   onPeerStreamEnd(use: StreamUse, nowMs: number): void {
     this.#peerStreams--;
-    this.onOwnStreamEnd(use, nowMs);
+    this.#onStreamEnd(use, nowMs);
   }
 
-  /** We opened a stream. */
-  onOwnStream(): void {
+  /** We are about to open a stream. @returns Whether the peer has room for it. */
+  onOwnStream(use: StreamUse): boolean {
+    if (use === "circuit") {
+      if (this.#ownCircuits >= this.#maxOwnCircuits) return false;
+      this.#ownCircuits++;
+      this.#stats.circuitsOut++;
+    }
     this.#stats.openStreams++;
+    return true;
   }
 
-  /** A stream of ours has ended both ways. */
+  /** A stream of ours has ended both ways, or could not be opened. */
   onOwnStreamEnd(use: StreamUse, nowMs: number): void {
+    if (use === "circuit") this.#ownCircuits--;
+    this.#onStreamEnd(use, nowMs);
+  }
+
+  #onStreamEnd(use: StreamUse, nowMs: number): void {
     this.#stats.openStreams--;
-    if (use === "work") this.#usedMs = nowMs;
+    if (use !== "ping") this.#usedMs = nowMs;
   }
 
   /** The peer asks something; nothing of it has been read. */
@@ -244,11 +264,6 @@ export class LinkState {
     if (accepted) this.#stats.circuitsIn++;
     else this.#stats.circuitsRefused++;
     return accepted;
-  }
-
-  /** We create a circuit. */
-  onOwnCircuit(): void {
-    this.#stats.circuitsOut++;
   }
 
   /** Another link to this peer has taken over: close as soon as nothing runs. */

@@ -175,7 +175,7 @@ export class Link {
     this.#state = new LinkState(
       host.limits,
       nowMs,
-      result.peerLimits?.requestsPerSecond,
+      result.peerLimits,
     );
     this.#streamHost = {
       clock: host.clock,
@@ -276,7 +276,7 @@ export class Link {
     );
     const { signal } = limit;
     if (waitMs > 0) await sleep(clock, waitMs, { signal });
-    const use = method === PING_METHOD ? "ping" : "work";
+    const use = method === PING_METHOD ? "ping" : "request";
     const stream = await this.#open(use, signal);
     try {
       return await raceSignal(this.#ask(stream, method, request), signal);
@@ -312,10 +312,11 @@ export class Link {
   /**
    * Open a stream for a new circuit. The caller ends it, both ways.
    *
-   * @throws {UnreachableError} `link.lost`, or the signal's reason.
+   * @throws {UnreachableError} `link.lost`, `link.streams` when the peer allows no
+   * more circuits at once, or the signal's reason.
    */
   async openCircuit(options: OpenOptions = {}): Promise<ByteStream> {
-    const stream = await this.#open("work", options.signal);
+    const stream = await this.#open("circuit", options.signal);
     try {
       await raceSignal(
         stream.write(Uint8Array.of(STREAM_TYPE.circuit)),
@@ -325,7 +326,6 @@ export class Link {
       stream.cancel();
       throw lostError(error);
     }
-    this.#state.onOwnCircuit();
     return stream;
   }
 
@@ -334,7 +334,12 @@ export class Link {
     signal: AbortSignal | undefined,
   ): Promise<LinkStream> {
     // Before waiting for the peer's leave: a link about to be of use is not idle.
-    this.#state.onOwnStream();
+    if (!this.#state.onOwnStream(use)) {
+      throw new UnreachableError(
+        "link.streams",
+        "Cannot open circuit: the link has as many as the peer allows",
+      );
+    }
     const onEnd = () => {
       this.#state.onOwnStreamEnd(use, this.#host.clock.nowMs());
       this.#arm();
@@ -423,7 +428,7 @@ export class Link {
 
   async #serve(inner: ByteStream): Promise<void> {
     const { clock, rpcMs } = this.#host;
-    let use: StreamUse = "work";
+    let use: StreamUse = "circuit";
     const stream = new LinkStream(inner, this.#streamHost, () => {
       this.#state.onPeerStreamEnd(use, clock.nowMs());
       this.#arm();
@@ -476,19 +481,19 @@ export class Link {
     if (verdict.type === "refuse") {
       const busy: RpcAnswer = { type: "error", code: "busy" };
       await stream.write(encodeAnswer("", busy, sizes));
-      return "work";
+      return "request";
     }
     try {
       const { signal } = this.#ending;
       if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs, { signal });
       const frames = new FrameStream(stream, sizes.requestFrameBytes);
       const frame = await frames.read();
-      if (frame === undefined) return "work";
+      if (frame === undefined) return "request";
       timer.cancel();
       const { method, body } = decodeRequest(frame, sizes);
       const answer = await this.#answer(method, body);
       await stream.write(encodeAnswer(method, answer, sizes));
-      return method === PING_METHOD ? "ping" : "work";
+      return method === PING_METHOD ? "ping" : "request";
     } finally {
       this.#state.onRequestEnd();
       requests.give();

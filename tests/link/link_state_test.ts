@@ -22,6 +22,11 @@ const LIMITS: LinkLimits = {
   stallMs: 10_000,
 };
 
+/** What a peer might say in its Welcome. */
+function peerLimits(requestsPerSecond: number, openStreams = 100) {
+  return { requestsPerSecond, circuitsPerSecond: 1, openStreams };
+}
+
 /** Call onTime at each deadline until something other than a ping comes of it. */
 function fate(state: LinkState, answersPings: "answers" | "silent") {
   let pings = 0;
@@ -59,14 +64,14 @@ Deno.test("LinkState closes an idle link although its pings are answered", () =>
 
 Deno.test("LinkState keeps a link with an open stream for ever, while pings are answered", () => {
   const state = new LinkState(LIMITS, 0);
-  state.onOwnStream();
+  state.onOwnStream("request");
   assert.equal(fate(state, "answers").reason, "lives");
   assert.equal(state.usedMs, Infinity);
 });
 
 Deno.test("LinkState does not count pings as use", () => {
   const state = new LinkState(LIMITS, 0);
-  state.onOwnStream();
+  state.onOwnStream("request");
   state.onOwnStreamEnd("ping", 100_000);
   assert.equal(state.onPeerStream(), true);
   state.onPeerStreamEnd("ping", 200_000);
@@ -76,12 +81,12 @@ Deno.test("LinkState does not count pings as use", () => {
 
 Deno.test("LinkState.drain() closes soon after the last stream has ended", () => {
   const state = new LinkState(LIMITS, 0);
-  state.onOwnStream();
+  state.onOwnStream("request");
   state.drain(1000);
   assert.equal(state.isDraining, true);
   state.onBytesIn(1, 9000);
   assert.deepEqual(state.onTime(9000), []);
-  state.onOwnStreamEnd("work", 9500);
+  state.onOwnStreamEnd("request", 9500);
   assert.deepEqual(fate(state, "silent"), {
     pings: 0,
     nowMs: 14_500,
@@ -91,7 +96,7 @@ Deno.test("LinkState.drain() closes soon after the last stream has ended", () =>
 
 Deno.test("LinkState closes a link whose peer takes no bytes for 10 s while some wait", () => {
   const state = new LinkState(LIMITS, 0);
-  state.onOwnStream();
+  state.onOwnStream("request");
   state.onWrite(100, 1000);
   state.onWrite(100, 4000);
   state.onWritten(5000);
@@ -103,7 +108,7 @@ Deno.test("LinkState closes a link whose peer takes no bytes for 10 s while some
 
 Deno.test("LinkState bears a peer that takes bytes slowly", () => {
   const state = new LinkState(LIMITS, 0);
-  state.onOwnStream();
+  state.onOwnStream("request");
   for (let nowMs = 0; nowMs < 100_000; nowMs += 9000) {
     state.onWrite(1, nowMs);
     state.onWrite(1, nowMs);
@@ -171,7 +176,7 @@ Deno.test("LinkState.onBytesIn() slows down a peer over its rate", () => {
 });
 
 Deno.test("LinkState.onOwnRequest() keeps to what the peer said it bears", () => {
-  const state = new LinkState(LIMITS, 0, 2);
+  const state = new LinkState(LIMITS, 0, peerLimits(2));
   assert.deepEqual([0, 0, 0, 0].map((ms) => state.onOwnRequest(ms)), [
     0,
     0,
@@ -179,7 +184,23 @@ Deno.test("LinkState.onOwnRequest() keeps to what the peer said it bears", () =>
     1000,
   ]);
   // A peer that claims to bear nothing must not stop us for ever.
-  assert.equal(new LinkState(LIMITS, 0, 0).onOwnRequest(0), 0);
+  assert.equal(new LinkState(LIMITS, 0, peerLimits(0)).onOwnRequest(0), 0);
+});
+
+Deno.test("LinkState.onOwnStream() leaves streams free of circuits, for requests", () => {
+  const state = new LinkState(LIMITS, 0, peerLimits(1, 18));
+  assert.equal(state.onOwnStream("circuit"), true);
+  assert.equal(state.onOwnStream("circuit"), true);
+  assert.equal(state.onOwnStream("circuit"), false);
+  assert.equal(state.onOwnStream("ping"), true);
+  assert.equal(state.onOwnStream("request"), true);
+  assert.equal(state.stats.openStreams, 4);
+  state.onOwnStreamEnd("circuit", 0);
+  assert.equal(state.onOwnStream("circuit"), true);
+  assert.equal(state.stats.circuitsOut, 3);
+  // A peer that grants next to nothing still gets one.
+  const stingy = new LinkState(LIMITS, 0, peerLimits(1, 0));
+  assert.equal(stingy.onOwnStream("circuit"), true);
 });
 
 Deno.test("LinkState counts bytes and streams, and never lets the peer open too many", () => {
@@ -193,7 +214,7 @@ Deno.test("LinkState counts bytes and streams, and never lets the peer open too 
     for (const event of all) {
       if (event === "open" && state.onPeerStream()) open++;
       if (event === "end" && open > 0) {
-        state.onPeerStreamEnd("work", 0);
+        state.onPeerStreamEnd("request", 0);
         open--;
       }
       if (event === "in") {
@@ -227,10 +248,10 @@ Deno.test("LinkState.deadlineMs always lies ahead once onTime() has been called"
     for (const { event, ms } of steps) {
       nowMs += ms;
       if (event === "own") {
-        state.onOwnStream();
+        state.onOwnStream("request");
         streams++;
       } else if (event === "ownEnd" && streams > 0) {
-        state.onOwnStreamEnd("work", nowMs);
+        state.onOwnStreamEnd("request", nowMs);
         streams--;
       } else if (event === "in") state.onBytesIn(1, nowMs);
       else if (event === "write") {
@@ -253,7 +274,7 @@ Deno.test("welcomeLimits() are whole numbers that a message can carry", () => {
   assert.deepEqual(welcomeLimits(DEFAULT_LINK_LIMITS), {
     requestsPerSecond: 200,
     circuitsPerSecond: 50,
-    openStreams: 512,
+    openStreams: 128,
   });
   const extreme = welcomeLimits({
     ...LIMITS,

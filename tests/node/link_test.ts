@@ -320,6 +320,25 @@ Deno.test("Link hears busy although the peer reads nothing of the request", () =
     assert.deepEqual(await first, Uint8Array.of(4));
   }));
 
+Deno.test("Link.openCircuit() leaves room for requests and pings", () =>
+  inMemory(async (world) => {
+    const a = await world.node();
+    const b = await world.node({ linkLimits: { openStreams: 20 } });
+    const link = await a.table.getOrDial(b.peer);
+    const circuits = [];
+    for (let count = 0; count < 4; count++) {
+      circuits.push(await link.openCircuit());
+    }
+    assert.equal(await codeOf(link.openCircuit()), "link.streams");
+    await b.circuits.reach(4);
+    // Nothing but pings for an hour: the link stays.
+    await sleep(world.clock, 3_600_000);
+    await link.request("test.echo");
+    circuits[0]?.cancel();
+    b.circuits.items[0]?.cancel();
+    assert.ok(await link.openCircuit());
+  }));
+
 Deno.test("Link.openCircuit() rejects with the reason when told to give up", () =>
   inMemory(async (world) => {
     const a = await world.node();
