@@ -15,6 +15,7 @@ import type { PublicKey } from "../auth/identity.ts";
 import { parseIp, type SocketAddress } from "../auth/socket_address.ts";
 import { AcceptQueue } from "./_accept_queue.ts";
 import { busy, dialFailure, endpointClosed } from "./_failures.ts";
+import { QuicHandshakes } from "./_quic_handshakes.ts";
 import { bindSockets, type QuicSockets } from "./_quic_sockets.ts";
 import {
   createLeaf,
@@ -35,13 +36,6 @@ import {
   type Endpoint,
   type OpenOptions,
 } from "./transport.ts";
-
-/**
- * Age, ms, from which a handshake gives way to a newer one when all places are
- * taken. Honest ones are done by then; a flood must bring `maxHandshakes` new
- * ones in this time, again and again, before a newcomer has to wait.
- */
-const HANDSHAKE_GRACE_MS = 500;
 
 /** Time that the last packets get to leave, ms. */
 const SENDING_MS = 10;
@@ -70,8 +64,7 @@ class QuicEndpoint implements Endpoint {
   readonly #transport: Deno.QuicTransportOptions;
   readonly #alpn: string;
   readonly #admit: () => boolean;
-  /** Towards us and unfinished, with their beginnings, oldest first. */
-  readonly #handshakes = new Map<QuicConnection, number>();
+  readonly #handshakes: QuicHandshakes;
   readonly #waiting: AcceptQueue<QuicConnection>;
   readonly #connections = new Set<QuicConnection>();
   #dials = 0;
@@ -81,6 +74,10 @@ class QuicEndpoint implements Endpoint {
     this.#limits = limitsOf(options);
     this.#alpn = options.alpn;
     this.#admit = options.admit ?? (() => true);
+    this.#handshakes = new QuicHandshakes(
+      this.#limits.maxHandshakes,
+      () => performance.now(),
+    );
     this.#waiting = new AcceptQueue(this.#limits.maxWaiting);
     this.#transport = {
       maxConcurrentBidirectionalStreams: this.#limits.maxStreams,
@@ -194,8 +191,9 @@ class QuicEndpoint implements Endpoint {
    * (they consume it), must not wait, and must not throw whatever was sent.
    */
   #receive(incoming: Deno.QuicIncoming): void {
-    if (!this.#hasRoom() || !this.#admit()) return incoming.ignore();
-    const startedMs = performance.now();
+    if (
+      !this.#waiting.hasRoom || !this.#admit() || !this.#handshakes.makeRoom()
+    ) return incoming.ignore();
     let conn: Deno.QuicConn;
     try {
       // A connection at once, which can be closed before its handshake is done.
@@ -204,38 +202,13 @@ class QuicEndpoint implements Endpoint {
     } catch {
       return; // not a handshake, or of another network
     }
+    this.#welcome(conn);
+  }
+
+  async #welcome(conn: Deno.QuicConn): Promise<void> {
+    if (!await this.#handshakes.complete(conn)) return;
     const connection = this.#adopt(conn);
-    this.#handshakes.set(connection, startedMs);
-    this.#await(connection, conn.handshake);
-  }
-
-  async #await(
-    connection: QuicConnection,
-    handshake: Promise<void>,
-  ): Promise<void> {
-    try {
-      await handshake;
-      // That resolves for a handshake that failed, too; its connection has ended
-      // by the next microtask.
-      await Promise.resolve();
-    } catch {
-      connection.close(CLOSE_BUSY);
-    }
-    this.#handshakes.delete(connection);
-    if (connection.ended) return;
     if (!this.#waiting.push(connection)) connection.close(CLOSE_BUSY);
-  }
-
-  #hasRoom(): boolean {
-    if (!this.#waiting.hasRoom) return false;
-    if (this.#handshakes.size < this.#limits.maxHandshakes) return true;
-    for (const [oldest, startedMs] of this.#handshakes) {
-      if (performance.now() - startedMs < HANDSHAKE_GRACE_MS) return false;
-      this.#handshakes.delete(oldest);
-      oldest.close(CLOSE_BUSY);
-      return true;
-    }
-    return false;
   }
 
   #adopt(conn: Deno.QuicConn): QuicConnection {

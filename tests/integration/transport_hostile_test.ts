@@ -62,7 +62,7 @@ Deno.test("openQuicEndpoint() lets a newcomer in after 500 half handshakes", () 
       await stream.write(Uint8Array.of(0));
       await seen.read(new Uint8Array(1));
     }
-    assert(admitted >= 64, `all places are taken, by ${admitted}`);
+    assert(admitted >= 400, `the packets arrive: ${admitted} of 500`);
     // At the latest the second repetition of the first packet gets a place.
     const signal = AbortSignal.timeout(5_000);
     const a = await world.open();

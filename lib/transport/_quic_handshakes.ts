@@ -1,0 +1,67 @@
+/**
+ * Handshakes towards us that are under way: few enough that a flood of first
+ * packets with invented senders costs little, and none for so long that it shuts
+ * others out.
+ *
+ * @module
+ */
+import { CLOSE_BUSY } from "./transport.ts";
+
+/**
+ * Age, ms, from which a handshake gives way to a newer one when all places are
+ * taken. Honest ones are done by then; a flood must bring as many new ones as
+ * there are places in this time, again and again, before a newcomer has to wait.
+ */
+export const HANDSHAKE_GRACE_MS = 500;
+
+/** What of a connection is needed while it comes to be. */
+export type YoungConn = Pick<Deno.QuicConn, "handshake" | "closed" | "close">;
+
+/** The handshakes under way. */
+export class QuicHandshakes {
+  readonly #max: number;
+  readonly #nowMs: () => number;
+  /** When each began; the oldest first. */
+  readonly #startedMs = new Map<YoungConn, number>();
+
+  /**
+   * @param max Most at once.
+   * @param nowMs Monotonic time.
+   */
+  constructor(max: number, nowMs: () => number) {
+    this.#max = max;
+    this.#nowMs = nowMs;
+  }
+
+  /** Whether there is a place for one more, made at the cost of an old one if need be. */
+  makeRoom(): boolean {
+    if (this.#startedMs.size < this.#max) return true;
+    for (const [oldest, startedMs] of this.#startedMs) {
+      if (this.#nowMs() - startedMs < HANDSHAKE_GRACE_MS) return false;
+      this.#startedMs.delete(oldest);
+      oldest.close({ closeCode: CLOSE_BUSY, reason: "" });
+      return true;
+    }
+    return false;
+  }
+
+  /** Wait for a handshake; whether it succeeded. Never rejects. */
+  async complete(conn: YoungConn): Promise<boolean> {
+    this.#startedMs.set(conn, this.#nowMs());
+    let isOpen = true;
+    const onClosed = () => {
+      isOpen = false;
+    };
+    conn.closed.then(onClosed, onClosed);
+    try {
+      await conn.handshake;
+      // That resolves for a handshake which failed, too; `closed` follows it
+      // with the next microtask.
+      await Promise.resolve();
+    } catch {
+      onClosed();
+    }
+    this.#startedMs.delete(conn);
+    return isOpen;
+  }
+}
