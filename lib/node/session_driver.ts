@@ -7,7 +7,6 @@
  * @see protocol §6
  * @module
  */
-import { type Bytes, concat } from "../base/bytes.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import {
   AnonNetError,
@@ -15,12 +14,10 @@ import {
   UnreachableError,
 } from "../base/errors.ts";
 import type { LegNumber, StreamId } from "../session/frames.ts";
-import {
-  Session,
-  SESSION_CODE,
-  type SessionEvent,
-} from "../session/session.ts";
+import type { LegView, Session } from "../session/session.ts";
+import { SESSION_CODE, type SessionEvent } from "../session/session_event.ts";
 import { RESET_CODE } from "../session/stream.ts";
+import { SessionStreamHandle } from "./session_stream.ts";
 
 /** What sends and takes the cells of one leg. */
 export interface CellPort {
@@ -52,14 +49,13 @@ export interface SessionHandlers {
   onStream?(stream: SessionStreamHandle, port: number): void;
   /** A leg does not answer: another is wanted. */
   onLegSuspect?(leg: LegNumber): void;
+  /** A suspect leg was heard of again. */
+  onLegHealed?(leg: LegNumber): void;
   /** A leg is gone, for whatever reason. */
   onLegGone?(leg: LegNumber): void;
   /** The peer broke the protocol; for the log. */
   onError?(error: AnonNetError): void;
 }
-
-/** Bytes that one read hands out at most: what a socket takes well at once. */
-const READ_BYTES = 64 * 1024;
 
 /** One end of a session, alive. */
 export class SessionDriver {
@@ -72,6 +68,7 @@ export class SessionDriver {
   #timer: Timer | undefined;
   #timerMs = Infinity;
   #usedMs: number;
+  #isHeard = false;
 
   constructor(session: Session, clock: Clock, handlers: SessionHandlers = {}) {
     this.#session = session;
@@ -94,6 +91,16 @@ export class SessionDriver {
   /** Streams that are open. */
   get streamCount(): number {
     return this.#session.streamCount;
+  }
+
+  /** What is known of each leg. */
+  get legs(): readonly LegView[] {
+    return this.#session.legs;
+  }
+
+  /** Whether a cell of the peer has ever come: it holds the session's secret. */
+  get isHeard(): boolean {
+    return this.#isHeard;
   }
 
   /** Legs that are attached. */
@@ -177,6 +184,10 @@ export class SessionDriver {
 
   #addStream(id: StreamId): SessionStreamHandle {
     const stream = new SessionStreamHandle({
+      accept: () => {
+        this.#session.accept(id);
+        this.#turn();
+      },
       write: (bytes) => {
         const result = this.#session.write(id, bytes);
         this.#turn();
@@ -205,7 +216,9 @@ export class SessionDriver {
   #onCell(number: LegNumber, body: Uint8Array): void {
     try {
       const nowMs = this.#clock.nowMs();
-      this.#dispatch(this.#session.onCell(number, body, nowMs));
+      const events = this.#session.onCell(number, body, nowMs);
+      this.#isHeard = true;
+      this.#dispatch(events);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#handlers.onError?.(error);
@@ -284,8 +297,14 @@ export class SessionDriver {
           this.#streams.get(event.id)?.onFinished();
           this.#streams.delete(event.id);
           break;
+        case "accepted":
+          this.#streams.get(event.id)?.onAccepted();
+          break;
         case "legSuspect":
           this.#handlers.onLegSuspect?.(event.leg);
+          break;
+        case "legHealed":
+          this.#handlers.onLegHealed?.(event.leg);
           break;
         case "legClosed":
           this.#carriers.get(event.leg)?.close();
@@ -314,161 +333,6 @@ export class SessionDriver {
     Promise.allSettled(carriers.map((carrier) => carrier.closed))
       .then(() => this.#session.wipe());
   }
-}
-
-/** What a stream handle asks of its session. */
-interface StreamCalls {
-  write(bytes: Uint8Array): "taken" | "full" | "gone";
-  read(): { chunks: Bytes[]; isEnd: boolean } | undefined;
-  finish(): void;
-  reset(code: number): void;
-}
-
-/** One stream, for one reader and one writer. */
-export class SessionStreamHandle {
-  readonly #calls: StreamCalls;
-  readonly #ended = Promise.withResolvers<StreamEnd>();
-  #chunks: Bytes[] = [];
-  #isEnd = false;
-  #end: StreamEnd | undefined;
-  #reader: (() => void) | undefined;
-  #writer: (() => void) | undefined;
-
-  constructor(calls: StreamCalls) {
-    this.#calls = calls;
-  }
-
-  /** Resolves when both directions are over, or the stream was reset; never rejects. */
-  get closed(): Promise<StreamEnd> {
-    return this.#ended.promise;
-  }
-
-  /**
-   * Bytes that have arrived, in order; `undefined` at the end.
-   *
-   * @throws {UnreachableError} `session.reset_*` when the stream was reset; what
-   * had arrived and was not read yet is dropped then.
-   */
-  async read(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      if (this.#chunks.length > 0) return this.#takeChunks();
-      if (this.#isEnd) return undefined;
-      if (this.#end !== undefined) throw resetError(this.#end.code);
-      const result = this.#calls.read();
-      if (result !== undefined) {
-        this.#chunks = result.chunks;
-        this.#isEnd = result.isEnd;
-        if (this.#chunks.length > 0 || this.#isEnd) continue;
-      }
-      if (this.#end !== undefined) continue;
-      await new Promise<void>((resolve) => {
-        this.#reader = resolve;
-      });
-    }
-  }
-
-  /**
-   * Write bytes; they are copied. Resolves when more are welcome.
-   *
-   * @throws {UnreachableError} `session.reset_*` when the stream is over.
-   */
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#end !== undefined) throw resetError(this.#end.code);
-    const result = this.#calls.write(new Uint8Array(bytes));
-    if (result === "gone") throw resetError(RESET_CODE.failed);
-    if (result === "taken") return;
-    await new Promise<void>((resolve) => {
-      this.#writer = resolve;
-    });
-    const end = this.#end as StreamEnd | undefined;
-    if (end !== undefined) throw resetError(end.code);
-  }
-
-  /** End our direction after what was written; the other one stays. */
-  closeWrite(): Promise<void> {
-    if (this.#end === undefined) this.#calls.finish();
-    return Promise.resolve();
-  }
-
-  /** Give up both directions, and tell the peer why. Idempotent. */
-  abort(code: number = RESET_CODE.cancelled): void {
-    if (this.#end !== undefined) return;
-    this.#calls.reset(code);
-    this.onReset(code);
-  }
-
-  /** For the session: there is something to read. */
-  onReadable(): void {
-    this.#reader?.();
-    this.#reader = undefined;
-  }
-
-  /** For the session: there is room to write. */
-  onWritable(): void {
-    this.#writer?.();
-    this.#writer = undefined;
-  }
-
-  /** For the session: the stream was reset. */
-  onReset(code: number): void {
-    this.#finish({ how: "reset", code });
-  }
-
-  /** For the session: both directions have ended well. */
-  onFinished(): void {
-    this.#finish({ how: "finished", code: RESET_CODE.cancelled });
-  }
-
-  #finish(end: StreamEnd): void {
-    if (this.#end !== undefined) return;
-    this.#end = end;
-    this.onReadable();
-    this.onWritable();
-    this.#ended.resolve(end);
-  }
-
-  #takeChunks(): Uint8Array {
-    const chunks = this.#chunks;
-    let bytes = 0;
-    let count = 0;
-    for (const chunk of chunks) {
-      if (count > 0 && bytes + chunk.length > READ_BYTES) break;
-      bytes += chunk.length;
-      count++;
-    }
-    const taken = chunks.splice(0, count);
-    return taken.length === 1 ? (taken[0] as Bytes) : concat(...taken);
-  }
-}
-
-/** How a stream ended. */
-export interface StreamEnd {
-  readonly how: "finished" | "reset";
-  /** Reset code (§6.2); 0 when it finished. */
-  readonly code: number;
-}
-
-const RESET_NAMES = new Map<number, string>(
-  Object.entries(RESET_CODE).map(([name, code]) => [code, name]),
-);
-
-const RESET_REASONS: Readonly<Record<string, string>> = {
-  cancelled: "the other side gave it up",
-  failed: "it broke on the way",
-  noSuchPort: "the service has nothing at this port",
-  refused: "the service's target refused it",
-  timedOut: "the service's target did not answer",
-  exhausted: "too many streams, or too much waiting to be read",
-};
-
-/** The error for a reset code: `session.reset_refused` and so on. */
-export function resetError(code: number): UnreachableError {
-  const name = RESET_NAMES.get(code) ?? "failed";
-  const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  return new UnreachableError(
-    `session.reset_${snake}`,
-    `Cannot go on with stream: ${RESET_REASONS[name] ?? "it broke on the way"}`,
-  );
 }
 
 function closedError(): UnreachableError {

@@ -213,9 +213,7 @@ export class ReceiveStream {
     if (this.#granted - this.#consumed > this.#window / 2) return undefined;
     const isFast = nowMs - this.#grantedAtMs < 2 * roundTripMs;
     if (isFast && this.#window < MAX_WINDOW_BYTES && mayGrow(this.#window)) {
-      {
-        this.#window = Math.min(MAX_WINDOW_BYTES, 4 * this.#window);
-      }
+      this.#window = Math.min(MAX_WINDOW_BYTES, 4 * this.#window);
     }
     this.#granted = this.#consumed + this.#window;
     this.#grantedAtMs = nowMs;

@@ -34,6 +34,8 @@ export class SessionStream {
   readonly receive: ReceiveStream;
   /** Whether StreamOpen has been seen, or we opened it ourselves. */
   isOpen: boolean;
+  /** The peer has said something of it after StreamOpen: it has taken the stream. */
+  isAccepted = false;
   /** It waits in the round of streams with something to send. */
   isQueued = false;
   /** The reader has been told, and has not read since. */

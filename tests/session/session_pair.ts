@@ -3,7 +3,8 @@ import { type Bytes, concat } from "../../lib/base/bytes.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
-import { Session, type SessionEvent } from "../../lib/session/session.ts";
+import { Session } from "../../lib/session/session.ts";
+import type { SessionEvent } from "../../lib/session/session_event.ts";
 
 /** How a simulated leg behaves. */
 export interface LegPath {

@@ -9,8 +9,9 @@ import {
 } from "../../lib/session/frames.ts";
 import { Leg, SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
-import { LEGLESS_MS, MAX_STREAMS, Session } from "../../lib/session/session.ts";
+import { LEGLESS_MS, Session } from "../../lib/session/session.ts";
 import { RESET_CODE } from "../../lib/session/stream.ts";
+import { MAX_STREAMS } from "../../lib/session/stream_table.ts";
 import { SessionPair } from "./session_pair.ts";
 
 const pattern = (length: number, seed = 1) => seededRandom(seed).bytes(length);

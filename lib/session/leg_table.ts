@@ -1,0 +1,219 @@
+/**
+ * The legs of a session: which there are, which of them carries data, and when
+ * each must be heard of.
+ *
+ *     attached ── silent with cells in flight ──▶ suspect ── a cell ──▶ attached
+ *         └────────── its circuit is gone, or given up ──────────▶ removed
+ *
+ * @see protocol §6.3
+ * @module
+ */
+import { ProtocolError } from "../base/errors.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import { type LegNumber, MAX_LEG_NUMBER } from "./frames.ts";
+import { Leg, type SessionRole } from "./leg.ts";
+
+/** Legs that a session has at most at once. */
+export const MAX_LEGS = 3;
+/** Least silence after which an end with open streams asks for a sign of life, ms. */
+const FIRST_PING_MS = 500;
+/** Most silence between two such questions, ms. */
+const MAX_PING_MS = 30_000;
+/** An acknowledgement goes out on another leg when its own has not taken it for so long, ms. */
+const ACK_DETOUR_MS = 50;
+/** Unmeasured legs stand behind all measured ones, ms. */
+const UNMEASURED_MS = 10_000;
+
+/** Whether the fastest leg alone carries data, or all of them. */
+export type LegSpread = "one" | "all";
+
+/** A leg and what the session thinks of it. */
+export class LegState {
+  readonly leg: Leg;
+  /** It owes an answer for too long. */
+  isSuspect = false;
+  /** Cells numbered below this have been put up for sending on another leg already. */
+  resentBelow = 0;
+  /** The next cell shall ask for a sign of life. */
+  isPingWanted = false;
+  #pingDueMs: number;
+  #pingWaitMs = FIRST_PING_MS;
+
+  constructor(leg: Leg, nowMs: number) {
+    this.leg = leg;
+    this.#pingDueMs = nowMs + FIRST_PING_MS;
+  }
+
+  /** When the peer shall be asked for a sign of life. */
+  get pingDueMs(): number {
+    return this.#pingDueMs;
+  }
+
+  /**
+   * A cell came: the next question can wait.
+   *
+   * @param what Whether the cell held more than acknowledgements and pings.
+   */
+  onHeard(what: "news" | "signs of life", nowMs: number): void {
+    if (what === "news") {
+      this.#pingWaitMs = Math.max(
+        FIRST_PING_MS,
+        2 * (this.leg.congestion.roundTripMs ?? 0),
+      );
+    }
+    this.#pingDueMs = nowMs + this.#pingWaitMs;
+  }
+
+  /** Ask for a sign of life if it is time to; less and less often. */
+  pingIfDue(nowMs: number): void {
+    if (this.#pingDueMs > nowMs) return;
+    this.isPingWanted = true;
+    this.#pingWaitMs = Math.min(MAX_PING_MS, 2 * this.#pingWaitMs);
+    this.#pingDueMs = nowMs + this.#pingWaitMs;
+  }
+
+  /** Whether the cell built now, for `on`, must acknowledge what came on this leg. */
+  owesAckOn(on: LegState, nowMs: number): boolean {
+    const { ackDueMs } = this.leg;
+    if (ackDueMs === undefined) return false;
+    return on === this || ackDueMs + ACK_DETOUR_MS <= nowMs;
+  }
+
+  /** The lower, the better for data: suspect legs last, then by round trip, then by age. */
+  get score(): number {
+    const { congestion, number } = this.leg;
+    const roundTripMs = congestion.roundTripMs ?? UNMEASURED_MS;
+    return (this.isSuspect ? 1e9 : 0) + roundTripMs + number / 1e5;
+  }
+}
+
+/** What a leg table is made of. */
+export interface LegTableOptions {
+  readonly crypto: CryptoSuite;
+  readonly role: SessionRole;
+  readonly spread: LegSpread;
+}
+
+/** The legs of one end of a session. */
+export class LegTable {
+  readonly #options: LegTableOptions;
+  readonly #legs = new Map<LegNumber, LegState>();
+  #highest = -1;
+  #leglessSinceMs: number | undefined;
+
+  constructor(options: LegTableOptions, nowMs: number) {
+    this.#options = options;
+    this.#leglessSinceMs = nowMs;
+  }
+
+  /** Legs attached. */
+  get size(): number {
+    return this.#legs.size;
+  }
+
+  /** Their numbers, oldest first. */
+  get numbers(): LegNumber[] {
+    return [...this.#legs.keys()];
+  }
+
+  /** The highest number ever attached; −1 before the first. */
+  get highest(): number {
+    return this.#highest;
+  }
+
+  /** Since when there is none; `undefined` while there are some. */
+  get leglessSinceMs(): number | undefined {
+    return this.#leglessSinceMs;
+  }
+
+  get(number: LegNumber): LegState | undefined {
+    return this.#legs.get(number);
+  }
+
+  [Symbol.iterator](): IterableIterator<LegState> {
+    return this.#legs.values();
+  }
+
+  /**
+   * Attach a leg.
+   *
+   * @param secret Of the session.
+   * @throws {ProtocolError} `session.leg_number` for a number not above all
+   * others so far, `session.too_many_legs` beyond {@linkcode MAX_LEGS}.
+   */
+  add(secret: Uint8Array, number: LegNumber, nowMs: number): void {
+    if (number <= this.#highest || number > MAX_LEG_NUMBER) {
+      throw new ProtocolError(
+        "session.leg_number",
+        `Cannot add leg: number ${number} was used`,
+      );
+    }
+    if (this.#legs.size >= MAX_LEGS) {
+      throw new ProtocolError(
+        "session.too_many_legs",
+        "Cannot add leg: the session has three",
+      );
+    }
+    this.#highest = number;
+    const { crypto, role } = this.#options;
+    const leg = new Leg(crypto, secret, number, role, nowMs);
+    this.#legs.set(number, new LegState(leg, nowMs));
+    this.#leglessSinceMs = undefined;
+  }
+
+  /** Detach a leg. @returns What it was; `undefined` when it was not there. */
+  remove(number: LegNumber, nowMs: number): LegState | undefined {
+    const state = this.#legs.get(number);
+    if (state === undefined) return undefined;
+    this.#legs.delete(number);
+    if (this.#legs.size === 0) this.#leglessSinceMs = nowMs;
+    return state;
+  }
+
+  /** The leg that data goes out on: not suspect, and the fastest of those. */
+  get primary(): LegState | undefined {
+    let best: LegState | undefined;
+    for (const state of this.#legs.values()) {
+      if (best === undefined || state.score < best.score) best = state;
+    }
+    return best;
+  }
+
+  /** Whether stream bytes and control frames may go out on a leg. */
+  mayCarryData(state: LegState): boolean {
+    if (this.#legs.size === 1) return true;
+    if (this.#options.spread === "all" && !state.isSuspect) return true;
+    return state === this.primary;
+  }
+
+  /** When something is due for one of the legs; `Infinity` if nothing is. */
+  dueMs(streams: "some" | "none"): number {
+    let due = Infinity;
+    for (const state of this.#legs.values()) {
+      const { leg } = state;
+      due = Math.min(due, leg.ackDueMs ?? Infinity);
+      if (!state.isSuspect) due = Math.min(due, leg.probeDueMs ?? Infinity);
+      if (streams === "some") due = Math.min(due, state.pingDueMs);
+    }
+    return due;
+  }
+
+  /** Time has passed. @returns Legs that have become suspect with it. */
+  onTime(streams: "some" | "none", nowMs: number): LegState[] {
+    const suspect: LegState[] = [];
+    for (const state of this.#legs.values()) {
+      if (!state.isSuspect && (state.leg.probeDueMs ?? Infinity) <= nowMs) {
+        state.isSuspect = true;
+        suspect.push(state);
+      }
+      if (streams === "some") state.pingIfDue(nowMs);
+    }
+    return suspect;
+  }
+
+  /** Forget all keys. */
+  wipe(): void {
+    for (const { leg } of this.#legs.values()) leg.wipe();
+    this.#legs.clear();
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Streams with something to send, in turn: each cell begins with the one whose
+ * turn it is, so that a bulk transfer never holds up a keystroke.
+ *
+ * @see protocol §6.4
+ * @module
+ */
+import {
+  type ControlFrame,
+  controlFrameBytes,
+  DATA_HEADER_BYTES,
+  encodeControlFrame,
+  encodeDataHeader,
+  FRAME_SPACE_BYTES,
+  type StreamId,
+} from "./frames.ts";
+import type { SentData } from "./leg.ts";
+import type { SessionStream } from "./stream.ts";
+
+/** What a cell that is being filled carries so far. */
+export interface CellLoad {
+  readonly data: SentData[];
+  readonly control: ControlFrame[];
+}
+
+/** The round of streams. */
+export class SendRound {
+  #streams: SessionStream[] = [];
+
+  /** Whether any stream has something to send. */
+  get isEmpty(): boolean {
+    return this.#streams.length === 0;
+  }
+
+  /** Put a stream at the end of the round, if it has something to send. */
+  queue(stream: SessionStream): void {
+    if (
+      stream.isQueued ||
+      (!stream.send.hasData && stream.send.finToSend === undefined)
+    ) return;
+    stream.isQueued = true;
+    this.#streams.push(stream);
+  }
+
+  /** Forget all: the session is over. */
+  clear(): void {
+    this.#streams = [];
+  }
+
+  /**
+   * Fill the rest of a cell with bytes of streams, and with their ends.
+   *
+   * @param isThere Whether a stream is still there: those that are not lose their turn.
+   * @param onTaken Hears of each stream that gave bytes: its writer may go on.
+   * @returns The offset behind the last frame.
+   */
+  fill(
+    cell: Uint8Array,
+    start: number,
+    load: CellLoad,
+    isThere: (id: StreamId) => boolean,
+    onTaken: (stream: SessionStream) => void,
+  ): number {
+    let at = start;
+    let turns = this.#streams.length;
+    while (turns-- > 0 && at + DATA_HEADER_BYTES < FRAME_SPACE_BYTES) {
+      const stream = this.#streams.shift() as SessionStream;
+      stream.isQueued = false;
+      if (!isThere(stream.id)) continue;
+      const taken = stream.send.take(
+        FRAME_SPACE_BYTES - at - DATA_HEADER_BYTES,
+      );
+      if (taken !== undefined) {
+        const { offset, length } = taken;
+        at = encodeDataHeader(cell, at, stream.id, offset, length);
+        stream.send.copy(offset, length, cell, at);
+        at += length;
+        load.data.push({ id: stream.id, offset, length });
+        onTaken(stream);
+      }
+      at = fillEnd(cell, at, load, stream);
+      this.queue(stream);
+    }
+    return at;
+  }
+}
+
+function fillEnd(
+  cell: Uint8Array,
+  at: number,
+  load: CellLoad,
+  stream: SessionStream,
+): number {
+  const offset = stream.send.finToSend;
+  if (offset === undefined) return at;
+  const frame: ControlFrame = { type: "streamFin", id: stream.id, offset };
+  if (at + controlFrameBytes(frame) > FRAME_SPACE_BYTES) return at;
+  load.control.push(frame);
+  stream.send.onFinSent();
+  return encodeControlFrame(frame, cell, at);
+}

@@ -1,0 +1,43 @@
+/**
+ * What a session tells its driver, and the codes it ends with.
+ *
+ * @see protocol §6.2, §6.3
+ * @module
+ */
+import type { LegNumber, StreamId } from "./frames.ts";
+
+/** Why a session ended. */
+export const SESSION_CODE = {
+  /** On purpose. */
+  done: 0,
+  /** The other side broke the protocol. */
+  protocol: 1,
+  /** No leg for too long. */
+  noLeg: 2,
+} as const;
+
+/** What happened, for the driver. */
+export type SessionEvent =
+  /** The client opened a stream to a virtual port. */
+  | { readonly type: "opened"; readonly id: StreamId; readonly port: number }
+  /** The service has taken the stream that we opened. */
+  | { readonly type: "accepted"; readonly id: StreamId }
+  /** `read` has something; not said again before it was called. */
+  | { readonly type: "readable"; readonly id: StreamId }
+  /** A writer that was turned away may write again. */
+  | { readonly type: "writable"; readonly id: StreamId }
+  /** The peer gave up the stream. */
+  | { readonly type: "reset"; readonly id: StreamId; readonly code: number }
+  /** Both directions have ended well. */
+  | { readonly type: "finished"; readonly id: StreamId }
+  /** A leg owes an answer for too long: build another. */
+  | { readonly type: "legSuspect"; readonly leg: LegNumber }
+  /** A suspect leg was heard of again. */
+  | { readonly type: "legHealed"; readonly leg: LegNumber }
+  /** The peer gives up a leg; its circuit can go. */
+  | { readonly type: "legClosed"; readonly leg: LegNumber }
+  /** The session is over. */
+  | { readonly type: "closed"; readonly code: number };
+
+/** Nothing happened: one array for all such moments. */
+export const NO_EVENTS: readonly SessionEvent[] = [];

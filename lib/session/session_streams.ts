@@ -1,0 +1,335 @@
+/**
+ * What a session does with its streams: frames of the peer come in, calls of
+ * readers and writers come in, and what is to be sent waits for a cell. Knows
+ * nothing of legs.
+ *
+ *     frames ─▶ onData, onFrame ─▶ events
+ *     reader, writer ─▶ open, write, read, … ─▶ control queue, round ─▶ fill
+ *     cell arrived ─▶ onArrived        cell lost ─▶ onLost
+ *
+ * @see protocol §6.3
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { BugError, ProtocolError } from "../base/errors.ts";
+import { ControlQueue } from "./control_queue.ts";
+import {
+  type ControlFrame,
+  FRAME_SPACE_BYTES,
+  type StreamId,
+} from "./frames.ts";
+import type { SentCell, SessionRole } from "./leg.ts";
+import type { SessionQuota } from "./quota.ts";
+import { type CellLoad, SendRound } from "./send_round.ts";
+import type { SessionEvent } from "./session_event.ts";
+import { RESET_CODE, type SessionStream } from "./stream.ts";
+import { StreamTable } from "./stream_table.ts";
+
+/** A frame that says something of one stream. */
+export type StreamFrame = Extract<
+  ControlFrame,
+  { type: "streamOpen" | "streamWindow" | "streamFin" | "streamReset" }
+>;
+
+/** Whether a writer should wait for `writable` before it writes again. */
+export type WriteResult = "taken" | "full" | "gone";
+
+/** What a reader gets: chunks, perhaps none, and whether the end is behind them. */
+export interface ReadResult {
+  readonly chunks: Bytes[];
+  readonly isEnd: boolean;
+}
+
+/** The streams of one end of a session, and what waits to be sent of them. */
+export class SessionStreams {
+  /** Frames other than data that wait for a cell, those of legs included. */
+  readonly control = new ControlQueue();
+  readonly #role: SessionRole;
+  readonly #table: StreamTable;
+  readonly #round = new SendRound();
+  readonly #say: (event: SessionEvent) => void;
+
+  /** @param say Hears of every event. */
+  constructor(
+    role: SessionRole,
+    quota: SessionQuota,
+    say: (event: SessionEvent) => void,
+  ) {
+    this.#role = role;
+    this.#table = new StreamTable(role, quota);
+    this.#say = say;
+  }
+
+  /** Streams there are. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Whether stream bytes wait for a cell. */
+  get hasData(): boolean {
+    return !this.#round.isEmpty;
+  }
+
+  // ---- from the peer ----
+
+  /** Bytes of a stream; copied. @throws {ProtocolError} `session.*`. */
+  onData(id: StreamId, offset: number, bytes: Uint8Array, nowMs: number): void {
+    const stream = this.#streamOf(id, nowMs);
+    if (stream === undefined) return;
+    this.#sayAccepted(stream);
+    this.#table.hold(stream.receive.onData(offset, bytes));
+    this.#sayReadable(stream);
+    if (this.#table.isOverQuota) this.#shed();
+  }
+
+  /** Anything else of a stream. @throws {ProtocolError} `session.*`. */
+  onFrame(frame: StreamFrame, nowMs: number): void {
+    if (frame.type === "streamOpen" && this.#role === "client") {
+      throw new ProtocolError(
+        "session.stream_open",
+        "Cannot open stream: services open none",
+      );
+    }
+    const stream = this.#streamOf(frame.id, nowMs);
+    if (stream === undefined) return;
+    switch (frame.type) {
+      case "streamOpen":
+        if (stream.isOpen) return; // a repetition by another leg
+        stream.isOpen = true;
+        this.#say({ type: "opened", id: frame.id, port: frame.port });
+        return this.#sayReadable(stream);
+      case "streamWindow":
+        stream.send.raiseLimit(frame.max);
+        this.#sayAccepted(stream);
+        return this.#round.queue(stream);
+      case "streamFin":
+        stream.receive.onFin(frame.offset);
+        this.#sayAccepted(stream);
+        return this.#sayReadable(stream);
+      case "streamReset": {
+        const { id, code } = frame;
+        this.#table.forget(stream);
+        if (stream.isOpen) this.#say({ type: "reset", id, code });
+      }
+    }
+  }
+
+  /** The stream that the peer speaks of; `undefined` when there is nothing to do with it. */
+  #streamOf(id: StreamId, nowMs: number): SessionStream | undefined {
+    const stream = this.#table.named(id, nowMs);
+    if (typeof stream === "object") return stream;
+    if (stream === "full") {
+      const code = RESET_CODE.exhausted;
+      this.control.push({ type: "streamReset", id, code });
+    }
+    return undefined;
+  }
+
+  /** The peer has everything that a cell carried. */
+  onArrived(cell: SentCell): void {
+    for (const { id, offset, length } of cell.data) {
+      const stream = this.#table.get(id);
+      if (stream === undefined) continue;
+      const before = stream.send.bufferedBytes;
+      stream.send.onAcknowledged(offset, length);
+      this.#table.hold(stream.send.bufferedBytes - before);
+      this.#sayWritable(stream);
+      this.#finishIfOver(stream);
+    }
+    for (const frame of cell.control) {
+      if (frame.type !== "streamFin") continue;
+      const stream = this.#table.get(frame.id);
+      if (stream === undefined) continue;
+      stream.send.onFinAcknowledged();
+      this.#finishIfOver(stream);
+    }
+  }
+
+  /** What a cell carried may be lost: it goes out again, but for what was true of its moment only. */
+  onLost(cell: SentCell): void {
+    for (const { id, offset, length } of cell.data) {
+      const stream = this.#table.get(id);
+      if (stream === undefined) continue;
+      stream.send.onLost(offset, length);
+      this.#round.queue(stream);
+    }
+    for (const frame of cell.control) this.#sendAgain(frame);
+  }
+
+  #sendAgain(frame: ControlFrame): void {
+    switch (frame.type) {
+      case "ack":
+      case "ping":
+        return;
+      case "streamWindow": {
+        const stream = this.#table.get(frame.id);
+        if (stream !== undefined) this.#grant(stream);
+        return;
+      }
+      case "streamFin": {
+        const stream = this.#table.get(frame.id);
+        if (stream === undefined) return;
+        stream.send.onFinLost();
+        return this.#round.queue(stream);
+      }
+      default:
+        this.control.push(frame);
+    }
+  }
+
+  // ---- from readers and writers ----
+
+  /** Open a stream. @returns Its id; `undefined` while as many are open as may be. */
+  open(port: number, nowMs: number): StreamId | undefined {
+    if (this.#role !== "client") {
+      throw new BugError("session.open", "Services open no streams");
+    }
+    if (this.#table.isFull || !this.control.hasRoom) return undefined;
+    const { id } = this.#table.open(nowMs);
+    this.control.push({ type: "streamOpen", id, port });
+    return id;
+  }
+
+  /** Tell the client that its stream has been taken. */
+  accept(id: StreamId): void {
+    const stream = this.#table.get(id);
+    if (stream !== undefined) this.#grant(stream);
+  }
+
+  /** Append bytes, which must not change from now on. They are taken even when `"full"`. */
+  write(id: StreamId, bytes: Uint8Array): WriteResult {
+    const stream = this.#table.get(id);
+    if (stream === undefined) return "gone";
+    stream.send.write(bytes);
+    this.#table.hold(bytes.length);
+    this.#round.queue(stream);
+    if (stream.hasRoom) return "taken";
+    stream.isWriterWaiting = true;
+    return "full";
+  }
+
+  /** End our direction; what was written still goes out. */
+  finish(id: StreamId): void {
+    const stream = this.#table.get(id);
+    if (stream === undefined) return;
+    stream.send.finish();
+    this.#round.queue(stream);
+  }
+
+  /** Give up both directions. */
+  reset(id: StreamId, code: number): void {
+    const stream = this.#table.get(id);
+    if (stream === undefined) return;
+    this.#table.forget(stream);
+    this.control.push({ type: "streamReset", id, code });
+  }
+
+  /**
+   * Take what is there in order.
+   *
+   * @param roundTripMs Of the session: how fast a window may have to grow.
+   * @returns `undefined` when the stream is over.
+   */
+  read(
+    id: StreamId,
+    roundTripMs: number,
+    nowMs: number,
+  ): ReadResult | undefined {
+    const stream = this.#table.get(id);
+    if (stream === undefined) return undefined;
+    stream.isReadableSaid = false;
+    const before = stream.receive.bufferedBytes;
+    const chunks = stream.receive.readAll();
+    this.#table.hold(stream.receive.bufferedBytes - before);
+    const grant = stream.receive.takeGrant(
+      nowMs,
+      roundTripMs,
+      (bytes) => this.#table.mayGrow(bytes),
+    );
+    if (grant !== undefined) this.#grant(stream);
+    const isEnd = stream.receive.isAtEnd;
+    this.#finishIfOver(stream);
+    return { chunks, isEnd };
+  }
+
+  /** Write what waits into a cell, from `start` on. @returns The offset behind it. */
+  fill(cell: Uint8Array, start: number, load: CellLoad): number {
+    return this.#round.fill(
+      cell,
+      start,
+      load,
+      (id) => this.#table.has(id),
+      (stream) => this.#sayWritable(stream),
+    );
+  }
+
+  /** Write control frames that wait. @returns The offset behind them. */
+  fillControl(cell: Uint8Array, start: number, load: CellLoad): number {
+    return this.control.fill(cell, start, FRAME_SPACE_BYTES, load.control);
+  }
+
+  /**
+   * The session is over: forget all streams.
+   *
+   * @param lastWords Frames that still go out.
+   * @param why Whether their readers and writers must be told.
+   */
+  end(lastWords: readonly ControlFrame[], why: "ours" | "theirs"): void {
+    for (const stream of this.#table.all()) {
+      const { id, isOpen } = stream;
+      this.#table.forget(stream);
+      if (why === "ours" || !isOpen) continue;
+      this.#say({ type: "reset", id, code: RESET_CODE.failed });
+    }
+    this.#round.clear();
+    this.control.replace(lastWords);
+  }
+
+  /** Count for nothing any more. */
+  clear(): void {
+    this.#table.clear();
+  }
+
+  // ---- inside ----
+
+  #grant({ id, receive }: SessionStream): void {
+    this.control.push({ type: "streamWindow", id, max: receive.granted });
+  }
+
+  #sayAccepted(stream: SessionStream): void {
+    if (stream.isAccepted) return;
+    stream.isAccepted = true;
+    if (this.#role === "service") return;
+    this.#say({ type: "accepted", id: stream.id });
+  }
+
+  #sayReadable(stream: SessionStream): void {
+    if (stream.isReadableSaid || !stream.isOpen || !stream.receive.isReadable) {
+      return;
+    }
+    stream.isReadableSaid = true;
+    this.#say({ type: "readable", id: stream.id });
+  }
+
+  #sayWritable(stream: SessionStream): void {
+    if (!stream.isWriterWaiting || !stream.hasRoom) return;
+    stream.isWriterWaiting = false;
+    this.#say({ type: "writable", id: stream.id });
+  }
+
+  #finishIfOver(stream: SessionStream): void {
+    if (!stream.isOver || !this.#table.has(stream.id)) return;
+    this.#table.forget(stream);
+    this.#say({ type: "finished", id: stream.id });
+  }
+
+  /** Over the quota: the stream that holds most is reset. */
+  #shed(): void {
+    const stream = this.#table.largest;
+    if (stream === undefined) return;
+    const { id, isOpen } = stream;
+    const code = RESET_CODE.exhausted;
+    this.reset(id, code);
+    if (isOpen) this.#say({ type: "reset", id, code });
+  }
+}
