@@ -121,7 +121,8 @@ export function encodeHandshake(message: HandshakeMessage): Bytes {
 
 function cborOf(message: HandshakeMessage): CborValue {
   if (message.type !== "welcome") return { ...message };
-  const host = parseIp(message.observedAddress.host);
+  // Without the zone of a link-local IPv6 address: it means nothing over there.
+  const host = parseIp(message.observedAddress.host.replace(/%.*$/, ""));
   if (host === undefined) {
     throw new BugError("link.observed_address", "Cannot encode welcome: no IP");
   }

@@ -1,12 +1,7 @@
 /**
- * A standing link to a neighbour: requests both ways, circuits both ways, and
- * the rules of {@linkcode LinkState} carried out.
- *
- *     connection ─▶ streams ─▶ type byte ─┬─ 0x01 ─▶ request ─▶ onRequest ─▶ answer
- *                                         ├─ 0x02 ─▶ onCircuit
- *                                         └─ else ─▶ close the link
- *
- * Whatever a peer does ends here at worst in the end of its link.
+ * A standing link to a neighbour: requests and circuits of ours, those of the
+ * peer through its {@linkcode LinkServer}, and the rules of {@linkcode LinkState}
+ * carried out. Whatever a peer does ends here at worst in the end of its link.
  *
  * @see protocol §3.5 to §3.7
  * @module
@@ -24,7 +19,6 @@ import {
 } from "../base/clock.ts";
 import {
   AnonNetError,
-  BugError,
   ProtocolError,
   UnreachableError,
 } from "../base/errors.ts";
@@ -40,8 +34,6 @@ import {
 } from "../link/link_state.ts";
 import {
   decodeAnswer,
-  decodeRequest,
-  encodeAnswer,
   encodeRequestStream,
   PING_METHOD,
   type RpcAnswer,
@@ -54,6 +46,7 @@ import type {
   OpenOptions,
 } from "../transport/transport.ts";
 import { FrameStream } from "./frame_stream.ts";
+import { LinkServer } from "./link_server.ts";
 import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
 import type { Slots } from "./slots.ts";
 
@@ -151,8 +144,7 @@ export class Link {
   readonly #host: LinkHost;
   readonly #state: LinkState;
   readonly #streamHost: LinkStreamHost;
-  /** Streams being served. */
-  readonly #tasks = new Set<Promise<void>>();
+  readonly #server: LinkServer;
   /** Aborts when the link ends: nothing of it goes on waiting. */
   readonly #ending = new AbortController();
   #timer: Timer | undefined;
@@ -187,6 +179,14 @@ export class Link {
       },
       onWritten: () => this.#state.onWritten(host.clock.nowMs()),
     };
+    this.#server = new LinkServer({
+      link: this,
+      host,
+      connection,
+      state: this.#state,
+      streamHost: this.#streamHost,
+      onStreamEnd: () => this.#arm(),
+    });
     this.closed = connection.closed.then(({ by }) => {
       this.#end();
       const reasons = {
@@ -201,20 +201,13 @@ export class Link {
   /** Begin to serve the peer. Called once, by the table. */
   start(): void {
     this.#arm();
-    this.#run(this.#acceptStreams());
+    this.#server.start();
   }
 
   /** Resolves when the link has ended and nothing of it runs any more. */
   async stopped(): Promise<void> {
     await this.closed;
-    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
-  }
-
-  /** Own a promise, and its failure. */
-  #run(work: Promise<void>): void {
-    const task = work.catch((error) => this.#onError(error))
-      .finally(() => this.#tasks.delete(task));
-    this.#tasks.add(task);
+    await this.#server.stopped();
   }
 
   /** Whether the peer relays: it showed a record that says so. */
@@ -412,127 +405,6 @@ export class Link {
   /** Whatever comes back will do; silence is the state's to notice. */
   #ping(): void {
     this.request(PING_METHOD).catch(() => {});
-  }
-
-  async #acceptStreams(): Promise<void> {
-    for (;;) {
-      const stream = await this.#connection.acceptStream();
-      if (stream === undefined) return;
-      if (!this.#state.onPeerStream()) {
-        stream.cancel();
-        continue;
-      }
-      this.#run(this.#serve(stream));
-    }
-  }
-
-  async #serve(inner: ByteStream): Promise<void> {
-    const { clock, rpcMs } = this.#host;
-    let use: StreamUse = "circuit";
-    const stream = new LinkStream(inner, this.#streamHost, () => {
-      this.#state.onPeerStreamEnd(use, clock.nowMs());
-      this.#arm();
-    });
-    // Against streams that say nothing: reads end, as if the peer had ended them.
-    const timer = clock.schedule(rpcMs, () => stream.cancel(), {
-      keepAlive: false,
-    });
-    try {
-      const type = (await stream.read(new Uint8Array(1)))?.[0];
-      if (type === STREAM_TYPE.rpc) {
-        use = await this.#serveRequest(stream, timer);
-        // A plain end costs a third of an abort.
-        stream.closeWrite();
-        stream.cancel();
-      } else if (type === STREAM_TYPE.circuit) this.#serveCircuit(stream);
-      else if (type === undefined) stream.cancel();
-      else {
-        throw new ProtocolError(
-          "link.stream_type",
-          `Cannot serve stream of type ${type}`,
-        );
-      }
-    } catch (error) {
-      stream.cancel();
-      throw error;
-    } finally {
-      timer.cancel();
-    }
-  }
-
-  #serveCircuit(stream: ByteStream): void {
-    const { clock, load, handlers } = this.#host;
-    if (this.#state.onCircuit(load, clock.nowMs())) {
-      handlers.onCircuit(this, stream);
-    } else stream.cancel();
-  }
-
-  async #serveRequest(stream: LinkStream, timer: Timer): Promise<StreamUse> {
-    const { clock, requests, sizes } = this.#host;
-    const nowMs = clock.nowMs();
-    let verdict = this.#state.onRequest(nowMs);
-    if (verdict.type === "serve" && !requests.take()) {
-      this.#state.onRequestEnd();
-      verdict = this.#state.onRequestRefused(nowMs);
-    }
-    if (verdict.type === "close") {
-      throw new ProtocolError("link.flood", "Cannot serve: too many requests");
-    }
-    if (verdict.type === "refuse") {
-      const busy: RpcAnswer = { type: "error", code: "busy" };
-      await stream.write(encodeAnswer("", busy, sizes));
-      return "request";
-    }
-    try {
-      const { signal } = this.#ending;
-      if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs, { signal });
-      const frames = new FrameStream(stream, sizes.requestFrameBytes);
-      const frame = await frames.read();
-      if (frame === undefined) return "request";
-      timer.cancel();
-      const { method, body } = decodeRequest(frame, sizes);
-      const answer = await this.#answer(method, body);
-      await stream.write(encodeAnswer(method, answer, sizes));
-      return method === PING_METHOD ? "ping" : "request";
-    } finally {
-      this.#state.onRequestEnd();
-      requests.give();
-    }
-  }
-
-  async #answer(method: string, body: Bytes): Promise<RpcAnswer> {
-    if (method === PING_METHOD) return { type: "ok", body: new Uint8Array() };
-    const { clock, handlers, rpcMs, sizes } = this.#host;
-    // Against a handler of ours that never ends: the peer has given up by then.
-    using limit = deadline(
-      clock,
-      rpcMs,
-      () =>
-        new UnreachableError("link.answer_timeout", "Cannot answer in time"),
-    );
-    const { signal } = limit;
-    try {
-      const work = handlers.onRequest(this, method, body, signal);
-      const answer = await raceSignal(work, signal);
-      if (answer === undefined) {
-        return { type: "error", code: "unknown_method" };
-      }
-      if (answer.length > sizes.answerBytes(method)) {
-        throw new BugError("link.answer_size", `Answer to ${method} too long`);
-      }
-      return { type: "ok", body: new Uint8Array(answer) };
-    } catch (error) {
-      if (error instanceof ProtocolError) throw error;
-      this.#onError(error);
-      return { type: "error", code: "failed" };
-    }
-  }
-
-  #onError(error: unknown): void {
-    if (error instanceof ProtocolError) this.cutOff(error.code);
-    else if (!(error instanceof UnreachableError)) {
-      this.#host.handlers.onError?.(error);
-    }
   }
 }
 

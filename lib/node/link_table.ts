@@ -16,10 +16,9 @@ import {
   type PublicKey,
 } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
 import type { RecordVerifier } from "../auth/record_verifier.ts";
 import { addressGroup, type GroupPrefix } from "../auth/subnet.ts";
-import { type Bytes, compareBytes, equalBytes } from "../base/bytes.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";
 import {
   AnonNetError,
@@ -53,6 +52,7 @@ import {
 } from "./link.ts";
 import { dialPeer, type PeerAddress } from "./link_dial.ts";
 import { answerHandshake, dialHandshake } from "./link_handshake.ts";
+import { LinkSet } from "./link_set.ts";
 import { Slots } from "./slots.ts";
 
 /** What all links of a node may take together. Tuning. */
@@ -80,12 +80,6 @@ export const DEFAULT_TABLE_LIMITS: TableLimits = {
   requests: 512,
   evictIdleMs: 30_000,
 };
-
-/**
- * How far apart two links to one peer may come up and still be taken for one
- * dial from each side, ms: the time that a dial and its handshake may take.
- */
-const SIMULTANEOUS_MS = 20_000;
 
 /** Addresses taken for one host: an IPv6 customer has at least a /64. */
 const HOST_PREFIX: GroupPrefix = { v4: 32, v6: 64 };
@@ -139,9 +133,7 @@ export class LinkTable implements AsyncDisposable {
   readonly #options: LinkTableOptions;
   readonly #limits: TableLimits;
   readonly #host: LinkHost & { load: Load };
-  /** The one link to each peer, by key. */
-  readonly #links = new Map<string, Link>();
-  readonly #draining = new Set<Link>();
+  readonly #links = new LinkSet();
   readonly #dials = new Map<string, Promise<Link>>();
   readonly #backoff: DialBackoff;
   readonly #nonces = new NonceCache();
@@ -192,13 +184,13 @@ export class LinkTable implements AsyncDisposable {
 
   /** The links of use, one per peer. */
   get links(): readonly Link[] {
-    return [...this.#links.values()];
+    return this.#links.ofUse;
   }
 
   get stats(): LinkTableStats {
     return {
-      links: this.#links.size,
-      draining: this.#draining.size,
+      links: this.#links.ofUse.length,
+      draining: this.#links.draining.length,
       dialling: this.#dials.size,
       answering: this.#handshakes.used,
       failedHandshakes: this.#failedHandshakes,
@@ -208,8 +200,7 @@ export class LinkTable implements AsyncDisposable {
 
   /** The link to a peer, if there is one. */
   get(publicKey: PublicKey): Link | undefined {
-    const link = this.#links.get(keyOf(publicKey));
-    return link?.isOpen ? link : undefined;
+    return this.#links.get(publicKey);
   }
 
   /**
@@ -253,7 +244,8 @@ export class LinkTable implements AsyncDisposable {
         "Cannot link: the node is stopping",
       ),
     );
-    for (const link of this.#all()) link.close();
+    const { ofUse, draining } = this.#links;
+    for (const link of [...ofUse, ...draining]) link.close();
     await this.#options.endpoint.close();
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
   }
@@ -265,15 +257,6 @@ export class LinkTable implements AsyncDisposable {
     });
     this.#tasks.add(task);
     task.finally(() => this.#tasks.delete(task));
-  }
-
-  *#all(): Iterable<Link> {
-    yield* this.#links.values();
-    yield* this.#draining;
-  }
-
-  get #size(): number {
-    return this.#links.size + this.#draining.size;
   }
 
   #checkDial(peer: PeerAddress): void {
@@ -291,7 +274,7 @@ export class LinkTable implements AsyncDisposable {
       );
     }
     // A dial of ours is for work at hand: any idle link gives way to it.
-    if (this.#size >= this.#limits.links && !this.#evict(0)) {
+    if (!this.#makeRoom(0)) {
       throw new UnreachableError("link.full", "Cannot dial: too many links");
     }
   }
@@ -343,21 +326,28 @@ export class LinkTable implements AsyncDisposable {
     for (;;) {
       const connection = await endpoint.accept();
       if (connection === undefined) return;
-      const record = this.#options.record?.();
-      const host = this.#hostOf(connection);
-      if (
-        record === undefined || this.load === "overloaded" ||
-        !this.#takePlaces(host)
-      ) {
+      const answer = this.#report(() => this.#onConnection(connection));
+      if (answer !== undefined) this.#run(answer);
+      else {
         this.#turnedAway++;
         connection.close(CLOSE_CODE.busy);
-        continue;
       }
-      connection.closed.then(() => this.#hosts.give(host));
-      this.#run(
-        this.#answer(connection, record).finally(() => this.#handshakes.give()),
-      );
     }
+  }
+
+  /** Begin to answer, if there is a record to show and room for one more. */
+  #onConnection(connection: Connection): Promise<void> | undefined {
+    const record = this.#options.record?.();
+    if (record === undefined || this.load === "overloaded") return undefined;
+    const host = this.#hostOf(connection);
+    if (!this.#handshakes.take()) return undefined;
+    if (!this.#hosts.take(host)) {
+      this.#handshakes.give();
+      return undefined;
+    }
+    connection.closed.then(() => this.#hosts.give(host));
+    return this.#answer(connection, record)
+      .finally(() => this.#handshakes.give());
   }
 
   /** Where one machine is a whole network, all of it counts as one host. */
@@ -365,13 +355,6 @@ export class LinkTable implements AsyncDisposable {
     return this.#options.network.allowPrivateAddresses
       ? ""
       : addressGroup(connection.remoteAddress, HOST_PREFIX);
-  }
-
-  #takePlaces(host: string): boolean {
-    if (!this.#handshakes.take()) return false;
-    if (this.#hosts.take(host)) return true;
-    this.#handshakes.give();
-    return false;
   }
 
   async #answer(connection: Connection, record: Bytes): Promise<void> {
@@ -382,8 +365,7 @@ export class LinkTable implements AsyncDisposable {
         ...this.#options,
         record,
         nonces: this.#nonces,
-        admit: (peerKey, peerRecord) =>
-          this.#admit(connection, peerKey, peerRecord),
+        admit: (peerKey) => this.#admit(connection, peerKey),
       });
     } catch (error) {
       this.#failedHandshakes++;
@@ -397,19 +379,11 @@ export class LinkTable implements AsyncDisposable {
   }
 
   /** Whether there is room for one that has proven itself. */
-  #admit(
-    connection: Connection,
-    peerKey: PublicKey,
-    _record: NodeRecord | undefined,
-  ): Admission {
-    const older = this.#drainingOf(peerKey);
-    const live = this.get(peerKey);
-    const count = older.length + (live === undefined ? 0 : 1);
-    if (count >= this.#limits.linksPerKey) {
-      (older[0] ?? live)?.close(CLOSE_CODE.done, "link.replaced");
-    } else if (
-      this.#size >= this.#limits.links && !this.#evict(this.#limits.evictIdleMs)
-    ) {
+  #admit(connection: Connection, peerKey: PublicKey): Admission {
+    const [oldest, ...others] = this.#links.to(peerKey);
+    if (others.length + 1 >= this.#limits.linksPerKey) {
+      oldest?.close(CLOSE_CODE.done, "link.replaced");
+    } else if (!this.#makeRoom(this.#limits.evictIdleMs)) {
       this.#turnedAway++;
       throw new UnreachableError("link.busy", "Cannot answer: too many links");
     }
@@ -419,23 +393,14 @@ export class LinkTable implements AsyncDisposable {
     };
   }
 
-  /** Links of a key that have been replaced, oldest first. */
-  #drainingOf(peerKey: PublicKey): Link[] {
-    return [...this.#draining].filter((link) =>
-      equalBytes(link.peerKey, peerKey)
-    );
-  }
-
-  /** Close the link that has been idle for longest, at least `idleMs`. @returns Whether there was one. */
-  #evict(idleMs: number): boolean {
-    let oldest: Link | undefined;
-    for (const link of this.#all()) {
-      if (link.usedMs < (oldest?.usedMs ?? Infinity)) oldest = link;
-    }
+  /** Whether there is room for a link, if need be that of one idle for `idleMs`. */
+  #makeRoom(idleMs: number): boolean {
+    if (this.#links.size < this.#limits.links) return true;
+    const { idlest } = this.#links;
     const nowMs = this.#options.clock.nowMs();
-    if (oldest === undefined || oldest.usedMs + idleMs > nowMs) return false;
-    oldest.close(CLOSE_CODE.done, "link.evicted");
-    this.#forget(oldest);
+    if (idlest === undefined || idlest.usedMs + idleMs > nowMs) return false;
+    idlest.close(CLOSE_CODE.done, "link.evicted");
+    this.#links.remove(idlest);
     return true;
   }
 
@@ -449,59 +414,32 @@ export class LinkTable implements AsyncDisposable {
     const link = new Link({ connection, result, direction, localId, host });
     this.#run(this.#watch(link));
     if (this.#stopping.signal.aborted) link.close();
-    this.#settle(link);
+    this.#links.add(link);
     link.start();
     this.#report(() => host.handlers.onLink?.(link));
     return link;
   }
 
-  /** Find a new link its place beside one that may be there. */
-  #settle(link: Link): void {
-    const key = keyOf(link.peerKey);
-    const other = this.get(link.peerKey);
-    const loser = other === undefined ? undefined : loserOf(other, link);
-    if (loser !== link) this.#links.set(key, link);
-    if (loser === undefined) return;
-    this.#draining.add(loser);
-    loser.drain();
-  }
-
   async #watch(link: Link): Promise<void> {
     const end = await link.closed;
-    this.#forget(link);
+    this.#links.remove(link);
     this.#report(() => this.#options.handlers.onLinkClosed?.(link, end));
     await link.stopped();
   }
 
-  #forget(link: Link): void {
-    const key = keyOf(link.peerKey);
-    if (this.#links.get(key) === link) this.#links.delete(key);
-    this.#draining.delete(link);
-  }
-
-  /** Call the node's code; what it throws is its own. */
-  #report(call: () => void): void {
+  /** Call the node's code; what it throws is its own, and gives `undefined`. */
+  #report<T>(call: () => T): T | undefined {
     try {
-      call();
+      return call();
     } catch (error) {
       this.#onError(error);
+      return undefined;
     }
   }
 
   #onError(error: unknown): void {
     this.#options.handlers.onError?.(error);
   }
-}
-
-/** Of two links to one peer, the one to drain: both ends come to the same. */
-function loserOf(older: Link, newer: Link): Link {
-  const areSimultaneous = older.direction !== newer.direction &&
-    newer.openedMs - older.openedMs < SIMULTANEOUS_MS;
-  // Otherwise the peer has lost the older one, or it would not have dialled.
-  if (!areSimultaneous) return older;
-  const localIsLower = compareBytes(newer.localId, newer.nodeId) < 0;
-  const winner: LinkDirection = localIsLower ? "outbound" : "inbound";
-  return newer.direction === winner ? older : newer;
 }
 
 function keyOf(publicKey: PublicKey): string {

@@ -444,6 +444,29 @@ Deno.test("onAdmitted() refuses a record of another node", () => {
   assert.equal(swapped.dialler, "link.record_identity");
 });
 
+Deno.test("encodeHandshake() tells an address without its zone, and nothing that is none", () => {
+  const welcome = (host: string) =>
+    encodeHandshake({
+      type: "welcome",
+      observedAddress: { host, port: 1 },
+      limits: ADMISSION.limits,
+    });
+  for (
+    const [host, told] of [
+      ["fe80::1%eth0", "fe80::1"],
+      ["::ffff:192.0.2.1", "192.0.2.1"],
+      ["2001:db8::7", "2001:db8::7"],
+    ] as const
+  ) {
+    const message = decodeHandshake(welcome(host));
+    assert.ok(message.type === "welcome");
+    assert.equal(message.observedAddress.host, told);
+  }
+  assert.throws(() => welcome("node.example"), {
+    code: "link.observed_address",
+  });
+});
+
 Deno.test("AnswererHandshake tells every failure in the same words", () => {
   const refusals = new Set<string>();
   const hello = sent(dialler().start(0));

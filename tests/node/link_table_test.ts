@@ -464,6 +464,25 @@ Deno.test("LinkTable lives on when the node's own code throws", () =>
     ]);
   }));
 
+Deno.test("LinkTable goes on answering when its own record cannot be had for once", () =>
+  inMemory(async (world) => {
+    let isBroken = true;
+    const identity = world.identity();
+    const b = await world.node({
+      identity,
+      record: () => {
+        if (isBroken) throw new Error("no record");
+        return world.record(identity);
+      },
+    });
+    const a = await world.node();
+    assert.equal(await codeOf(a.table.getOrDial(b.peer)), "link.busy");
+    assert.deepEqual(b.errors.map(String), ["Error: no record"]);
+    isBroken = false;
+    await sleep(world.clock, 1000);
+    assert.ok(await a.table.getOrDial(b.peer));
+  }));
+
 Deno.test("LinkTable.close() ends silent peers and dials under way", () =>
   inMemory(async (world) => {
     const [a, b] = [await world.node(), await world.node()];

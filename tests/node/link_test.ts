@@ -263,6 +263,29 @@ Deno.test("Link answers failed when its own node takes more than 10 s", () =>
     assert.equal(b.links.items[0]?.stats.openStreams, 0);
   }));
 
+Deno.test("Link tells its node when nobody waits for an answer any more", () =>
+  inMemory(async (world) => {
+    const a = await world.node();
+    const asked = Promise.withResolvers<AbortSignal>();
+    const b = await world.node({
+      handlers: {
+        onRequest: (_link, _method, _body, signal) => {
+          asked.resolve(signal);
+          return new Promise(() => {});
+        },
+      },
+    });
+    const link = await a.table.getOrDial(b.peer);
+    const answer = codeOf(link.request("test.hang"));
+    const signal = await asked.promise;
+    assert.equal(signal.aborted, false);
+    link.close();
+    assert.equal(await answer, "link.lost");
+    await b.ends.reach(1);
+    assert.equal(signal.aborted, true);
+    assert.deepEqual(b.errors, []);
+  }));
+
 Deno.test("Link closes when an answer is none, and says so", () =>
   inMemory(async (world) => {
     const cases: [number[], string][] = [
