@@ -389,6 +389,7 @@ export class DhtNode {
     if (nowMs >= this.#sweepMs) {
       this.relays.sweep(unixMs);
       this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
+      if (!this.#hasJoined && this.table.size > 0) this.#join(at);
     }
     this.#news.onTime(at);
     if (nowMs >= this.#bootstrapMs) this.#bootstrap(at);

@@ -1,7 +1,7 @@
 /**
  * Gossip of relay records: what is new to us goes to a few others, once.
  *
- *     announced, verified, new to the list ─▶ gathered 1 s ─▶ 4 random contacts
+ *     announced, verified, new to the list ─▶ gathered ─▶ 4 random contacts
  *
  * With 4 targets each, news reaches all but about 2 % of the nodes; those hear of
  * it with their next page of the relay list. A record that is not new is not
@@ -20,8 +20,13 @@ import { nodeKey } from "./node_key.ts";
 export const GOSSIP_FANOUT = 4;
 /** Tuning: how many hear of our own record from us: nobody else knows it yet. */
 export const OWN_FANOUT = 8;
-/** Tuning: how long news is gathered, so that a wave of it is few messages. */
+/** Tuning: how long news is gathered in quiet times. */
 export const GATHER_MS = 1000;
+/**
+ * Tuning: least time between two rounds of telling. Where relays come and go all
+ * the time, a message then carries several of them, and there are fewer.
+ */
+export const TELL_MS = 15 * 1000;
 /**
  * Tuning: news gathered at once. What comes on top travels by pages: a flood of
  * records is not made four times as large by us.
@@ -49,6 +54,7 @@ export class Gossip {
   readonly #announced = new Map<string, number>();
   #windowMs = -Infinity;
   #dueMs = Infinity;
+  #toldMs = -Infinity;
 
   constructor(random: Random) {
     this.#random = random;
@@ -83,7 +89,8 @@ export class Gossip {
     const key = nodeKey(record);
     if (!this.#news.has(key) && this.#news.size >= MAX_GATHERED) return;
     this.#news.set(key, { record, from });
-    if (this.#dueMs === Infinity) this.#dueMs = nowMs + GATHER_MS;
+    if (this.#dueMs < Infinity) return;
+    this.#dueMs = Math.max(nowMs + GATHER_MS, this.#toldMs + TELL_MS);
   }
 
   /** Time has come: the news, for some of these contacts. */
@@ -92,6 +99,7 @@ export class Gossip {
     const news = [...this.#news.values()];
     this.#news.clear();
     this.#dueMs = Infinity;
+    this.#toldMs = nowMs;
     const targets = shuffled(this.#random, [...contacts])
       .slice(0, GOSSIP_FANOUT);
     return targets.flatMap((to) => announcements(to, news));

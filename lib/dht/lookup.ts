@@ -45,8 +45,8 @@ export const LOOKUP_MS = 30 * 1000;
 export const VALUE_GRACE_MS = 2 * 1000;
 /** Tuning: own contacts that a path asks before it ends, however close it believes to be. */
 export const MIN_SEEDS = 3;
-/** Tuning: dead nodes after which who named them is believed no longer. */
-const MAX_DEAD_NAMED = 3;
+/** Tuning: silent nodes after which who named them is believed no longer. */
+const MAX_SILENT_NAMED = 3;
 /** Tuning: nodes of one subnet that are asked, where subnets count. */
 export const MAX_ASKED_PER_GROUP = 3;
 
@@ -88,7 +88,7 @@ interface Asked {
   readonly hops: number;
   state: AskedState;
   /** Of the nodes it named: how many did not answer, and whether one did. */
-  deadNamed: number;
+  silentNamed: number;
   liveNamed: boolean;
   /** It answered a request for a value, and had none. */
   lacksValue: boolean;
@@ -252,7 +252,9 @@ export class Lookup {
     for (const asked of this.#asked.values()) {
       const isSlow = asked.state === "waiting" &&
         asked.sentMs + STALL_MS <= nowMs;
-      if (isSlow) asked.state = "stalled";
+      if (!isSlow) continue;
+      asked.state = "stalled";
+      doubt(asked);
     }
     return this.#continue(nowMs);
   }
@@ -272,16 +274,18 @@ export class Lookup {
       }
       this.#groups.set(group, answers);
     }
+    for (const namer of asked.namedBy) {
+      namer.liveNamed = true;
+      if (asked.state === "stalled") namer.silentNamed--;
+    }
     asked.state = "answered";
-    for (const namer of asked.namedBy) namer.liveNamed = true;
     return asked;
   }
 
   #fail(asked: Asked): void {
     if (asked.state === "answered" || asked.state === "failed") return;
+    if (asked.state === "waiting") doubt(asked);
     asked.state = "failed";
-    if (asked.namedBy.length === 0) asked.path.seedsLeft++;
-    for (const namer of asked.namedBy) namer.deadNamed++;
   }
 
   /** A path hears of a node; whether it is closer than any before. */
@@ -379,8 +383,8 @@ export class Lookup {
 
   #isBelieved({ namedBy }: Candidate): boolean {
     return namedBy.length === 0 ||
-      namedBy.some(({ deadNamed, liveNamed }) =>
-        liveNamed || deadNamed < MAX_DEAD_NAMED
+      namedBy.some(({ silentNamed, liveNamed }) =>
+        liveNamed || silentNamed < MAX_SILENT_NAMED
       );
   }
 
@@ -397,7 +401,7 @@ export class Lookup {
         ? 0
         : 1 + Math.min(...namedBy.map(({ hops }) => hops)),
       state: "waiting",
-      deadNamed: 0,
+      silentNamed: 0,
       liveNamed: false,
       lacksValue: false,
     };
@@ -443,6 +447,12 @@ function newPath(width: number, seedsLeft: number): Path {
     idle: 0,
     isOver: false,
   };
+}
+
+/** A node is silent: who named it is believed less, and a contact of ours is replaced. */
+function doubt({ namedBy, path }: Asked): void {
+  for (const namer of namedBy) namer.silentNamed++;
+  if (namedBy.length === 0) path.seedsLeft++;
 }
 
 function count(path: Path, wanted: AskedState): number {

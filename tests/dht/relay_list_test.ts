@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { customNetwork, networkParameters } from "../../lib/auth/network.ts";
+import type { NodeRecord } from "../../lib/auth/node_record.ts";
+import { concat } from "../../lib/base/bytes.ts";
+import { seededRandom } from "../../lib/base/random.ts";
+import { nativeSuite } from "../../lib/crypto/native.ts";
+import { MAX_PAGE_RECORDS } from "../../lib/dht/messages.ts";
+import { MIN_CHANGE_MS, RelayList } from "../../lib/dht/relay_list.ts";
+import { TEST_UNIX_MS } from "../support/nodes.ts";
+import { fakeRecord, point, type RecordChanges } from "./fake_records.ts";
+
+const crypto = nativeSuite();
+const local = networkParameters("local");
+const publicNetwork = customNetwork({
+  name: "public",
+  powDifficulty: 0,
+  allowPrivateAddresses: false,
+});
+const NOW = TEST_UNIX_MS;
+const EMPTY = new Uint8Array(0);
+
+function makeList(maxRelays = 1000, network = local, seed = 1): RelayList {
+  return new RelayList({
+    crypto,
+    network,
+    random: seededRandom(seed),
+    maxRelays,
+  });
+}
+
+function relay(number: number, changes: RecordChanges = {}): NodeRecord {
+  return fakeRecord(point(number >> 8, number & 255, 7), changes);
+}
+
+function inSubnet(number: number, prefix: string): NodeRecord {
+  const host = `${prefix}.${(number >> 8) & 255}.${number & 255}`;
+  return relay(number, { addresses: [{ host, port: 4001 }] });
+}
+
+/** All that a reader gets who asks page by page from `cursor` on. */
+function readAll(list: RelayList, cursor: Uint8Array = EMPTY) {
+  const records: string[] = [];
+  let pages = 0;
+  for (;;) {
+    const page = list.page(cursor, NOW);
+    records.push(...page.records.map(String));
+    pages++;
+    assert.ok(pages < 200, "pages without end");
+    assert.ok(page.records.length <= MAX_PAGE_RECORDS);
+    cursor = page.cursor;
+    if (!page.more) return { records, cursor, pages };
+  }
+}
+
+Deno.test("merge() takes up a relay, its newer records, and nothing else", () => {
+  const list = makeList();
+  const { sequence } = relay(1);
+  assert.equal(list.merge(relay(1), 0), "added");
+  assert.equal(list.merge(relay(1), 0), "known");
+  const older = relay(1, { sequence: sequence - 1 });
+  const newer = relay(1, { sequence: sequence + 1 });
+  assert.equal(list.merge(older, MIN_CHANGE_MS), "known");
+  assert.equal(list.merge(newer, MIN_CHANGE_MS), "changed");
+  assert.equal(list.get(relay(1).nodeId), newer);
+  assert.equal(list.merge(relay(2, { flags: [] }), 0), "known");
+  assert.equal(list.size, 1);
+});
+
+Deno.test("merge() takes no more than one change a minute from one relay", () => {
+  const list = makeList();
+  let taken = 0;
+  for (let nowMs = 0; nowMs < 10 * MIN_CHANGE_MS; nowMs += 1000) {
+    const outcome = list.merge(relay(1, { sequence: NOW + nowMs }), nowMs);
+    if (outcome === "changed") taken++;
+  }
+  assert.ok(taken <= 10, `${taken} changes`);
+});
+
+Deno.test("page() gives every relay once, page by page", () => {
+  const list = makeList();
+  const expected = new Set<string>();
+  for (let number = 0; number < 250; number++) {
+    list.merge(relay(number), 0);
+    expected.add(String(relay(number).encoded));
+  }
+  const { records, pages } = readAll(list);
+  assert.equal(records.length, 250);
+  assert.deepEqual(new Set(records), expected);
+  assert.equal(pages, Math.ceil(250 / MAX_PAGE_RECORDS));
+});
+
+Deno.test("page() gives a reader with a cursor what has changed, and no more", () => {
+  const list = makeList();
+  for (let number = 0; number < 120; number++) list.merge(relay(number), 0);
+  const { cursor } = readAll(list);
+  assert.deepEqual(readAll(list, cursor).records, []);
+  const changed = relay(5, { sequence: NOW + 9 });
+  list.merge(changed, MIN_CHANGE_MS);
+  list.merge(relay(500), MIN_CHANGE_MS);
+  const { records } = readAll(list, cursor);
+  assert.deepEqual(records, [
+    String(changed.encoded),
+    String(relay(500).encoded),
+  ]);
+});
+
+Deno.test("page() begins anew for cursors of another run, and for garbage", () => {
+  const list = makeList();
+  const other = makeList(1000, local, 2);
+  for (let number = 0; number < 60; number++) {
+    list.merge(relay(number), 0);
+    other.merge(relay(number), 0);
+  }
+  const foreign = readAll(other).cursor;
+  const cursors = [
+    foreign,
+    new Uint8Array(16),
+    new Uint8Array(3),
+    concat(foreign, EMPTY, Uint8Array.of(1)),
+  ];
+  for (const cursor of cursors) {
+    assert.equal(readAll(list, cursor).records.length, 60);
+  }
+  const beyond = new Uint8Array(readAll(list).cursor).fill(255, 8);
+  assert.deepEqual(readAll(list, beyond).records, []);
+});
+
+Deno.test("page() never shows an expired record, swept or not", () => {
+  const list = makeList();
+  list.merge(relay(1, { expiry: NOW + 10 }), 0);
+  list.merge(relay(2), 0);
+  assert.equal(list.page(EMPTY, NOW + 9).records.length, 2);
+  assert.equal(list.page(EMPTY, NOW + 10).records.length, 1);
+  assert.equal([...list.records(NOW + 10)].length, 1);
+  assert.equal(list.export(NOW + 10).length, 1);
+  assert.equal(list.size, 2);
+  list.sweep(NOW + 10);
+  assert.equal(list.size, 1);
+});
+
+Deno.test("a reader who follows along misses nothing, whatever happens between pages", () => {
+  const event = fc.record({
+    type: fc.constantFrom("add", "change", "sweep", "read"),
+    number: fc.nat(60),
+  });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 150 }), (events) => {
+      const list = makeList();
+      const seen = new Map<string, number>();
+      let cursor: Uint8Array = EMPTY;
+      let nowMs = 0;
+      const read = () => {
+        for (;;) {
+          const page = list.page(cursor, NOW);
+          for (const encoded of page.records) {
+            const key = String(encoded.slice(0, 32));
+            seen.set(key, encoded[32] ?? 0);
+          }
+          cursor = page.cursor;
+          if (!page.more) return;
+        }
+      };
+      for (const { type, number } of events) {
+        nowMs += MIN_CHANGE_MS;
+        const expiry = number % 7 === 0 ? NOW - 1 : NOW + 1e6;
+        const sequence = NOW + (type === "change" ? nowMs / 1000 : 0);
+        if (type === "sweep") list.sweep(NOW);
+        else if (type === "read") read();
+        else list.merge(relay(number, { sequence, expiry }), nowMs);
+      }
+      read();
+      for (const { nodeId, encoded } of list.records(NOW)) {
+        assert.equal(seen.get(String(nodeId)), encoded[32] ?? 0);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("a full list stays at its limit", () => {
+  const list = makeList(50);
+  for (let number = 0; number < 500; number++) list.merge(relay(number), 0);
+  assert.equal(list.size, 50);
+  const { relays, evicted, refused, added } = list.statistics();
+  assert.equal(relays, 50);
+  assert.equal(added - evicted, 50);
+  assert.equal(added + refused, 500);
+  assert.equal(readAll(list).records.length, 50);
+});
+
+Deno.test("a flood from one subnet evicts itself, and none of the others", () => {
+  const list = makeList(400, publicNetwork);
+  const honest = Array.from(
+    { length: 200 },
+    (_, number) => inSubnet(number, `52.${number % 100}`),
+  );
+  for (const record of honest) list.merge(record, 0);
+  for (let number = 1000; number < 4000; number++) {
+    list.merge(inSubnet(number, "66.6"), 0);
+  }
+  assert.equal(list.size, 400);
+  for (const { nodeId } of honest) assert.ok(list.get(nodeId));
+});
+
+Deno.test("honest newcomers find a place in a list that a subnet has flooded", () => {
+  const list = makeList(300, publicNetwork);
+  for (let number = 1000; number < 4000; number++) {
+    list.merge(inSubnet(number, "66.6"), 0);
+  }
+  const honest = Array.from(
+    { length: 100 },
+    (_, number) => inSubnet(number, `52.${number % 50}`),
+  );
+  for (const record of honest) assert.equal(list.merge(record, 0), "added");
+  for (const { nodeId } of honest) assert.ok(list.get(nodeId));
+});
+
+Deno.test("a flood from everywhere is a fair draw, which proven relays do not take part in", () => {
+  const list = makeList(200);
+  const honest = Array.from({ length: 100 }, (_, number) => relay(number));
+  for (const record of honest) list.merge(record, 0);
+  for (const record of honest.slice(0, 50)) list.prove(record);
+  for (let number = 1000; number < 2900; number++) list.merge(relay(number), 0);
+  const kept = (records: readonly NodeRecord[]) =>
+    records.filter(({ nodeId }) => list.get(nodeId) !== undefined).length;
+  assert.equal(kept(honest.slice(0, 50)), 50);
+  // 150 places for 1950 that are not proven: about 4 of these 50.
+  const drawn = kept(honest.slice(50));
+  assert.ok(drawn >= 1 && drawn <= 12, `${drawn} of 50`);
+});
+
+Deno.test("the draw cannot be foreseen without its key", () => {
+  const survivors = [1, 2, 3].map((seed) => {
+    const list = makeList(20, local, seed);
+    for (let number = 0; number < 200; number++) list.merge(relay(number), 0);
+    return readAll(list).records.sort().join(" ");
+  });
+  assert.equal(new Set(survivors).size, 3);
+});
+
+Deno.test("a relay that moves to another subnet counts there", () => {
+  const list = makeList(1000, publicNetwork);
+  list.merge(inSubnet(1, "52.1"), 0);
+  list.merge(inSubnet(2, "52.1"), 0);
+  assert.equal(list.statistics().groups, 1);
+  const address = { host: "77.7.7.7", port: 1 };
+  const moved = relay(1, { addresses: [address], sequence: NOW + 5 });
+  list.merge(moved, MIN_CHANGE_MS);
+  assert.equal(list.statistics().groups, 2);
+  list.sweep(Infinity);
+  assert.deepEqual([list.size, list.statistics().groups], [0, 0]);
+});
+
+Deno.test("promising() leaves out who was silent lately, until it is proven or time has passed", () => {
+  const list = makeList();
+  for (const number of [1, 2]) list.merge(relay(number), 0);
+  const promising = (nowMs: number) =>
+    Array.from(list.promising(nowMs, NOW), ({ nodeId }) => nodeId[1]);
+  assert.deepEqual(promising(0), [1, 2]);
+  list.doubt(relay(1).nodeId, 1000);
+  assert.deepEqual(promising(1000), [2]);
+  list.prove(relay(1));
+  assert.deepEqual(promising(1000), [1, 2]);
+  list.doubt(relay(2).nodeId, 1000);
+  assert.deepEqual(promising(3_600_000), [1, 2]);
+  list.doubt(relay(3).nodeId, 1000);
+  list.prove(relay(3));
+  assert.equal(list.size, 2);
+});
