@@ -14,7 +14,7 @@
  * without progress and the time have limits. Who names nodes that do not answer
  * is believed no longer.
  *
- * @see protocol §4.3
+ * @see protocol §4.6
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";
