@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { seededRandom } from "../../lib/base/random.ts";
-import { randomBelow } from "../../lib/base/random.ts";
 import { errorCode } from "../../lib/base/errors.ts";
 import type { Identity } from "../../lib/auth/identity.ts";
 import {
@@ -17,6 +16,7 @@ import {
   type Party,
   withQuic,
 } from "../transport/world.ts";
+import { firstPackets, garbage } from "../support/hostile_datagrams.ts";
 
 const LOCAL = { hostname: "127.0.0.1", port: 0 } as const;
 
@@ -54,7 +54,7 @@ Deno.test("openQuicEndpoint() lets a newcomer in after 500 half handshakes", () 
     assert(seen !== undefined);
 
     using socket = udpSocket();
-    const packets = await firstPackets(500);
+    const packets = await firstPackets(500, ALPN);
     for (const [index, packet] of packets.entries()) {
       await socket.send(packet, udpAddress(b));
       if (index % 20 !== 0) continue;
@@ -241,42 +241,6 @@ Deno.test("close() tells the peers before the program exits", () =>
     assert.deepEqual(await accepted?.closed, { by: "remote", code: 0 });
     assert.equal((await child.status).code, 0);
   }));
-
-function garbage(random: ReturnType<typeof seededRandom>): Uint8Array {
-  const bytes = random.bytes(1 + randomBelow(random, 1_400));
-  const kind = randomBelow(random, 4);
-  // Long header of QUIC 1, of an unknown version, short header, or anything.
-  if (kind === 0) bytes.set([0xc0, 0, 0, 0, 1].slice(0, bytes.length));
-  if (kind === 1) bytes.set([0xc0, 9, 9, 9, 9].slice(0, bytes.length));
-  if (kind === 2) bytes[0] = 0x40;
-  return bytes;
-}
-
-/** First packets of that many handshakes, taken from the wire. */
-async function firstPackets(count: number): Promise<Uint8Array[]> {
-  const sink = Deno.listenDatagram({ ...LOCAL, transport: "udp" });
-  const { hostname, port } = sink.addr as Deno.NetAddr;
-  const endpoint = new Deno.QuicEndpoint(LOCAL);
-  const anchor = trustAnchor(newIdentity().publicKey);
-  const packets: Uint8Array[] = [];
-  const dials: Promise<unknown>[] = [];
-  for (let i = 0; i < count; i++) {
-    dials.push(assert.rejects(Deno.connectQuic<false>({
-      endpoint,
-      hostname,
-      port,
-      serverName: SERVER_NAME,
-      alpnProtocols: [ALPN],
-      caCerts: [anchor],
-    })));
-    const [packet] = await sink.receive();
-    packets.push(packet.slice());
-  }
-  endpoint.close();
-  await Promise.all(dials);
-  sink.close();
-  return packets;
-}
 
 /** A client that keeps none of our rules. */
 function bareClient() {
