@@ -180,6 +180,8 @@ class QuicEndpoint implements Endpoint {
   async #listen(listener: Deno.QuicListener): Promise<void> {
     try {
       for await (const incoming of listener) this.#receive(incoming);
+    } catch (error) {
+      if (this.#closing === undefined) throw error;
     } finally {
       // By close(), or because the socket broke: then nobody reaches us any more.
       this.#waiting.end();
