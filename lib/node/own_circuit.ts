@@ -1,0 +1,684 @@
+/**
+ * A circuit of our own: built over relays, asked things of its last hop, joined
+ * to another, and carrying cells then.
+ *
+ *     build ─▶ hop 1 ─▶ hop 2 ─▶ hop 3 ─▶ requests ─▶ joined ─▶ attach: cells both ways
+ *              each in its time, or the build has failed there
+ *
+ * Cells are made when the stream takes them, so none grows old in a queue.
+ *
+ * @see protocol §5
+ * @module
+ */
+import type { Bytes } from "../base/bytes.ts";
+import { type Clock, deadline, raceSignal, type Timer } from "../base/clock.ts";
+import { AnonNetError, UnreachableError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import { CELL_BYTES } from "../circuit/cell.ts";
+import {
+  type CircuitFailure,
+  ClientCircuit,
+  type ClientEvent,
+  type ClientMessage,
+  HOP_TIMEOUT_MS,
+  type HopTarget,
+} from "../circuit/client_circuit.ts";
+import type {
+  DhtReply,
+  ExtendFailure,
+  RejectReason,
+  ServiceReply,
+  ServiceRequest,
+} from "../circuit/control_messages.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import type { ByteStream } from "../transport/transport.ts";
+import type { CellBuffers } from "./cell_buffers.ts";
+import { CellOutlet } from "./cell_outlet.ts";
+import { CellReader } from "./cell_reader.ts";
+import type { CircuitLinks } from "./circuit_links.ts";
+import { CircuitReplies, type ExpectedReply } from "./circuit_replies.ts";
+import type { CellPort, LegCarrier } from "./session_driver.ts";
+
+/** Tuning: time for a question to the last hop and its answer, ms. */
+export const REQUEST_TIMEOUT_MS = 20_000;
+
+/** Tuning: time that the last cells have to be written once we close, ms. */
+export const CLOSE_TIMEOUT_MS = 2000;
+
+/** What circuits of our own need of their node. */
+export interface OwnCircuitHost {
+  readonly crypto: CryptoSuite;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly links: CircuitLinks;
+  readonly buffers: CellBuffers;
+  /** Something of ours failed; for the log. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** What a build takes. */
+export interface BuildOptions {
+  /** Gives up: the build rejects with its reason, and what was built is closed. */
+  readonly signal?: AbortSignal;
+  /** Time for each hop, ms. Default {@linkcode HOP_TIMEOUT_MS}. */
+  readonly hopTimeoutMs?: number;
+}
+
+/** What a question takes. */
+export interface AskOptions {
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal;
+  /** Default {@linkcode REQUEST_TIMEOUT_MS}. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Why a hop could not be added. `hop` counts from 1 and is the one that was to be
+ * added; the one before it may be to blame as well.
+ */
+export type BuildFailure =
+  /** No link to the first hop, or no stream on it. */
+  | {
+    readonly code: "unlinked";
+    readonly hop: 1;
+    readonly error: AnonNetError;
+  }
+  /** The hop before says that it could not; an open circuit stays as it was. */
+  | {
+    readonly code: "not_extended";
+    readonly hop: number;
+    readonly reason: ExtendFailure;
+  }
+  /** The circuit has ended meanwhile. */
+  | {
+    readonly code: "ended";
+    readonly hop: number;
+    readonly end: CircuitEnd;
+  };
+
+/** What came of a build. */
+export type BuildResult =
+  | { readonly ok: true; readonly circuit: OwnCircuit }
+  | { readonly ok: false; readonly failure: BuildFailure };
+
+/** What came of adding a hop. */
+export type ExtendResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly failure: BuildFailure };
+
+/** How a circuit ended; `done` when we closed it. */
+export type CircuitEnd = CircuitFailure | { readonly code: "done" };
+
+/** What came of storing a record. */
+export type PutResult =
+  | { readonly ok: true; readonly copies: number }
+  | { readonly ok: false; readonly reason: RejectReason };
+
+/** Takes the introductions that a service gets over a circuit. */
+export type IntroductionHandler = (sealed: Bytes) => void;
+
+const DONE: CircuitEnd = { code: "done" };
+
+/** One circuit. */
+export class OwnCircuit implements LegCarrier {
+  readonly #host: OwnCircuitHost;
+  readonly #machine: ClientCircuit;
+  readonly #stream: ByteStream;
+  readonly #reader: CellReader;
+  readonly #outlet: CellOutlet;
+  readonly #replies = new CircuitReplies();
+  readonly #ended = Promise.withResolvers<CircuitEnd>();
+  readonly #pongs: PromiseWithResolvers<number>[] = [];
+  #path: readonly HopTarget[] = [];
+  #end: CircuitEnd | undefined;
+  /** The hop being added: resolves with why it was not, or `undefined`. */
+  #hop: PromiseWithResolvers<BuildFailure | undefined> | undefined;
+  #port: CellPort | undefined;
+  #onIntroduction: IntroductionHandler | undefined;
+  #rendezvous: Promise<Bytes> | undefined;
+  /** Whether data may come: the circuit has been joined, or is about to be. */
+  #isJoined = false;
+  /** Data that came before anybody was attached, and what follows it. */
+  #held:
+    | { readonly body: Uint8Array; readonly cells: Bytes; next: number }
+    | undefined;
+  #timer: Timer | undefined;
+  #timerMs = Infinity;
+  #closeTimer: Timer | undefined;
+
+  private constructor(
+    host: OwnCircuitHost,
+    stream: ByteStream,
+    hopTimeoutMs: number,
+  ) {
+    this.#host = host;
+    this.#machine = new ClientCircuit(host.crypto, host.random, {
+      hopTimeoutMs,
+    });
+    this.#stream = stream;
+    this.#reader = new CellReader(stream, host.buffers, {
+      onCells: (cells) => this.#receive(cells, 0),
+      onEnd: () => this.#onStreamEnd(),
+    });
+    this.#outlet = new CellOutlet(stream, host.buffers, {
+      fill: (batch) => this.#fill(batch),
+      onEnd: (how) =>
+        how === "drained" ? this.#finish(DONE) : this.#onStreamEnd(),
+    });
+    this.#reader.run().catch((error) => this.#fail(error));
+  }
+
+  /**
+   * Build a circuit over these relays, 1 to 8, one after the other.
+   *
+   * @returns The circuit, or which hop could not be added and why.
+   * @throws the signal's reason.
+   * @throws {RangeError} for a path that no circuit can have.
+   */
+  static async build(
+    host: OwnCircuitHost,
+    path: readonly HopTarget[],
+    options: BuildOptions = {},
+  ): Promise<BuildResult> {
+    const [first, ...rest] = path;
+    if (first === undefined) throw new RangeError("Cannot build without a hop");
+    const { hopTimeoutMs = HOP_TIMEOUT_MS } = options;
+    const stream = await openFirst(host, first, hopTimeoutMs, options.signal);
+    if (stream instanceof AnonNetError) {
+      const failure = { code: "unlinked", hop: 1, error: stream } as const;
+      return { ok: false, failure };
+    }
+    const circuit = new OwnCircuit(host, stream, hopTimeoutMs);
+    try {
+      for (const target of [first, ...rest]) {
+        const failure = await circuit.#addHop(target, options.signal);
+        if (failure === undefined) continue;
+        circuit.#finish(DONE);
+        return { ok: false, failure };
+      }
+    } catch (error) {
+      circuit.#finish(DONE);
+      throw error;
+    }
+    return { ok: true, circuit };
+  }
+
+  /** The relays of the circuit, the nearest first. */
+  get path(): readonly HopTarget[] {
+    return this.#path;
+  }
+
+  /** Whether it has not ended. */
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
+  /** Resolves with how it ended; never rejects. */
+  get closed(): Promise<CircuitEnd> {
+    return this.#ended.promise;
+  }
+
+  /**
+   * Known to the last hop and us alone; for signatures bound to this circuit.
+   *
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  get binding(): Bytes {
+    return this.#machine.binding;
+  }
+
+  /**
+   * Add a hop behind the last.
+   *
+   * @returns Why it could not be added: with `not_extended` the circuit is as it
+   * was, and another relay may be tried, 4 in all.
+   * @throws the signal's reason; the circuit is closed then.
+   * @throws {UnreachableError} `circuit.ended`.
+   * @throws {RangeError} for a ninth hop, or one that the circuit has already.
+   */
+  async extend(
+    target: HopTarget,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<ExtendResult> {
+    try {
+      const failure = await this.#whenOpen(
+        options.signal,
+        () => this.#addHop(target, options.signal),
+      );
+      return failure === undefined ? { ok: true } : { ok: false, failure };
+    } catch (error) {
+      // Half a hop is there: nothing else could be said on it.
+      if (options.signal?.aborted) this.#finish(DONE);
+      throw error;
+    }
+  }
+
+  /**
+   * Measure the round trip to the last hop. Without an answer the circuit ends.
+   *
+   * @returns ms.
+   * @throws {UnreachableError} `circuit.ended`, `circuit.busy`.
+   */
+  async ping(options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    const { signal } = options;
+    const pong = await this.#whenOpen(signal, () => this.#ping());
+    return await raceSignal(pong.promise, signal);
+  }
+
+  /**
+   * Look up a stored record by the last hop.
+   *
+   * @param key 32 bytes.
+   * @returns It, or `undefined` where there is none.
+   * @throws {UnreachableError} `circuit.ended`, `circuit.busy`,
+   * `circuit.request_timeout`.
+   */
+  async dhtGet(key: Bytes, options?: AskOptions): Promise<Bytes | undefined> {
+    const reply = await this.#askDht((id) => ({ type: "dht_get", id, key }), [
+      "dht_found",
+      "dht_missing",
+    ], options);
+    return reply.type === "dht_found" ? reply.record : undefined;
+  }
+
+  /**
+   * Store a record by the last hop.
+   *
+   * @throws {UnreachableError} `circuit.ended`, `circuit.busy`,
+   * `circuit.request_timeout`.
+   */
+  async dhtPut(record: Bytes, options?: AskOptions): Promise<PutResult> {
+    const reply = await this.#askDht(
+      (id) => ({ type: "dht_put", id, record }),
+      ["dht_stored", "dht_rejected"],
+      options,
+    );
+    if (reply.type === "dht_stored") return { ok: true, copies: reply.copies };
+    const reason = reply.type === "dht_rejected" ? reply.code : "unreachable";
+    return { ok: false, reason };
+  }
+
+  /**
+   * Make the last hop an introduction point.
+   *
+   * @param onIntroduction Gets each introduction from then on.
+   * @returns The answer's body.
+   * @throws {UnreachableError} `circuit.ended`, `circuit.request_timeout`.
+   */
+  async establishIntro(
+    body: Bytes,
+    onIntroduction: IntroductionHandler,
+    options?: AskOptions,
+  ): Promise<Bytes> {
+    return await this.#ask(
+      { type: "establish_intro", body },
+      "intro_established",
+      options,
+      () => this.#onIntroduction = onIntroduction,
+    );
+  }
+
+  /** Introduce ourselves to a service. @returns The answer's body. Errors as above. */
+  async introduce1(body: Bytes, options?: AskOptions): Promise<Bytes> {
+    return await this.#ask(
+      { type: "introduce1", body },
+      "introduce_ack",
+      options,
+    );
+  }
+
+  /**
+   * Make the last hop a rendezvous point: then {@linkcode rendezvous2} is to come.
+   *
+   * @returns The answer's body. Errors as above.
+   */
+  async establishRendezvous(
+    body: Bytes,
+    options?: AskOptions,
+  ): Promise<Bytes> {
+    return await this.#ask(
+      { type: "establish_rendezvous", body },
+      "rendezvous_established",
+      options,
+    );
+  }
+
+  /**
+   * What the service sent: from then on the circuit is joined, and waits for
+   * {@linkcode attach}. After {@linkcode establishRendezvous}.
+   *
+   * @throws {UnreachableError} `circuit.ended`.
+   */
+  async rendezvous2(
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Bytes> {
+    if (this.#rendezvous === undefined) throw endedError();
+    return await raceSignal(this.#rendezvous, options.signal);
+  }
+
+  /**
+   * Join the circuit to that of a client who waits at the last hop. No answer
+   * comes: {@linkcode attach} right away.
+   *
+   * @throws {UnreachableError} `circuit.ended`.
+   */
+  async rendezvous1(
+    body: Bytes,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await this.#whenOpen(options.signal, () => {
+      this.#isJoined = true;
+      this.#say({ type: "rendezvous1", body });
+    });
+  }
+
+  attach(port: CellPort): void {
+    this.#port = port;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) {
+      port.onCell(held.body);
+      this.#receive(held.cells, held.next);
+      this.#host.buffers.give(held.cells.buffer);
+      this.#reader.resume();
+    }
+    this.wake();
+  }
+
+  wake(): void {
+    this.#outlet.wake();
+  }
+
+  close(): void {
+    if (this.#end !== undefined || this.#closeTimer !== undefined) return;
+    const { clock } = this.#host;
+    this.#closeTimer = clock.schedule(
+      CLOSE_TIMEOUT_MS,
+      () => this.#finish(DONE),
+      { keepAlive: false },
+    );
+    this.#outlet.end();
+  }
+
+  /** @returns Why the hop was not added. */
+  async #addHop(
+    target: HopTarget,
+    signal: AbortSignal | undefined,
+  ): Promise<BuildFailure | undefined> {
+    const hop = this.#hop = Promise.withResolvers();
+    const { clock } = this.#host;
+    const machine = this.#machine;
+    try {
+      const cells = machine.hops === 0
+        ? machine.create(target, clock.nowMs())
+        : machine.extend(target, clock.nowMs());
+      this.#arm();
+      const request = await raceSignal(cells, signal);
+      if (request !== undefined) this.#outlet.send(request);
+      const failure = await raceSignal(hop.promise, signal);
+      if (failure === undefined) this.#path = [...this.#path, target];
+      return failure;
+    } catch (error) {
+      this.#onHop(undefined);
+      throw error;
+    }
+  }
+
+  /** The hop being added is there, or is not: what waited for it goes on. */
+  #onHop(failure: BuildFailure | undefined): void {
+    const hop = this.#hop;
+    this.#hop = undefined;
+    hop?.resolve(failure);
+    this.#arm();
+    this.wake();
+  }
+
+  /**
+   * Say something once no hop is being added: nothing may be sent then.
+   *
+   * @param act Called in the very turn in which that was found.
+   */
+  async #whenOpen<T>(
+    signal: AbortSignal | undefined,
+    act: () => T | Promise<T>,
+  ): Promise<T> {
+    while (this.#hop !== undefined) {
+      await raceSignal(this.#hop.promise, signal);
+    }
+    signal?.throwIfAborted();
+    if (this.#end !== undefined) throw endedError();
+    return await act();
+  }
+
+  #say(message: ClientMessage): void {
+    this.#outlet.send(this.#machine.send(message));
+  }
+
+  /** @returns What resolves with the round trip. */
+  #ping(): { readonly promise: Promise<number> } {
+    const cells = this.#machine.ping(this.#host.clock.nowMs());
+    if (cells === undefined) {
+      throw new UnreachableError(
+        "circuit.busy",
+        "Cannot ping: too many are under way",
+      );
+    }
+    const pong = Promise.withResolvers<number>();
+    pong.promise.catch(() => {});
+    this.#pongs.push(pong);
+    this.#outlet.send(cells);
+    this.#arm();
+    return pong;
+  }
+
+  async #ask(
+    message: ServiceRequest,
+    type: ExpectedReply,
+    options: AskOptions = {},
+    onAsk: () => void = () => {},
+  ): Promise<Bytes> {
+    const { reply } = await this.#whenOpen(options.signal, () => {
+      const reply = this.#replies.expect(type);
+      onAsk();
+      this.#say(message);
+      return { reply };
+    });
+    return await this.#within(reply, options);
+  }
+
+  async #askDht(
+    question: (id: number) => ClientMessage,
+    answers: readonly DhtReply["type"][],
+    options: AskOptions = {},
+  ): Promise<DhtReply> {
+    const { reply } = await this.#whenOpen(options.signal, () => {
+      const expected = this.#replies.expectDht();
+      this.#say(question(expected.id));
+      return expected;
+    });
+    const answer = await this.#within(reply, options);
+    if (answers.includes(answer.type)) return answer;
+    // An answer to another question than the one of this id.
+    this.#finish({ code: "protocol", hop: this.#machine.hops });
+    throw endedError();
+  }
+
+  async #within<T>(
+    reply: Promise<T>,
+    { signal, timeoutMs = REQUEST_TIMEOUT_MS }: AskOptions = {},
+  ): Promise<T> {
+    using limit = deadline(
+      this.#host.clock,
+      timeoutMs,
+      () =>
+        new UnreachableError(
+          "circuit.request_timeout",
+          "Cannot get answer: the last hop took too long",
+        ),
+      signal,
+    );
+    return await raceSignal(reply, limit.signal);
+  }
+
+  /** @returns Whether the memory of `cells` is kept. */
+  #receive(cells: Bytes, start: number): boolean {
+    const { clock } = this.#host;
+    for (let at = start; at < cells.length; at += CELL_BYTES) {
+      if (this.#end !== undefined) return false;
+      const next = at + CELL_BYTES;
+      const cell = cells.subarray(at, next);
+      const event = this.#machine.receive(cell, clock.nowMs());
+      if (event === undefined) continue;
+      if (event.type !== "data") this.#onEvent(event);
+      else if (this.#port !== undefined) this.#port.onCell(event.body);
+      else if (this.#isJoined) {
+        // Read no more until somebody is there: the relays hold what follows.
+        this.#held = { body: event.body, cells, next };
+        this.#reader.pause();
+        return true;
+      } else this.#finish({ code: "protocol", hop: this.#machine.hops });
+    }
+    return false;
+  }
+
+  #onEvent(event: Exclude<ClientEvent, { readonly type: "data" }>): void {
+    switch (event.type) {
+      case "reply":
+        this.#finishHop(event.reply).catch((error) => this.#fail(error));
+        break;
+      case "extend_failed": {
+        const hop = this.#machine.hops + 1;
+        this.#onHop({ code: "not_extended", hop, reason: event.code });
+        break;
+      }
+      case "message":
+        this.#onMessage(event.message);
+        break;
+      case "pong":
+        this.#pongs.shift()?.resolve(event.roundTripMs);
+        break;
+      case "closed":
+        this.#finish(event.failure);
+        break;
+    }
+  }
+
+  async #finishHop(reply: Bytes): Promise<void> {
+    const result = await this.#machine.finishHop(reply);
+    if (result.ok) this.#onHop(undefined);
+    else this.#finish(result.failure);
+  }
+
+  #onMessage(message: DhtReply | ServiceReply): void {
+    if (message.type === "introduce2" && this.#onIntroduction !== undefined) {
+      return this.#onIntroduction(message.body);
+    }
+    if (!this.#replies.onReply(message)) {
+      return this.#finish({ code: "protocol", hop: this.#machine.hops });
+    }
+    if (message.type === "rendezvous_established") {
+      this.#rendezvous = this.#replies.expect("rendezvous2");
+    } else if (message.type === "rendezvous2") this.#isJoined = true;
+  }
+
+  #fill(batch: Bytes): number {
+    const machine = this.#machine;
+    const port = this.#port;
+    let bytes = 0;
+    if (port === undefined) return bytes;
+    while (bytes < batch.length && machine.state === "open") {
+      const cell = batch.subarray(bytes, bytes + CELL_BYTES);
+      const body = machine.dataBody(cell);
+      if (!port.fill(body) || !this.isOpen) break;
+      machine.sealData(cell, body.length);
+      bytes += CELL_BYTES;
+    }
+    return bytes;
+  }
+
+  #arm(): void {
+    const dueMs = this.#machine.deadlineMs ?? Infinity;
+    // Deadlines are mostly put off: an early wake-up costs less than a new timer.
+    if (this.#timerMs <= dueMs || this.#end !== undefined) return;
+    this.#timer?.cancel();
+    this.#timerMs = dueMs;
+    const { clock } = this.#host;
+    this.#timer = clock.schedule(dueMs - clock.nowMs(), () => this.#onTime(), {
+      keepAlive: false,
+    });
+  }
+
+  #onTime(): void {
+    this.#timerMs = Infinity;
+    const event = this.#machine.onTime(this.#host.clock.nowMs());
+    if (event?.type === "closed") this.#finish(event.failure);
+    else this.#arm();
+  }
+
+  #onStreamEnd(): void {
+    const event = this.#machine.onStreamEnd();
+    if (event?.type === "closed") this.#finish(event.failure);
+  }
+
+  /** Our own failure: the circuit is of no more use. */
+  #fail(error: unknown): void {
+    this.#finish(DONE);
+    this.#host.onError(error);
+  }
+
+  #finish(end: CircuitEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#timer?.cancel();
+    this.#closeTimer?.cancel();
+    const hop = this.#machine.hops + 1;
+    this.#machine.destroy();
+    this.#outlet.stop();
+    this.#reader.stop();
+    this.#stream.closeWrite();
+    this.#stream.cancel();
+    if (this.#held !== undefined) {
+      this.#host.buffers.give(this.#held.cells.buffer);
+      this.#held = undefined;
+    }
+    const error = endedError();
+    this.#replies.fail(error);
+    for (const { reject } of this.#pongs.splice(0)) reject(error);
+    this.#onHop({ code: "ended", hop, end });
+    this.#ended.resolve(end);
+  }
+}
+
+function endedError(): UnreachableError {
+  return new UnreachableError(
+    "circuit.ended",
+    "Cannot use circuit: it has ended",
+  );
+}
+
+/** A stream to the first hop, or why there is none. */
+async function openFirst(
+  { links, clock }: OwnCircuitHost,
+  first: HopTarget,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<ByteStream | AnonNetError> {
+  using limit = deadline(
+    clock,
+    timeoutMs,
+    () =>
+      new UnreachableError(
+        "circuit.link_timeout",
+        "Cannot build circuit: no stream to its first hop in time",
+      ),
+    signal,
+  );
+  try {
+    const link = await links.getOrDial(first, { signal: limit.signal });
+    return await link.openCircuit({ signal: limit.signal });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof AnonNetError) return error;
+    throw error;
+  }
+}
