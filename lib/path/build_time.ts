@@ -1,0 +1,53 @@
+/**
+ * How long to wait for a circuit to be built, as RFC 6298 does for an answer:
+ *
+ *     time-out = mean + 4 · variation, at least 2 means, within 1.5 and 20 s
+ *
+ * On a fast network a dead relay so costs a second or two, and not twenty. After
+ * each time-out it grows by a half, until something is built: a network that has
+ * become slow is learned and not given up.
+ *
+ * @see protocol §5.7, {@link https://www.rfc-editor.org/rfc/rfc6298#section-2 | RFC 6298 §2}
+ * @module
+ */
+
+/** Tuning: before anything was built, ms. */
+export const FIRST_BUILD_TIMEOUT_MS = 10_000;
+/** Tuning: least and longest wait, ms. */
+export const BUILD_TIMEOUT_MS = { least: 1500, most: 20_000 } as const;
+
+/** Waiting times for builds, learned. */
+export class BuildTime {
+  #meanMs: number | undefined;
+  #variationMs = 0;
+  #stretch = 1;
+
+  /** How long the next build may take, ms. */
+  get timeoutMs(): number {
+    const { least, most } = BUILD_TIMEOUT_MS;
+    const mean = this.#meanMs;
+    const usual = mean === undefined
+      ? FIRST_BUILD_TIMEOUT_MS
+      : Math.max(2 * mean, mean + 4 * this.#variationMs);
+    return Math.min(most, Math.max(least, usual) * this.#stretch);
+  }
+
+  /** A circuit was built in so many ms. */
+  onBuilt(tookMs: number): void {
+    const mean = this.#meanMs;
+    if (mean === undefined) {
+      this.#meanMs = tookMs;
+      this.#variationMs = tookMs / 2;
+    } else {
+      const off = Math.abs(tookMs - mean);
+      this.#variationMs += (off - this.#variationMs) / 4;
+      this.#meanMs = mean + (tookMs - mean) / 8;
+    }
+    this.#stretch = 1;
+  }
+
+  /** A build took too long. */
+  onTimeout(): void {
+    this.#stretch = Math.min(16, this.#stretch * 1.5);
+  }
+}

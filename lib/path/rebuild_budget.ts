@@ -1,0 +1,81 @@
+/**
+ * A limit on building circuits again: whoever kills our circuits must not decide
+ * how many we build, nor see us through ever more relays.
+ *
+ *     circuit lost, or not built ──→ debt + 1
+ *     build while in debt        ──→ debt − 1, and one token; no token: not now
+ *
+ * Builds that no failure made necessary are free, and a minute without a
+ * failure clears the debt.
+ *
+ * @see protocol §5.7
+ * @module
+ */
+
+/** A debt is forgotten when nothing has failed for so long, ms. */
+export const DEBT_MS = 60_000;
+
+/** How many rebuilds are allowed. */
+export interface RebuildLimit {
+  readonly perMinute: number;
+  /** At once, after a quiet time; at least 1. */
+  readonly burst: number;
+}
+
+/** The account of one purpose. */
+export class RebuildBudget {
+  readonly #limit: RebuildLimit;
+  #debt = 0;
+  #tokens: number;
+  #filledMs = -Infinity;
+  #lostMs = -Infinity;
+
+  constructor(limit: RebuildLimit) {
+    if (!(limit.perMinute > 0) || !(limit.burst >= 1)) {
+      throw new RangeError("Cannot make a budget that never allows a rebuild");
+    }
+    this.#limit = limit;
+    this.#tokens = limit.burst;
+  }
+
+  /** A circuit was lost, or could not be built. */
+  onLost(nowMs: number): void {
+    this.#settle(nowMs);
+    this.#debt++;
+    this.#lostMs = nowMs;
+  }
+
+  /**
+   * When the next circuit may be built: `nowMs`, or later.
+   *
+   * @param reserve Tokens to leave for others, as a share of the burst, from 0
+   * to less than 1.
+   */
+  readyMs(reserve: number, nowMs: number): number {
+    this.#settle(nowMs);
+    const missing = this.#leastTokens(reserve) - this.#tokens;
+    if (this.#debt === 0 || missing <= 0) return nowMs;
+    const filledMs = nowMs + missing * 60_000 / this.#limit.perMinute;
+    return Math.min(filledMs, this.#lostMs + DEBT_MS);
+  }
+
+  /** Count a build. Whether it may be done is for {@linkcode readyMs} to say. */
+  onBuild(nowMs: number): void {
+    this.#settle(nowMs);
+    if (this.#debt === 0) return;
+    this.#debt--;
+    this.#tokens--;
+  }
+
+  #leastTokens(reserve: number): number {
+    return Math.min(this.#limit.burst, 1 + reserve * this.#limit.burst);
+  }
+
+  #settle(nowMs: number): void {
+    const { perMinute, burst } = this.#limit;
+    const gained = (nowMs - this.#filledMs) * perMinute / 60_000;
+    this.#tokens = Math.min(burst, this.#tokens + gained);
+    this.#filledMs = nowMs;
+    if (nowMs - this.#lostMs >= DEBT_MS) this.#debt = 0;
+  }
+}

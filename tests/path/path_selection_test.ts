@@ -1,0 +1,501 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { NodeId } from "../../lib/auth/identity.ts";
+import type { NodeRecord } from "../../lib/auth/node_record.ts";
+import { addressGroup, PATH_PREFIX } from "../../lib/auth/subnet.ts";
+import { describeNoPath, type NoPath } from "../../lib/path/no_path.ts";
+import {
+  type PathRequest,
+  type PathResult,
+  PathSelector,
+} from "../../lib/path/path_selection.ts";
+import { relayKey } from "../../lib/path/relay_key.ts";
+import { TEST_UNIX_MS } from "../support/nodes.ts";
+import {
+  keysOf,
+  LOCAL,
+  ownSubnet,
+  PUBLIC,
+  relay,
+  relays,
+  testSelector,
+} from "./_relays.ts";
+
+/** The path, which must be there. */
+function pathOf(result: PathResult): readonly NodeRecord[] {
+  assert.ok(
+    result.type === "path",
+    result.type === "no_path" ? describeNoPath(result.why) : "",
+  );
+  return result.path;
+}
+
+/** Why there is no path; there must be none. */
+function reasonOf(result: PathResult): NoPath["reason"] {
+  assert.equal(result.type, "no_path");
+  return result.type === "no_path" ? result.why.reason : "excluded";
+}
+
+function groups(record: NodeRecord): string[] {
+  return record.addresses.map((address) => addressGroup(address, PATH_PREFIX));
+}
+
+Deno.test("PathSelector.select() begins with a guard and a layer-2 guard", () => {
+  const { selector } = testSelector(relays(50));
+  const guards = keysOf(selector.guards.inUse);
+  const layer2 = keysOf(selector.layer2.inUse);
+  const seen = new Set<string>();
+  for (let i = 0; i < 200; i++) {
+    const [first, second, third] = pathOf(selector.select({ hops: 3 }, 0));
+    assert.ok(first && second && third);
+    assert.ok(guards.has(relayKey(first.nodeId)));
+    assert.ok(layer2.has(relayKey(second.nodeId)));
+    assert.ok(!guards.has(relayKey(third.nodeId)));
+    for (const record of [first, second]) seen.add(relayKey(record.nodeId));
+  }
+  assert.equal(seen.size, 6, "all guards are used");
+});
+
+for (let hops = 1; hops <= 8; hops++) {
+  Deno.test(`PathSelector.select() chooses ${hops} hops`, () => {
+    const { selector } = testSelector(relays(50));
+    const path = pathOf(selector.select({ hops }, 0));
+    assert.equal(path.length, hops);
+    assert.equal(keysOf(path).size, hops);
+  });
+}
+
+for (const hops of [0, -1, 2.5, NaN, 9]) {
+  Deno.test(`PathSelector.select() refuses ${hops} hops`, () => {
+    const { selector } = testSelector(relays(50));
+    assert.throws(() => selector.select({ hops }, 0), RangeError);
+  });
+}
+
+Deno.test("PathSelector.select() adds the last hop given, up to 8 in all", () => {
+  const { selector } = testSelector(relays(50));
+  const last = relay(1000);
+  const path = pathOf(selector.select({ hops: 7, last }, 0));
+  assert.equal(path.length, 8);
+  assert.equal(path.at(-1), last);
+  assert.throws(() => selector.select({ hops: 8, last }, 0), RangeError);
+});
+
+Deno.test("PathSelector.select() draws the other hops by weight", () => {
+  const slow = relays(60);
+  const fast = relay(999, { bandwidth: 30_000_000 });
+  const selector = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    .map((seed) => testSelector([...slow, fast], { seed }).selector)
+    .find(({ guards, layer2 }) =>
+      !keysOf([...guards.inUse, ...layer2.inUse]).has(relayKey(fast.nodeId))
+    );
+  assert.ok(selector, "kept by all of them");
+  const counts = new Map<string, number>();
+  const draws = 6000;
+  for (let i = 0; i < draws; i++) {
+    const third = pathOf(selector.select({ hops: 3 }, 0))[2];
+    const key = relayKey(third?.nodeId ?? new Uint8Array());
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  // 59 relays but the guards, of which the layer-2 guard of the path is out: 57 + 3 shares.
+  const share = (counts.get(relayKey(fast.nodeId)) ?? 0) / draws;
+  assert.ok(Math.abs(share - 3 / 60.7) < 0.008, `${share}`);
+  assert.equal(counts.size, 59);
+});
+
+Deno.test("PathSelector.select() gives the same paths for the same seed", () => {
+  const choose = () => {
+    const { selector } = testSelector(relays(100), { seed: 9 });
+    return Array.from(
+      { length: 30 },
+      () => pathOf(selector.select({ hops: 4 }, 0)).map((r) => r.encoded),
+    );
+  };
+  assert.deepEqual(choose(), choose());
+});
+
+Deno.test("PathSelector.select() never leads through ourselves", () => {
+  const own = relay(1, { bandwidth: 40_000_000 });
+  const list = [own, ...relays(7, 2)];
+  const { selector } = testSelector(list, { ownNodeId: own.nodeId });
+  for (let i = 0; i < 200; i++) {
+    const path = pathOf(selector.select({ hops: 5 }, 0));
+    assert.ok(!keysOf(path).has(relayKey(own.nodeId)));
+  }
+  assert.equal(reasonOf(selector.select({ hops: 8 }, 0)), "too_few_relays");
+});
+
+Deno.test("PathSelector.select() avoids relays that failed, while there are others", () => {
+  const { selector } = testSelector(relays(30));
+  const [a, b, c] = pathOf(selector.select({ hops: 3 }, 0));
+  assert.ok(a && b && c);
+  selector.onFailed([a, b, c], 2, 0);
+  for (let i = 0; i < 200; i++) {
+    const path = pathOf(selector.select({ hops: 3 }, 0));
+    assert.ok(!keysOf(path).has(relayKey(c.nodeId)));
+  }
+  const all = Array.from(
+    { length: 400 },
+    () => pathOf(selector.select({ hops: 3 }, 60_000)),
+  );
+  assert.ok(keysOf(all.flat()).has(relayKey(c.nodeId)), "after a while again");
+});
+
+Deno.test("PathSelector.select() uses a relay that failed where it takes it", () => {
+  const { selector } = testSelector(relays(3), { network: LOCAL });
+  const path = pathOf(selector.select({ hops: 3 }, 0));
+  selector.onFailed(path, 2, 0);
+  assert.equal(pathOf(selector.select({ hops: 3 }, 0)).length, 3);
+});
+
+Deno.test("PathSelector.select() does not believe that half the network fails", () => {
+  const { selector } = testSelector(relays(30));
+  const kept = keysOf([...selector.guards.inUse, ...selector.layer2.inUse]);
+  const others = relays(30).filter((r) => !kept.has(relayKey(r.nodeId)));
+  for (const { nodeId } of others.slice(0, 16)) {
+    selector.failures.onFailure(nodeId, 1, 0);
+  }
+  const thirds = Array.from(
+    { length: 400 },
+    () => pathOf(selector.select({ hops: 3 }, 0))[2] ?? others[0],
+  ).filter((record) => record !== undefined);
+  assert.ok(keysOf(thirds).size > 20);
+});
+
+Deno.test("PathSelector.select() turns to the other guard when one fails, and says so when both do", () => {
+  const { selector } = testSelector(relays(30));
+  const [a, b] = selector.guards.inUse;
+  assert.ok(a && b);
+  selector.guards.onFailed(a.record.nodeId, 0);
+  for (let i = 0; i < 50; i++) {
+    assert.equal(pathOf(selector.select({ hops: 3 }, 0))[0], b.record);
+  }
+  selector.guards.onFailed(b.record.nodeId, 0);
+  const result = selector.select({ hops: 3 }, 0);
+  assert.equal(reasonOf(result), "guards_down");
+  assert.ok(result.type === "no_path" && result.why.reason === "guards_down");
+  const { retryMs } = result.why;
+  assert.equal(retryMs, selector.guards.retryMs(0));
+  assert.equal(selector.select({ hops: 3 }, retryMs - 1).type, "no_path");
+  assert.equal(selector.select({ hops: 3 }, retryMs).type, "path");
+  selector.onNetworkChange();
+  assert.equal(selector.select({ hops: 3 }, 0).type, "path");
+});
+
+Deno.test("PathSelector.select() prefers the guard that does not fail circuits behind it", () => {
+  const { selector } = testSelector(relays(30));
+  const [bad] = selector.guards.inUse;
+  assert.ok(bad);
+  for (let i = 0; i < 3; i++) {
+    const [, second, third] = pathOf(selector.select({ hops: 3 }, 0));
+    assert.ok(second && third);
+    selector.onFailed([bad.record, second, third], 1, 0);
+  }
+  for (let i = 0; i < 50; i++) {
+    assert.notEqual(pathOf(selector.select({ hops: 3 }, 0))[0], bad.record);
+  }
+});
+
+Deno.test("PathSelector.select() keeps paths disjoint where it can: other guard, other second hop, other relays", () => {
+  const { selector } = testSelector(relays(30));
+  for (let i = 0; i < 100; i++) {
+    const one = pathOf(selector.select({ hops: 4 }, 0));
+    const avoid = one.map(({ nodeId }) => nodeId);
+    const other = pathOf(selector.select({ hops: 4, avoid }, 0));
+    assert.ok(keysOf(one).isDisjointFrom(keysOf(other)));
+  }
+});
+
+Deno.test("PathSelector.select() shares as little as it must in a small network", () => {
+  const { selector } = testSelector(relays(5), { network: LOCAL });
+  for (let i = 0; i < 100; i++) {
+    const one = pathOf(selector.select({ hops: 3 }, 0));
+    const avoid = one.map(({ nodeId }) => nodeId);
+    const other = pathOf(selector.select({ hops: 3, avoid }, 0));
+    assert.equal(other.length, 3);
+    assert.ok(keysOf(one).intersection(keysOf(other)).size <= 2);
+    const guards = keysOf(selector.guards.inUse);
+    if (keysOf(one).intersection(guards).size === 1) {
+      assert.notEqual(one[0], other[0], "the guards differ");
+    }
+  }
+});
+
+Deno.test("PathSelector.select() works in a network of seven, whichever last hop is asked for", () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const list = relays(7);
+    const { selector } = testSelector(list, { network: LOCAL, seed });
+    for (const last of list) {
+      const path = pathOf(selector.select({ hops: 3, last }, 0));
+      assert.equal(path.at(-1), last);
+      assert.equal(keysOf(path).size, 4);
+    }
+  }
+});
+
+Deno.test("PathSelector.select() works in every network as large as the path", () => {
+  for (let size = 3; size <= 10; size++) {
+    for (let seed = 0; seed < 10; seed++) {
+      const { selector } = testSelector(relays(size), { seed });
+      for (let hops = 1; hops <= Math.min(size, 8); hops++) {
+        assert.equal(pathOf(selector.select({ hops }, 0)).length, hops);
+      }
+    }
+  }
+});
+
+const REASONS: readonly (readonly [
+  string,
+  NoPath["reason"],
+  () => PathResult,
+])[] = [
+  [
+    "an empty list",
+    "too_few_relays",
+    () => testSelector([]).selector.select({ hops: 3 }, 0),
+  ],
+  [
+    "a list of two",
+    "too_few_relays",
+    () => testSelector(relays(2)).selector.select({ hops: 3 }, 0),
+  ],
+  [
+    "relays of two subnets",
+    "subnets",
+    () => {
+      const list = relays(20).map((record, index) => ({
+        ...record,
+        addresses: [ownSubnet(index % 2)],
+      }));
+      return testSelector(list).selector.select({ hops: 3 }, 0);
+    },
+  ],
+  [
+    "a last hop in the subnet of everybody",
+    "subnets",
+    () => {
+      const list = relays(20).map((record) => ({
+        ...record,
+        addresses: [ownSubnet(1)],
+      }));
+      const last = relay(100, { addresses: [ownSubnet(1)] });
+      return testSelector(list).selector.select({ hops: 1, last }, 0);
+    },
+  ],
+  [
+    "a network of three, of which one is the last hop",
+    "excluded",
+    () => {
+      const { selector } = testSelector(relays(3), { network: LOCAL });
+      return selector.select({ hops: 3, last: relay(2) }, 0);
+    },
+  ],
+  [
+    "all but two relays excluded",
+    "excluded",
+    () => {
+      const { selector } = testSelector(relays(9));
+      const exclude = relays(7).map(({ nodeId }) => nodeId);
+      return selector.select({ hops: 3, exclude }, 0);
+    },
+  ],
+  [
+    "both guards excluded",
+    "excluded",
+    () => {
+      const { selector } = testSelector(relays(9));
+      const exclude = selector.guards.inUse.map((one) => one.record.nodeId);
+      return selector.select({ hops: 3, exclude }, 0);
+    },
+  ],
+  [
+    "guards that have left the list",
+    "guards_missing",
+    () => {
+      const { selector, source } = testSelector(relays(30));
+      const gone = keysOf(selector.guards.inUse);
+      source.records = relays(30).filter((r) => !gone.has(relayKey(r.nodeId)));
+      selector.refresh(1000, TEST_UNIX_MS);
+      return selector.select({ hops: 3 }, 1000);
+    },
+  ],
+  [
+    "second hops that have left the list",
+    "guards_missing",
+    () => {
+      const { selector, source } = testSelector(relays(30));
+      const gone = keysOf(selector.layer2.inUse);
+      source.records = relays(30).filter((r) => !gone.has(relayKey(r.nodeId)));
+      selector.refresh(1000, TEST_UNIX_MS);
+      return selector.select({ hops: 3 }, 1000);
+    },
+  ],
+];
+for (const [what, reason, select] of REASONS) {
+  Deno.test(`PathSelector.select() finds no path with ${what}: ${reason}`, () => {
+    const result = select();
+    assert.equal(reasonOf(result), reason);
+    assert.ok(result.type === "no_path");
+    assert.match(describeNoPath(result.why), /^Cannot choose a path: .*[^.]$/);
+  });
+}
+
+Deno.test("PathSelector.mayExtend() holds the last hop against every hop before it", () => {
+  const { selector } = testSelector(relays(30));
+  const path = pathOf(selector.select({ hops: 3 }, 0));
+  assert.equal(selector.mayExtend(path, relay(500)), true);
+  for (const hop of path) {
+    assert.equal(selector.mayExtend(path, hop), false);
+    const neighbour = relay(500, { addresses: hop.addresses });
+    assert.equal(selector.mayExtend(path, neighbour), false);
+  }
+  const long = pathOf(selector.select({ hops: 8 }, 0));
+  assert.equal(selector.mayExtend(long, relay(500)), false);
+});
+
+Deno.test("PathSelector.onFailed() blames the relay at fault, half the one before it, and the guard for its own link alone", () => {
+  const { selector } = testSelector(relays(30));
+  const path = pathOf(selector.select({ hops: 4 }, 0));
+  const avoided = () =>
+    path.map(({ nodeId }) => selector.failures.isAvoided(relayKey(nodeId), 0));
+  selector.onFailed(path, 0, 0);
+  assert.deepEqual(avoided(), [false, false, false, false]);
+  assert.equal(selector.guards.candidates(0).length, 1);
+  selector.onFailed(path, 3, 0);
+  assert.deepEqual(avoided(), [false, false, false, true]);
+  selector.onFailed(path, 3, 0);
+  assert.deepEqual(avoided(), [false, false, true, true]);
+  selector.onFailed(path, undefined, 0);
+  selector.onFailed(path, undefined, 0);
+  assert.deepEqual(avoided(), [false, true, true, true]);
+  selector.onBuilt(path, 0);
+  assert.deepEqual(avoided(), [false, false, false, false]);
+});
+
+Deno.test("PathSelector.refresh() looks at a long list every ten seconds, at a short one whenever it changes", () => {
+  const { selector, source } = testSelector(relays(5));
+  source.records = relays(1000);
+  selector.refresh(1, TEST_UNIX_MS);
+  assert.equal(selector.size, 1000);
+  source.records = relays(1001);
+  selector.refresh(9_000, TEST_UNIX_MS);
+  assert.equal(selector.size, 1000);
+  selector.refresh(10_001, TEST_UNIX_MS);
+  assert.equal(selector.size, 1001);
+});
+
+/** Any list of relays: few subnets, several addresses, any bandwidth, clients among them. */
+const arbitraryRelays = fc.array(
+  fc.record({
+    subnets: fc.array(fc.nat(12), { minLength: 1, maxLength: 3 }),
+    bandwidth: fc.oneof(fc.nat(100), fc.maxSafeNat()),
+    isRelay: fc.integer({ min: 0, max: 9 }).map((n) => n > 0),
+  }),
+  { maxLength: 40 },
+).map((items) =>
+  items.map(({ subnets, bandwidth, isRelay }, index) =>
+    relay(index, {
+      addresses: subnets.map(ownSubnet),
+      bandwidth,
+      flags: isRelay ? ["relay"] : [],
+    })
+  )
+);
+
+Deno.test("PathSelector.select() breaks no rule for any relay list, any request and any failures", () => {
+  fc.assert(
+    fc.property(
+      arbitraryRelays,
+      fc.nat(),
+      fc.array(
+        fc.record({
+          hops: fc.integer({ min: 1, max: 7 }),
+          last: fc.option(fc.nat(60), { nil: undefined }),
+          avoid: fc.array(fc.nat(40), { maxLength: 6 }),
+          exclude: fc.array(fc.nat(40), { maxLength: 4 }),
+          fail: fc.option(fc.nat(7), { nil: undefined }),
+        }),
+        { minLength: 1, maxLength: 8 },
+      ),
+      fc.boolean(),
+      (list, seed, requests, isPublic) => {
+        const network = isPublic ? PUBLIC : LOCAL;
+        const own = relay(0).nodeId;
+        const { selector } = testSelector(list, {
+          seed,
+          network,
+          ownNodeId: own,
+        });
+        let nowMs = 0;
+        for (const request of requests) {
+          const ids = (numbers: number[]) =>
+            numbers.map((number) => relay(number).nodeId);
+          const { hops } = request;
+          const last = request.last === undefined
+            ? undefined
+            : list[request.last] ?? relay(request.last);
+          const exclude = ids(request.exclude);
+          const avoid = ids(request.avoid);
+          const result = selector.select({ hops, last, avoid, exclude }, nowMs);
+          if (result.type === "path") {
+            checkRules(selector, result.path, { hops, last, exclude }, own);
+            if (isPublic) checkSubnets(result.path);
+            if (request.fail !== undefined && request.fail < hops) {
+              selector.onFailed(result.path, request.fail, nowMs);
+            }
+          }
+          nowMs += 5000;
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+function checkRules(
+  selector: PathSelector,
+  path: readonly NodeRecord[],
+  { hops, last, exclude = [] }: PathRequest,
+  own: NodeId,
+): void {
+  const keys = keysOf(path);
+  assert.equal(path.length, last === undefined ? hops : hops + 1);
+  assert.equal(keys.size, path.length, "no relay twice");
+  const [first, second] = path;
+  assert.ok(first);
+  assert.ok(keysOf(selector.guards.inUse).has(relayKey(first.nodeId)));
+  if (hops > 1 && second) {
+    assert.ok(keysOf(selector.layer2.inUse).has(relayKey(second.nodeId)));
+  }
+  for (const record of path.slice(0, hops)) {
+    assert.ok(record.flags.includes("relay"));
+    assert.notDeepEqual(record.nodeId, own);
+    assert.ok(!exclude.some((id) => relayKey(id) === relayKey(record.nodeId)));
+  }
+  if (last !== undefined) assert.equal(path.at(-1), last);
+}
+
+function checkSubnets(path: readonly NodeRecord[]): void {
+  const all = path.flatMap((record) => [...new Set(groups(record))]);
+  assert.equal(new Set(all).size, all.length, "no subnet twice");
+}
+
+Deno.test("PathSelector.select() finds a path wherever there is one, each relay having one subnet", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.nat(9), { maxLength: 25 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 8 }),
+      (subnets, seed, hops) => {
+        const list = subnets.map((subnet, index) =>
+          relay(index, { addresses: [ownSubnet(subnet)] })
+        );
+        const { selector } = testSelector(list, { seed });
+        const distinct = new Set(subnets).size;
+        const result = selector.select({ hops }, 0);
+        assert.equal(result.type === "path", distinct >= hops);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
