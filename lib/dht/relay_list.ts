@@ -27,7 +27,7 @@ import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { isRelay } from "./contact.ts";
-import { pointKey } from "./distance.ts";
+import { leadingDistance, pointKey } from "./distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
 import { nodeKey } from "./node_key.ts";
 
@@ -43,6 +43,8 @@ export const MIN_CHANGE_MS = 60 * 1000;
 const SILENT_MS = 10 * 60 * 1000;
 
 const EPOCH_BYTES = 8;
+/** Distance from here is the number itself. */
+const NOTHING = new Uint8Array(32);
 const CURSOR_BYTES = EPOCH_BYTES + 8;
 
 /** What became of a record. */
@@ -115,6 +117,7 @@ export class RelayList {
   /** The version of each place in the log, ascending. */
   #versions: number[] = [];
   #nextVersion = 1;
+  #changes = 0;
   /** Keys of the entries, by subnet. */
   readonly #groups = new Map<string, Set<string>>();
   #added = 0;
@@ -132,6 +135,11 @@ export class RelayList {
   /** Relays in the list; some may have expired since the last {@linkcode sweep}. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Grows whenever a record comes, changes or leaves. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** The record of a relay. */
@@ -279,7 +287,7 @@ export class RelayList {
   #rank(entry: Entry): number {
     if (entry.draw === undefined) {
       const hash = this.#crypto.hmac(this.#drawKey, entry.record.nodeId);
-      entry.draw = new DataView(hash.buffer).getUint32(0) / 2 ** 32;
+      entry.draw = leadingDistance(hash, NOTHING) / 2 ** 48;
     }
     return entry.isProven ? entry.draw : entry.draw + 1;
   }
@@ -304,6 +312,7 @@ export class RelayList {
 
   #remove(key: string, entry: Entry | undefined): void {
     if (entry === undefined) return;
+    this.#changes++;
     this.#entries.delete(key);
     this.#leaveGroup(key, entry);
     this.#leaveLog(entry);
@@ -311,6 +320,7 @@ export class RelayList {
 
   #toEnd(entry: Entry): void {
     this.#leaveLog(entry);
+    this.#changes++;
     entry.version = this.#nextVersion++;
     this.#log.push(entry);
     this.#versions.push(entry.version);

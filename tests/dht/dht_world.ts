@@ -24,6 +24,7 @@ import type { DhtAction } from "../../lib/dht/dht_action.ts";
 import { DhtNode } from "../../lib/dht/dht_node.ts";
 import { closestTo, type DhtKey, pointKey } from "../../lib/dht/distance.ts";
 import { decodeRequest, encodeResponse } from "../../lib/dht/messages.ts";
+import { MAX_RELAYS } from "../../lib/dht/relay_list.ts";
 import { TEST_UNIX_MS, testRecord } from "../support/nodes.ts";
 
 export const crypto = nativeSuite();
@@ -49,6 +50,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly network?: NetworkParameters;
+  /** Most relays in each node's list. Default: a relay's limit. */
+  readonly maxRelays?: number;
 }
 
 interface Event {
@@ -87,11 +90,13 @@ export class DhtWorld {
   readonly #byId = new Map<string, WorldNode>();
   readonly #heap: Event[] = [];
   readonly #results = new Map<string, DhtAction>();
+  readonly #maxRelays: number;
   #order = 0;
 
   constructor(options: WorldOptions) {
     this.network = options.network ?? networkParameters("local");
     this.random = seededRandom(options.seed);
+    this.#maxRelays = options.maxRelays ?? MAX_RELAYS;
     for (let index = 0; index < options.nodes; index++) this.add();
   }
 
@@ -108,6 +113,7 @@ export class DhtWorld {
       network: this.network,
       random: seededRandom(this.random.bytes(4).reduce((a, b) => a * 256 + b)),
       selfId: record.nodeId,
+      maxRelays: this.#maxRelays,
     });
     const node: WorldNode = {
       index,
