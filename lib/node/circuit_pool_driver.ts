@@ -1,0 +1,442 @@
+/**
+ * The driver of a {@linkcode CircuitPool}: it builds the circuits that the pool asks
+ * for, and hands them out.
+ *
+ *     relay list ─▶ selector ─▶ pool ─▶ build ─▶ hop, hop, hop ─▶ pool ─▶ take
+ *                      ▲                              │
+ *                      └── guards, on the disk ───────┘  each hop reported
+ *
+ * Guards are on the disk before anybody meets them: a node that is killed again
+ * and again must not draw others each time.
+ *
+ * @see protocol §5.6, §5.7
+ * @module
+ */
+import type { NodeId } from "../auth/identity.ts";
+import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import { raceSignal, type Timer } from "../base/clock.ts";
+import { AnonNetError, UnreachableError } from "../base/errors.ts";
+import type { ExtendFailure } from "../circuit/control_messages.ts";
+import { CircuitPool, type PoolAction } from "../path/circuit_pool.ts";
+import type {
+  BuildFailure as PoolBuildFailure,
+  CircuitId,
+  CircuitWant,
+  RequestId,
+} from "../path/pool_circuit.ts";
+import type { PoolStatus } from "../path/pool_status.ts";
+import { PathSelector } from "../path/path_selection.ts";
+import type { BlobStore } from "../storage/blob_store.ts";
+import { CellBuffers } from "./cell_buffers.ts";
+import type { CircuitLinks } from "./circuit_links.ts";
+import { obstacleLine, requestError } from "./circuit_obstacle.ts";
+import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
+import { GuardMemory } from "./guard_memory.ts";
+import type { Log } from "./log.ts";
+import { MachineTimer } from "./machine_timer.ts";
+import {
+  type BuildFailure,
+  type CircuitEnd,
+  OwnCircuit,
+  type OwnCircuitHost,
+} from "./own_circuit.ts";
+import { PooledCircuit } from "./pooled_circuit.ts";
+import type { RelayDirectory } from "./relay_directory.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** How often the dates of guards are looked at, ms. */
+const LOOK_MS = 60_000;
+/** The calendar may run ahead of the timers by so much before we take it that the machine slept, ms. */
+const SLEEP_MS = 30_000;
+
+/** What a driver is made of. */
+export interface CircuitPoolDriverOptions {
+  readonly network: NetworkParameters;
+  readonly runtime: Pick<Runtime, "clock" | "random" | "crypto" | "log">;
+  readonly blobs: BlobStore;
+  /** Where first hops are reached. */
+  readonly links: CircuitLinks;
+  readonly relays: RelayDirectory;
+  /** Relays of a circuit, 1 to 7. Default 3. */
+  readonly hops?: number | undefined;
+  /** Our own id, where this node is a relay too: no path leads through it. */
+  readonly ownNodeId?: NodeId | undefined;
+}
+
+/** A circuit that is open. */
+interface OpenCircuit {
+  readonly circuit: OwnCircuit;
+  readonly path: readonly NodeRecord[];
+}
+
+/** The circuits of one node. */
+export class CircuitPoolDriver implements Circuits, AsyncDisposable {
+  readonly #options: CircuitPoolDriverOptions;
+  readonly #log: Log;
+  readonly #memory: GuardMemory;
+  readonly #selector: PathSelector;
+  readonly #pool: CircuitPool;
+  readonly #host: OwnCircuitHost;
+  readonly #timer: MachineTimer;
+  readonly #listener: Disposable;
+  /** Those being built, and how to stop that. */
+  readonly #builds = new Map<CircuitId, AbortController>();
+  readonly #circuits = new Map<CircuitId, OpenCircuit>();
+  readonly #requests = new Map<RequestId, PromiseWithResolvers<OpenCircuit>>();
+  /** What runs on its own; awaited on dispose. */
+  readonly #running = new Set<Promise<void>>();
+  readonly #first = Promise.withResolvers<void>();
+  #lookTimer: Timer | undefined;
+  #lookedAt = { nowMs: 0, unixMs: 0 };
+  #keys = 0;
+  #isStopped = false;
+
+  private constructor(options: CircuitPoolDriverOptions, memory: GuardMemory) {
+    const { network, runtime, relays, links, ownNodeId, hops } = options;
+    const { clock, random, crypto, log } = runtime;
+    this.#options = options;
+    this.#log = log.part("circuits");
+    this.#memory = memory;
+    this.#selector = new PathSelector({
+      network,
+      random,
+      relays,
+      guards: memory.guards,
+      layer2: memory.layer2,
+      ownNodeId,
+    });
+    this.#pool = new CircuitPool({
+      selector: this.#selector,
+      random,
+      ...hops === undefined ? {} : { hops },
+    });
+    this.#host = {
+      crypto,
+      clock,
+      random,
+      links,
+      buffers: new CellBuffers(),
+      onError: (error) => this.#onFault(error),
+    };
+    this.#timer = new MachineTimer(clock, () => {
+      this.#obey(this.#pool.onTime(clock.nowMs()));
+    });
+    this.#listener = relays.onChange(() => this.#onRelays());
+  }
+
+  /**
+   * Begin to keep circuits ready. Call it when the relay list is as complete as it
+   * will be: guards are drawn from it.
+   *
+   * @throws {ConfigError} `storage.*` when the disk fails.
+   */
+  static async start(
+    options: CircuitPoolDriverOptions,
+  ): Promise<CircuitPoolDriver> {
+    const { blobs, runtime: { crypto, random, log } } = options;
+    const memory = await GuardMemory.load({
+      crypto,
+      random,
+      blobs,
+      onError: (error) =>
+        log.part("circuits").error(
+          "Cannot store who our guards are; a restart may draw others",
+          { error: error instanceof Error ? error : String(error) },
+        ),
+    });
+    const driver = new CircuitPoolDriver(options, memory);
+    driver.#begin();
+    return driver;
+  }
+
+  /** Resolves once a circuit has been built; never rejects. */
+  get ready(): Promise<void> {
+    return this.#first.promise;
+  }
+
+  /** What `anonnet circuits` shows. */
+  get status(): PoolStatus {
+    return this.#pool.status(this.#nowMs);
+  }
+
+  relays(): readonly NodeRecord[] {
+    return this.#options.relays.snapshot();
+  }
+
+  async take(wish: CircuitWish): Promise<ServiceCircuit> {
+    const { purpose, endAt, avoid, signal } = wish;
+    signal.throwIfAborted();
+    const { circuit, path } = await this.#request({
+      purpose,
+      // A key of its own for each: nobody else gets what this caller has used.
+      isolation: `${++this.#keys}`,
+      last: endAt,
+      avoid,
+    }, signal);
+    if (endAt === undefined) return new PooledCircuit(circuit, path);
+    const result = await circuit.extend(endAt, { signal });
+    if (result.ok) return new PooledCircuit(circuit, [...path, endAt]);
+    circuit.close();
+    throw new UnreachableError(
+      "circuit.not_extended",
+      `Cannot reach the last relay of a circuit: ${
+        describeFailure(result.failure)
+      }`,
+    );
+  }
+
+  /** The machine is on another network, or awake again: what failed may work. */
+  onNetworkChange(): void {
+    this.#obey(this.#pool.onNetworkChange(this.#nowMs));
+  }
+
+  /** Close all circuits, and store what guards have become. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isStopped) return;
+    this.#obey(this.#pool.close());
+    this.#isStopped = true;
+    this.#listener[Symbol.dispose]();
+    this.#lookTimer?.cancel();
+    this.#timer.stop();
+    await Promise.all(
+      Array.from(this.#circuits.values(), ({ circuit }) => circuit.closed),
+    );
+    while (this.#running.size > 0) await Promise.all(this.#running);
+    await this.#memory.save();
+  }
+
+  get #nowMs(): number {
+    return this.#options.runtime.clock.nowMs();
+  }
+
+  #begin(): void {
+    const { clock } = this.#options.runtime;
+    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
+    this.#lookedAt = { nowMs, unixMs };
+    this.#selector.refresh(nowMs, unixMs);
+    this.#obey(this.#pool.start(nowMs));
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    const { clock } = this.#options.runtime;
+    this.#lookTimer = clock.schedule(LOOK_MS, () => this.#look(), {
+      keepAlive: false,
+    });
+  }
+
+  /** Timers do not see that the machine slept; the calendar does. */
+  #look(): void {
+    const { clock } = this.#options.runtime;
+    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
+    const before = this.#lookedAt;
+    this.#lookedAt = { nowMs, unixMs };
+    const sleptMs = (unixMs - before.unixMs) - (nowMs - before.nowMs);
+    this.#onRelays();
+    if (sleptMs > SLEEP_MS) this.onNetworkChange();
+    this.#lookLater();
+  }
+
+  #onRelays(): void {
+    const { clock } = this.#options.runtime;
+    const nowMs = clock.nowMs();
+    this.#selector.refresh(nowMs, clock.unixMs());
+    this.#obey(this.#pool.onRelays(nowMs));
+  }
+
+  async #request(
+    want: CircuitWant,
+    signal: AbortSignal,
+  ): Promise<OpenCircuit> {
+    const { request, actions } = this.#pool.take(want, this.#nowMs);
+    const waiting = Promise.withResolvers<OpenCircuit>();
+    this.#requests.set(request, waiting);
+    this.#obey(actions);
+    try {
+      return await raceSignal(waiting.promise, signal);
+    } catch (error) {
+      // It may have come in the same turn, with nobody left to use it.
+      waiting.promise.then(({ circuit }) => circuit.close(), () => {});
+      if (this.#requests.delete(request)) {
+        this.#obey(this.#pool.cancel(request, this.#nowMs));
+      }
+      throw error;
+    }
+  }
+
+  #obey(actions: readonly PoolAction[]): void {
+    if (this.#isStopped) return;
+    for (const action of actions) this.#carryOut(action);
+    this.#run(this.#memory.save());
+    this.#timer.set(this.#pool.deadlineMs ?? Infinity);
+  }
+
+  #carryOut(action: PoolAction): void {
+    switch (action.type) {
+      case "build":
+        return this.#run(this.#build(action.id, action.path));
+      case "close":
+        this.#builds.get(action.id)?.abort(stopped());
+        this.#circuits.get(action.id)?.circuit.close();
+        return;
+      case "ready": {
+        const open = this.#circuits.get(action.id);
+        const waiting = this.#requests.get(action.request);
+        this.#requests.delete(action.request);
+        if (open !== undefined) waiting?.resolve(open);
+        else waiting?.reject(requestError({ reason: "closed" }));
+        return;
+      }
+      case "failed":
+        this.#requests.get(action.request)?.reject(requestError(action.why));
+        this.#requests.delete(action.request);
+        return;
+      case "obstacle": {
+        const { purpose, why } = action;
+        if (why === undefined) {
+          return this.#log.info("Circuits can be built again", { purpose });
+        }
+        const { message, fields } = obstacleLine(why, this.#nowMs);
+        return this.#log.warning(message, { purpose, ...fields });
+      }
+    }
+  }
+
+  async #build(id: CircuitId, path: readonly NodeRecord[]): Promise<void> {
+    const stop = new AbortController();
+    const { signal } = stop;
+    this.#builds.set(id, stop);
+    try {
+      await this.#memory.save();
+      const result = await this.#buildHops(id, path, signal);
+      if (!(result instanceof OwnCircuit)) {
+        const { hop, failure } = result;
+        this.#obey(this.#pool.onFailed(id, hop, failure, this.#nowMs));
+      } else if (signal.aborted) result.close();
+      else await this.#onBuilt(id, result, path, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#obey(this.#pool.onFailed(id, undefined, "destroyed", this.#nowMs));
+      if (!(error instanceof AnonNetError)) throw error;
+    } finally {
+      this.#builds.delete(id);
+    }
+  }
+
+  /** Hop by hop, each reported. @returns The circuit, or who failed and how. */
+  async #buildHops(
+    id: CircuitId,
+    path: readonly NodeRecord[],
+    signal: AbortSignal,
+  ): Promise<OwnCircuit | BlamedHop> {
+    const begun = await OwnCircuit.build(this.#host, path.slice(0, 1), {
+      signal,
+    });
+    if (!begun.ok) return blame(begun.failure);
+    const { circuit } = begun;
+    this.#obey(this.#pool.onHop(id, 1, this.#nowMs));
+    for (const [index, relay] of path.slice(1).entries()) {
+      const result = await circuit.extend(relay, { signal });
+      if (!result.ok) {
+        circuit.close();
+        return blame(result.failure);
+      }
+      this.#obey(this.#pool.onHop(id, index + 2, this.#nowMs));
+    }
+    return circuit;
+  }
+
+  async #onBuilt(
+    id: CircuitId,
+    circuit: OwnCircuit,
+    path: readonly NodeRecord[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#circuits.set(id, { circuit, path });
+    this.#run(circuit.closed.then((end) => this.#onClosed(id, end)));
+    // Measured only while nobody waits for it.
+    const roundTripMs = this.#pool.waiting > 0
+      ? undefined
+      : await circuit.ping({ signal });
+    if (!circuit.isOpen) return;
+    this.#obey(this.#pool.onBuilt(id, this.#nowMs, roundTripMs));
+    this.#first.resolve();
+  }
+
+  #onClosed(id: CircuitId, end: CircuitEnd): void {
+    this.#circuits.delete(id);
+    const isDone = end.code === "done" ||
+      (end.code === "closed" && end.reason === "done");
+    const how = isDone ? "done" : "lost";
+    this.#obey(this.#pool.onClosed(id, how, this.#nowMs));
+  }
+
+  /** Own a promise. What the network does is no failure of ours. */
+  #run(work: Promise<void>): void {
+    const task = work.catch((error) => this.#onFault(error))
+      .finally(() => this.#running.delete(task));
+    this.#running.add(task);
+  }
+
+  #onFault(error: unknown): void {
+    this.#log.error("A bug: a circuit failed", {
+      error: error instanceof Error ? error : String(error),
+    });
+  }
+}
+
+/** Which hop of a path failed, from 0, and how; `undefined` when it is not known. */
+interface BlamedHop {
+  readonly hop: number | undefined;
+  readonly failure: PoolBuildFailure;
+}
+
+function blame(failure: BuildFailure): BlamedHop {
+  const hop = failure.hop - 1;
+  switch (failure.code) {
+    case "unlinked":
+      return { hop, failure: "unreachable" };
+    case "not_extended":
+      return { hop, failure: EXTEND_FAILURES[failure.reason] };
+    case "ended":
+      return blameEnd(failure.end, hop);
+  }
+}
+
+/** What a relay says of the one behind it, as the pool counts it. */
+const EXTEND_FAILURES: Readonly<Record<ExtendFailure, PoolBuildFailure>> = {
+  refused: "refused",
+  overloaded: "refused",
+  unreachable: "unreachable",
+  timeout: "timeout",
+  closed: "destroyed",
+};
+
+function blameEnd(end: CircuitEnd, hop: number): BlamedHop {
+  switch (end.code) {
+    case "done":
+      return { hop: undefined, failure: "cancelled" };
+    case "destroyed":
+      // Without a word: the first hop itself, if there was none before it.
+      return { hop: hop === 0 ? 0 : undefined, failure: "destroyed" };
+    case "timeout":
+      return { hop: end.hop - 1, failure: "timeout" };
+    case "bad_cell":
+    case "protocol":
+    case "handshake":
+      return { hop: end.hop - 1, failure: "protocol" };
+    case "closed":
+      return { hop: end.hop - 1, failure: "refused" };
+  }
+}
+
+/** For a message; says nothing of which relay it was. */
+function describeFailure(failure: BuildFailure): string {
+  return blame(failure).failure;
+}
+
+/** Why a build was stopped: heard by nobody. */
+function stopped(): UnreachableError {
+  return new UnreachableError("circuit.stopped", "The pool closed the circuit");
+}
