@@ -51,8 +51,9 @@ const MAX_BOOTSTRAP_MS = 5 * 60 * 1000;
 const BOOTSTRAP_RELAYS = 8;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
-/** Tuning: wait before buckets are filled again. */
+/** Tuning: wait before buckets are filled again; longer when it was in vain. */
 const FILL_MS = 2 * 1000;
+const REFILL_MS = 10 * 60 * 1000;
 /** Tuning: how long a node that broke the protocol is not let in. */
 const BLAME_MS = 3600 * 1000;
 /** Tuning: such nodes remembered. */
@@ -119,6 +120,8 @@ export class DhtNode {
   #sweepMs = Infinity;
   /** When to draw relays of the list for buckets that have room. */
   #fillMs = Infinity;
+  /** Contacts when that was last done. */
+  #filledSize = 0;
   #out: DhtAction[] = [];
 
   constructor(options: DhtNodeOptions) {
@@ -223,7 +226,7 @@ export class DhtNode {
     unixMs: number,
   ): DhtAction[] {
     this.#self = self;
-    this.relays.merge(self, nowMs);
+    this.relays.setOwn(self, nowMs);
     for (const record of known) this.relays.merge(record, nowMs);
     this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
     this.#bootstrap({ nowMs, unixMs });
@@ -233,7 +236,7 @@ export class DhtNode {
   /** Our own record was renewed: some contacts hear of it, and tell others. */
   renewSelf(self: NodeRecord, nowMs: number): DhtAction[] {
     this.#self = self;
-    this.relays.merge(self, nowMs);
+    this.relays.setOwn(self, nowMs);
     this.#news.introduce(self, nowMs);
     return this.#flush();
   }
@@ -477,14 +480,16 @@ export class DhtNode {
   }
 
   #onSilent(node: NodeRecord, { nowMs }: Moment): void {
-    const sizeBefore = this.table.size;
+    const before = this.table.size;
     this.#obeyTable(this.table.onFailure(node.nodeId, nowMs), nowMs);
     if (this.table.get(node.nodeId) === undefined) {
       this.relays.doubt(node.nodeId, nowMs);
     }
-    if (this.table.size < sizeBefore) {
-      this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
-    }
+    if (this.table.size < before) this.#onContactLost(nowMs);
+  }
+
+  #onContactLost(nowMs: number): void {
+    this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
     if (this.table.size > 0 || this.#bootstrapMs < Infinity) return;
     this.#bootstrapDelayMs = BOOTSTRAP_MS;
     this.#bootstrapMs = nowMs + BOOTSTRAP_MS;
@@ -492,9 +497,11 @@ export class DhtNode {
 
   #blame(nodeId: NodeId, code: string, { nowMs }: Moment): void {
     this.#out.push({ type: "blame", nodeId, code });
-    this.table.remove(nodeId);
     this.relays.doubt(nodeId, nowMs);
     this.#blamed.set(pointKey(nodeId), nowMs + BLAME_MS);
+    const before = this.table.size;
+    this.table.remove(nodeId);
+    if (this.table.size < before) this.#onContactLost(nowMs);
   }
 
   #isBlamed(id: NodeId, nowMs: number): boolean {
@@ -540,7 +547,7 @@ export class DhtNode {
     this.table.renew(record);
     const outcome = this.relays.merge(record, nowMs);
     const isFill = outcome === "added" && this.#news.rounds > 0 &&
-      this.table.hasRoomFor(record.nodeId);
+      this.table.hasRoomFor(record);
     if (isFill) this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
     return outcome;
   }
@@ -567,12 +574,16 @@ export class DhtNode {
     this.#fillMs = Infinity;
     const wanted: NodeRecord[] = [];
     for (const record of this.relays.promising(nowMs, unixMs)) {
-      const { nodeId } = record;
-      if (!this.table.hasRoomFor(nodeId)) continue;
-      if (!this.#isBlamed(nodeId, nowMs)) wanted.push(record);
+      if (!this.table.hasRoomFor(record)) continue;
+      if (!this.#isBlamed(record.nodeId, nowMs)) wanted.push(record);
     }
     const free = this.table.freePings;
-    if (wanted.length > free) this.#fillMs = nowMs + FILL_MS;
+    if (wanted.length > free) {
+      // Nodes that answer, yet cannot enter, must not keep us asking for ever.
+      const hasGrown = this.table.size > this.#filledSize;
+      this.#fillMs = nowMs + (hasGrown ? FILL_MS : REFILL_MS);
+    }
+    this.#filledSize = this.table.size;
     const drawn = shuffled(this.#options.random, wanted).slice(0, free);
     for (const record of drawn) this.#consider(record, nowMs);
   }

@@ -162,11 +162,17 @@ export class RelayList {
     if (known === undefined) return this.#add(key, record, nowMs);
     if (record.sequence <= known.record.sequence) return "known";
     if (nowMs - known.changedMs < MIN_CHANGE_MS) return "too_soon";
-    known.record = record;
-    known.changedMs = nowMs;
-    this.#regroup(key, known);
-    this.#toEnd(known);
+    this.#change(key, known, record, nowMs);
     return "changed";
+  }
+
+  /** The node's own record: it may change at any time, and is not evicted for others. */
+  setOwn(record: NodeRecord, nowMs: number): void {
+    const key = nodeKey(record);
+    const known = this.#entries.get(key);
+    if (known === undefined) this.#add(key, record, nowMs);
+    else this.#change(key, known, record, nowMs);
+    this.prove(record);
   }
 
   /** This node has had an authenticated link with a relay: it will not be evicted for strangers. */
@@ -264,6 +270,13 @@ export class RelayList {
     this.#added++;
     this.#toEnd(entry);
     return "added";
+  }
+
+  #change(key: string, entry: Entry, record: NodeRecord, nowMs: number): void {
+    entry.record = record;
+    entry.changedMs = nowMs;
+    this.#regroup(key, entry);
+    this.#toEnd(entry);
   }
 
   /** Who leaves: of the largest subnet, unproven before proven, by the keyed hash. */

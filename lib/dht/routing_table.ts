@@ -162,11 +162,15 @@ export class RoutingTable {
   }
 
   /** Whether a node is not known, and would be pinged if it were considered. */
-  hasRoomFor(id: NodeId): boolean {
-    const bucket = this.#bucketOf(id);
-    if (bucket === undefined) return !equalBytes(id, this.#selfId);
+  hasRoomFor(record: NodeRecord): boolean {
+    if (!this.#isEligible(record)) return false;
+    const bucket = this.#bucketOf(record.nodeId);
+    if (bucket === undefined) return true;
     return bucket.contacts.length < this.#network.k &&
-      find(bucket.contacts, id) === undefined;
+      find(bucket.contacts, record.nodeId) === undefined &&
+      record.addresses.some((address) =>
+        this.#hasGroupRoom(bucket, this.#groupOf(address))
+      );
   }
 
   /** Pings of newcomers that may begin now. */

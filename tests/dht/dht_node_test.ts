@@ -639,3 +639,39 @@ Deno.test("a page with a lie is left, and its source blamed", () => {
   );
   assert.deepEqual(next, []);
 });
+
+Deno.test("a node whose only contact broke the protocol asks to be introduced again", () => {
+  const bench = joined(1);
+  const { actions } = bench.node.findNode(point(7), 0, TEST_UNIX_MS);
+  bench.do(actions);
+  const [asked] = bench.sent();
+  bench.respond(asked?.rpcId ?? 0, record(1), testBytes("garbage", 9));
+  assert.equal(bench.node.table.size, 0);
+  bench.advance(3000);
+  assert.equal(bench.take("bootstrap").length, 1);
+});
+
+Deno.test("relays that answer but cannot enter are not asked for ever", () => {
+  const bench = joined(1);
+  const many = RECORDS.slice(2);
+  bench.ask(1, {
+    type: "announce",
+    records: many.map(({ encoded }) => encoded),
+  });
+  bench.verify();
+  let pings = 0;
+  while (bench.nowMs < 8 * 60_000) {
+    const due = bench.node.deadlineMs ?? assert.fail();
+    bench.advance(Math.max(0, due - bench.nowMs));
+    for (const { rpcId, request } of bench.sent()) {
+      // Their links come from an address that is not in their records.
+      if (request.type === "ping") pings++;
+      const response = encodeResponse({ type: "done" });
+      const { nowMs, unixMs } = bench;
+      bench.do(
+        bench.node.onResponse(rpcId, response, addressOf(99), nowMs, unixMs),
+      );
+    }
+  }
+  assert.ok(pings < 4 * many.length, `${pings} pings`);
+});

@@ -77,6 +77,18 @@ Deno.test("merge() takes no more than one change a minute from one relay", () =>
   assert.ok(taken <= 10, `${taken} changes`);
 });
 
+Deno.test("setOwn() takes up our own record at any time, and keeps it", () => {
+  const list = makeList(10);
+  list.setOwn(relay(1), 0);
+  const { cursor } = readAll(list);
+  const renewed = relay(1, { sequence: NOW + 1 });
+  list.setOwn(renewed, 1);
+  assert.equal(list.get(renewed.nodeId), renewed);
+  assert.deepEqual(readAll(list, cursor).records, [String(renewed.encoded)]);
+  for (let number = 2; number < 500; number++) list.merge(relay(number), 0);
+  assert.equal(list.get(renewed.nodeId), renewed);
+});
+
 Deno.test("page() gives every relay once, page by page", () => {
   const list = makeList();
   const expected = new Set<string>();

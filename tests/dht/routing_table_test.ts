@@ -128,7 +128,9 @@ Deno.test("neither the node itself nor what is no relay enters", () => {
     table.onAlive(record, addressIn(record), 0);
   }
   assert.equal(table.size, 0);
-  assert.equal(table.hasRoomFor(SELF), false);
+  assert.equal(table.hasRoomFor(self), false);
+  assert.equal(table.hasRoomFor(client), false);
+  assert.equal(table.hasRoomFor(far(2)), true);
 });
 
 Deno.test("consider() pings a node once, and few nodes at once", () => {
