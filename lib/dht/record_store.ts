@@ -402,9 +402,7 @@ export class RecordStore {
     let entry = this.#keys.get(id);
     if (entry === undefined) {
       const farness = leadingDistance(this.#selfId, key);
-      // A copy: a decoder may cut its arrays from a larger buffer, and keep that alive.
-      const own = new Uint8Array(key);
-      entry = { key: own, farness, held: [], republishMs: 0 };
+      entry = { key, farness, held: [], republishMs: 0 };
       this.#keys.set(id, entry);
     }
     const old = entry.held.find(({ publisher }) =>
