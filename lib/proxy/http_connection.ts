@@ -69,14 +69,13 @@ export class HttpConnection {
 
   /** Serve its requests until either side has had enough. */
   async serve(): Promise<void> {
-    let waitMs = REQUEST_HEAD_MS;
     for (;;) {
-      const request = await this.#readRequest(waitMs);
+      const request = await this.#readRequest();
       if (request === undefined) return;
       const fate = await this.#serveRequest(request);
       if (fate === "over") return;
       if (fate === "close") return await this.#client.linger(this.#clock);
-      waitMs = KEEP_ALIVE_MS;
+      if (!await this.#waitForNext()) return;
     }
   }
 
@@ -85,12 +84,9 @@ export class HttpConnection {
   }
 
   /** @returns `undefined` when there is none, and the connection is done with. */
-  async #readRequest(waitMs: number): Promise<RequestHead | undefined> {
+  async #readRequest(): Promise<RequestHead | undefined> {
     const { source } = this.#client;
     try {
-      if (source.bytes.length === 0 && !await this.#more(waitMs)) {
-        return undefined;
-      }
       using limit = headDeadline(this.#clock, REQUEST_HEAD_MS);
       const head = await readHead(
         source,
@@ -111,9 +107,16 @@ export class HttpConnection {
     }
   }
 
-  async #more(waitMs: number): Promise<boolean> {
-    using limit = headDeadline(this.#clock, waitMs, this.#options.drain);
-    return await raceSignal(this.#client.source.more(), limit.signal);
+  /** Wait until another request begins. @returns `false` when none will. */
+  async #waitForNext(): Promise<boolean> {
+    const { source } = this.#client;
+    if (source.bytes.length > 0) return true;
+    using limit = headDeadline(
+      this.#clock,
+      KEEP_ALIVE_MS,
+      this.#options.drain,
+    );
+    return await raceSignal(source.more(), limit.signal);
   }
 
   /** A request that cannot be read: what follows cannot be read either. */

@@ -86,8 +86,8 @@ export class HeadScanner {
         );
       }
       if (
-        this.#lines === 0 &&
-        this.#scanned - this.#lineStart > MAX_START_LINE_BYTES
+        this.#lines === 0 && byte !== CR &&
+        this.#scanned - this.#lineStart >= MAX_START_LINE_BYTES
       ) {
         throw new ProtocolError(
           "http.target_too_long",

@@ -178,6 +178,27 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+/**
+ * Wait until what was sent over loopback before has been read. Nothing tells from
+ * outside that it has, but what is sent after it arrives after it.
+ */
+export async function settle(): Promise<void> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = listener.accept();
+  using near = await Deno.connect({
+    hostname: "127.0.0.1",
+    port: listener.addr.port,
+  });
+  using far = await accepting;
+  const byte = new Uint8Array(1);
+  for (let trip = 0; trip < 10; trip++) {
+    await near.write(byte);
+    await far.read(byte);
+    await far.write(byte);
+    await near.read(byte);
+  }
+}
+
 /** A client that says what it is told to. */
 export class RawClient implements Disposable {
   readonly conn: Deno.TcpConn;
