@@ -7,7 +7,7 @@
  * each time-out it grows by a half, until something is built: a network that has
  * become slow is learned and not given up.
  *
- * @see protocol §5.7, {@link https://www.rfc-editor.org/rfc/rfc6298#section-2 | RFC 6298 §2}
+ * @see protocol §5.9, {@link https://www.rfc-editor.org/rfc/rfc6298#section-2 | RFC 6298 §2}
  * @module
  */
 

@@ -10,7 +10,7 @@
  * became of them: `onHop`, `onBuilt`, `onFailed`, `onClosed`. A circuit that the
  * pool has closed may still be heard of: that is no error.
  *
- * @see protocol §5.7
+ * @see protocol §5.9
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";
@@ -39,19 +39,16 @@ import {
   PURPOSES,
   type PurposeTable,
 } from "./purpose.ts";
+import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 
 /** Builds at once. More would only slow one another down. */
 export const MAX_BUILDS = 3;
 /** Tuning: circuits of a node, built and being built. Two guards carry 512 streams each. */
 export const MAX_CIRCUITS = 900;
-/** Tuning: requests that wait. Stops a local program from filling memory. */
-export const MAX_WAITING = 256;
 /** How long a shared circuit is given to new requests after its first, ms. */
 export const USED_FOR_MS = 600_000;
 /** Tuning: how long a circuit waits for its first request, ms: least and most, drawn for each. */
 export const UNUSED_FOR_MS = { least: 1_200_000, most: 1_800_000 } as const;
-/** Tuning: how long a request waits, ms, unless it says otherwise. */
-export const DEFAULT_WAIT_MS = 30_000;
 /** Longest isolation key, in characters. */
 export const MAX_ISOLATION_CHARACTERS = 1024;
 
@@ -113,7 +110,6 @@ export class CircuitPool {
   readonly #random: Random;
   readonly #hops: number;
   readonly #maxCircuits: number;
-  readonly #maxWaiting: number;
   readonly #lanes: Readonly<Record<Purpose, Lane>>;
   readonly #choice: ChoiceRules;
   readonly #buildTime = new BuildTime();
@@ -121,8 +117,7 @@ export class CircuitPool {
   readonly #circuits = new Map<CircuitId, PoolCircuit>();
   /** Those of them being built. */
   readonly #builds = new Set<PoolCircuit>();
-  /** In the order in which they came. */
-  readonly #waiting = new Map<RequestId, PoolRequest>();
+  readonly #waiting: WaitingRequests;
   #nextCircuit = 1;
   #nextRequest = 1;
   /** When something can be built that cannot be now. */
@@ -145,7 +140,7 @@ export class CircuitPool {
     this.#random = options.random;
     this.#hops = options.hops ?? 3;
     this.#maxCircuits = options.maxCircuits ?? MAX_CIRCUITS;
-    this.#maxWaiting = options.maxWaiting ?? MAX_WAITING;
+    this.#waiting = new WaitingRequests(options.maxWaiting ?? MAX_WAITING);
     this.#lanes = {
       general: new Lane("general", rules.general),
       introduction: new Lane("introduction", rules.introduction),
@@ -179,14 +174,11 @@ export class CircuitPool {
   /** When to call {@linkcode onTime} next, ms; `undefined` with nothing to wait for. */
   get deadlineMs(): number | undefined {
     if (this.#isClosed) return undefined;
-    let deadlineMs = this.#wakeMs;
+    let deadlineMs = Math.min(this.#wakeMs, this.#waiting.deadlineMs);
     for (const circuit of this.#circuits.values()) {
       // An old circuit that somebody has is closed when it is released.
       if (circuit.users > 0) continue;
       deadlineMs = Math.min(deadlineMs, circuit.deadlineMs);
-    }
-    for (const request of this.#waiting.values()) {
-      deadlineMs = Math.min(deadlineMs, request.deadlineMs);
     }
     return deadlineMs === Infinity ? undefined : deadlineMs;
   }
@@ -220,18 +212,8 @@ export class CircuitPool {
     if (circuit !== undefined) {
       this.#counts.servedAtOnce++;
       this.#give(circuit, id, want, actions, nowMs);
-    } else if (this.#waiting.size >= this.#maxWaiting) {
+    } else if (!this.#waiting.add(id, want, nowMs)) {
       this.#fail(id, { reason: "busy" }, actions);
-    } else {
-      this.#waiting.set(id, {
-        id,
-        want,
-        deadlineMs: nowMs + (want.waitMs ?? DEFAULT_WAIT_MS),
-        build: undefined,
-        notBeforeMs: -Infinity,
-        obstacle: undefined,
-        failure: undefined,
-      });
     }
     return { request: id, actions: this.#plan(actions, nowMs) };
   }
@@ -325,7 +307,8 @@ export class CircuitPool {
       return this.onFailed(id, undefined, "destroyed", nowMs);
     }
     this.#remove(circuit);
-    if (how === "lost") {
+    // Nobody agreed with anybody to end a circuit that nobody had.
+    if (how === "lost" || isUnused(circuit)) {
       this.#counts.lost++;
       this.#lanes[circuit.purpose].budget.onLost(nowMs);
     }
@@ -356,7 +339,7 @@ export class CircuitPool {
         this.#lose(circuit, circuit.hops, "timeout", nowMs);
       } else if (circuit.users === 0) this.#close(circuit, actions);
     }
-    for (const request of [...this.#waiting.values()]) {
+    for (const request of this.#waiting) {
       if (nowMs < request.deadlineMs) continue;
       this.#forget(request.id);
       this.#fail(request.id, this.#whyNot(request), actions);
@@ -385,8 +368,8 @@ export class CircuitPool {
     for (const circuit of [...this.#circuits.values()]) {
       this.#close(circuit, actions);
     }
-    for (const request of this.#waiting.keys()) {
-      this.#fail(request, { reason: "closed" }, actions);
+    for (const { id } of this.#waiting) {
+      this.#fail(id, { reason: "closed" }, actions);
     }
     this.#waiting.clear();
     return actions;
@@ -451,15 +434,9 @@ export class CircuitPool {
 
   /** A circuit has just been built: for whom was it, and who else can have it? */
   #serve(circuit: PoolCircuit, actions: PoolAction[], nowMs: number): void {
-    const isFor = ({ build }: PoolRequest) => build === circuit.id;
-    const all = [...this.#waiting.values()];
-    const inOrder = [
-      ...all.filter(isFor),
-      ...all.filter((request) => !isFor(request)),
-    ];
-    for (const request of inOrder) {
+    for (const request of this.#waiting.inOrderFor(circuit.id)) {
       // Built for this request, it is as disjoint as could be had.
-      const want = isFor(request)
+      const want = request.build === circuit.id
         ? { ...request.want, avoid: [] }
         : request.want;
       if (!suits(circuit, want, this.#choice, nowMs)) continue;
@@ -474,7 +451,7 @@ export class CircuitPool {
   #plan(actions: PoolAction[], nowMs: number): PoolAction[] {
     if (this.#isClosed) return actions;
     this.#wakeMs = Infinity;
-    for (const request of this.#waiting.values()) {
+    for (const request of this.#waiting) {
       if (request.build === undefined) this.#help(request, actions, nowMs);
     }
     for (const purpose of PURPOSES) {
@@ -648,8 +625,8 @@ export class CircuitPool {
     failure: BuildFailure,
     nowMs: number,
   ): void {
-    for (const request of this.#waiting.values()) {
-      if (request.build === circuit.id) request.failure = failure;
+    for (const request of this.#waiting.unclaim(circuit.id)) {
+      request.failure = failure;
     }
     this.#remove(circuit);
     this.#counts.failed++;
@@ -669,23 +646,17 @@ export class CircuitPool {
     this.#unclaim(circuit);
   }
 
+  /** What was built for somebody may be built for anybody. */
   #unclaim(circuit: PoolCircuit): void {
     circuit.claim = undefined;
-    for (const request of this.#waiting.values()) {
-      if (request.build === circuit.id) request.build = undefined;
-    }
+    this.#waiting.unclaim(circuit.id);
   }
 
-  /** A request waits no longer; its build may be claimed by others. */
+  /** A request waits no longer. */
   #forget(id: RequestId): void {
-    const build = this.#waiting.get(id)?.build;
-    this.#waiting.delete(id);
+    const build = this.#waiting.delete(id);
     const circuit = build && this.#circuits.get(build);
-    if (!circuit) return;
-    for (const other of this.#waiting.values()) {
-      if (other.build === build) return;
-    }
-    circuit.claim = undefined;
+    if (circuit) circuit.claim = undefined;
   }
 
   #fail(

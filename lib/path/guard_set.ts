@@ -5,7 +5,7 @@
  *
  *     we ──→ guard ──→ second hop ──→ … ──→ last hop
  *
- * @see protocol §5.6, and {@linkcode KeptRelays} for how they are kept
+ * @see protocol §5.8, and {@linkcode KeptRelays} for how they are kept
  * @module
  */
 import { type Random, randomBetween } from "../base/random.ts";

@@ -18,7 +18,7 @@
  * When (nearly) all are off the list, as after a network was set up anew, stand-ins
  * are drawn at the same price; when the old ones come back, they come first again.
  *
- * @see protocol §5.6
+ * @see protocol §5.8
  * @module
  */
 import type { NodeId, PublicKey } from "../auth/identity.ts";

@@ -3,7 +3,7 @@
  *
  *     building ──→ unused ──→ used ──→ gone
  *
- * @see protocol §5.7
+ * @see protocol §5.9
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

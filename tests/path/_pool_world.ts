@@ -12,7 +12,9 @@ import {
   MAX_BUILDS,
   type PoolAction,
 } from "../../lib/path/circuit_pool.ts";
-import type { PathSelector } from "../../lib/path/path_selection.ts";
+import type { GuardSet } from "../../lib/path/guard_set.ts";
+import type { Layer2Set } from "../../lib/path/layer2.ts";
+import { PathSelector } from "../../lib/path/path_selection.ts";
 import type {
   CircuitId,
   CircuitWant,
@@ -21,7 +23,7 @@ import type {
 } from "../../lib/path/pool_circuit.ts";
 import { type RelayKey, relayKey } from "../../lib/path/relay_key.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
-import { type TestSelector, testSelector } from "./_relays.ts";
+import { PUBLIC, type TestSelector, testSelector } from "./_relays.ts";
 
 /** A circuit on paper. */
 export interface PaperCircuit {
@@ -189,6 +191,22 @@ export class PoolWorld {
     }
     circuit.isOpen = true;
     this.do(this.pool.onBuilt(circuit.id, this.nowMs));
+  }
+
+  /** Close everything and begin again, with guards as they were. */
+  restart(guards: GuardSet, layer2: Layer2Set): void {
+    this.do(this.pool.close());
+    const { random, source } = this.test;
+    const network = PUBLIC;
+    this.selector = new PathSelector({
+      network,
+      random,
+      relays: source,
+      guards,
+      layer2,
+    });
+    this.pool = this.#makePool();
+    this.refresh();
   }
 
   /** The relay list is as it is, at this time. */

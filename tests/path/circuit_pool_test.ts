@@ -3,7 +3,6 @@ import fc from "fast-check";
 import {
   MAX_BUILDS,
   MAX_ISOLATION_CHARACTERS,
-  MAX_WAITING,
   UNUSED_FOR_MS,
   USED_FOR_MS,
 } from "../../lib/path/circuit_pool.ts";
@@ -14,6 +13,7 @@ import {
   PURPOSES,
 } from "../../lib/path/purpose.ts";
 import { relayKey } from "../../lib/path/relay_key.ts";
+import { MAX_WAITING } from "../../lib/path/waiting_requests.ts";
 import { PoolWorld, type PoolWorldOptions } from "./_pool_world.ts";
 import { keysOf, relay, relays } from "./_relays.ts";
 
@@ -367,6 +367,14 @@ Deno.test("CircuitPool counts no circuit that ends by agreement", () => {
     world.kill(circuit, "done");
   }
   assert.deepEqual(world.obstacles, []);
+});
+
+Deno.test("CircuitPool counts a circuit of the reserve that ends, whatever is said of it", () => {
+  const world = warm();
+  for (const circuit of [...world.circuits.values()]) {
+    world.kill(circuit, "done");
+  }
+  assert.equal(world.pool.status(world.nowMs).counts.lost, WARM);
 });
 
 Deno.test("CircuitPool makes room by closing unused circuits, and says when there is none", () => {
