@@ -15,6 +15,7 @@ const COLUMNS:
   readonly (readonly [string, string, (value: unknown) => string])[] = [
     ["publicKey", "PEER", (value) => String(value).slice(0, 12)],
     ["relay", "KIND", (value) => value === true ? "relay" : "client"],
+    ["contact", "CONTACT", (value) => value === true ? "yes" : "no"],
     ["direction", "DIRECTION", String],
     ["address", "ADDRESS", String],
     ["ageMs", "AGE", (value) => formatDuration(Number(value))],

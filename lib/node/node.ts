@@ -1,7 +1,7 @@
 /**
  * A node: its parts, started in order, and stopped in reverse.
  *
- *     state directory → identity → record → endpoint → links → control → first peer
+ *     state directory → identity → record → endpoint → links → DHT → control → joined
  *
  * @see protocol §9.2
  * @module
@@ -13,19 +13,22 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { isAllowedAddress } from "../auth/subnet.ts";
 import { RecordVerifier } from "../auth/record_verifier.ts";
+import { raceSignal } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { ControlPlace } from "../control/control_note.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
 import { bootstrap } from "./bootstrap.ts";
+import { DhtDriver, peerOf } from "./dht_driver.ts";
+import type { LinkLimits } from "../link/link_limits.ts";
 import { LinkServices } from "./link_services.ts";
 import { LinkTable } from "./link_table.ts";
 import { logLinks } from "./link_log.ts";
-import type { Log } from "./log.ts";
 import { openControl } from "./node_control.ts";
 import { loadIdentity, loadWork } from "./node_identity.ts";
 import { registerNodeCommands } from "./node_status.ts";
 import type { OnionKeys } from "./onion_keys.ts";
 import { RecordKeeper } from "./record_keeper.ts";
+import type { RelayDirectory } from "./relay_directory.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** What a node is made of, beside its runtime. */
@@ -39,6 +42,8 @@ export interface NodeOptions {
   readonly advertise: readonly SocketAddress[];
   /** Nodes to join the network by; the first node of a network has none. */
   readonly bootstrap: readonly NodeAddress[];
+  /** What differs from the limits of links. Default: nothing. */
+  readonly linkLimits?: Partial<LinkLimits>;
   /** Whether to answer `anonnet status`, and where instead of the state directory. */
   readonly control: "off" | "state" | SocketAddress;
   /** Who holds the state directory, for the message to who wants it too. */
@@ -58,6 +63,8 @@ export class Node implements AsyncDisposable {
   readonly links: LinkTable;
   /** Where the parts of the node say what they do with what links bring. */
   readonly services: LinkServices;
+  /** Its part in the DHT. */
+  readonly dht: DhtDriver;
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
   /** The keys that circuits are created with. */
@@ -71,6 +78,7 @@ export class Node implements AsyncDisposable {
     this.network = parts.network;
     this.links = parts.links;
     this.services = parts.services;
+    this.dht = parts.dht;
     this.controlPlace = parts.controlPlace;
     this.onionKeys = parts.record.onionKeys;
     this.#record = parts.record;
@@ -79,7 +87,7 @@ export class Node implements AsyncDisposable {
 
   /**
    * Start a node. Resolves once it is ready: the first node of a network at once,
-   * any other when a peer has answered.
+   * any other when it has joined the DHT.
    *
    * @throws {ConfigError} `storage.*`, `transport.*`, `control.*`,
    * `node.advertise`, `node.bootstrap`: the operator must change something.
@@ -90,6 +98,11 @@ export class Node implements AsyncDisposable {
     await using starting = new AsyncDisposableStack();
     const parts = await startParts(options, runtime, starting);
     return new Node(parts, starting.move());
+  }
+
+  /** All relays that are known. */
+  get relays(): RelayDirectory {
+    return this.dht.relays;
   }
 
   /** What the node says of itself now, signed. */
@@ -116,6 +129,8 @@ interface NodeParts {
   readonly record: RecordKeeper;
   readonly services: LinkServices;
   readonly links: LinkTable;
+  readonly dht: DhtDriver;
+  readonly relays: RelayDirectory;
   readonly controlPlace: ControlPlace | undefined;
 }
 
@@ -150,6 +165,7 @@ async function startParts(
   });
   // Owned by the links from the moment that there are any.
   stack.defer(() => endpoint.close());
+  let onRecord: (record: NodeRecord) => void = () => {};
   const record = stack.use(
     await RecordKeeper.start({
       crypto,
@@ -161,8 +177,10 @@ async function startParts(
       runtime,
       advertise: options.advertise,
       listen: endpoint.localAddress,
+      onRecord: (record) => onRecord(record),
     }),
   );
+  const verifier = runtime.verifier ?? new RecordVerifier(crypto, network);
   const services = new LinkServices(log.part("links"));
   services.listen(logLinks(log.part("links")));
   services.listen({
@@ -177,12 +195,27 @@ async function startParts(
       network,
       clock,
       random,
-      verifier: new RecordVerifier(crypto, network),
+      verifier,
       identity,
       record: () => record.current.encoded,
       handlers: services,
+      ...options.linkLimits && { linkLimits: options.linkLimits },
     }),
   );
+  const dht = stack.use(
+    await DhtDriver.start({
+      network,
+      runtime,
+      verifier,
+      blobs: state.blobs,
+      links,
+      services,
+      selfId: identity.nodeId,
+      record: () => record.current,
+      bootstrap: options.bootstrap.map(peerOf),
+    }),
+  );
+  onRecord = (renewed) => dht.renewSelf(renewed);
   links.start();
   const control = options.control === "off" ? undefined : stack.use(
     await openControl(
@@ -197,32 +230,34 @@ async function startParts(
     record,
     services,
     links,
+    dht,
+    relays: dht.relays,
     controlPlace: control?.server.place,
   };
   if (control) registerNodeCommands(control.server, parts, clock);
-  await joinNetwork(options, links, runtime, log);
+  await joinNetwork(options, dht, runtime);
   return parts;
 }
 
+/** Join by the given nodes, or by those of the last run, whoever answers first. */
 async function joinNetwork(
   { bootstrap: addresses, signal }: NodeOptions,
-  links: LinkTable,
-  { clock, random }: Runtime,
-  log: Log,
+  dht: DhtDriver,
+  { clock, random, log }: Runtime,
 ): Promise<void> {
   if (addresses.length === 0) {
     log.info("No bootstrap nodes: others can join the network by this one");
     return;
   }
   await bootstrap({
-    addresses,
-    dial: ({ publicKey, address }, { signal }) =>
-      links.getOrDial({ publicKey, addresses: [address] }, { signal }),
+    addresses: [...addresses, ...dht.formerContacts],
+    dial: (node, { signal }) => dht.introduce(peerOf(node), { signal }),
     clock,
     random,
     log: log.part("bootstrap"),
     signal,
   });
+  await raceSignal(dht.joined, signal);
 }
 
 /** @throws {ConfigError} `node.advertise`. */

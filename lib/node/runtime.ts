@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { RecordVerifier } from "../auth/record_verifier.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { selectSuite } from "../crypto/select.ts";
@@ -24,6 +25,11 @@ export interface Runtime {
   readonly crypto: CryptoSuite;
   readonly files: Files;
   readonly log: Log;
+  /**
+   * Remembers which records were right; nodes of one simulation share it, as the
+   * same bytes are right for all of them. Default: each node has its own.
+   */
+  readonly verifier?: RecordVerifier;
   /**
    * Open the node's place on the network.
    *
