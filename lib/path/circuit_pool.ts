@@ -319,8 +319,8 @@ export class CircuitPool {
   onMeasured(id: CircuitId, sample: CircuitSample): void {
     const circuit = this.#circuits.get(id);
     if (circuit === undefined) return;
-    const { roundTripMs } = sample;
-    if (roundTripMs !== undefined) {
+    const { roundTripMs = 0 } = sample;
+    if (roundTripMs > 0 && roundTripMs < Infinity) {
       const before = circuit.roundTripMs ?? roundTripMs;
       circuit.roundTripMs = before + (roundTripMs - before) * ROUND_TRIP_SHARE;
     }

@@ -173,6 +173,7 @@ export class PathSelector {
   /**
    * A circuit was built as far as the first `hops` of its path.
    *
+   * @param path Relays that were chosen here, without a last one that was given.
    * @returns `false` when it must be closed: one of these relays has lost its
    * place as a guard to another one meanwhile.
    */
@@ -196,6 +197,7 @@ export class PathSelector {
    * A circuit could not be built. Not to be called for circuits that end later:
    * the other side ends them when it likes, and would choose our relays that way.
    *
+   * @param path As for {@linkcode onReached}.
    * @param hop The relay that was to be added, from 0; `undefined` when unknown.
    */
   onFailed(

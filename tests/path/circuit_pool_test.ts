@@ -202,6 +202,11 @@ Deno.test("CircuitPool.take() prefers the circuit with the shortest round trip",
   for (let i = 0; i < 20; i++) {
     world.pool.onMeasured(slower, { roundTripMs: 5 });
   }
+  for (const { id } of open) {
+    for (const roundTripMs of [NaN, 0, -1, Infinity]) {
+      world.pool.onMeasured(id, { roundTripMs });
+    }
+  }
   assert.equal(world.given.get(world.take())?.id, slower);
 });
 
