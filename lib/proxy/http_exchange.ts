@@ -43,6 +43,11 @@ import { relay, TUNNEL_IDLE_MS } from "./relay.ts";
  * pages that answer when something happens.
  */
 export const RESPONSE_MS = 5 * 60 * 1000;
+/**
+ * How long nothing may move once the client has sent its end, ms. A few programs do
+ * so and wait for the answer; most have closed, which looks the same until we write.
+ */
+export const HALF_CLOSED_REQUEST_MS = 10_000;
 /** Interim responses to one request. Against a service that sends them for ever. */
 export const MAX_INTERIM_RESPONSES = 16;
 
@@ -66,6 +71,7 @@ export class HttpExchange {
   readonly #options: ExchangeOptions;
   #hasAnswered = false;
   #hasHeard = false;
+  #hasClientEnded = false;
   /** What ended the exchange, when it was not the service. */
   #failure: unknown;
 
@@ -125,17 +131,22 @@ export class HttpExchange {
     const { signal, clock } = this.#options;
     using _stop = onAbort(signal, fail);
     using idle = new IdleWatch(clock, RESPONSE_MS, () => {
-      fail(upload.isWaitingForClient ? clientTooSlow() : serviceTooSlow());
+      if (this.#hasClientEnded) fail(clientGone());
+      else fail(upload.isWaitingForClient ? clientTooSlow() : serviceTooSlow());
     });
     using upload = new HttpUpload(this.#client, stream, this.#request.body, {
       onProgress: () => idle.touch(),
       onClientError: fail,
+      onClientEnd: () => {
+        this.#hasClientEnded = true;
+        idle.set(HALF_CLOSED_REQUEST_MS);
+      },
     });
     try {
       await stream.write(latin1Bytes(formatRequest(this.#request)));
       upload.start();
       const response = await this.#readResponse(upstream);
-      idle.extend(TUNNEL_IDLE_MS);
+      if (!this.#hasClientEnded) idle.set(TUNNEL_IDLE_MS);
       return await this.#answer(upstream, response, upload, idle);
     } catch (error) {
       stream.abort();
@@ -186,7 +197,9 @@ export class HttpExchange {
     const { clock, pool, signal } = this.#options;
     const { stream, source } = upstream;
     if (response.status === 101) {
+      // The relay has eyes of its own.
       upload[Symbol.dispose]();
+      idle[Symbol.dispose]();
       this.#hasAnswered = true;
       await this.#client.write(latin1Bytes(formatSwitch(response)));
       await relay(this.#client, stream, { clock, signal, fromStream: source });
@@ -248,6 +261,10 @@ export class HttpExchange {
 
 const CRLF = latin1Bytes("\r\n");
 const LAST_CHUNK = latin1Bytes("0\r\n\r\n");
+
+function clientGone(): UnreachableError {
+  return new UnreachableError("proxy.client_gone", "The client is gone");
+}
 
 function clientTooSlow(): ProtocolError {
   return new ProtocolError("http.timeout", "The request body took too long");

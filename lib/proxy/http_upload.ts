@@ -18,6 +18,8 @@ export interface UploadEvents {
    * A service that takes no more is no such failure: it may have answered.
    */
   readonly onClientError: (error: unknown) => void;
+  /** The client has sent its end: it waits for the response, or has closed. */
+  readonly onClientEnd: () => void;
 }
 
 /** One upload, from `start` until it is disposed of. */
@@ -71,6 +73,7 @@ export class HttpUpload implements Disposable {
     this.#isDone = true;
     this.#watch = watchClient(this.#client, (end, cause) => {
       if (end === "closed") this.#events.onClientError(cause);
+      else this.#events.onClientEnd();
     });
   }
 

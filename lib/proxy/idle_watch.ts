@@ -27,10 +27,12 @@ export class IdleWatch implements Disposable {
     this.#lastMs = this.#clock.nowMs();
   }
 
-  /** Something happened, and from now on it may take longer: `idleMs`. */
-  extend(idleMs: number): void {
+  /** Something happened, and from now on it may take `idleMs`. */
+  set(idleMs: number): void {
     this.#idleMs = idleMs;
     this.touch();
+    this.#timer.cancel();
+    this.#timer = this.#schedule(idleMs);
   }
 
   [Symbol.dispose](): void {

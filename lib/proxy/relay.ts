@@ -21,6 +21,9 @@ import { IdleWatch } from "./idle_watch.ts";
 /** A connection that carries nothing in either direction for so long is cut, ms. */
 export const TUNNEL_IDLE_MS = 2 * 60 * 60 * 1000;
 
+/** The same once one direction has ended, ms: its other end may be gone for good. */
+export const HALF_CLOSED_IDLE_MS = 10 * 60 * 1000;
+
 /** What a relay needs besides its two ends. */
 export interface RelayOptions {
   readonly clock: Clock;
@@ -35,7 +38,7 @@ export interface RelayOptions {
  * any case.
  *
  * @throws {AnonNetError} of the side that failed first; `proxy.client_gone` when
- * the client vanished, `proxy.idle` after `TUNNEL_IDLE_MS`.
+ * the client vanished, `proxy.idle` after `TUNNEL_IDLE_MS` or `HALF_CLOSED_IDLE_MS`.
  */
 export async function relay(
   client: ClientConnection,
@@ -52,9 +55,10 @@ export async function relay(
     fail(new UnreachableError("proxy.idle", "The connection was idle"));
   });
   using _stop = onAbort(options.signal, fail);
+  const onHalf = () => idle.set(HALF_CLOSED_IDLE_MS);
   await Promise.all([
-    sendUp(client, stream, idle).catch(fail),
-    sendDown(client, stream, idle, options.fromStream).catch(fail),
+    sendUp(client, stream, idle).then(onHalf, fail),
+    sendDown(client, stream, idle, options.fromStream).then(onHalf, fail),
   ]);
   client.close();
   if (firstError !== undefined) throw firstError;

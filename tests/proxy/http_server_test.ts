@@ -5,7 +5,10 @@ import {
   KEEP_ALIVE_MS,
   REQUEST_HEAD_MS,
 } from "../../lib/proxy/http_connection.ts";
-import { RESPONSE_MS } from "../../lib/proxy/http_exchange.ts";
+import {
+  HALF_CLOSED_REQUEST_MS,
+  RESPONSE_MS,
+} from "../../lib/proxy/http_exchange.ts";
 import { HttpServer } from "../../lib/proxy/http_server.ts";
 import {
   MAX_IDLE_PER_TARGET,
@@ -15,6 +18,7 @@ import {
   authorizationIsolation,
   passwordIsolation,
 } from "../../lib/proxy/isolation_key.ts";
+import { TUNNEL_IDLE_MS } from "../../lib/proxy/relay.ts";
 import { latin1Text } from "../../lib/proxy/latin1.ts";
 import { head, SMUGGLING_CORPUS } from "./smuggling_corpus.ts";
 import {
@@ -391,6 +395,27 @@ Deno.test("HttpServer answers a client that has ended its side", async () => {
   assert.equal(await client.readAll(), "");
 });
 
+Deno.test("HttpServer gives up a client that has ended its side, when nothing comes", async () => {
+  for (const started of ["", "HTTP/1.1 200 OK\r\n\r\npart"]) {
+    await using world = await httpWorld();
+    world.gateway.service = async (stream) => {
+      await readUntil(stream, "\r\n\r\n");
+      if (started !== "") await stream.write(utf8(started));
+    };
+    using client = await world.connect();
+    await client.send(GET);
+    await client.end();
+    await until(() => world.gateway.opened.length === 1);
+    if (started !== "") await client.readUntil("part");
+    await settle();
+    await world.clock.advance(HALF_CLOSED_REQUEST_MS - 1);
+    assert.equal(world.gateway.last.client.isAborted, false);
+    await world.clock.advance(1);
+    await world.gateway.last.client.aborted;
+    await until(() => world.server.connections === 0);
+  }
+});
+
 Deno.test("HttpServer tunnels, with early data and half-closes", async () => {
   await using world = await httpWorld();
   using client = await world.connect();
@@ -449,6 +474,12 @@ Deno.test("HttpServer makes a tunnel of a connection that changes its protocol",
     "HTTP/1.1 101 Switching Protocols\r\nX: y\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
   );
   assert.equal(await client.readUntil("frame"), "frame");
+  // However long it lasts: only silence ends it.
+  for (let half = 0; half < 4; half++) {
+    await world.clock.advance(TUNNEL_IDLE_MS / 2);
+    await client.send("ping");
+    assert.equal(await client.readUntil("ping"), "ping");
+  }
   await client.send("GET / HTTP/1.1\n\n\0");
   assert.equal(await client.readUntil("\0"), "GET / HTTP/1.1\n\n\0");
   await client.end();

@@ -5,7 +5,7 @@ import { LINGER_MS } from "../../lib/proxy/client_connection.ts";
 import { passwordIsolation } from "../../lib/proxy/isolation_key.ts";
 import { latin1Bytes, latin1Text } from "../../lib/proxy/latin1.ts";
 import { CONNECT_MS } from "../../lib/proxy/open_stream.ts";
-import { TUNNEL_IDLE_MS } from "../../lib/proxy/relay.ts";
+import { HALF_CLOSED_IDLE_MS, TUNNEL_IDLE_MS } from "../../lib/proxy/relay.ts";
 import {
   SOCKS_HANDSHAKE_MS,
   SocksServer,
@@ -351,6 +351,23 @@ Deno.test("SocksServer cuts a connection that carries nothing for hours", async 
   await client.send("x");
   assert.deepEqual(await world.gateway.last.service.read(), utf8("x"));
   await world.clock.advance(TUNNEL_IDLE_MS - 1);
+  assert.equal(world.server.connections, 1);
+  await world.clock.advance(1);
+  assert.equal(await client.readAll(), "");
+  await world.gateway.last.client.aborted;
+});
+
+Deno.test("SocksServer cuts a half-closed connection sooner, when nothing moves", async () => {
+  await using world = await socksWorld();
+  using client = await tunnel(world);
+  const { service } = world.gateway.last;
+  await client.end();
+  assert.equal(await service.read(), undefined);
+  await settle();
+  await world.clock.advance(HALF_CLOSED_IDLE_MS - 1);
+  await service.write(utf8("late"));
+  await client.read(4);
+  await world.clock.advance(HALF_CLOSED_IDLE_MS - 1);
   assert.equal(world.server.connections, 1);
   await world.clock.advance(1);
   assert.equal(await client.readAll(), "");
