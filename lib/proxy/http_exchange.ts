@@ -9,17 +9,14 @@
  * @see protocol §8.4
  * @module
  */
-import { concat } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import type { Gateway, GatewayTarget } from "./gateway.ts";
-import { type BodyLength, createBodyReader } from "./http_body.ts";
+import { sendResponseBody } from "./http_download.ts";
 import {
   type AbsoluteRequest,
-  type BodyPassage,
-  bodyPassage,
   canRetry,
   formatInterim,
   formatRequest,
@@ -213,54 +210,16 @@ export class HttpExchange {
     await this.#client.write(
       latin1Bytes(formatResponse(response, this.#request, fate)),
     );
-    await this.#sendBody(source, response.body, idle);
+    await sendResponseBody(this.#client, source, {
+      length: response.body,
+      version: this.#request.version,
+      onProgress: () => idle.touch(),
+    });
     if (upload.isDone && response.canReuse) pool.give(this.#target, upstream);
     else stream.abort();
     return fate;
   }
-
-  async #sendBody(
-    source: ByteSource,
-    body: BodyLength,
-    idle: IdleWatch,
-  ): Promise<void> {
-    const reader = createBodyReader(body);
-    const passage = bodyPassage(body, this.#request.version);
-    while (!reader.isDone) {
-      if (source.bytes.length === 0 && !await source.more()) {
-        reader.end();
-        break;
-      }
-      idle.touch();
-      const { bytes } = source;
-      const payload: Uint8Array[] = [];
-      const count = reader.take(bytes, (part) => payload.push(part));
-      await this.#writeBody(passage, bytes.subarray(0, count), payload);
-      source.take(count);
-    }
-    if (passage === "chunked") await this.#client.write(LAST_CHUNK);
-  }
-
-  async #writeBody(
-    passage: BodyPassage,
-    raw: Uint8Array,
-    payload: readonly Uint8Array[],
-  ): Promise<void> {
-    switch (passage) {
-      case "raw":
-        return await this.#client.write(raw);
-      case "unchunked":
-        return await this.#client.write(concat(...payload));
-      case "chunked": {
-        const size = latin1Bytes(`${raw.length.toString(16)}\r\n`);
-        return await this.#client.write(concat(size, raw, CRLF));
-      }
-    }
-  }
 }
-
-const CRLF = latin1Bytes("\r\n");
-const LAST_CHUNK = latin1Bytes("0\r\n\r\n");
 
 function clientGone(): UnreachableError {
   return new UnreachableError("proxy.client_gone", "The client is gone");

@@ -97,24 +97,6 @@ function requestFraming(
   }
 }
 
-/** How the bytes of a body change on their way to the client. */
-export type BodyPassage =
-  /** Not at all. */
-  | "raw"
-  /** Their chunks are taken off, for HTTP/1.0. */
-  | "unchunked"
-  /** They are put into chunks, so that an end that was not meant shows. */
-  | "chunked";
-
-/** Which passage a body takes. */
-export function bodyPassage(
-  body: BodyLength,
-  version: "1.0" | "1.1",
-): BodyPassage {
-  if (version === "1.0") return body.type === "chunked" ? "unchunked" : "raw";
-  return body.type === "close" ? "chunked" : "raw";
-}
-
 /**
  * Fields that stay here: the length is written anew, and an alternative service
  * would lead the browser past this proxy.

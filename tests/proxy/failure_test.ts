@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import {
+  BugError,
+  ConfigError,
+  ProtocolError,
+  UnreachableError,
+} from "../../lib/base/errors.ts";
+import { describeFailure, isOwnFault } from "../../lib/proxy/failure.ts";
+
+/** The rows of protocol §8.2: codes, and what its columns say. */
+async function specifiedRows(): Promise<string[][]> {
+  const url = new URL("../../docs/protocol.md", import.meta.url);
+  const [, section = ""] = /^### 8\.2 Errors$([^]*?)^### /m.exec(
+    await Deno.readTextFile(url),
+  ) ?? [];
+  return section.split("\n")
+    .filter((line) => line.startsWith("|"))
+    .slice(2)
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+}
+
+Deno.test("describeFailure() says what protocol §8.2 says", async () => {
+  let checked = 0;
+  for (
+    const [codeCell = "", reply, extended, status = ""] of await specifiedRows()
+  ) {
+    const statuses = status.split(", ");
+    const codes = [...codeCell.matchAll(/`([a-z_.]+)(\*?)`/g)];
+    for (const [i, [, code = "", star]] of codes.entries()) {
+      const full = star === "*" ? `${code}any` : code;
+      const failure = describeFailure(new ProtocolError(full, "x"));
+      const hex = (byte: number | undefined) =>
+        byte === undefined ? "" : `0x${byte.toString(16).padStart(2, "0")}`;
+      if (reply !== "") assert.equal(hex(failure.reply), reply, full);
+      assert.equal(hex(failure.extended), extended, full);
+      const wanted = statuses[i] ?? statuses[0];
+      if (wanted !== "") assert.equal(String(failure.status), wanted, full);
+      checked++;
+    }
+  }
+  assert.ok(checked >= 25, `${checked} codes`);
+});
+
+Deno.test("describeFailure() takes errors without a row by their class", () => {
+  for (
+    const [error, code] of [
+      [new UnreachableError("circuit.extend", ""), "service.unreachable"],
+      [new ProtocolError("session.frame", ""), "service.unreachable"],
+      [new ConfigError("service.address_suffix", ""), "service.address_suffix"],
+      [new ProtocolError("http.anything", ""), "http.anything"],
+      [new ConfigError("node.config", ""), "proxy.failed"],
+      [new BugError("x.y", ""), "proxy.failed"],
+      [new TypeError("x"), "proxy.failed"],
+      [undefined, "proxy.failed"],
+    ] as const
+  ) assert.equal(describeFailure(error).code, code);
+});
+
+Deno.test("isOwnFault() blames neither clients nor services nor the network", () => {
+  for (
+    const error of [
+      new ProtocolError("http.field", ""),
+      new UnreachableError("service.refused", ""),
+      new ConfigError("service.address_checksum", ""),
+    ]
+  ) assert.equal(isOwnFault(error), false);
+  for (const error of [new BugError("x.y", ""), new TypeError(), "text"]) {
+    assert.equal(isOwnFault(error), true);
+  }
+});
