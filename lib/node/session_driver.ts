@@ -47,6 +47,8 @@ export interface LegCarrier {
 export interface SessionHandlers {
   /** The client has opened a stream to a virtual port. */
   onStream?(stream: SessionStreamHandle, port: number): void;
+  /** The first cell of the peer came: it is there, and holds the secret. */
+  onHeard?(): void;
   /** A leg does not answer: another is wanted. */
   onLegSuspect?(leg: LegNumber): void;
   /** A suspect leg was heard of again. */
@@ -96,11 +98,6 @@ export class SessionDriver {
   /** What is known of each leg. */
   get legs(): readonly LegView[] {
     return this.#session.legs;
-  }
-
-  /** Whether a cell of the peer has ever come: it holds the session's secret. */
-  get isHeard(): boolean {
-    return this.#isHeard;
   }
 
   /** Legs that are attached. */
@@ -217,7 +214,7 @@ export class SessionDriver {
     try {
       const nowMs = this.#clock.nowMs();
       const events = this.#session.onCell(number, body, nowMs);
-      this.#isHeard = true;
+      if (!this.#isHeard) this.#onHeard();
       this.#dispatch(events);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -229,6 +226,11 @@ export class SessionDriver {
       return;
     }
     this.#turn();
+  }
+
+  #onHeard(): void {
+    this.#isHeard = true;
+    this.#handlers.onHeard?.();
   }
 
   #onCarrierClosed(number: LegNumber): void {
@@ -281,6 +283,7 @@ export class SessionDriver {
     for (const event of events) {
       switch (event.type) {
         case "opened":
+          this.#usedMs = this.#clock.nowMs();
           this.#handlers.onStream?.(this.#addStream(event.id), event.port);
           break;
         case "readable":

@@ -38,6 +38,7 @@ export class SessionStreamHandle {
   readonly #ended = Promise.withResolvers<StreamEnd>();
   #chunks: Bytes[] = [];
   #isEnd = false;
+  #isWriteClosed = false;
   #end: StreamEnd | undefined;
   #reader: (() => void) | undefined;
   #writer: (() => void) | undefined;
@@ -58,6 +59,11 @@ export class SessionStreamHandle {
   /** Resolves when both directions are over, or the stream was reset; never rejects. */
   get closed(): Promise<StreamEnd> {
     return this.#ended.promise;
+  }
+
+  /** Whether we have ended our direction. */
+  get isWriteClosed(): boolean {
+    return this.#isWriteClosed;
   }
 
   /** At the service: tell the client that its stream has been taken. */
@@ -108,6 +114,7 @@ export class SessionStreamHandle {
 
   /** End our direction after what was written; the other one stays. */
   closeWrite(): Promise<void> {
+    this.#isWriteClosed = true;
     if (this.#end === undefined) this.#calls.finish();
     return Promise.resolve();
   }

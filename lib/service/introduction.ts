@@ -8,7 +8,7 @@
  *     Introduce2       sealed, as it came                            point → service
  *
  *     sealed  = X(32) ‖ ct(1088) ‖ AEAD(key, 0, CBOR ‖ zeros (3072); aad)
- *     key     = HKDF(X25519(x, static) ‖ kem, blinded key, context ‖ aad, 32)
+ *     key     = HKDF(X25519(x, static) ‖ kem, blinded key, context ‖ H(aad), 32)
  *     aad     = authentication ‖ static ‖ X ‖ ct
  *     CBOR    { cookie 20, handshake? 1280, rendezvous ≤ 1024, ticket?, work? }
  *
@@ -284,7 +284,9 @@ function deriveKey(
   blinded: PublicKey,
   aad: Bytes,
 ): Bytes {
-  return crypto.hkdf(secret, blinded, concat(SEAL_CONTEXT, aad), KEY_BYTES);
+  // Hashed: the platform's HKDF takes no more than 1 KiB there.
+  const info = concat(SEAL_CONTEXT, crypto.sha256(aad));
+  return crypto.hkdf(secret, blinded, info, KEY_BYTES);
 }
 
 function keysError(cause?: unknown): ProtocolError {

@@ -1,0 +1,214 @@
+/**
+ * A client's session with one service: streams are opened on it, and legs are
+ * replaced before anybody misses them.
+ *
+ *     connect ─▶ openStream ─▶ SessionDriver ◀── legs ── LegPlan: build, drop
+ *                                                            │
+ *                                  approachService {ticket} ◀┘
+ *
+ * @see protocol §7.6
+ * @module
+ */
+import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import { type Bytes, wipe } from "../base/bytes.ts";
+import { AnonNetError, ProtocolError } from "../base/errors.ts";
+import { type LegAction, LegPlan } from "../service/leg_plan.ts";
+import type { LegNumber } from "../session/frames.ts";
+import { MAX_LEGS } from "../session/leg_table.ts";
+import { Session } from "../session/session.ts";
+import { approachService } from "./approach_service.ts";
+import type { DescriptorFinder } from "./descriptor_finder.ts";
+import type { Log } from "./log.ts";
+import { MachineTimer } from "./machine_timer.ts";
+import type { Met } from "./meeting.ts";
+import type { ServiceContext } from "./service_context.ts";
+import { SessionDriver } from "./session_driver.ts";
+import type { SessionStreamHandle } from "./session_stream.ts";
+
+/** A session without a stream for so long is closed, ms. */
+export const CLIENT_IDLE_MS = 5 * 60_000;
+
+/** Whose session it is. */
+export interface ClientSessionOptions {
+  readonly context: ServiceContext;
+  readonly finder: DescriptorFinder;
+  readonly service: PublicKey;
+  readonly isolation: string;
+  readonly log: Log;
+}
+
+/** One session, at its client. */
+export class ClientSession {
+  readonly #options: ClientSessionOptions;
+  readonly #secret: Bytes;
+  readonly #driver: SessionDriver;
+  readonly #plan: LegPlan;
+  readonly #timer: MachineTimer;
+  readonly #paths = new Map<LegNumber, readonly NodeRecord[]>();
+  readonly #stopping = new AbortController();
+  #nextLeg: LegNumber;
+  #idleMs: number;
+
+  /** @param met How the session began; its secret is wiped. */
+  constructor(options: ClientSessionOptions, met: Met) {
+    const { clock, crypto, quota, random } = options.context;
+    const nowMs = clock.nowMs();
+    this.#options = options;
+    this.#secret = new Uint8Array(met.secret);
+    wipe(met.secret);
+    this.#nextLeg = met.leg + 1;
+    this.#idleMs = nowMs + CLIENT_IDLE_MS;
+    const machine = new Session(
+      { crypto, role: "client", secret: this.#secret, quota },
+      nowMs,
+    );
+    this.#plan = new LegPlan(random, met.leg, nowMs);
+    this.#timer = new MachineTimer(clock, () => this.#onTime());
+    this.#driver = new SessionDriver(machine, clock, {
+      onLegSuspect: (leg) =>
+        this.#legs((now) => this.#plan.onSuspect(leg, now)),
+      onLegHealed: (leg) => this.#plan.onHealed(leg),
+      onLegGone: (leg) => this.#onLegGone(leg),
+      onError: (error) => options.log.debug("A service broke off", { error }),
+    });
+    this.#driver.closed.then(() => this.#onClosed());
+    this.#attach(met);
+    this.#arm();
+  }
+
+  /** Whether streams can be opened. */
+  get isOpen(): boolean {
+    return this.#driver.isOpen;
+  }
+
+  /** Streams that are open. */
+  get streamCount(): number {
+    return this.#driver.streamCount;
+  }
+
+  /** Legs that are attached. */
+  get legCount(): number {
+    return this.#driver.legNumbers.length;
+  }
+
+  /** Smoothed round trip, ms; `undefined` before the first answer. */
+  get roundTripMs(): number | undefined {
+    return this.#driver.roundTripMs;
+  }
+
+  /** When a stream was last opened, ms. */
+  get usedMs(): number {
+    return this.#driver.usedMs;
+  }
+
+  /** Resolves when it is over; never rejects. */
+  get closed(): Promise<number> {
+    return this.#driver.closed;
+  }
+
+  /** Open a stream to a virtual port. @throws {UnreachableError} `session.*`. */
+  openStream(port: number): SessionStreamHandle {
+    const stream = this.#driver.openStream(port);
+    stream.closed.then(() => this.#onStreams());
+    this.#onStreams();
+    return stream;
+  }
+
+  /** End it, and all its streams. */
+  close(): void {
+    this.#driver.close();
+  }
+
+  #onStreams(): void {
+    const { clock } = this.#options.context;
+    this.#idleMs = clock.nowMs() + CLIENT_IDLE_MS;
+    this.#legs((nowMs) => this.#plan.onStreams(this.streamCount, nowMs));
+  }
+
+  #onLegGone(leg: LegNumber): void {
+    this.#paths.delete(leg);
+    this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
+    // Nobody needs it now: the next stream begins a new one.
+    if (this.legCount === 0 && this.streamCount === 0) this.close();
+  }
+
+  #onTime(): void {
+    const nowMs = this.#options.context.clock.nowMs();
+    if (this.streamCount === 0 && nowMs >= this.#idleMs) return this.close();
+    this.#legs((now) => this.#plan.onTime(now));
+  }
+
+  /** Tell the plan what happened, and do what it wants. */
+  #legs(happened: (nowMs: number) => LegAction[]): void {
+    if (!this.isOpen) return;
+    const { clock } = this.#options.context;
+    for (const action of happened(clock.nowMs())) {
+      if (action.type === "build") this.#build();
+      else this.#driver.dropLeg(action.leg);
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (!this.isOpen) return;
+    const idleMs = this.streamCount === 0 ? this.#idleMs : Infinity;
+    this.#timer.set(Math.min(idleMs, this.#plan.deadlineMs));
+  }
+
+  async #build(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const met = await approachService({
+        ...this.#options,
+        purpose: {
+          type: "leg",
+          secret: this.#secret,
+          nextLeg: () => this.#nextLeg++,
+        },
+        avoid: this.#avoided(),
+        signal: this.#stopping.signal,
+      });
+      if (!this.isOpen) return met.circuit.close();
+      this.#makeRoom();
+      this.#attach(met);
+      this.#legs((nowMs) => this.#plan.onAdded(met.leg, nowMs));
+    } catch (error) {
+      if (!this.isOpen) return;
+      const fields = { error: error instanceof Error ? error : String(error) };
+      if (error instanceof AnonNetError) log.debug("No new leg", fields);
+      else log.error("A fault in building a leg", fields);
+      this.#legs((nowMs) => this.#plan.onFailed(nowMs));
+    }
+  }
+
+  #attach(met: Met): void {
+    this.#paths.set(met.leg, met.circuit.path);
+    try {
+      this.#driver.addLeg(met.leg, met.circuit);
+    } catch (error) {
+      met.circuit.close();
+      if (!(error instanceof ProtocolError)) throw error;
+    }
+  }
+
+  /** Three legs is all there may be: the one that is silent for longest goes. */
+  #makeRoom(): void {
+    const legs = [...this.#driver.legs].sort((a, b) => a.heardMs - b.heardMs);
+    const [stalest] = legs;
+    if (legs.length >= MAX_LEGS && stalest !== undefined) {
+      this.#driver.dropLeg(stalest.number);
+    }
+  }
+
+  /** Relays of our legs that another one should not depend on. */
+  #avoided(): NodeId[] {
+    return [...this.#paths.values()].flat().map(({ nodeId }) => nodeId);
+  }
+
+  #onClosed(): void {
+    this.#timer.stop();
+    this.#stopping.abort();
+    wipe(this.#secret);
+  }
+}

@@ -1,0 +1,480 @@
+/**
+ * Runs one service: carries out what its machine wants, answers introductions,
+ * and hands streams to their targets.
+ *
+ *     ServiceHost ─▶ build, check, close ─▶ IntroductionListener ─┐
+ *                 ─▶ publish ─▶ DHT                               │ introductions
+ *                 ─▶ probe ─▶ as a client would                   ▼
+ *                                              IntroductionQueue ─▶ ServiceSessions
+ *                                                                        │ streams
+ *                                                                        ▼
+ *                                                                     targets
+ *
+ * @see protocol §7
+ * @module
+ */
+import type { Identity, NodeId, PublicKey } from "../auth/identity.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { deadline } from "../base/clock.ts";
+import {
+  AnonNetError,
+  BugError,
+  ProtocolError,
+  UnreachableError,
+} from "../base/errors.ts";
+import { formatServiceHost } from "../service/address.ts";
+import { openIntroduction } from "../service/introduction.ts";
+import type { PointId } from "../service/introduction_points.ts";
+import { IntroductionQueue } from "../service/introduction_queue.ts";
+import type { PublishAction } from "../service/publication.ts";
+import {
+  type HostAction,
+  type ProbeOutcome,
+  ServiceHost,
+} from "../service/service_host.ts";
+import {
+  blindedKey,
+  publishedPeriods,
+  type TimePeriod,
+} from "../service/time_period.ts";
+import { RESET_CODE } from "../session/stream.ts";
+import { publishDescriptor } from "./descriptor_store.ts";
+import { IntroductionListener } from "./introduction_listener.ts";
+import type { Log } from "./log.ts";
+import { MachineTimer } from "./machine_timer.ts";
+import { serveStream } from "./serve_stream.ts";
+import { momentOf, type ServiceContext } from "./service_context.ts";
+import { ServiceProbe } from "./service_probe.ts";
+import { ServiceSessions } from "./service_sessions.ts";
+import type { SessionStreamHandle } from "./session_stream.ts";
+import { Slots } from "./slots.ts";
+import type { StreamTarget } from "./stream_target.ts";
+import { systemDial, type TargetDial } from "./target_dial.ts";
+
+/** Introductions that are being answered at once. */
+const MAX_ANSWERS = 32;
+/** Streams of one service that are served at once, and of one session: each takes a socket. */
+const MAX_SERVED = 4096;
+const MAX_SERVED_PER_SESSION = 1024;
+/** A publication that has not ended by then has failed, ms. */
+const PUBLISH_WAIT_MS = 40_000;
+
+/** Keeps the highest revision of a service's descriptors over restarts. */
+export interface RevisionStore {
+  /** The highest revision ever used; 0 at first. */
+  read(): Promise<number>;
+  /** Durable once it resolves. */
+  write(revision: number): Promise<void>;
+}
+
+/** What a service is made of. */
+export interface ServiceHostOptions {
+  readonly context: ServiceContext;
+  /** What its operator calls it; stands in the log. */
+  readonly name: string;
+  /** Its key; disposed of with it. */
+  readonly identity: Identity;
+  readonly revisions: RevisionStore;
+  /** Where streams lead, by virtual port. */
+  readonly targets: ReadonlyMap<number, StreamTarget>;
+  /** X25519 keys of those who may find it. Default: everybody who knows the address. */
+  readonly clients?: readonly Bytes[];
+  /** Default: over the machine's sockets. */
+  readonly dial?: TargetDial;
+}
+
+/** What a service is doing, for a status page. */
+export interface ServiceStatus {
+  readonly name: string;
+  /** `….anon`. */
+  readonly host: string;
+  readonly ports: readonly number[];
+  /** Introduction points that the published descriptor names and that listen. */
+  readonly points: number;
+  readonly sessions: number;
+  readonly streams: number;
+  /** Introductions that were never answered, for want of time. */
+  readonly shed: number;
+}
+
+interface Waiting {
+  readonly listener: IntroductionListener;
+  readonly sealed: Bytes;
+}
+
+/** A running service. */
+export class ServiceHostDriver implements AsyncDisposable {
+  /** Its address: `….anon`. */
+  readonly host: string;
+  readonly #options: ServiceHostOptions;
+  readonly #context: ServiceContext;
+  readonly #log: Log;
+  readonly #machine: ServiceHost;
+  readonly #timer: MachineTimer;
+  readonly #listeners = new Map<PointId, IntroductionListener>();
+  readonly #queue: IntroductionQueue<Waiting>;
+  readonly #queueTimer: MachineTimer;
+  readonly #answers = new Slots(MAX_ANSWERS);
+  readonly #served = new Slots(MAX_SERVED);
+  readonly #servedBySession = new WeakMap<object, Slots>();
+  readonly #sessions: ServiceSessions;
+  readonly #probe: ServiceProbe;
+  readonly #dial: TargetDial;
+  readonly #blinded = new Map<TimePeriod, PublicKey>();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #stopping = new AbortController();
+  /** Everything that runs on its own, awaited on dispose. */
+  readonly #tasks = new Set<Promise<void>>();
+  #isReachable = false;
+
+  private constructor(options: ServiceHostOptions, floor: number) {
+    const { context, identity } = options;
+    const { clock, crypto, random } = context;
+    this.#options = options;
+    this.#context = context;
+    this.#log = context.log.part("service");
+    this.host = formatServiceHost(crypto, identity.publicKey);
+    this.#machine = new ServiceHost(random, floor, momentOf(clock));
+    this.#timer = new MachineTimer(
+      clock,
+      () => this.#carryOut(this.#machine.onTime(momentOf(clock))),
+    );
+    this.#queue = new IntroductionQueue(clock.nowMs());
+    this.#queueTimer = new MachineTimer(clock, () => this.#answerWaiting());
+    this.#sessions = new ServiceSessions(
+      context,
+      (stream, port, session) => this.#onStream(stream, port, session),
+      this.#log,
+    );
+    this.#probe = new ServiceProbe(context, identity.publicKey);
+    this.#dial = options.dial ?? systemDial(clock);
+    this.#ready.promise.catch(() => {});
+  }
+
+  /**
+   * Start a service; it becomes {@linkcode ready} by and by.
+   *
+   * @throws what reading its last revision throws.
+   */
+  static async start(options: ServiceHostOptions): Promise<ServiceHostDriver> {
+    const floor = await options.revisions.read();
+    const driver = new ServiceHostDriver(options, floor);
+    driver.#carryOut(
+      driver.#machine.onTime(momentOf(options.context.clock)),
+    );
+    return driver;
+  }
+
+  /** Resolves once clients can reach it for the first time; rejects when it is stopped before. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Whether clients can reach it, as far as we know. */
+  get isReachable(): boolean {
+    return this.#isReachable;
+  }
+
+  get status(): ServiceStatus {
+    const { name, targets } = this.#options;
+    const unixMs = this.#context.clock.unixMs();
+    return {
+      name,
+      host: this.host,
+      ports: [...targets.keys()],
+      points: this.#machine.reachablePoints(unixMs).length,
+      sessions: this.#sessions.size,
+      streams: this.#sessions.streamCount,
+      shed: this.#queue.shed,
+    };
+  }
+
+  /** The machine has another address, or was away: check everything. */
+  onNetworkChange(): void {
+    const at = momentOf(this.#context.clock);
+    this.#carryOut(this.#machine.onNetworkChange(at));
+  }
+
+  /** Stop: streams and sessions end, and clients find nobody any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const stopped = new UnreachableError(
+      "service.stopped",
+      "Cannot serve: the service has been stopped",
+    );
+    this.#stopping.abort(stopped);
+    this.#ready.reject(stopped);
+    this.#timer.stop();
+    this.#queueTimer.stop();
+    this.#sessions[Symbol.dispose]();
+    for (const listener of this.#listeners.values()) {
+      listener[Symbol.dispose]();
+    }
+    this.#listeners.clear();
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+    this.#options.identity[Symbol.dispose]();
+  }
+
+  // ---- what the machine wants ----
+
+  #carryOut(actions: readonly HostAction[]): void {
+    if (this.#stopping.signal.aborted) return;
+    for (const action of actions) {
+      switch (action.type) {
+        case "build":
+          this.#run(this.#build(action.point, action.avoid));
+          break;
+        case "check":
+          this.#run(this.#check(action.point));
+          break;
+        case "close":
+          this.#close(action.point);
+          break;
+        case "publish":
+          this.#run(this.#publish(action));
+          break;
+        case "probe":
+          this.#run(this.#runProbe(action.point));
+          break;
+      }
+    }
+    this.#noteReachable();
+    this.#timer.set(this.#machine.deadlineMs);
+  }
+
+  #noteReachable(): void {
+    const unixMs = this.#context.clock.unixMs();
+    const isReachable = this.#machine.reachablePoints(unixMs).length > 0;
+    if (isReachable === this.#isReachable) return;
+    this.#isReachable = isReachable;
+    const { name } = this.#options;
+    if (isReachable) {
+      this.#log.info("Service can be reached", { name });
+      this.#ready.resolve();
+    } else this.#log.warning("Service cannot be reached; mending it", { name });
+  }
+
+  async #build(point: PointId, avoid: readonly string[]): Promise<void> {
+    const relays: NodeId[] = avoid.map((relay) => Uint8Array.fromHex(relay));
+    const { clock } = this.#context;
+    let listener: IntroductionListener;
+    try {
+      listener = await IntroductionListener.open(
+        this.#context,
+        relays,
+        (listener, sealed) => this.#onIntroduction(point, listener, sealed),
+        this.#stopping,
+      );
+    } catch (error) {
+      this.#carryOut(this.#machine.onPointFailed(point, momentOf(clock)));
+      throw error;
+    }
+    if (this.#stopping.signal.aborted) return listener[Symbol.dispose]();
+    this.#listeners.set(point, listener);
+    listener.closed.then(() => this.#onListenerGone(point));
+    const relay = listener.relay.nodeId.toHex();
+    this.#carryOut(this.#machine.onPointOpen(point, relay, momentOf(clock)));
+  }
+
+  #onListenerGone(point: PointId): void {
+    if (!this.#listeners.has(point)) return;
+    this.#close(point);
+    const at = momentOf(this.#context.clock);
+    this.#carryOut(this.#machine.onPointFailed(point, at));
+  }
+
+  #close(point: PointId): void {
+    this.#listeners.get(point)?.[Symbol.dispose]();
+    this.#listeners.delete(point);
+    this.#queue.remove(point);
+  }
+
+  async #check(point: PointId): Promise<void> {
+    const answer = await this.#listeners.get(point)?.check(this.#stopping) ??
+      "silent";
+    const at = momentOf(this.#context.clock);
+    this.#carryOut(this.#machine.onChecked(point, answer, at));
+  }
+
+  async #publish({ period, revision, points }: PublishAction): Promise<void> {
+    const { circuits, clock } = this.#context;
+    const { identity, clients = [] } = this.#options;
+    const listeners = points.flatMap((id) => this.#listeners.get(id) ?? []);
+    let copies = 0;
+    using limit = deadline(
+      clock,
+      PUBLISH_WAIT_MS,
+      publishTimeout,
+      this.#stopping.signal,
+    );
+    const { signal } = limit;
+    try {
+      await this.#keepRevision(revision);
+      const circuit = await circuits.take({ purpose: "directory", signal });
+      try {
+        copies = await publishDescriptor(this.#context, circuit, {
+          identity,
+          period,
+          revision,
+          points: listeners.map(({ point }) => point),
+          clients,
+        }, limit);
+      } finally {
+        circuit.close();
+      }
+    } finally {
+      const at = momentOf(clock);
+      if (copies > 0) this.#probe.onPublished(period, revision);
+      this.#carryOut(this.#machine.onPublished(period, copies, at));
+    }
+  }
+
+  /** A revision that was used must not be used again, should the clock be set back. */
+  async #keepRevision(revision: number): Promise<void> {
+    const { name, revisions } = this.#options;
+    try {
+      await revisions.write(revision);
+    } catch (error) {
+      // The clock is a good substitute: better than a service that nobody finds.
+      this.#log.error("Cannot store the revision of a descriptor", {
+        name,
+        error: error instanceof Error ? error : String(error),
+      });
+    }
+  }
+
+  async #runProbe(point: PointId): Promise<void> {
+    const listener = this.#listeners.get(point);
+    let outcome: ProbeOutcome = "unknown";
+    try {
+      if (listener !== undefined) {
+        outcome = await this.#probe.run(listener, this.#stopping);
+      }
+    } finally {
+      const { name } = this.#options;
+      if (outcome !== "reached") {
+        this.#log.debug("Service did not reach itself", { name, outcome });
+      }
+      const at = momentOf(this.#context.clock);
+      this.#carryOut(this.#machine.onProbed(point, outcome, at));
+    }
+  }
+
+  // ---- introductions ----
+
+  #onIntroduction(
+    point: PointId,
+    listener: IntroductionListener,
+    sealed: Bytes,
+  ): void {
+    const { clock } = this.#context;
+    const at = momentOf(clock);
+    this.#queue.push(point, { listener, sealed }, at.nowMs);
+    this.#carryOut(this.#machine.onIntroduction(point, at));
+    this.#answerWaiting();
+  }
+
+  #answerWaiting(): void {
+    const { clock } = this.#context;
+    while (this.#answers.take()) {
+      const waiting = this.#queue.take(clock.nowMs());
+      if (waiting === undefined) {
+        this.#answers.give();
+        return this.#queueTimer.set(this.#queue.readyMs ?? Infinity);
+      }
+      this.#run(
+        this.#answer(waiting).finally(() => {
+          this.#answers.give();
+          if (!this.#stopping.signal.aborted) this.#answerWaiting();
+        }),
+      );
+    }
+    // Whoever gives back a place asks again.
+    this.#queueTimer.stop();
+  }
+
+  async #answer({ listener, sealed }: Waiting): Promise<void> {
+    if (!listener.isOpen) return;
+    const { crypto } = this.#context;
+    const { keys } = listener;
+    const blinded = this.#blindedKeys();
+    let introduction;
+    try {
+      introduction = await openIntroduction(crypto, keys, blinded, sealed);
+    } catch (error) {
+      if (!listener.isOpen) return; // its keys went away meanwhile
+      throw error;
+    }
+    if (this.#probe.onIntroduction(introduction.cookie)) return;
+    await this.#sessions.answer(introduction, keys, blinded, this.#stopping);
+  }
+
+  /** Our blinded keys of now; each takes a millisecond to work out. */
+  #blindedKeys(): PublicKey[] {
+    const { clock, crypto } = this.#context;
+    const periods = publishedPeriods(clock.unixMs());
+    for (const period of this.#blinded.keys()) {
+      if (!periods.includes(period)) this.#blinded.delete(period);
+    }
+    return periods.map((period) => {
+      const { publicKey } = this.#options.identity;
+      const key = this.#blinded.get(period) ??
+        blindedKey(crypto, publicKey, period);
+      this.#blinded.set(period, key);
+      return key;
+    });
+  }
+
+  // ---- streams ----
+
+  #onStream(
+    stream: SessionStreamHandle,
+    port: number,
+    session: object,
+  ): void {
+    const target = this.#options.targets.get(port);
+    if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
+    const ofSession = this.#servedBySession.get(session) ??
+      new Slots(MAX_SERVED_PER_SESSION);
+    this.#servedBySession.set(session, ofSession);
+    if (!ofSession.take()) return stream.abort(RESET_CODE.exhausted);
+    if (!this.#served.take()) {
+      ofSession.give();
+      return stream.abort(RESET_CODE.exhausted);
+    }
+    const options = { dial: this.#dial, signal: this.#stopping.signal };
+    this.#run(
+      serveStream(stream, target, options).finally(() => {
+        ofSession.give();
+        this.#served.give();
+      }),
+    );
+  }
+
+  /** Own a promise: it is awaited, and its failure is for the log. */
+  #run(work: Promise<void>): void {
+    const task = work.catch((error) => this.#onFailure(error))
+      .finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+  }
+
+  #onFailure(error: unknown): void {
+    if (this.#stopping.signal.aborted) return;
+    const { name } = this.#options;
+    const fields = {
+      name,
+      error: error instanceof Error ? error : String(error),
+    };
+    if (error instanceof ProtocolError) {
+      this.#log.debug("Refused what a client sent", fields);
+    } else if (error instanceof AnonNetError && !(error instanceof BugError)) {
+      this.#log.debug("Something for a service failed", fields);
+    } else this.#log.error("A fault in serving", fields);
+  }
+}
+
+function publishTimeout(): UnreachableError {
+  return new UnreachableError(
+    "service.publish_timeout",
+    "Cannot publish descriptor: it takes too long",
+  );
+}

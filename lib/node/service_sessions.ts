@@ -1,0 +1,298 @@
+/**
+ * The sessions of one service: introductions come in, joined circuits become
+ * sessions or legs of them, and streams go out to whoever serves them.
+ *
+ *     introduction ─┬─ handshake ──▶ circuit to its rendezvous ──▶ a new session
+ *                   └─ ticket ─────▶ circuit to its rendezvous ──▶ one more leg
+ *
+ * @see protocol §7.5, §7.6
+ * @module
+ */
+import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import { type Bytes, wipe } from "../base/bytes.ts";
+import { deadline } from "../base/clock.ts";
+import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import { KEY_BYTES } from "../crypto/suite.ts";
+import type { Introduction } from "../service/introduction.ts";
+import type { IntroductionKeys } from "../service/introduction_keys.ts";
+import {
+  encodeRendezvous1,
+  respondToRendezvous,
+} from "../service/rendezvous.ts";
+import { SessionRegistry } from "../service/session_registry.ts";
+import { isTicketValid, sessionId, type Ticket } from "../service/ticket.ts";
+import type { LegNumber } from "../session/frames.ts";
+import { MAX_LEGS } from "../session/leg_table.ts";
+import { Session } from "../session/session.ts";
+import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
+import type { Log } from "./log.ts";
+import { MachineTimer } from "./machine_timer.ts";
+import { namedRelay, type ServiceContext } from "./service_context.ts";
+import { SessionDriver } from "./session_driver.ts";
+import type { SessionStreamHandle } from "./session_stream.ts";
+import { Slots } from "./slots.ts";
+
+/** A client that could not be met by then waits no more, ms. */
+const MEET_MS = 20_000;
+/**
+ * Clients at rendezvous points that nobody has told us of, met at once: somebody
+ * may invent relays that do not exist, and each costs a time-out.
+ */
+const MAX_STRANGERS = 4;
+/** A session without a stream for so long is closed; clients do it sooner, ms. */
+export const SERVICE_IDLE_MS = 15 * 60_000;
+const SWEEP_MS = 60_000;
+
+/** Nobody holds this secret: unknown sessions are checked against it. */
+const NO_SECRET = new Uint8Array(KEY_BYTES);
+
+/** Takes the streams that clients open. */
+export type StreamTaker = (
+  stream: SessionStreamHandle,
+  port: number,
+  session: object,
+) => void;
+
+interface ServiceSession {
+  readonly id: Bytes;
+  readonly secret: Bytes;
+  readonly driver: SessionDriver;
+  /** The relays of each leg, so that the next one can take others. */
+  readonly paths: Map<LegNumber, readonly NodeRecord[]>;
+}
+
+/** All sessions of one service. */
+export class ServiceSessions implements Disposable {
+  readonly #context: ServiceContext;
+  readonly #onStream: StreamTaker;
+  readonly #log: Log;
+  readonly #registry = new SessionRegistry<ServiceSession>(
+    ({ driver }) => driver.streamCount === 0,
+  );
+  readonly #sessions = new Set<ServiceSession>();
+  readonly #strangers = new Slots(MAX_STRANGERS);
+  readonly #timer: MachineTimer;
+  #sweepMs = Infinity;
+
+  constructor(context: ServiceContext, onStream: StreamTaker, log: Log) {
+    this.#context = context;
+    this.#onStream = onStream;
+    this.#log = log;
+    this.#timer = new MachineTimer(context.clock, () => this.#onTime());
+  }
+
+  /** Sessions there are. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Streams that are open in all of them. */
+  get streamCount(): number {
+    let count = 0;
+    for (const { driver } of this.#sessions) count += driver.streamCount;
+    return count;
+  }
+
+  /**
+   * Meet a client.
+   *
+   * @param keys Of the point that it came by.
+   * @param blinded The service's blinded keys of now.
+   * @throws {ProtocolError} `service.ticket`, `service.rendezvous_request`,
+   * `auth.record_*`: the introduction was wrong.
+   * @throws {UnreachableError} `service.busy`, `circuit.*`: we could not.
+   */
+  async answer(
+    introduction: Introduction,
+    keys: IntroductionKeys,
+    blinded: readonly PublicKey[],
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    const { clock } = this.#context;
+    // Before anything is built for it.
+    const session = introduction.ticket === undefined
+      ? undefined
+      : this.#ticketed(introduction.ticket, introduction.cookie);
+    const relay = await namedRelay(this.#context, introduction.rendezvous);
+    if (!relay.isKnown && !this.#strangers.take()) throw busy();
+    try {
+      using limit = deadline(clock, MEET_MS, tooLate, signal);
+      if (session !== undefined && introduction.ticket !== undefined) {
+        const { leg } = introduction.ticket;
+        await this.#addLeg(session, leg, introduction, relay.record, limit);
+      } else {
+        await this.#begin(introduction, keys, blinded, relay.record, limit);
+      }
+    } finally {
+      if (!relay.isKnown) this.#strangers.give();
+    }
+  }
+
+  /**
+   * The session that a ticket is for. Takes the same time whether there is none or
+   * the ticket is wrong.
+   */
+  #ticketed(ticket: Ticket, cookie: Bytes): ServiceSession {
+    const { crypto } = this.#context;
+    const session = this.#registry.get(ticket.session);
+    const secret = session?.secret ?? NO_SECRET;
+    const isValid = isTicketValid(crypto, secret, ticket, cookie);
+    const isNew = ticket.leg >= (session?.driver.nextLegNumber ?? Infinity);
+    if (session === undefined || !isValid || !isNew) {
+      throw new ProtocolError(
+        "service.ticket",
+        "Cannot take ticket: it is used, forged, or of no session here",
+      );
+    }
+    return session;
+  }
+
+  async #begin(
+    { cookie, handshake }: Introduction,
+    keys: IntroductionKeys,
+    blinded: readonly PublicKey[],
+    endAt: NodeRecord,
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    const { circuits, crypto, random } = this.#context;
+    if (handshake === undefined) throw new RangeError("No handshake");
+    const { reply, secret } = await respondToRendezvous(
+      crypto,
+      random,
+      keys,
+      blinded,
+      cookie,
+      handshake,
+    );
+    const circuit = await circuits.take({
+      purpose: "rendezvous",
+      endAt,
+      signal,
+    });
+    circuit.meet(encodeRendezvous1(cookie, reply));
+    this.#open(secret, circuit);
+    wipe(secret);
+  }
+
+  #open(secret: Bytes, circuit: ServiceCircuit): void {
+    const { clock, crypto, quota } = this.#context;
+    const machine = new Session(
+      { crypto, role: "service", secret, quota },
+      clock.nowMs(),
+    );
+    const id = sessionId(crypto, secret);
+    const driver = new SessionDriver(machine, clock, {
+      onStream: (stream, port) => this.#onStream(stream, port, driver),
+      onHeard: () => this.#registry.onHeard(id),
+      onLegGone: (leg) => session.paths.delete(leg),
+      onError: (error) => this.#log.debug("A client broke off", { error }),
+    });
+    const session: ServiceSession = {
+      id,
+      secret: new Uint8Array(secret),
+      driver,
+      paths: new Map(),
+    };
+    const closed = this.#registry.add(id, session, clock.nowMs());
+    if (closed === "full") {
+      circuit.close();
+      driver.close();
+      throw busy();
+    }
+    for (const { driver } of closed) driver.close();
+    this.#sessions.add(session);
+    driver.closed.then(() => this.#forget(session));
+    this.#attach(session, 0, circuit);
+    this.#arm();
+  }
+
+  async #addLeg(
+    session: ServiceSession,
+    leg: LegNumber,
+    { cookie }: Introduction,
+    endAt: NodeRecord,
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    const { circuits } = this.#context;
+    const circuit = await circuits.take({
+      purpose: "rendezvous",
+      endAt,
+      avoid: avoidable(session),
+      signal,
+    });
+    const { driver } = session;
+    const isStillNew = driver.isOpen && leg >= driver.nextLegNumber;
+    if (!isStillNew) return circuit.close();
+    if (driver.legNumbers.length >= MAX_LEGS) dropStalest(driver);
+    circuit.meet(encodeRendezvous1(cookie, new Uint8Array(0)));
+    this.#attach(session, leg, circuit);
+  }
+
+  #attach(
+    session: ServiceSession,
+    leg: LegNumber,
+    circuit: ServiceCircuit,
+  ): void {
+    session.paths.set(leg, circuit.path);
+    session.driver.addLeg(leg, circuit);
+  }
+
+  #forget(session: ServiceSession): void {
+    this.#sessions.delete(session);
+    this.#registry.remove(session.id);
+    wipe(session.secret);
+  }
+
+  #onTime(): void {
+    const nowMs = this.#context.clock.nowMs();
+    for (const { driver } of this.#registry.expire(nowMs)) driver.close();
+    if (this.#sweepMs <= nowMs) {
+      this.#sweepMs = Infinity;
+      for (const { driver } of this.#sessions) {
+        const isIdle = driver.streamCount === 0 &&
+          nowMs - driver.usedMs >= SERVICE_IDLE_MS;
+        if (isIdle) driver.close();
+      }
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#sessions.size > 0 && this.#sweepMs === Infinity) {
+      this.#sweepMs = this.#context.clock.nowMs() + SWEEP_MS;
+    }
+    this.#timer.set(Math.min(this.#sweepMs, this.#registry.deadlineMs));
+  }
+
+  /** Close all sessions. */
+  [Symbol.dispose](): void {
+    this.#timer.stop();
+    for (const { driver } of [...this.#sessions]) driver.close();
+  }
+}
+
+/** Relays of a session's legs that a further leg should not depend on. */
+function avoidable({ paths }: ServiceSession): NodeId[] {
+  return [...paths.values()].flat().map(({ nodeId }) => nodeId);
+}
+
+/** Make room for a leg: the one that was silent for longest is most likely dead. */
+function dropStalest(driver: SessionDriver): void {
+  const [stalest] = [...driver.legs].sort((a, b) => a.heardMs - b.heardMs);
+  if (stalest !== undefined) driver.dropLeg(stalest.number);
+}
+
+function busy(): UnreachableError {
+  return new UnreachableError(
+    "service.busy",
+    "Cannot meet client: too many are being met",
+  );
+}
+
+function tooLate(): UnreachableError {
+  return new UnreachableError(
+    "service.meet_timeout",
+    "Cannot meet client: the circuit took too long",
+  );
+}

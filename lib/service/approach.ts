@@ -1,0 +1,190 @@
+/**
+ * The way from a descriptor to a meeting: which introduction point is tried when,
+ * and when to give up.
+ *
+ *     point ── does not know the service, is busy, cannot be reached ──▶ the next
+ *       │  ╲
+ *       │   ╲ slow: another one beside it
+ *       ▼    ▼
+ *      met   all tried ──▶ search for a newer descriptor, once ──▶ all again
+ *
+ * @see protocol §7.4
+ * @module
+ */
+import { type Random, randomBetween, shuffled } from "../base/random.ts";
+
+/** Introductions tried in all, each with a rendezvous of its own. */
+export const MAX_ATTEMPTS = 6;
+/** Introductions under way at once. */
+const AT_ONCE = 2;
+/** Another point is tried as well when a meeting takes this long, ms. */
+export const SECOND_TRY_MS = 6_000;
+/** A point that has not taken an introduction by then is given up, ms. */
+export const INTRODUCE_MS = 25_000;
+/** A service that has not answered an introduction by then is not going to, ms. */
+export const ANSWER_MS = 12_000;
+/** Wait before a busy service is asked again, drawn between these, ms. */
+const BUSY_MS = { low: 1_000, high: 3_000 } as const;
+
+/** What the driver shall do. */
+export type ApproachAction =
+  /** Be introduced by the point of this index: `onTaken` or `onFailed`, or a meeting. */
+  | {
+    readonly type: "introduce";
+    readonly attempt: number;
+    readonly point: number;
+  }
+  /** Nobody waits for this attempt any more. */
+  | { readonly type: "abandon"; readonly attempt: number }
+  /** Look whether there is a newer descriptor: `onDescriptor`. */
+  | { readonly type: "search" }
+  /** There is no way. */
+  | { readonly type: "failed"; readonly code: ApproachFailure };
+
+/** Why an attempt came to nothing. */
+export type AttemptFailure =
+  /** The point does not know the service. */
+  | "unknown"
+  /** Too many want the same. */
+  | "busy"
+  /** A circuit of ours failed. */
+  | "unreachable"
+  /** Whoever answered was not the service. */
+  | "wrong_answer"
+  /** Nobody answered. */
+  | "silent";
+
+/** Why there is no way, for the user. */
+export type ApproachFailure =
+  | "service.rendezvous"
+  | "service.introduction_timeout"
+  | "service.introduction"
+  | "service.unreachable";
+
+/** From the most telling. */
+const FAILURES: readonly (readonly [AttemptFailure, ApproachFailure])[] = [
+  ["wrong_answer", "service.rendezvous"],
+  ["silent", "service.introduction_timeout"],
+  ["busy", "service.introduction"],
+  ["unknown", "service.introduction"],
+];
+
+interface Attempt {
+  readonly startedMs: number;
+  /** When it is given up. */
+  endMs: number;
+}
+
+/** One way to one service. */
+export class Approach {
+  readonly #random: Random;
+  /** Points not tried yet, the next one last. */
+  #points: number[];
+  readonly #attempts = new Map<number, Attempt>();
+  readonly #failures = new Set<AttemptFailure>();
+  #nextAttempt = 0;
+  #search: "possible" | "under way" | "done" = "possible";
+  #waitUntilMs = -Infinity;
+  #isOver = false;
+
+  /** @param points How many points the descriptor names. */
+  constructor(random: Random, points: number) {
+    this.#random = random;
+    this.#points = indices(random, points);
+  }
+
+  /** When {@linkcode onTime} has something to do. */
+  get deadlineMs(): number {
+    if (this.#isOver) return Infinity;
+    let due = this.#attempts.size === 0 && this.#points.length > 0
+      ? this.#waitUntilMs
+      : Infinity;
+    for (const { startedMs, endMs } of this.#attempts.values()) {
+      due = Math.min(due, endMs);
+      if (this.#mayTryAnother) due = Math.min(due, startedMs + SECOND_TRY_MS);
+    }
+    return due;
+  }
+
+  /** Begin. */
+  start(nowMs: number): ApproachAction[] {
+    return this.#goOn(nowMs);
+  }
+
+  /** The point has passed on the introduction: now the service has to answer. */
+  onTaken(attempt: number, nowMs: number): void {
+    const state = this.#attempts.get(attempt);
+    if (state !== undefined) state.endMs = nowMs + ANSWER_MS;
+  }
+
+  /** An attempt came to nothing. */
+  onFailed(
+    attempt: number,
+    failure: AttemptFailure,
+    nowMs: number,
+  ): ApproachAction[] {
+    if (!this.#attempts.delete(attempt)) return [];
+    this.#failures.add(failure);
+    return this.#goOn(nowMs);
+  }
+
+  /** The search has ended. @param points Of the newest descriptor; 0 when there is none. */
+  onDescriptor(points: number, nowMs: number): ApproachAction[] {
+    this.#search = "done";
+    this.#points = indices(this.#random, points);
+    if (this.#failures.has("busy")) {
+      this.#waitUntilMs = nowMs +
+        randomBetween(this.#random, BUSY_MS.low, BUSY_MS.high);
+    }
+    return this.#goOn(nowMs);
+  }
+
+  /** Give up what takes too long; try another point beside a slow one. */
+  onTime(nowMs: number): ApproachAction[] {
+    const actions: ApproachAction[] = [];
+    let isSlow = false;
+    for (const [attempt, { startedMs, endMs }] of this.#attempts) {
+      if (endMs <= nowMs) {
+        this.#attempts.delete(attempt);
+        this.#failures.add("silent");
+        actions.push({ type: "abandon", attempt });
+      } else if (startedMs + SECOND_TRY_MS <= nowMs) isSlow = true;
+    }
+    if (isSlow && this.#mayTryAnother) actions.push(...this.#try(nowMs));
+    return [...actions, ...this.#goOn(nowMs)];
+  }
+
+  get #mayTryAnother(): boolean {
+    return this.#attempts.size < AT_ONCE && this.#points.length > 0 &&
+      this.#nextAttempt < MAX_ATTEMPTS;
+  }
+
+  #goOn(nowMs: number): ApproachAction[] {
+    const mustWait = this.#isOver || this.#attempts.size > 0 ||
+      this.#search === "under way" || this.#waitUntilMs > nowMs;
+    if (mustWait) return [];
+    if (this.#mayTryAnother) return this.#try(nowMs);
+    if (this.#search === "possible") {
+      this.#search = "under way";
+      return [{ type: "search" }];
+    }
+    this.#isOver = true;
+    const found = FAILURES.find(([failure]) => this.#failures.has(failure));
+    return [{ type: "failed", code: found?.[1] ?? "service.unreachable" }];
+  }
+
+  #try(nowMs: number): ApproachAction[] {
+    const point = this.#points.pop();
+    if (point === undefined) return [];
+    const attempt = this.#nextAttempt++;
+    this.#attempts.set(attempt, {
+      startedMs: nowMs,
+      endMs: nowMs + INTRODUCE_MS,
+    });
+    return [{ type: "introduce", attempt, point }];
+  }
+}
+
+function indices(random: Random, count: number): number[] {
+  return shuffled(random, Array.from({ length: count }, (_, n) => n));
+}

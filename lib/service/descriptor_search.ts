@@ -1,0 +1,167 @@
+/**
+ * The search for a descriptor: four places, in random order, asked over one
+ * circuit and, when that finds nothing, over another. A last hop that lies, and
+ * storing nodes that are gone, cost time and nothing else.
+ *
+ *     route 0   ask ask · · ask ask ──▶ nothing
+ *     route 1                            ask ask · · ask ask ──▶ nothing ──▶ failed
+ *                   └─ found: done
+ *
+ * @see protocol §7.3
+ * @module
+ */
+import { type Random, shuffled } from "../base/random.ts";
+
+/** Places where each descriptor is stored. */
+export const DESCRIPTOR_REPLICAS = 4;
+/** Circuits that are asked, one after the other. */
+const ROUTES = 2;
+/** Places asked at once. */
+const AT_ONCE = 2;
+/** Another place is asked as well when an answer takes this long, ms. */
+export const HEDGE_MS = 2_000;
+/** A place that has not answered by then never will, ms. */
+export const ASK_MS = 15_000;
+
+/** What the driver shall do. */
+export type SearchAction =
+  /** Ask for a replica over a route: `onAnswer`. */
+  | {
+    readonly type: "ask";
+    readonly replica: number;
+    readonly route: number;
+  }
+  /** The search is over without a descriptor. */
+  | { readonly type: "failed"; readonly code: SearchFailure };
+
+/** What came of a question. Who finds what is right ends the search itself. */
+export type SearchAnswer =
+  /** Nobody has it. */
+  | "missing"
+  /** It is not of this name, or older than one seen before. */
+  | "invalid"
+  /** It is right, but we lack the key. */
+  | "unauthorised"
+  /** The circuit failed. */
+  | "unreachable";
+
+/** Why there is no descriptor: the most telling of all answers. */
+export type SearchFailure =
+  | "service.not_found"
+  | "service.descriptor_invalid"
+  | "service.unauthorised"
+  | "service.unreachable";
+
+/** From the most telling. */
+const FAILURES: readonly (readonly [SearchAnswer, SearchFailure])[] = [
+  ["unauthorised", "service.unauthorised"],
+  ["invalid", "service.descriptor_invalid"],
+  ["missing", "service.not_found"],
+];
+
+/** One search. */
+export class DescriptorSearch {
+  /** Questions that have not been asked. */
+  readonly #open: { readonly replica: number; readonly route: number }[] = [];
+  /** When each question under way was asked, by its name. */
+  readonly #asked = new Map<string, number>();
+  readonly #answers = new Set<SearchAnswer>();
+  #isOver = false;
+
+  constructor(random: Random) {
+    const replicas = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, n) => n);
+    for (let route = 0; route < ROUTES; route++) {
+      for (const replica of shuffled(random, replicas)) {
+        this.#open.push({ replica, route });
+      }
+    }
+  }
+
+  /** When {@linkcode onTime} has something to do. */
+  get deadlineMs(): number {
+    let due = Infinity;
+    for (const askedMs of this.#asked.values()) {
+      due = Math.min(due, askedMs + ASK_MS);
+      if (this.#mayHedge) due = Math.min(due, askedMs + HEDGE_MS);
+    }
+    return due;
+  }
+
+  /** Begin. */
+  start(nowMs: number): SearchAction[] {
+    return this.#ask(AT_ONCE, nowMs);
+  }
+
+  /** A question has an answer. */
+  onAnswer(
+    replica: number,
+    route: number,
+    answer: SearchAnswer,
+    nowMs: number,
+  ): SearchAction[] {
+    if (!this.#asked.delete(nameOf(replica, route))) return [];
+    this.#answers.add(answer);
+    // Nobody else has the right key either; and a dead circuit answers nothing.
+    if (answer === "unauthorised") this.#open.length = 0;
+    if (answer === "unreachable") this.#skipRoute(route);
+    return this.#goOn(nowMs);
+  }
+
+  /** Give up on questions that take too long; ask others beside slow ones. */
+  onTime(nowMs: number): SearchAction[] {
+    let slow = 0;
+    for (const [name, askedMs] of this.#asked) {
+      if (nowMs - askedMs >= ASK_MS) {
+        this.#asked.delete(name);
+        this.#answers.add("unreachable");
+      } else if (nowMs - askedMs >= HEDGE_MS) slow++;
+    }
+    return slow > 0 && this.#mayHedge
+      ? this.#ask(this.#asked.size + 1, nowMs)
+      : this.#goOn(nowMs);
+  }
+
+  /** Slow questions get company: at most as many again. */
+  get #mayHedge(): boolean {
+    return this.#open.length > 0 && this.#asked.size < 2 * AT_ONCE;
+  }
+
+  #skipRoute(route: number): void {
+    const left = this.#open.filter((question) => question.route !== route);
+    this.#open.splice(0, this.#open.length, ...left);
+  }
+
+  #goOn(nowMs: number): SearchAction[] {
+    if (this.#isOver) return [];
+    const actions = this.#ask(AT_ONCE, nowMs);
+    if (this.#asked.size > 0) return actions;
+    this.#isOver = true;
+    return [{ type: "failed", code: this.#failure }];
+  }
+
+  #ask(atOnce: number, nowMs: number): SearchAction[] {
+    const actions: SearchAction[] = [];
+    while (this.#asked.size < atOnce) {
+      const next = this.#open[0];
+      if (next === undefined) break;
+      // The second route is for when the first has found nothing.
+      const isNewRoute = [...this.#asked.keys()].some((name) =>
+        !name.endsWith(` ${next.route}`)
+      );
+      if (isNewRoute && atOnce <= AT_ONCE) break;
+      this.#open.shift();
+      this.#asked.set(nameOf(next.replica, next.route), nowMs);
+      actions.push({ type: "ask", ...next });
+    }
+    return actions;
+  }
+
+  get #failure(): SearchFailure {
+    const found = FAILURES.find(([answer]) => this.#answers.has(answer));
+    return found?.[1] ?? "service.unreachable";
+  }
+}
+
+function nameOf(replica: number, route: number): string {
+  return `${replica} ${route}`;
+}

@@ -1,0 +1,188 @@
+/**
+ * How many legs the client of a session keeps, and when it builds another.
+ *
+ *     age of the session      wanted     built
+ *     below 3 s               1
+ *     3 s and in use          2          one that is gone or suspect: soon
+ *     not in use              0          as they are
+ *     none left, streams open 1          at once
+ *
+ * Replacements are jittered and capped: whoever kills our circuits must not make
+ * us build new ones as fast as it kills them.
+ *
+ * @see protocol §7.6
+ * @module
+ */
+import { type Random, randomBetween } from "../base/random.ts";
+import type { LegNumber } from "../session/frames.ts";
+
+/** A session this old gets a second leg, ms: most are over sooner. */
+export const WARM_AFTER_MS = 3_000;
+/** Legs kept by a session in use. */
+const WARM_LEGS = 2;
+/** A session without a stream for so long is not in use, ms. */
+export const IN_USE_MS = 30_000;
+/** Legs built at once, and then one per five seconds. */
+export const LEG_BURST = 8;
+const LEG_EVERY_MS = 5_000;
+/** Longest delay of a build: with no leg left, and with one that carries, ms. */
+const JITTER_MS = { urgent: 100, warm: 1_000 } as const;
+/** First and longest wait after a leg could not be built, ms. */
+const WAIT_MS = { first: 500, longest: 8_000 } as const;
+/** A leg that was suspect for so long while others carry is given up, ms. */
+export const GIVE_UP_MS = 10_000;
+
+/** What the driver shall do. */
+export type LegAction =
+  /** Meet the service once more: `onAdded` or `onFailed`. */
+  | { readonly type: "build" }
+  /** Give up a leg. */
+  | { readonly type: "drop"; readonly leg: LegNumber };
+
+/** The legs of one session, at its client. */
+export class LegPlan {
+  readonly #random: Random;
+  readonly #bornMs: number;
+  /** Since when each leg is suspect; `undefined`: it is not. */
+  readonly #legs = new Map<LegNumber, number | undefined>();
+  #building = 0;
+  #streams = 0;
+  #usedMs: number;
+  #failures = 0;
+  #buildMs = Infinity;
+  #waitUntilMs = -Infinity;
+  #tokens = LEG_BURST;
+  #tokensAtMs: number;
+
+  /** @param first The leg that the session began with. */
+  constructor(random: Random, first: LegNumber, nowMs: number) {
+    this.#random = random;
+    this.#legs.set(first, undefined);
+    this.#bornMs = nowMs;
+    this.#usedMs = nowMs;
+    this.#tokensAtMs = nowMs;
+  }
+
+  /** When {@linkcode onTime} has something to do. */
+  get deadlineMs(): number {
+    let due = Math.max(this.#buildMs, this.#tokenMs);
+    if (this.#streams > 0 && this.#buildMs === Infinity) {
+      const warmMs = this.#bornMs + WARM_AFTER_MS;
+      if (this.#carrying + this.#building < WARM_LEGS) {
+        due = Math.min(due, Math.max(warmMs, this.#waitUntilMs));
+      }
+    }
+    if (this.#carrying > 0) {
+      for (const sinceMs of this.#legs.values()) {
+        due = Math.min(due, (sinceMs ?? Infinity) + GIVE_UP_MS);
+      }
+    }
+    return due;
+  }
+
+  /** A leg that was to be built carries cells. */
+  onAdded(leg: LegNumber, nowMs: number): LegAction[] {
+    this.#building--;
+    this.#failures = 0;
+    this.#legs.set(leg, undefined);
+    return this.onTime(nowMs);
+  }
+
+  /** A leg could not be built. */
+  onFailed(nowMs: number): LegAction[] {
+    this.#building--;
+    this.#failures++;
+    const wait = Math.min(
+      WAIT_MS.longest,
+      WAIT_MS.first * 2 ** (this.#failures - 1),
+    );
+    this.#waitUntilMs = nowMs + randomBetween(this.#random, wait / 2, wait);
+    return this.onTime(nowMs);
+  }
+
+  /** A leg owes an answer for too long. */
+  onSuspect(leg: LegNumber, nowMs: number): LegAction[] {
+    if (this.#legs.has(leg)) this.#legs.set(leg, nowMs);
+    return this.onTime(nowMs);
+  }
+
+  /** A suspect leg was heard of again. */
+  onHealed(leg: LegNumber): void {
+    if (this.#legs.has(leg)) this.#legs.set(leg, undefined);
+  }
+
+  /** A leg is gone. */
+  onGone(leg: LegNumber, nowMs: number): LegAction[] {
+    this.#legs.delete(leg);
+    return this.onTime(nowMs);
+  }
+
+  /** How many streams are open now. */
+  onStreams(count: number, nowMs: number): LegAction[] {
+    if (count > 0 || this.#streams > 0) this.#usedMs = nowMs;
+    this.#streams = count;
+    return this.onTime(nowMs);
+  }
+
+  /** Build what is wanted, give up what is dead. */
+  onTime(nowMs: number): LegAction[] {
+    const actions = this.#dropDead(nowMs);
+    const missing = this.#wanted(nowMs) - this.#carrying - this.#building;
+    if (missing <= 0) {
+      this.#buildMs = Infinity;
+      return actions;
+    }
+    if (this.#buildMs === Infinity) this.#buildMs = this.#soon(nowMs);
+    this.#fillTokens(nowMs);
+    if (this.#buildMs > nowMs || this.#tokenMs > nowMs) return actions;
+    this.#tokens--;
+    this.#building++;
+    this.#buildMs = Infinity;
+    return [...actions, { type: "build" }];
+  }
+
+  /** Legs that are there and not suspect. */
+  get #carrying(): number {
+    let count = 0;
+    for (const sinceMs of this.#legs.values()) {
+      if (sinceMs === undefined) count++;
+    }
+    return count;
+  }
+
+  #wanted(nowMs: number): number {
+    const isInUse = this.#streams > 0 || nowMs - this.#usedMs < IN_USE_MS;
+    if (!isInUse) return 0;
+    if (this.#legs.size === 0) return this.#streams > 0 ? 1 : 0;
+    return nowMs - this.#bornMs >= WARM_AFTER_MS ? WARM_LEGS : 1;
+  }
+
+  #dropDead(nowMs: number): LegAction[] {
+    if (this.#carrying === 0) return [];
+    const dead: LegAction[] = [];
+    for (const [leg, sinceMs] of this.#legs) {
+      if (sinceMs === undefined || nowMs - sinceMs < GIVE_UP_MS) continue;
+      this.#legs.delete(leg);
+      dead.push({ type: "drop", leg });
+    }
+    return dead;
+  }
+
+  #soon(nowMs: number): number {
+    const jitter = this.#carrying === 0 ? JITTER_MS.urgent : JITTER_MS.warm;
+    const soon = nowMs + randomBetween(this.#random, 0, jitter);
+    return Math.max(soon, this.#waitUntilMs);
+  }
+
+  get #tokenMs(): number {
+    return this.#tokens >= 1
+      ? -Infinity
+      : this.#tokensAtMs + (1 - this.#tokens) * LEG_EVERY_MS;
+  }
+
+  #fillTokens(nowMs: number): void {
+    const gained = (nowMs - this.#tokensAtMs) / LEG_EVERY_MS;
+    this.#tokens = Math.min(LEG_BURST, this.#tokens + gained);
+    this.#tokensAtMs = nowMs;
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * When the descriptors of a service go out: for each period that counts, hourly,
+ * and at once when its introduction points change.
+ *
+ *     periods of the moment ─┐
+ *     points to name ────────┼─▶ due? ─▶ publish ─▶ stored: again in an hour
+ *     time ──────────────────┘                └──▶ not stored: again soon
+ *
+ * Revisions follow the clock and never go back, whatever the clock does: what is
+ * published later always replaces what was published before.
+ *
+ * @see protocol §7.3
+ * @module
+ */
+import { type Random, randomBetween } from "../base/random.ts";
+import type { PointId } from "./introduction_points.ts";
+import type { Moment } from "./moment.ts";
+import { publishedPeriods, type TimePeriod } from "./time_period.ts";
+
+/** How often descriptors are published anew, a tenth more or less, ms. */
+export const PUBLISH_MS = 3_600_000;
+/** How long a change waits for others under way, so that one descriptor names them all, ms. */
+export const SETTLE_MS = 1_500;
+/** Least time between two publications of a period: points that come and go must not flood storing nodes. */
+export const PUBLISH_GAP_MS = 5_000;
+/** First and longest wait after a publication that nobody stored, ms. */
+export const RETRY_MS = { first: 1_000, longest: 30_000 } as const;
+/** A further period is begun within this time, so that not all services do it at once, ms. */
+const PERIOD_JITTER_MS = 60_000;
+
+/** Publish a descriptor: `onPublished`. */
+export interface PublishAction {
+  readonly type: "publish";
+  readonly period: TimePeriod;
+  /** Higher than all before. */
+  readonly revision: number;
+  /** The points to name, at least one. */
+  readonly points: readonly PointId[];
+}
+
+interface PeriodState {
+  dueMs: number;
+  isUnderWay: boolean;
+  startedMs: number;
+  failures: number;
+  /** What the descriptor that is out names. */
+  stored: readonly PointId[];
+  /** What the one under way names. */
+  sending: readonly PointId[];
+}
+
+/** The descriptors of one service. */
+export class Publication {
+  readonly #random: Random;
+  readonly #periods = new Map<TimePeriod, PeriodState>();
+  #points: readonly PointId[] = [];
+  #revision: number;
+
+  /** @param floor All revisions will be above it: the last one of an earlier run. */
+  constructor(random: Random, floor: number) {
+    this.#random = random;
+    this.#revision = floor;
+  }
+
+  /** The highest revision given out so far. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Points that the descriptor of a period names, as far as storing nodes know. */
+  storedPoints(period: TimePeriod): readonly PointId[] {
+    return this.#periods.get(period)?.stored ?? [];
+  }
+
+  /** When {@linkcode onTime} has something to do. */
+  get deadlineMs(): number {
+    let due = Infinity;
+    if (this.#points.length === 0) return due;
+    for (const { dueMs, isUnderWay } of this.#periods.values()) {
+      if (!isUnderWay) due = Math.min(due, dueMs);
+    }
+    return due;
+  }
+
+  /**
+   * The points to name.
+   *
+   * @param others Whether more are on their way, and worth waiting for.
+   */
+  setPoints(
+    points: readonly PointId[],
+    others: "coming" | "none",
+    nowMs: number,
+  ): void {
+    if (points.join() === this.#points.join()) {
+      if (others === "none") this.#hasten(nowMs);
+      return;
+    }
+    this.#points = [...points];
+    const wait = others === "coming" ? SETTLE_MS : 0;
+    for (const state of this.#periods.values()) this.#due(state, nowMs + wait);
+  }
+
+  /** Nobody is waited for any more: what is due because of a change is due now. */
+  #hasten(nowMs: number): void {
+    for (const state of this.#periods.values()) {
+      if (state.dueMs - nowMs <= SETTLE_MS && state.failures === 0) {
+        this.#due(state, nowMs);
+      }
+    }
+  }
+
+  /** Publish all again: something is wrong with what is out. */
+  demand(nowMs: number): void {
+    for (const state of this.#periods.values()) this.#due(state, nowMs);
+  }
+
+  /** A publication has ended. @param copies Nodes that stored it. */
+  onPublished(period: TimePeriod, copies: number, nowMs: number): void {
+    const state = this.#periods.get(period);
+    if (state === undefined || !state.isUnderWay) return;
+    state.isUnderWay = false;
+    if (copies > 0) {
+      state.failures = 0;
+      state.stored = state.sending;
+      if (state.dueMs === Infinity) {
+        state.dueMs = nowMs + this.#between(PUBLISH_MS * 0.9, PUBLISH_MS * 1.1);
+      }
+    } else {
+      state.failures++;
+      const wait = Math.min(
+        RETRY_MS.longest,
+        RETRY_MS.first * 2 ** (state.failures - 1),
+      );
+      state.dueMs = nowMs + this.#between(wait / 2, wait);
+    }
+  }
+
+  /** Do what is due. */
+  onTime({ nowMs, unixMs }: Moment): PublishAction[] {
+    this.#keepPeriods(publishedPeriods(unixMs), nowMs);
+    if (this.#points.length === 0) return [];
+    const actions: PublishAction[] = [];
+    for (const [period, state] of this.#periods) {
+      if (state.isUnderWay || state.dueMs > nowMs) continue;
+      this.#revision = Math.max(Math.floor(unixMs), this.#revision + 1);
+      state.isUnderWay = true;
+      state.startedMs = nowMs;
+      state.dueMs = Infinity;
+      state.sending = this.#points;
+      actions.push({
+        type: "publish",
+        period,
+        revision: this.#revision,
+        points: this.#points,
+      });
+    }
+    return actions;
+  }
+
+  #keepPeriods(periods: readonly TimePeriod[], nowMs: number): void {
+    for (const period of this.#periods.keys()) {
+      if (!periods.includes(period)) this.#periods.delete(period);
+    }
+    const isFirst = this.#periods.size === 0;
+    for (const period of periods) {
+      if (this.#periods.has(period)) continue;
+      const wait = isFirst ? 0 : this.#between(0, PERIOD_JITTER_MS);
+      this.#periods.set(period, {
+        dueMs: nowMs + wait,
+        isUnderWay: false,
+        startedMs: -Infinity,
+        failures: 0,
+        stored: [],
+        sending: [],
+      });
+    }
+  }
+
+  #due(state: PeriodState, atMs: number): void {
+    const earliest = Math.max(atMs, state.startedMs + PUBLISH_GAP_MS);
+    state.dueMs = Math.min(state.dueMs, earliest);
+  }
+
+  #between(low: number, high: number): number {
+    return randomBetween(this.#random, low, high);
+  }
+}
