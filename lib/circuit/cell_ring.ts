@@ -116,6 +116,23 @@ export class CellRing<Owner> implements Waiter<Owner> {
   }
 
   /**
+   * As {@linkcode push}, but the cells wait where they are: their memory is the
+   * ring's, and {@linkcode take} hands it on.
+   *
+   * @param cells From the start of their memory, all of which counts.
+   */
+  adopt(cells: Uint8Array<ArrayBuffer>, nowMs: number): boolean {
+    if (this.waitingBytes + cells.length > this.#maxBytes) return false;
+    this.#addRun({
+      buffer: new Uint8Array(cells.buffer),
+      length: cells.length,
+      sinceMs: nowMs,
+    });
+    this.#waitingBytes += cells.length;
+    return true;
+  }
+
+  /**
    * Count `cells` that are written from where they are, without waiting here:
    * only while nothing waits and nothing is being written. End with
    * {@linkcode release}.
@@ -175,10 +192,14 @@ export class CellRing<Owner> implements Waiter<Owner> {
       length: 0,
       sinceMs: nowMs,
     };
+    this.#addRun(run);
+    return run;
+  }
+
+  #addRun(run: Run): void {
     this.#runs.push(run);
     this.#heldBytes += run.buffer.length;
     this.#quota.add(this, run.buffer.length);
-    return run;
   }
 
   #startWriting(bytes: number, sinceMs: number): void {

@@ -12,12 +12,24 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
-import { UnreachableError } from "../base/errors.ts";
 import { CELL_BYTES } from "../circuit/cell.ts";
 import type { ByteStream } from "../transport/transport.ts";
 import type { CellBuffers } from "./cell_buffers.ts";
 
-/** Tuning: a read that brings so much is followed by a large one. */
+/**
+ * Tuning: room of a read with which a stream waits for its next cell. Idle streams
+ * are most of all, and the second read that each first cell takes is cheap beside
+ * 4 KiB for every one of them.
+ */
+const IDLE_BYTES = 256;
+
+/**
+ * Tuning: room once a cell has begun. The surplus tells a cell that comes alone
+ * from one that others follow.
+ */
+const CELL_ROOM_BYTES = CELL_BYTES + IDLE_BYTES;
+
+/** Tuning: a large read is followed by another if it brings so much. */
 const BUSY_BYTES = 4 * CELL_BYTES;
 
 /** Takes what a {@linkcode CellReader} reads. */
@@ -32,20 +44,24 @@ export interface CellSink {
   onCells(cells: Bytes): boolean;
   /** The stream has ended, well or badly, perhaps inside a cell. Called once. */
   onEnd(): void;
+  /** `onCells` has thrown: stop the reader. */
+  onError(error: unknown): void;
 }
 
-/** Reads one stream. Call {@linkcode run} once. */
+/** Reads one stream. Call {@linkcode start} once. */
 export class CellReader {
   readonly #stream: ByteStream;
   readonly #buffers: CellBuffers;
   readonly #sink: CellSink;
   /** Empty while a read has its memory. */
-  #buffer: Bytes = new Uint8Array(CELL_BYTES);
+  #buffer: Bytes = new Uint8Array(IDLE_BYTES);
   #isLarge = false;
   /** Bytes of a cell that has begun, at the start of the buffer. */
   #begun = 0;
+  #isPaused = false;
+  #isReading = false;
   #isStopped = false;
-  #paused: PromiseWithResolvers<void> | undefined;
+  #isOver = false;
 
   constructor(stream: ByteStream, buffers: CellBuffers, sink: CellSink) {
     this.#stream = stream;
@@ -53,80 +69,97 @@ export class CellReader {
     this.#sink = sink;
   }
 
-  /**
-   * Read until the stream ends or {@linkcode stop}; never rejects for what the
-   * peer does.
-   */
-  async run(): Promise<void> {
-    try {
-      while (!this.#isStopped) {
-        const room = this.#begun === 0
-          ? this.#buffer
-          : this.#buffer.subarray(this.#begun);
-        const chunk = await this.#stream.read(room);
-        if (chunk === undefined) break;
-        if (this.#isStopped) break;
-        this.#onChunk(chunk);
-        if (this.#paused !== undefined) await this.#paused.promise;
-      }
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-    } finally {
-      // The last read has taken the memory with it.
-      if (this.#isLarge) this.#buffers.part();
-      this.#sink.onEnd();
-    }
+  /** Read until the stream ends or {@linkcode stop}. */
+  start(): void {
+    this.#read();
   }
 
-  /** Hand out nothing more. The stream is the caller's to end. */
+  /** Hand out nothing more. The caller ends the stream, and so a read that waits. */
   stop(): void {
     this.#isStopped = true;
-    this.resume();
+    if (!this.#isReading) this.#finish();
   }
 
-  /** Read no more until {@linkcode resume}, once the sink has returned. */
+  /** Begin no read until {@linkcode resume}. */
   pause(): void {
-    this.#paused ??= Promise.withResolvers();
+    this.#isPaused = true;
   }
 
   /** Read on. */
   resume(): void {
-    this.#paused?.resolve();
-    this.#paused = undefined;
+    this.#isPaused = false;
+    if (!this.#isReading && !this.#isOver) this.#read();
+  }
+
+  // No loop that awaits: ten thousand of them wait at once, and a callback takes
+  // a kilobyte less.
+  #read(): void {
+    this.#isReading = true;
+    const room = this.#begun === 0
+      ? this.#buffer
+      : this.#buffer.subarray(this.#begun);
+    this.#stream.read(room).then(this.#onRead, this.#onFailed);
+  }
+
+  readonly #onRead = (chunk: Bytes | undefined): void => {
+    this.#isReading = false;
+    if (chunk === undefined || this.#isStopped) return this.#finish();
+    this.#isReading = true; // whoever stops us meanwhile leaves the rest to us
+    try {
+      this.#onChunk(chunk);
+    } catch (error) {
+      this.#isStopped = true;
+      this.#sink.onError(error);
+    }
+    this.#isReading = false;
+    if (this.#isStopped) this.#finish();
+    else if (!this.#isPaused) this.#read();
+  };
+
+  readonly #onFailed = (): void => {
+    this.#isReading = false;
+    this.#finish();
+  };
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // The last read has taken the memory with it.
+    if (this.#isLarge) this.#buffers.part();
+    this.#sink.onEnd();
   }
 
   #onChunk(chunk: Bytes): void {
-    const buffer = new Uint8Array(chunk.buffer);
+    const buffer = this.#buffer = new Uint8Array(chunk.buffer);
     const filled = this.#begun + chunk.length;
-    const begun = filled % CELL_BYTES;
+    const begun = this.#begun = filled % CELL_BYTES;
     const whole = filled - begun;
     const isBusy = filled === buffer.length || whole >= BUSY_BYTES;
-    this.#buffer = buffer;
-    this.#begun = begun;
-    if (whole === 0) return;
-    const cells = whole === buffer.length ? buffer : buffer.subarray(0, whole);
-    const isKept = this.#sink.onCells(cells);
-    this.#nextBuffer(whole, { isKept, isBusy });
-  }
-
-  /** Go on with what follows `whole` bytes of the buffer, in the right memory. */
-  #nextBuffer(
-    whole: number,
-    { isKept, isBusy }: { readonly isKept: boolean; readonly isBusy: boolean },
-  ): void {
-    const { buffer } = this.#buffer;
-    const rest = this.#buffer.subarray(whole, whole + this.#begun);
-    if (!isKept && this.#isLarge === isBusy) {
-      if (rest.length > 0) {
-        this.#buffer.copyWithin(0, whole, whole + rest.length);
-      }
+    if (whole === 0) {
+      if (isBusy) this.#goOn(buffer, new Uint8Array(CELL_ROOM_BYTES));
+      return;
+    }
+    const rest = buffer.subarray(whole, filled);
+    const isKept = this.#sink.onCells(buffer.subarray(0, whole));
+    if (!isKept && isBusy && this.#isLarge) {
+      if (begun > 0) buffer.copyWithin(0, whole, filled);
       return;
     }
     if (this.#isLarge) this.#buffers.part();
     const large = isBusy ? this.#buffers.take() : undefined;
     this.#isLarge = large !== undefined;
-    this.#buffer = large ?? new Uint8Array(CELL_BYTES);
-    this.#buffer.set(rest);
-    if (!isKept) this.#buffers.give(buffer);
+    this.#goOn(rest, large ?? waitingBuffer(begun));
+    if (!isKept) this.#buffers.give(buffer.buffer);
   }
+
+  /** Read into other memory, behind the cell that has begun. */
+  #goOn(begun: Bytes, buffer: Bytes): void {
+    buffer.set(begun);
+    this.#buffer = buffer;
+  }
+}
+
+/** Memory to wait in, behind `begun` bytes of a cell. */
+function waitingBuffer(begun: number): Bytes {
+  return new Uint8Array(begun === 0 ? IDLE_BYTES : CELL_ROOM_BYTES);
 }

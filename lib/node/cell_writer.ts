@@ -18,13 +18,16 @@ import type { Clock } from "../base/clock.ts";
 import type { CellQuota } from "../circuit/cell_quota.ts";
 import { CellRing } from "../circuit/cell_ring.ts";
 import type { ByteStream } from "../transport/transport.ts";
-import type { CellBuffers } from "./cell_buffers.ts";
+import { type CellBuffers, CHUNK_BYTES } from "./cell_buffers.ts";
+
+/** Tuning: so many cells wait where they are; fewer are copied behind others. */
+const ADOPTED_BYTES = CHUNK_BYTES / 2;
 
 /** What became of cells. */
 export type WriteOutcome =
-  /** They are being written: their memory is the writer's, which gives it back. */
-  | "lent"
-  /** They were copied, and wait. Look whether the quota is over. */
+  /** Their memory is the writer's, which gives it back when they are written. */
+  | "kept"
+  /** They were copied. */
   | "copied"
   /** The writer has ended, and dropped them. */
   | "dropped"
@@ -69,16 +72,22 @@ export class CellWriter<Owner> {
     return this.#ring.waitingBytes;
   }
 
-  /** Write whole cells, after all that came before. */
+  /**
+   * Write whole cells, after all that came before. Then look whether the quota is
+   * over.
+   */
   write(cells: Bytes): WriteOutcome {
     if (this.#state !== "open") return "dropped";
     const nowMs = this.#host.clock.nowMs();
-    if (this.#writing !== undefined) {
-      return this.#ring.push(cells, nowMs) ? "copied" : "full";
+    if (this.#writing === undefined) {
+      this.#ring.lend(cells, nowMs);
+      this.#start(cells);
+      return "kept";
     }
-    this.#ring.lend(cells, nowMs);
-    this.#start(cells);
-    return "lent";
+    if (cells.length >= ADOPTED_BYTES && cells.byteOffset === 0) {
+      return this.#ring.adopt(cells, nowMs) ? "kept" : "full";
+    }
+    return this.#ring.push(cells, nowMs) ? "copied" : "full";
   }
 
   /** End once all that waits is written. */

@@ -14,8 +14,11 @@ import { MAX_DHT_REQUESTS } from "../circuit/relay_circuit.ts";
 /** Questions of one kind under way at once. Answers come in their order. */
 const MAX_OF_A_KIND = 8;
 
-/** Answers that are awaited. */
-export type ExpectedReply = Exclude<ServiceReply["type"], "introduce2">;
+/** Answers to questions. */
+export type ExpectedReply = Exclude<
+  ServiceReply["type"],
+  "introduce2" | "rendezvous2"
+>;
 
 /** The questions of one circuit. */
 export class CircuitReplies {
@@ -63,6 +66,7 @@ export class CircuitReplies {
         return reply !== undefined;
       }
       case "introduce2":
+      case "rendezvous2":
         return false;
       default: {
         const reply = this.#services.get(message.type)?.shift();
@@ -84,7 +88,7 @@ export class CircuitReplies {
 }
 
 /** A promise that may fail with nobody looking: the asker may have given up. */
-function heeded<T>(): PromiseWithResolvers<T> {
+export function heeded<T>(): PromiseWithResolvers<T> {
   const resolvers = Promise.withResolvers<T>();
   resolvers.promise.catch(() => {});
   return resolvers;

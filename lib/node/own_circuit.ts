@@ -10,6 +10,7 @@
  * @see protocol §5
  * @module
  */
+import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { type Clock, deadline, raceSignal, type Timer } from "../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../base/errors.ts";
@@ -21,14 +22,11 @@ import {
   type ClientEvent,
   type ClientMessage,
   HOP_TIMEOUT_MS,
-  type HopTarget,
 } from "../circuit/client_circuit.ts";
 import type {
   DhtReply,
   ExtendFailure,
-  RejectReason,
   ServiceReply,
-  ServiceRequest,
 } from "../circuit/control_messages.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { ByteStream } from "../transport/transport.ts";
@@ -36,7 +34,7 @@ import type { CellBuffers } from "./cell_buffers.ts";
 import { CellOutlet } from "./cell_outlet.ts";
 import { CellReader } from "./cell_reader.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
-import { CircuitReplies, type ExpectedReply } from "./circuit_replies.ts";
+import { CircuitReplies, heeded } from "./circuit_replies.ts";
 import type { CellPort, LegCarrier } from "./session_driver.ts";
 
 /** Tuning: time for a question to the last hop and its answer, ms. */
@@ -109,13 +107,15 @@ export type ExtendResult =
 /** How a circuit ended; `done` when we closed it. */
 export type CircuitEnd = CircuitFailure | { readonly code: "done" };
 
-/** What came of storing a record. */
-export type PutResult =
-  | { readonly ok: true; readonly copies: number }
-  | { readonly ok: false; readonly reason: RejectReason };
+/** Questions of the services to the last hop, and what answers them. */
+const ANSWERS = {
+  establish_intro: "intro_established",
+  introduce1: "introduce_ack",
+  establish_rendezvous: "rendezvous_established",
+} as const;
 
-/** Takes the introductions that a service gets over a circuit. */
-export type IntroductionHandler = (sealed: Bytes) => void;
+/** A question that the last hop answers with a message of the services. */
+export type ServiceQuestion = keyof typeof ANSWERS;
 
 const DONE: CircuitEnd = { code: "done" };
 
@@ -129,13 +129,14 @@ export class OwnCircuit implements LegCarrier {
   readonly #replies = new CircuitReplies();
   readonly #ended = Promise.withResolvers<CircuitEnd>();
   readonly #pongs: PromiseWithResolvers<number>[] = [];
-  #path: readonly HopTarget[] = [];
+  #path: readonly NodeRecord[] = [];
   #end: CircuitEnd | undefined;
   /** The hop being added: resolves with why it was not, or `undefined`. */
   #hop: PromiseWithResolvers<BuildFailure | undefined> | undefined;
   #port: CellPort | undefined;
-  #onIntroduction: IntroductionHandler | undefined;
-  #rendezvous: Promise<Bytes> | undefined;
+  readonly #rendezvous = heeded<Bytes>();
+  #onIntroduction: ((sealed: Bytes) => void) | undefined;
+  #canBeMet = false;
   /** Whether data may come: the circuit has been joined, or is about to be. */
   #isJoined = false;
   /** Data that came before anybody was attached, and what follows it. */
@@ -159,13 +160,14 @@ export class OwnCircuit implements LegCarrier {
     this.#reader = new CellReader(stream, host.buffers, {
       onCells: (cells) => this.#receive(cells, 0),
       onEnd: () => this.#onStreamEnd(),
+      onError: (error) => this.#fail(error),
     });
     this.#outlet = new CellOutlet(stream, host.buffers, {
       fill: (batch) => this.#fill(batch),
       onEnd: (how) =>
         how === "drained" ? this.#finish(DONE) : this.#onStreamEnd(),
     });
-    this.#reader.run().catch((error) => this.#fail(error));
+    this.#reader.start();
   }
 
   /**
@@ -177,7 +179,7 @@ export class OwnCircuit implements LegCarrier {
    */
   static async build(
     host: OwnCircuitHost,
-    path: readonly HopTarget[],
+    path: readonly NodeRecord[],
     options: BuildOptions = {},
   ): Promise<BuildResult> {
     const [first, ...rest] = path;
@@ -204,7 +206,7 @@ export class OwnCircuit implements LegCarrier {
   }
 
   /** The relays of the circuit, the nearest first. */
-  get path(): readonly HopTarget[] {
+  get path(): readonly NodeRecord[] {
     return this.#path;
   }
 
@@ -237,7 +239,7 @@ export class OwnCircuit implements LegCarrier {
    * @throws {RangeError} for a ninth hop, or one that the circuit has already.
    */
   async extend(
-    target: HopTarget,
+    target: NodeRecord,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<ExtendResult> {
     try {
@@ -284,92 +286,64 @@ export class OwnCircuit implements LegCarrier {
   /**
    * Store a record by the last hop.
    *
+   * @returns How many nodes took it; 0 when it was refused or nobody was found.
    * @throws {UnreachableError} `circuit.ended`, `circuit.busy`,
    * `circuit.request_timeout`.
    */
-  async dhtPut(record: Bytes, options?: AskOptions): Promise<PutResult> {
+  async dhtPut(record: Bytes, options?: AskOptions): Promise<number> {
     const reply = await this.#askDht(
       (id) => ({ type: "dht_put", id, record }),
       ["dht_stored", "dht_rejected"],
       options,
     );
-    if (reply.type === "dht_stored") return { ok: true, copies: reply.copies };
-    const reason = reply.type === "dht_rejected" ? reply.code : "unreachable";
-    return { ok: false, reason };
+    return reply.type === "dht_stored" ? reply.copies : 0;
   }
 
   /**
-   * Make the last hop an introduction point.
+   * Make the last hop an introduction or rendezvous point, or introduce ourselves
+   * to a service that listens there.
    *
-   * @param onIntroduction Gets each introduction from then on.
-   * @returns The answer's body.
-   * @throws {UnreachableError} `circuit.ended`, `circuit.request_timeout`.
+   * @returns The body of its answer.
+   * @throws {UnreachableError} `circuit.ended`, `circuit.busy`,
+   * `circuit.request_timeout`.
    */
-  async establishIntro(
+  async ask(
+    type: ServiceQuestion,
     body: Bytes,
-    onIntroduction: IntroductionHandler,
-    options?: AskOptions,
+    options: AskOptions = {},
   ): Promise<Bytes> {
-    return await this.#ask(
-      { type: "establish_intro", body },
-      "intro_established",
-      options,
-      () => this.#onIntroduction = onIntroduction,
-    );
-  }
-
-  /** Introduce ourselves to a service. @returns The answer's body. Errors as above. */
-  async introduce1(body: Bytes, options?: AskOptions): Promise<Bytes> {
-    return await this.#ask(
-      { type: "introduce1", body },
-      "introduce_ack",
-      options,
-    );
-  }
-
-  /**
-   * Make the last hop a rendezvous point: then {@linkcode rendezvous2} is to come.
-   *
-   * @returns The answer's body. Errors as above.
-   */
-  async establishRendezvous(
-    body: Bytes,
-    options?: AskOptions,
-  ): Promise<Bytes> {
-    return await this.#ask(
-      { type: "establish_rendezvous", body },
-      "rendezvous_established",
-      options,
-    );
-  }
-
-  /**
-   * What the service sent: from then on the circuit is joined, and waits for
-   * {@linkcode attach}. After {@linkcode establishRendezvous}.
-   *
-   * @throws {UnreachableError} `circuit.ended`.
-   */
-  async rendezvous2(
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<Bytes> {
-    if (this.#rendezvous === undefined) throw endedError();
-    return await raceSignal(this.#rendezvous, options.signal);
-  }
-
-  /**
-   * Join the circuit to that of a client who waits at the last hop. No answer
-   * comes: {@linkcode attach} right away.
-   *
-   * @throws {UnreachableError} `circuit.ended`.
-   */
-  async rendezvous1(
-    body: Bytes,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<void> {
-    await this.#whenOpen(options.signal, () => {
-      this.#isJoined = true;
-      this.#say({ type: "rendezvous1", body });
+    const { reply } = await this.#whenOpen(options.signal, () => {
+      const reply = this.#replies.expect(ANSWERS[type]);
+      this.#say({ type, body });
+      return { reply };
     });
+    return await this.#within(reply, options);
+  }
+
+  /** Hear of every introduction that comes once `establish_intro` is answered. */
+  onIntroduction(listener: (sealed: Bytes) => void): void {
+    this.#onIntroduction = listener;
+  }
+
+  /**
+   * The service's answer, after `establish_rendezvous`: from then on the circuit is
+   * joined, and waits for {@linkcode attach}.
+   *
+   * @throws {UnreachableError} `circuit.ended`, or the signal's reason.
+   */
+  met(options: { readonly signal?: AbortSignal } = {}): Promise<Bytes> {
+    return raceSignal(this.#rendezvous.promise, options.signal);
+  }
+
+  /**
+   * Send `rendezvous1`: join the circuit to that of a client who waits at the last
+   * hop. No answer comes; {@linkcode attach} right away.
+   *
+   * @throws {BugError} `circuit.state` unless open.
+   */
+  meet(body: Bytes): void {
+    this.#isJoined = true;
+    this.#say({ type: "rendezvous1", body });
   }
 
   attach(port: CellPort): void {
@@ -402,7 +376,7 @@ export class OwnCircuit implements LegCarrier {
 
   /** @returns Why the hop was not added. */
   async #addHop(
-    target: HopTarget,
+    target: NodeRecord,
     signal: AbortSignal | undefined,
   ): Promise<BuildFailure | undefined> {
     const hop = this.#hop = Promise.withResolvers();
@@ -463,27 +437,11 @@ export class OwnCircuit implements LegCarrier {
         "Cannot ping: too many are under way",
       );
     }
-    const pong = Promise.withResolvers<number>();
-    pong.promise.catch(() => {});
+    const pong = heeded<number>();
     this.#pongs.push(pong);
     this.#outlet.send(cells);
     this.#arm();
     return pong;
-  }
-
-  async #ask(
-    message: ServiceRequest,
-    type: ExpectedReply,
-    options: AskOptions = {},
-    onAsk: () => void = () => {},
-  ): Promise<Bytes> {
-    const { reply } = await this.#whenOpen(options.signal, () => {
-      const reply = this.#replies.expect(type);
-      onAsk();
-      this.#say(message);
-      return { reply };
-    });
-    return await this.#within(reply, options);
   }
 
   async #askDht(
@@ -573,12 +531,15 @@ export class OwnCircuit implements LegCarrier {
     if (message.type === "introduce2" && this.#onIntroduction !== undefined) {
       return this.#onIntroduction(message.body);
     }
+    if (message.type === "rendezvous2" && this.#canBeMet) {
+      this.#canBeMet = false;
+      this.#isJoined = true;
+      return this.#rendezvous.resolve(message.body);
+    }
     if (!this.#replies.onReply(message)) {
       return this.#finish({ code: "protocol", hop: this.#machine.hops });
     }
-    if (message.type === "rendezvous_established") {
-      this.#rendezvous = this.#replies.expect("rendezvous2");
-    } else if (message.type === "rendezvous2") this.#isJoined = true;
+    this.#canBeMet ||= message.type === "rendezvous_established";
   }
 
   #fill(batch: Bytes): number {
@@ -643,6 +604,7 @@ export class OwnCircuit implements LegCarrier {
     }
     const error = endedError();
     this.#replies.fail(error);
+    this.#rendezvous.reject(error);
     for (const { reject } of this.#pongs.splice(0)) reject(error);
     this.#onHop({ code: "ended", hop, end });
     this.#ended.resolve(end);
@@ -659,7 +621,7 @@ function endedError(): UnreachableError {
 /** A stream to the first hop, or why there is none. */
 async function openFirst(
   { links, clock }: OwnCircuitHost,
-  first: HopTarget,
+  first: NodeRecord,
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<ByteStream | AnonNetError> {

@@ -38,6 +38,8 @@ export interface RelayStreamSink {
   onHangUp(): void;
   /** Closed, and nothing of it is left. Called once. */
   onGone(): void;
+  /** `onCells` has thrown: close. */
+  onError(error: unknown): void;
 }
 
 /** One stream. */
@@ -65,6 +67,7 @@ export class RelayStream<Owner> {
     this.#reader = new CellReader(stream, host.buffers, {
       onCells: (cells) => sink.onCells(cells),
       onEnd: () => this.#onReaderEnd(),
+      onError: (error) => sink.onError(error),
     });
     this.#writer = new CellWriter(
       stream,
@@ -74,9 +77,9 @@ export class RelayStream<Owner> {
     );
   }
 
-  /** Read until the end. Call once. */
-  run(): Promise<void> {
-    return this.#reader.run();
+  /** Begin to read. Call once. */
+  start(): void {
+    this.#reader.start();
   }
 
   /** Bytes of cells that wait to be written. */

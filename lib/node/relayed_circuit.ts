@@ -101,6 +101,8 @@ export interface RelayedCircuitHost extends CellWriterHost<RelayedCircuit> {
   giveHandshake(): void;
   /** Own a promise, and what it fails with. */
   run(work: Promise<void>): void;
+  /** Something of ours failed. */
+  onError(error: unknown): void;
   onCreated(circuit: RelayedCircuit): void;
   /** It does not end here any more, or not for long: whoever holds it, forget it. */
   onUnavailable(circuit: RelayedCircuit): void;
@@ -153,9 +155,10 @@ export class RelayedCircuit {
       onCells: (cells) => this.#onForward(cells),
       onHangUp: () => this.destroy("hung_up"),
       onGone: () => this.#onStreamGone(),
+      onError: (error) => this.#onError(error),
     });
     this.#setTimer(CREATE_TIMEOUT_MS, () => this.destroy("silent"));
-    host.run(this.#read(this.#previous));
+    this.#previous.start();
   }
 
   /** What the circuit is now; `closing` while cells of it are still being written. */
@@ -219,7 +222,7 @@ export class RelayedCircuit {
     this.#isDestroyed = true;
     const partner = this.#partner;
     this.#partner = undefined;
-    this.#timer?.cancel();
+    this.#cancelTimer();
     this.#extending?.abort(GONE);
     this.#extending = undefined;
     this.#work?.abort(GONE);
@@ -282,7 +285,8 @@ export class RelayedCircuit {
   /** @returns Whether the memory of `cells` is the writer's now. */
   #write(stream: RelayStream<RelayedCircuit>, cells: Bytes): boolean {
     switch (stream.write(cells)) {
-      case "lent":
+      case "kept":
+        this.#host.checkQuota();
         return true;
       case "copied":
         this.#host.checkQuota();
@@ -339,7 +343,7 @@ export class RelayedCircuit {
       const response = await respondToHandshake(crypto, own, request, random);
       if (!response.ok) return this.destroy("handshake");
       if (!this.#isDestroyed) {
-        this.#timer?.cancel();
+        this.#cancelTimer();
         const { previousId } = this;
         const options = { network, ownId, previousId, dataHere };
         this.#machine = new RelayCircuit(crypto, response.keys, options);
@@ -400,11 +404,12 @@ export class RelayedCircuit {
         else this.#onNextFailed(attempt, "closed");
       },
       onGone: () => this.#onStreamGone(),
+      onError: (error) => this.#onError(error),
     });
     this.#next = next;
     this.#streams++;
     next.write(cell);
-    this.#host.run(this.#read(next));
+    next.start();
   }
 
   #onNextAnswer(attempt: number, cells: Bytes): boolean {
@@ -416,7 +421,7 @@ export class RelayedCircuit {
       this.#endExtending();
       return false;
     }
-    this.#timer?.cancel();
+    this.#cancelTimer();
     this.#extending = undefined;
     const rest = cells.subarray(CELL_BYTES);
     return rest.length > 0 && this.#onBackward(rest);
@@ -433,19 +438,15 @@ export class RelayedCircuit {
   #endExtending(): void {
     const next = this.#next;
     this.#next = undefined;
-    this.#timer?.cancel();
+    this.#cancelTimer();
     this.#extending?.abort(GONE);
     this.#extending = undefined;
     next?.close("drop");
   }
 
-  async #read(stream: RelayStream<RelayedCircuit>): Promise<void> {
-    try {
-      await stream.run();
-    } catch (error) {
-      this.destroy("failed", "drop");
-      throw error;
-    }
+  #onError(error: unknown): void {
+    this.destroy("failed", "drop");
+    this.#host.onError(error);
   }
 
   #armDeadline(): void {
@@ -457,8 +458,13 @@ export class RelayedCircuit {
     });
   }
 
-  #setTimer(delayMs: number, wake: () => void): void {
+  #cancelTimer(): void {
     this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #setTimer(delayMs: number, wake: () => void): void {
+    this.#cancelTimer();
     this.#timer = this.#host.clock.schedule(delayMs, wake, {
       keepAlive: false,
     });

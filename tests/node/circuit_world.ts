@@ -5,7 +5,10 @@
  */
 import assert from "node:assert/strict";
 import type { Bytes } from "../../lib/base/bytes.ts";
-import type { HopTarget } from "../../lib/circuit/client_circuit.ts";
+import {
+  createNodeRecord,
+  type NodeRecord,
+} from "../../lib/auth/node_record.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import { CellBuffers } from "../../lib/node/cell_buffers.ts";
 import {
@@ -24,6 +27,7 @@ import {
   type TestNode,
   type TestNodeOptions,
 } from "./link_world.ts";
+import { testContent } from "../support/nodes.ts";
 
 /** Settles within microtasks, as a virtual clock needs it. */
 export const CIRCUIT_CRYPTO = repeatableSuite();
@@ -32,8 +36,8 @@ export const CIRCUIT_CRYPTO = repeatableSuite();
 export interface TestRelay {
   readonly node: TestNode;
   readonly server: CircuitServer;
-  /** What a client needs to know of it. */
-  readonly target: HopTarget;
+  /** How clients know it. */
+  readonly record: NodeRecord;
   /** What it reported as its own failures. */
   readonly errors: unknown[];
 }
@@ -80,10 +84,18 @@ export async function startRelay(
     onError: (error) => void errors.push(error),
     ...options,
   });
-  const { nodeId, publicKey } = identity;
-  const addresses = [endpoint.localAddress];
-  const target = { nodeId, publicKey, onionKey, addresses };
-  return { node, server, target, errors };
+  const record = createNodeRecord(
+    CIRCUIT_CRYPTO,
+    identity,
+    NETWORK,
+    testContent({
+      onionKey,
+      addresses: [endpoint.localAddress],
+      sequence: world.clock.unixMs(),
+      expiry: world.clock.unixMs() + 3_600_000,
+    }),
+  );
+  return { node, server, record, errors };
 }
 
 /** Start `count` relays. */
@@ -118,7 +130,7 @@ export async function build(
   relays: readonly TestRelay[],
   options?: BuildOptions,
 ): Promise<OwnCircuit> {
-  const path = relays.map((relay) => relay.target);
+  const path = relays.map((relay) => relay.record);
   const result = await OwnCircuit.build(client.host, path, options);
   assert.ok(result.ok, `not built: ${JSON.stringify(result)}`);
   return result.circuit;
