@@ -43,35 +43,50 @@ export interface Command {
   ): Promise<() => Promise<ExitCode>>;
 }
 
+/** The words of a command that are no flags. */
+export interface Operands<O> {
+  /** What stands for them in the help, such as `ADDRESS`. */
+  readonly text: string;
+  /** @throws {ConfigError} when they are wrong. */
+  read(words: readonly string[]): O;
+}
+
 /** What a command is made of. */
-export interface CommandDefinition<F extends Flags> {
+export interface CommandDefinition<F extends Flags, O> {
   readonly name: string;
   readonly summary: string;
   /** A paragraph or two for the help. */
   readonly details?: string;
-  /** What stands for the words after the flags, such as `ADDRESS`; none are taken without it. */
-  readonly operands?: string;
+  /** Words that are no flags; none are taken without it. */
+  readonly operands?: Operands<O>;
   /** One of them named `config` reads a file. `help` is added to all. */
   readonly flags: F;
   /** @throws {ConfigError} and others: the message is printed, and the exit code is 1. */
   run(
     values: FlagValues<F>,
     program: Program,
-    operands: readonly string[],
+    operands: O,
   ): Promise<ExitCode>;
 }
 
 const HELP = switchFlag("print this text");
 
 /** Make a command of its definition. */
-export function defineCommand<F extends Flags>(
-  definition: CommandDefinition<F>,
+export function defineCommand<F extends Flags, O = undefined>(
+  definition: CommandDefinition<F, O>,
 ): Command {
   const flags: Flags = { ...definition.flags, help: HELP };
-  const help = formatCommandHelp({ ...definition, flags });
+  const { name, summary, details, operands } = definition;
+  const help = formatCommandHelp({
+    name,
+    summary,
+    flags,
+    ...details === undefined ? {} : { details },
+    ...operands === undefined ? {} : { operands: operands.text },
+  });
   return {
-    name: definition.name,
-    summary: definition.summary,
+    name,
+    summary,
     help,
     async prepare(args, program) {
       // Whoever asks for help gets it, however wrong the rest is.
@@ -82,7 +97,7 @@ export function defineCommand<F extends Flags>(
         };
       }
       const given = sortArguments(flags, args);
-      checkOperands(definition, given.operands);
+      if (operands === undefined) checkNoOperands(name, given.operands);
       const [path] = "config" in definition.flags
         ? given.flags.get("config") ?? []
         : [];
@@ -90,7 +105,9 @@ export function defineCommand<F extends Flags>(
         ? undefined
         : readConfig(path, await readText(path, program.files), flags);
       const values = readFlags(definition.flags, given.flags, fromFile);
-      return () => definition.run(values, program, given.operands);
+      // A command that takes none has `undefined` for them.
+      const read = operands?.read(given.operands) as O;
+      return () => definition.run(values, program, read);
     },
   };
 }
@@ -101,12 +118,9 @@ function asksForHelp(args: readonly string[]): boolean {
     .some((word) => word === "--help" || word === "-h");
 }
 
-function checkOperands(
-  { name, operands }: { readonly name: string; readonly operands?: string },
-  given: readonly string[],
-): void {
+function checkNoOperands(name: string, given: readonly string[]): void {
   const [first] = given;
-  if (operands !== undefined || first === undefined) return;
+  if (first === undefined) return;
   throw new ConfigError(
     "cli.operand",
     `Cannot understand "${first.slice(0, 80)}": anonnet ${name} takes only ` +

@@ -7,18 +7,26 @@
 import { AnonNetError, ConfigError, describeError } from "../base/errors.ts";
 import { DenoFiles } from "../storage/deno_files.ts";
 import type { Command, ExitCode, Program } from "./command.ts";
+import { demoCommand } from "./demo.ts";
 import { formatProgramHelp } from "./help.ts";
 import { keygenCommand } from "./keygen.ts";
 import { suggestion } from "./nearest.ts";
 import { peersCommand } from "./peers.ts";
+import { proxyCommand } from "./proxy.ts";
 import { relayCommand } from "./relay.ts";
+import { runCommand } from "./run.ts";
+import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { versionCommand } from "./version.ts";
 
 /** All commands, in the order in which the help lists them. */
 const COMMANDS: readonly Command[] = [
+  demoCommand,
+  proxyCommand,
+  serveCommand,
   relayCommand,
+  runCommand,
   statusCommand,
   peersCommand,
   keygenCommand,

@@ -4,7 +4,7 @@
  * @module
  */
 import { defineCommand } from "./command.ts";
-import { NODE_FLAGS, RELAY_FLAGS } from "./node_flags.ts";
+import { commonOptions, NODE_FLAGS, RELAY_FLAGS } from "./node_flags.ts";
 import { runNode } from "./run_node.ts";
 
 /** `anonnet relay`. */
@@ -18,14 +18,7 @@ export const relayCommand = defineCommand({
   flags: { ...RELAY_FLAGS, ...NODE_FLAGS },
   run: (values, program) =>
     runNode(program, {
-      state: values.state,
-      network: values.network,
-      listen: values.listen,
-      advertise: values.advertise,
-      bootstrap: values.bootstrap,
-      control: values.control ?? "state",
-      logLevel: values["log-level"],
-      logFormat: values["log-format"],
-      readyAs: values["ready-json"] ? "json" : "text",
+      ...commonOptions(values),
+      relay: { listen: values.listen, advertise: values.advertise },
     }),
 });

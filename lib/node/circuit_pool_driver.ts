@@ -25,6 +25,7 @@ import type {
   CircuitWant,
   RequestId,
 } from "../path/pool_circuit.ts";
+import type { KeptContact } from "../path/kept_relays.ts";
 import type { PoolStatus } from "../path/pool_status.ts";
 import { PathSelector } from "../path/path_selection.ts";
 import type { BlobStore } from "../storage/blob_store.ts";
@@ -41,7 +42,6 @@ import {
   OwnCircuit,
   type OwnCircuitHost,
 } from "./own_circuit.ts";
-import { PooledCircuit } from "./pooled_circuit.ts";
 import type { RelayDirectory } from "./relay_directory.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -64,12 +64,6 @@ export interface CircuitPoolDriverOptions {
   readonly ownNodeId?: NodeId | undefined;
 }
 
-/** A circuit that is open. */
-interface OpenCircuit {
-  readonly circuit: OwnCircuit;
-  readonly path: readonly NodeRecord[];
-}
-
 /** The circuits of one node. */
 export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #options: CircuitPoolDriverOptions;
@@ -82,8 +76,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #listener: Disposable;
   /** Those being built, and how to stop that. */
   readonly #builds = new Map<CircuitId, AbortController>();
-  readonly #circuits = new Map<CircuitId, OpenCircuit>();
-  readonly #requests = new Map<RequestId, PromiseWithResolvers<OpenCircuit>>();
+  readonly #circuits = new Map<CircuitId, OwnCircuit>();
+  readonly #requests = new Map<RequestId, PromiseWithResolvers<OwnCircuit>>();
   /** What runs on its own; awaited on dispose. */
   readonly #running = new Set<Promise<void>>();
   readonly #first = Promise.withResolvers<void>();
@@ -160,6 +154,11 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     return this.#pool.status(this.#nowMs);
   }
 
+  /** Where our guards can be dialled, also those that are off the list. */
+  get guards(): readonly KeptContact[] {
+    return this.#selector.guards.contacts();
+  }
+
   relays(): readonly NodeRecord[] {
     return this.#options.relays.snapshot();
   }
@@ -167,16 +166,16 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   async take(wish: CircuitWish): Promise<ServiceCircuit> {
     const { purpose, endAt, avoid, signal } = wish;
     signal.throwIfAborted();
-    const { circuit, path } = await this.#request({
+    const circuit = await this.#request({
       purpose,
       // A key of its own for each: nobody else gets what this caller has used.
       isolation: `${++this.#keys}`,
       last: endAt,
       avoid,
     }, signal);
-    if (endAt === undefined) return new PooledCircuit(circuit, path);
+    if (endAt === undefined) return circuit;
     const result = await circuit.extend(endAt, { signal });
-    if (result.ok) return new PooledCircuit(circuit, [...path, endAt]);
+    if (result.ok) return circuit;
     circuit.close();
     throw new UnreachableError(
       "circuit.not_extended",
@@ -200,7 +199,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#lookTimer?.cancel();
     this.#timer.stop();
     await Promise.all(
-      Array.from(this.#circuits.values(), ({ circuit }) => circuit.closed),
+      Array.from(this.#circuits.values(), (circuit) => circuit.closed),
     );
     while (this.#running.size > 0) await Promise.all(this.#running);
     await this.#memory.save();
@@ -248,16 +247,16 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   async #request(
     want: CircuitWant,
     signal: AbortSignal,
-  ): Promise<OpenCircuit> {
+  ): Promise<OwnCircuit> {
     const { request, actions } = this.#pool.take(want, this.#nowMs);
-    const waiting = Promise.withResolvers<OpenCircuit>();
+    const waiting = Promise.withResolvers<OwnCircuit>();
     this.#requests.set(request, waiting);
     this.#obey(actions);
     try {
       return await raceSignal(waiting.promise, signal);
     } catch (error) {
       // It may have come in the same turn, with nobody left to use it.
-      waiting.promise.then(({ circuit }) => circuit.close(), () => {});
+      waiting.promise.then((circuit) => circuit.close(), () => {});
       if (this.#requests.delete(request)) {
         this.#obey(this.#pool.cancel(request, this.#nowMs));
       }
@@ -278,7 +277,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
         return this.#run(this.#build(action.id, action.path));
       case "close":
         this.#builds.get(action.id)?.abort(stopped());
-        this.#circuits.get(action.id)?.circuit.close();
+        this.#circuits.get(action.id)?.close();
         return;
       case "ready": {
         const open = this.#circuits.get(action.id);
@@ -314,7 +313,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
         const { hop, failure } = result;
         this.#obey(this.#pool.onFailed(id, hop, failure, this.#nowMs));
       } else if (signal.aborted) result.close();
-      else await this.#onBuilt(id, result, path, signal);
+      else await this.#onBuilt(id, result, signal);
     } catch (error) {
       if (signal.aborted) return;
       this.#obey(this.#pool.onFailed(id, undefined, "destroyed", this.#nowMs));
@@ -350,10 +349,9 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   async #onBuilt(
     id: CircuitId,
     circuit: OwnCircuit,
-    path: readonly NodeRecord[],
     signal: AbortSignal,
   ): Promise<void> {
-    this.#circuits.set(id, { circuit, path });
+    this.#circuits.set(id, circuit);
     this.#run(circuit.closed.then((end) => this.#onClosed(id, end)));
     // Measured only while nobody waits for it.
     const roundTripMs = this.#pool.waiting > 0

@@ -1,49 +1,66 @@
 /**
- * A node: its parts, started in order, and stopped in reverse.
+ * A node: what it is for others, what it does for its own user, started in order
+ * and stopped in reverse.
  *
- *     state directory → identity → record → endpoint → links → DHT → control → joined
+ *     state directory → control ─┬─▶ relay     endpoint → links → DHT → circuits of others
+ *                                ├─▶ client    endpoint → links → relay list → guards → pool
+ *                                ├─▶ services  on the client
+ *                                └─▶ proxies   on the client
  *
- * @see protocol §9.2
+ * Any mixture runs in one process. Only the relay has an identity that lasts.
+ *
+ * @see protocol §1, §9.2
  * @module
  */
-import type { Identity, NodeId, PublicKey } from "../auth/identity.ts";
+import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
-import { isAllowedAddress } from "../auth/subnet.ts";
 import { RecordVerifier } from "../auth/record_verifier.ts";
 import { raceSignal } from "../base/clock.ts";
-import { ConfigError } from "../base/errors.ts";
 import type { ControlPlace } from "../control/control_note.ts";
-import { StateDirectory } from "../storage/state_directory.ts";
-import { bootstrap } from "./bootstrap.ts";
-import { DhtDriver, peerOf } from "./dht_driver.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
-import { LinkServices } from "./link_services.ts";
-import { LinkTable } from "./link_table.ts";
-import { logLinks } from "./link_log.ts";
+import { StateDirectory } from "../storage/state_directory.ts";
+import {
+  type ClientOptions,
+  type ClientRole,
+  startClient,
+} from "./client_role.ts";
+import type { NodeBase } from "./node_base.ts";
 import { openControl } from "./node_control.ts";
-import { loadIdentity, loadWork } from "./node_identity.ts";
+import type { NodeParts } from "./node_parts.ts";
+import { NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
+import type { ServiceDefinition } from "./node_services.ts";
 import { registerNodeCommands } from "./node_status.ts";
-import type { OnionKeys } from "./onion_keys.ts";
-import { RecordKeeper } from "./record_keeper.ts";
 import type { RelayDirectory } from "./relay_directory.ts";
+import {
+  checkAdvertised,
+  joinAsRelay,
+  relayAddress,
+  type RelayOptions,
+  type RelayRole,
+  startRelay,
+} from "./relay_role.ts";
 import type { Runtime } from "./runtime.ts";
+import type { ServiceHostDriver } from "./service_host.ts";
 
 /** What a node is made of, beside its runtime. */
 export interface NodeOptions {
   /** Path of the state directory. */
   readonly state: string;
   readonly network: NetworkParameters;
-  /** Where to listen. Port 0: any. */
-  readonly listen: SocketAddress;
-  /** Where others can dial it, best first; what `listen` and peers say if empty. */
-  readonly advertise: readonly SocketAddress[];
   /** Nodes to join the network by; the first node of a network has none. */
   readonly bootstrap: readonly NodeAddress[];
+  /** Relay for others. Default: no. */
+  readonly relay?: RelayOptions | undefined;
+  /** Build circuits of its own, for services, proxies and programs. Default: no. */
+  readonly client?: ClientOptions | undefined;
+  /** Services to run; they need `client`. Default: none. */
+  readonly services?: readonly ServiceDefinition[] | undefined;
+  /** Proxies to open; they need `client`. Default: none. */
+  readonly proxies?: ProxyPlaces | undefined;
   /** What differs from the limits of links. Default: nothing. */
-  readonly linkLimits?: Partial<LinkLimits>;
+  readonly linkLimits?: Partial<LinkLimits> | undefined;
   /** Whether to answer `anonnet status`, and where instead of the state directory. */
   readonly control: "off" | "state" | SocketAddress;
   /** Who holds the state directory, for the message to who wants it too. */
@@ -52,230 +69,150 @@ export interface NodeOptions {
   readonly signal: AbortSignal;
 }
 
-/** Bytes per second that a relay says it will carry. */
-const DEFAULT_BANDWIDTH = 10_000_000;
+/** Time that streams of proxies have to end when the node stops, ms. */
+const DRAIN_MS = 3_000;
 
 /** A running node. */
 export class Node implements AsyncDisposable {
-  readonly publicKey: PublicKey;
-  readonly nodeId: NodeId;
   readonly network: NetworkParameters;
-  readonly links: LinkTable;
-  /** Where the parts of the node say what they do with what links bring. */
-  readonly services: LinkServices;
-  /** Its part in the DHT. */
-  readonly dht: DhtDriver;
+  /** What it is for others, if anything. */
+  readonly relay: RelayRole | undefined;
+  /** What it does for its own user, if anything. */
+  readonly client: ClientRole | undefined;
+  /** The proxies that are open, if any. */
+  readonly proxies: NodeProxies | undefined;
+  /** Services that were given at the start. */
+  readonly services: readonly ServiceHostDriver[];
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
-  /** The keys that circuits are created with. */
-  readonly onionKeys: OnionKeys;
-  readonly #record: RecordKeeper;
-  readonly #parts: AsyncDisposableStack;
+  readonly #stack: AsyncDisposableStack;
 
-  private constructor(parts: NodeParts, stack: AsyncDisposableStack) {
-    this.publicKey = parts.identity.publicKey;
-    this.nodeId = parts.identity.nodeId;
+  private constructor(
+    parts: NodeParts,
+    services: readonly ServiceHostDriver[],
+    controlPlace: ControlPlace | undefined,
+    stack: AsyncDisposableStack,
+  ) {
     this.network = parts.network;
-    this.links = parts.links;
-    this.services = parts.services;
-    this.dht = parts.dht;
-    this.controlPlace = parts.controlPlace;
-    this.onionKeys = parts.record.onionKeys;
-    this.#record = parts.record;
-    this.#parts = stack;
+    this.relay = parts.relay;
+    this.client = parts.client;
+    this.proxies = parts.proxies;
+    this.services = services;
+    this.controlPlace = controlPlace;
+    this.#stack = stack;
   }
 
   /**
-   * Start a node. Resolves once it is ready: the first node of a network at once,
-   * any other when it has joined the DHT.
+   * Start a node. Resolves once all of it works: a relay is known to its
+   * neighbourhood, or the first of its network; circuits can be built; services
+   * can be reached; proxies take connections.
    *
-   * @throws {ConfigError} `storage.*`, `transport.*`, `control.*`,
-   * `node.advertise`, `node.bootstrap`: the operator must change something.
+   * @throws {ConfigError} `storage.*`, `transport.*`, `control.*`, `proxy.*`,
+   * `service.*`, `node.*`: the operator must change something.
    * @throws the signal's reason when told to stop meanwhile.
    */
   static async start(options: NodeOptions, runtime: Runtime): Promise<Node> {
-    checkAdvertised(options);
-    await using starting = new AsyncDisposableStack();
-    const parts = await startParts(options, runtime, starting);
-    return new Node(parts, starting.move());
+    checkOptions(options);
+    const { network, signal } = options;
+    const { log, crypto } = runtime;
+    await using stack = new AsyncDisposableStack();
+    const state = stack.use(await openState(options, runtime));
+    const parts: NodeParts = { network };
+    const control = options.control === "off" ? undefined : stack.use(
+      await openControl(
+        state,
+        options.control === "state" ? undefined : options.control,
+        runtime,
+      ),
+    );
+    if (control) registerNodeCommands(control.server, parts, runtime.clock);
+    const base: NodeBase = {
+      state,
+      network,
+      runtime,
+      verifier: runtime.verifier ?? new RecordVerifier(crypto, network),
+      bootstrap: options.bootstrap,
+      linkLimits: options.linkLimits,
+      signal,
+    };
+    if (options.relay) {
+      parts.relay = await startRelay(base, options.relay, stack);
+      await joinAsRelay(base, parts.relay);
+    }
+    const services: ServiceHostDriver[] = [];
+    if (options.client) {
+      parts.client = await startClient(
+        base,
+        options.client,
+        parts.relay,
+        stack,
+      );
+      const { client } = parts;
+      for (const definition of options.services ?? []) {
+        services.push(await client.services.start(definition));
+      }
+      await raceSignal(client.circuits.ready, signal);
+      log.info("Circuits can be built");
+      if (options.proxies) {
+        const { gateway } = client;
+        const proxies = new NodeProxies(options.proxies, gateway, runtime);
+        parts.proxies = stack.use(proxies);
+      }
+      const reachable = services.map(({ ready }) => ready);
+      await raceSignal(Promise.all(reachable), signal);
+    }
+    const place = control?.server.place;
+    return new Node(parts, services, place, stack.move());
+  }
+
+  /** Its position in the DHT; a client has none. */
+  get nodeId(): NodeId | undefined {
+    return this.relay?.identity.nodeId;
+  }
+
+  /** Where others can dial the relay, once that is known. */
+  get address(): NodeAddress | undefined {
+    return this.relay && relayAddress(this.relay);
   }
 
   /** All relays that are known. */
-  get relays(): RelayDirectory {
-    return this.dht.relays;
+  get relays(): RelayDirectory | undefined {
+    return this.relay?.dht.relays ?? this.client?.relays;
   }
 
-  /** What the node says of itself now, signed. */
-  get record(): NodeRecord {
-    return this.#record.current;
-  }
-
-  /** Where others can dial the node, once that is known. */
-  get address(): NodeAddress | undefined {
-    const [address] = this.#record.current.addresses;
-    return address && { publicKey: this.publicKey, address };
-  }
-
-  /** Stop all parts, the last one started first. Idempotent. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#parts.disposeAsync();
+  /**
+   * Stop all parts, the last one started first; streams of proxies have a moment to
+   * end by themselves. Idempotent.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxies?.drain(DRAIN_MS);
+    await this.#stack.disposeAsync();
   }
 }
 
-/** What {@linkcode Node.start} has started. */
-interface NodeParts {
-  readonly identity: Identity;
-  readonly network: NetworkParameters;
-  readonly record: RecordKeeper;
-  readonly services: LinkServices;
-  readonly links: LinkTable;
-  readonly dht: DhtDriver;
-  readonly relays: RelayDirectory;
-  readonly controlPlace: ControlPlace | undefined;
+function checkOptions(options: NodeOptions): void {
+  const { relay, client, services = [], proxies } = options;
+  if (relay !== undefined) checkAdvertised(options, relay);
+  const needsClient = services.length > 0 || proxies !== undefined;
+  if (needsClient && client === undefined) {
+    throw new TypeError(
+      "Cannot start a node: services and proxies need client",
+    );
+  }
 }
 
-async function startParts(
-  options: NodeOptions,
-  runtime: Runtime,
-  stack: AsyncDisposableStack,
-): Promise<NodeParts> {
-  const { network, signal } = options;
-  const { clock, random, crypto, files, log } = runtime;
-  const state = stack.use(
-    await StateDirectory.open(options.state, {
-      files,
-      crypto,
-      holder: options.holder,
-      onSetAside: ({ path, movedTo }) =>
-        log.part("state").error(
-          "A damaged file was set aside; going on without it",
-          { path, movedTo },
-        ),
-    }),
-  );
-  const identity = stack.use(await loadIdentity(state, runtime));
-  const workNonce = await loadWork(state, network, identity, runtime, {
-    signal,
-  });
-  const endpoint = await runtime.openEndpoint({
-    address: options.listen,
-    alpn: network.alpn,
-    identity,
+async function openState(
+  { state: path, holder }: NodeOptions,
+  { files, crypto, log }: Runtime,
+): Promise<StateDirectory> {
+  return await StateDirectory.open(path, {
+    files,
     crypto,
+    holder,
+    onSetAside: ({ path, movedTo }) =>
+      log.part("state").error(
+        "A damaged file was set aside; going on without it",
+        { path, movedTo },
+      ),
   });
-  // Owned by the links from the moment that there are any.
-  stack.defer(() => endpoint.close());
-  let onRecord: (record: NodeRecord) => void = () => {};
-  const record = stack.use(
-    await RecordKeeper.start({
-      crypto,
-      identity,
-      network,
-      workNonce,
-      bandwidth: DEFAULT_BANDWIDTH,
-      blobs: state.blobs,
-      runtime,
-      advertise: options.advertise,
-      listen: endpoint.localAddress,
-      onRecord: (record) => onRecord(record),
-    }),
-  );
-  const verifier = runtime.verifier ?? new RecordVerifier(crypto, network);
-  const services = new LinkServices(log.part("links"));
-  services.listen(logLinks(log.part("links")));
-  services.listen({
-    onLink({ nodeId, observedAddress }) {
-      if (observedAddress) record.onObserved(nodeId, observedAddress);
-    },
-  });
-  const links = stack.use(
-    new LinkTable({
-      endpoint,
-      crypto,
-      network,
-      clock,
-      random,
-      verifier,
-      identity,
-      record: () => record.current.encoded,
-      handlers: services,
-      ...options.linkLimits && { linkLimits: options.linkLimits },
-    }),
-  );
-  const dht = stack.use(
-    await DhtDriver.start({
-      network,
-      runtime,
-      verifier,
-      blobs: state.blobs,
-      links,
-      services,
-      selfId: identity.nodeId,
-      record: () => record.current,
-      bootstrap: options.bootstrap.map(peerOf),
-    }),
-  );
-  onRecord = (renewed) => dht.renewSelf(renewed);
-  links.start();
-  const control = options.control === "off" ? undefined : stack.use(
-    await openControl(
-      state,
-      options.control === "state" ? undefined : options.control,
-      runtime,
-    ),
-  );
-  const parts = {
-    identity,
-    network,
-    record,
-    services,
-    links,
-    dht,
-    relays: dht.relays,
-    controlPlace: control?.server.place,
-  };
-  if (control) registerNodeCommands(control.server, parts, clock);
-  await joinNetwork(options, dht, runtime);
-  return parts;
-}
-
-/** Join by the given nodes, or by those of the last run, whoever answers first. */
-async function joinNetwork(
-  { bootstrap: addresses, signal }: NodeOptions,
-  dht: DhtDriver,
-  { clock, random, log }: Runtime,
-): Promise<void> {
-  if (addresses.length === 0) {
-    log.info("No bootstrap nodes: others can join the network by this one");
-    return;
-  }
-  await bootstrap({
-    addresses: [...addresses, ...dht.formerContacts],
-    dial: (node, { signal }) => dht.introduce(peerOf(node), { signal }),
-    clock,
-    random,
-    log: log.part("bootstrap"),
-    signal,
-  });
-  await raceSignal(dht.joined, signal);
-}
-
-/** @throws {ConfigError} `node.advertise`. */
-function checkAdvertised({ advertise, network }: NodeOptions): void {
-  if (advertise.length > network.maxAddresses) {
-    throw new ConfigError(
-      "node.advertise",
-      `Cannot advertise ${advertise.length} addresses: at most ` +
-        `${network.maxAddresses} fit in a record`,
-    );
-  }
-  for (const address of advertise) {
-    if (isAllowedAddress(network, address)) continue;
-    throw new ConfigError(
-      "node.advertise",
-      `Cannot advertise "${address.host}" port ${address.port}: nobody could ` +
-        `dial it in network ${network.name}; write a public address and a ` +
-        `port that is not 0`,
-    );
-  }
 }

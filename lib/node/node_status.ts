@@ -1,73 +1,111 @@
 /**
- * What `anonnet status` and `anonnet peers` show.
+ * What `anonnet status`, `peers`, `circuits` and `services` show.
  *
  * @see protocol §9.3
  * @module
  */
 import { formatNodeAddress } from "../auth/node_address.ts";
-import { formatSocketAddress } from "../auth/socket_address.ts";
+import {
+  formatSocketAddress,
+  type SocketAddress,
+} from "../auth/socket_address.ts";
 import { formatBase32, parseBase32 } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
-import type { Identity, NodeId } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeId } from "../auth/identity.ts";
 import type { ControlServer } from "../control/control_server.ts";
-import type { JsonObject } from "../control/json.ts";
+import type { JsonObject, JsonValue } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/distance.ts";
 import type { DhtDriver } from "./dht_driver.ts";
 import type { Link } from "./link.ts";
-import type { LinkTable } from "./link_table.ts";
-import type { RecordKeeper } from "./record_keeper.ts";
-import type { RelayDirectory } from "./relay_directory.ts";
+import type { NodeParts } from "./node_parts.ts";
+import { relayAddress, type RelayRole } from "./relay_role.ts";
 
-/** The parts of a node that its status tells of. */
-export interface StatusSources {
-  readonly identity: Identity;
-  readonly network: NetworkParameters;
-  readonly record: RecordKeeper | undefined;
-  readonly links: LinkTable;
-  readonly relays: RelayDirectory;
-  readonly dht: DhtDriver | undefined;
-}
-
-/** Register the commands that every node answers. */
+/** Register the commands that every node answers. Parts may come later. */
 export function registerNodeCommands(
   server: ControlServer,
-  sources: StatusSources,
+  parts: NodeParts,
   clock: Clock,
 ): void {
   const startedMs = clock.nowMs();
-  const { links, dht } = sources;
   server.register("status", () => ({
-    ...statusOf(sources),
+    ...statusOf(parts),
     uptimeMs: Math.round(clock.nowMs() - startedMs),
   }));
+  server.register("peers", () => peersOf(parts, clock.nowMs()));
+  server.register("circuits", () => circuitsOf(parts, clock.nowMs()));
+  server.register("services", () => servicesOf(parts));
   server.register(
-    "peers",
-    () => links.links.map((link) => peerOf(link, dht, clock.nowMs())),
+    "contacts",
+    () => contactsOf(relayOf(parts).dht, clock.nowMs()),
   );
-  if (dht === undefined) return;
-  server.register("contacts", () => contactsOf(dht, clock.nowMs()));
-  server.register("find-node", (args) => findNode(dht, args, clock));
+  server.register(
+    "find-node",
+    (args) => findNode(relayOf(parts).dht, args, clock),
+  );
 }
 
-function statusOf(
-  { identity, network, record, links, relays, dht }: StatusSources,
-) {
-  const { publicKey } = identity;
-  const [address] = record?.current.addresses ?? [];
+/** @throws {ConfigError} `node.no_relay`. */
+function relayOf({ relay }: NodeParts): RelayRole {
+  if (relay !== undefined) return relay;
+  throw new ConfigError(
+    "node.no_relay",
+    "Cannot do that: this node is no relay; ask one that is",
+  );
+}
+
+function statusOf({ network, relay, client, proxies }: NodeParts): JsonObject {
+  const address = relay && relayAddress(relay);
+  const relays = relay?.dht.relays ?? client?.relays;
+  const roles = [
+    ...relay ? ["relay"] : [],
+    ...client ? ["client"] : [],
+    ...proxies ? ["proxy"] : [],
+    ...client && client.services.status.length > 0 ? ["service"] : [],
+  ];
   return {
     network: network.name,
-    role: record === undefined ? "client" : "relay",
-    publicKey: record === undefined ? null : formatBase32(publicKey),
-    address: address === undefined
-      ? null
-      : formatNodeAddress({ publicKey, address }),
-    load: links.load,
-    links: { ...links.stats },
-    relays: relays.snapshot().length,
-    dht: dht === undefined ? null : { ...dht.status },
+    roles,
+    publicKey: relay ? formatBase32(relay.identity.publicKey) : null,
+    address: address === undefined ? null : formatNodeAddress(address),
+    load: relay?.links.load ?? null,
+    links: { ...(relay ?? client)?.links.stats },
+    relays: relays?.snapshot().length ?? 0,
+    dht: relay ? { ...relay.dht.status } : null,
+    socks: placeOf(proxies?.socks),
+    http: placeOf(proxies?.http),
+    visits: client ? { ...client.visits.status } : null,
   };
+}
+
+function placeOf(address: SocketAddress | undefined): string | null {
+  return address === undefined ? null : formatSocketAddress(address);
+}
+
+function peersOf({ relay, client }: NodeParts, nowMs: number): JsonObject[] {
+  const links = [
+    ...relay?.links.links ?? [],
+    ...client?.links.links ?? [],
+  ];
+  return links.map((link) => peerOf(link, relay?.dht, nowMs));
+}
+
+/** Ours as the pool tells them, without a word of where they lead; others' in numbers. */
+function circuitsOf({ relay, client }: NodeParts, nowMs: number): JsonObject {
+  return {
+    own: client ? asJson(client.circuits.status) : null,
+    relayed: relay ? asJson(relay.circuits.stats) : null,
+    nowMs: Math.round(nowMs),
+  };
+}
+
+function servicesOf({ client }: NodeParts): JsonValue {
+  return asJson(client?.services.status ?? []);
+}
+
+/** Plain data as JSON takes it: what is `undefined` is left out. */
+function asJson<T extends object>(value: T): JsonObject {
+  return JSON.parse(JSON.stringify(value));
 }
 
 function peerOf(

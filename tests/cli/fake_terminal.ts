@@ -10,8 +10,7 @@ import { DenoFiles } from "../../lib/storage/deno_files.ts";
 /** A relay of the local network, without its state directory. */
 export const OPTIONS = {
   network: networkParameters("local"),
-  listen: { host: "127.0.0.1", port: 0 },
-  advertise: [],
+  relay: { listen: { host: "127.0.0.1", port: 0 }, advertise: [] },
   bootstrap: [],
   control: "off",
   logLevel: "info",

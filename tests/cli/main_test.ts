@@ -24,7 +24,7 @@ Deno.test("run() prints the help on standard output when asked, and else on stan
   for (const words of [["help"], ["--help"], ["-h"]]) {
     const { program, printed, told } = recording();
     assert.equal(await run(words, program), 0);
-    assert.match(printed.join("\n"), /Commands:\n {2}relay /);
+    assert.match(printed.join("\n"), /Commands:\n {2}demo /);
     assert.deepEqual(told, []);
   }
   const { program, printed, told } = recording();

@@ -41,7 +41,7 @@ Deno.test("status and peers show what a running relay knows, as text and as JSON
   assert.equal(table.code, 0, table.stderr);
   assert.match(
     table.stdout,
-    /^PEER .*\n\S{12} +relay +outbound +127\.0\.0\.1:/,
+    /^PEER .*\n\S{12} +relay +yes +outbound +127\.0\.0\.1:/,
   );
   const text = await runProgram(["status", "--state", "my state"], {
     cwd: home.path,

@@ -3,22 +3,18 @@ import { sleep } from "../../lib/base/clock.ts";
 import { ConfigError } from "../../lib/base/errors.ts";
 import type { NodeAddress } from "../../lib/auth/node_address.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
-import type { Node } from "../../lib/node/node.ts";
 import { testIdentity } from "../support/nodes.ts";
 import { inNodeWorld } from "./node_world.ts";
 
-function addressOf(node: Node): NodeAddress {
-  assert.ok(node.address !== undefined);
-  return node.address;
-}
-
 Deno.test("Node.start() is ready at once without bootstrap, and with it once linked", () =>
   inNodeWorld(async (world) => {
-    await using first = await world.machine().start();
-    assert.equal(first.links.links.length, 0);
+    await using first = await world.machine().startRelay();
+    assert.equal(first.relay.links.links.length, 0);
     const machine = world.machine();
-    await using second = await machine.start({ bootstrap: [addressOf(first)] });
-    assert.ok(second.links.get(first.publicKey));
+    await using second = await machine.startRelay({
+      bootstrap: [first.address],
+    });
+    assert.ok(second.relay.links.get(first.address.publicKey));
     assert.ok(machine.log.messages("info").includes("Peer known"));
   }));
 
@@ -27,8 +23,8 @@ Deno.test("Node keeps its identity and its onion key over a restart", () =>
     const machine = world.machine();
     const keys: unknown[] = [];
     for (let start = 0; start < 2; start++) {
-      await using node = await machine.start();
-      keys.push([node.publicKey, node.record.onionKey]);
+      await using node = await machine.startRelay();
+      keys.push([node.address.publicKey, node.relay.record.current.onionKey]);
     }
     assert.deepEqual(keys[0], keys[1]);
     assert.deepEqual(
@@ -42,45 +38,47 @@ Deno.test("Node.start() keeps trying a bootstrap node that is down, and says so"
     const other = world.machine();
     let address: NodeAddress;
     {
-      await using node = await other.start();
-      address = addressOf(node);
+      await using node = await other.startRelay();
+      address = node.address;
     }
     const machine = world.machine();
-    const starting = machine.start({ bootstrap: [address] });
+    const starting = machine.startRelay({ bootstrap: [address] });
     await sleep(world.clock, 5 * 60_000);
     const tries = machine.log.messages("warning").length;
     assert.ok(tries >= 4 && tries <= 20, `${tries} tries in 5 minutes`);
-    await using back = await other.start();
+    await using back = await other.startRelay();
     await using node = await starting;
-    assert.ok(node.links.get(back.publicKey));
+    assert.ok(node.relay.links.get(back.address.publicKey));
   }));
 
 Deno.test("Node.start() joins by the one bootstrap node of many that is there", () =>
   inNodeWorld(async (world) => {
-    await using first = await world.machine().start();
+    await using first = await world.machine().startRelay();
     const { crypto } = world.machine().runtime;
     const dead = Array.from({ length: 20 }, (_, index) => ({
       publicKey: testIdentity(crypto, index).publicKey,
       address: { host: "10.9.9.9", port: 1 + index },
     }));
-    await using node = await world.machine().start({
-      bootstrap: [...dead.slice(10), addressOf(first), ...dead.slice(0, 10)],
+    await using node = await world.machine().startRelay({
+      bootstrap: [...dead.slice(10), first.address, ...dead.slice(0, 10)],
     });
-    assert.ok(node.links.get(first.publicKey));
+    assert.ok(node.relay.links.get(first.address.publicKey));
   }));
 
 Deno.test("Node.start() gives up where every bootstrap node is somebody else", () =>
   inNodeWorld(async (world) => {
-    await using first = await world.machine().start();
+    await using first = await world.machine().startRelay();
     const machine = world.machine();
     const { publicKey } = testIdentity(machine.runtime.crypto, 99);
-    const { address } = addressOf(first);
+    const { address } = first.address;
     await assert.rejects(
-      machine.start({ bootstrap: [{ publicKey, address }] }),
+      machine.startRelay({ bootstrap: [{ publicKey, address }] }),
       { name: "ConfigError", code: "node.bootstrap" },
     );
     // What had been started has been stopped: the same machine starts again.
-    await using _node = await machine.start({ bootstrap: [addressOf(first)] });
+    await using _node = await machine.startRelay({
+      bootstrap: [first.address],
+    });
   }));
 
 Deno.test("Node.start() ends when told to stop, in the middle of joining", () =>
@@ -88,7 +86,7 @@ Deno.test("Node.start() ends when told to stop, in the middle of joining", () =>
     const machine = world.machine();
     const { publicKey } = testIdentity(machine.runtime.crypto, 99);
     const stop = new AbortController();
-    const starting = machine.start({
+    const starting = machine.startRelay({
       bootstrap: [{ publicKey, address: { host: "10.9.9.9", port: 1 } }],
       signal: stop.signal,
     });
@@ -96,7 +94,7 @@ Deno.test("Node.start() ends when told to stop, in the middle of joining", () =>
     await sleep(world.clock, 30_000);
     stop.abort(reason);
     await assert.rejects(starting, reason);
-    await using _node = await machine.start();
+    await using _node = await machine.startRelay();
   }));
 
 Deno.test("Node.start() refuses addresses that nobody could dial, before it does anything", () =>
@@ -112,7 +110,7 @@ Deno.test("Node.start() refuses addresses that nobody could dial, before it does
         Array.from({ length: 5 }, (_, n) => ({ host: "8.8.8.8", port: 1 + n })),
       ]
     ) {
-      await assert.rejects(machine.start({ network, advertise }), {
+      await assert.rejects(machine.startRelay({ network, advertise }), {
         code: "node.advertise",
       });
     }
@@ -123,22 +121,22 @@ Deno.test("Node goes on without a torn memory, reports it, and stops at a torn k
   inNodeWorld(async (world) => {
     const machine = world.machine();
     {
-      await using _node = await machine.start();
+      await using _node = await machine.startRelay();
     }
     machine.files.plant("state/onion-keys.blob", new Uint8Array(20));
     {
-      await using _node = await machine.start();
+      await using _node = await machine.startRelay();
     }
     assert.deepEqual(machine.log.messages("error"), [
       "A damaged file was set aside; going on without it",
     ]);
     machine.files.plant("state/identity.key", new Uint8Array(20));
     await assert.rejects(
-      machine.start(),
+      machine.startRelay(),
       (error) =>
         error instanceof ConfigError && error.code === "storage.key_damaged",
     );
-    await assert.rejects(machine.start(), { code: "storage.key_lost" });
+    await assert.rejects(machine.startRelay(), { code: "storage.key_lost" });
   }));
 
 Deno.test("Node announces a new onion key each week, and keeps the old one for a day", () =>
@@ -146,32 +144,37 @@ Deno.test("Node announces a new onion key each week, and keeps the old one for a
     const machine = world.machine();
     const day = 24 * 3_600_000;
     {
-      await using node = await machine.start();
-      const first = node.record;
+      await using node = await machine.startRelay();
+      const first = node.relay.record.current;
       await sleep(world.clock, 6 * day);
-      assert.deepEqual(node.record.onionKey, first.onionKey);
-      assert.ok(node.record.sequence > first.sequence + 5 * day);
+      assert.deepEqual(node.relay.record.current.onionKey, first.onionKey);
+      assert.ok(node.relay.record.current.sequence > first.sequence + 5 * day);
       await sleep(world.clock, 1.5 * day);
-      assert.notDeepEqual(node.record.onionKey, first.onionKey);
-      assert.ok(node.onionKeys.find(first.onionKey) !== undefined);
+      assert.notDeepEqual(node.relay.record.current.onionKey, first.onionKey);
+      assert.ok(node.relay.record.onionKeys.find(first.onionKey) !== undefined);
       await sleep(world.clock, day);
-      assert.equal(node.onionKeys.find(first.onionKey), undefined);
-      assert.ok(node.onionKeys.find(node.record.onionKey) !== undefined);
+      assert.equal(node.relay.record.onionKeys.find(first.onionKey), undefined);
+      assert.ok(
+        node.relay.record.onionKeys.find(node.relay.record.current.onionKey) !==
+          undefined,
+      );
     }
     // A restart after three weeks takes a new key as well.
     world.clock.jumpUnix(21 * day);
-    await using node = await machine.start();
-    assert.ok(node.record.sequence <= world.clock.unixMs());
-    assert.ok(world.clock.unixMs() - node.onionKeys.current.madeMs < day);
+    await using node = await machine.startRelay();
+    assert.ok(node.relay.record.current.sequence <= world.clock.unixMs());
+    assert.ok(
+      world.clock.unixMs() - node.relay.record.onionKeys.current.madeMs < day,
+    );
   }));
 
 Deno.test("Node signs a new record within minutes of waking from a long sleep, and of a clock set back", () =>
   inNodeWorld(async (world) => {
-    await using node = await world.machine().start();
+    await using node = await world.machine().startRelay();
     for (const jumpMs of [3 * 24 * 3_600_000, -2 * 24 * 3_600_000]) {
       world.clock.jumpUnix(jumpMs);
       await sleep(world.clock, 11 * 60_000);
-      const age = world.clock.unixMs() - node.record.sequence;
+      const age = world.clock.unixMs() - node.relay.record.current.sequence;
       assert.ok(age >= 0 && age < 3_600_000, `${age} ms after ${jumpMs}`);
     }
   }));

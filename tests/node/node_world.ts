@@ -3,11 +3,15 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
+import type { NodeAddress } from "../../lib/auth/node_address.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
-import { nativeSuite } from "../../lib/crypto/native.ts";
+import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
+import type { ClientOptions } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
+import type { RelayOptions, RelayRole } from "../../lib/node/relay_role.ts";
 import type { Runtime } from "../../lib/node/runtime.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
@@ -21,7 +25,24 @@ export interface Machine {
   readonly log: RecordingLog;
   readonly runtime: Runtime;
   /** Start a node on it. */
-  start(options?: Partial<NodeOptions>): Promise<Node>;
+  start(options: MachineOptions): Promise<Node>;
+  /** Start a relay on it. */
+  startRelay(
+    options?: MachineOptions & Partial<RelayOptions>,
+  ): Promise<RelayNode>;
+  /** Options that let a client dial from it. */
+  readonly client: ClientOptions;
+}
+
+/** What a node on a machine takes, beside what the machine decides. */
+export type MachineOptions = Partial<NodeOptions>;
+
+/** A node that is a relay. */
+export interface RelayNode extends AsyncDisposable {
+  readonly node: Node;
+  readonly relay: RelayRole;
+  /** For the bootstrap list of others. */
+  readonly address: NodeAddress;
 }
 
 /** Some machines and what connects them. */
@@ -42,25 +63,39 @@ export class NodeWorld {
     const runtime: Runtime = {
       clock: this.clock,
       random: seededRandom(number),
-      crypto: nativeSuite(),
+      crypto: repeatableSuite(),
       files,
       log,
       openEndpoint: (options) =>
         Promise.try(() => this.network.endpoint(options)),
     };
-    const start = (options: Partial<NodeOptions> = {}) =>
+    const listen = { host: `10.0.0.${number}`, port: 4001 };
+    const start = (options: MachineOptions) =>
       Node.start({
         state: "state",
         network: networkParameters("local"),
-        listen: { host: `10.0.0.${number}`, port: 4001 },
-        advertise: [],
         bootstrap: [],
         control: "off",
         holder: "test",
         signal: new AbortController().signal,
         ...options,
       }, runtime);
-    return { files, log, runtime, start };
+    const startRelay = async (
+      { advertise = [], ...options }: MachineOptions & Partial<RelayOptions> =
+        {},
+    ): Promise<RelayNode> => {
+      const node = await start({ relay: { listen, advertise }, ...options });
+      const { relay, address } = node;
+      assert.ok(relay !== undefined && address !== undefined);
+      return {
+        node,
+        relay,
+        address,
+        [Symbol.asyncDispose]: () => node[Symbol.asyncDispose](),
+      };
+    };
+    const client = { dialFrom: { ...listen, port: 0 }, hops: 3 };
+    return { files, log, runtime, start, startRelay, client };
   }
 }
 

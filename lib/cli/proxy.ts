@@ -1,0 +1,54 @@
+/**
+ * `anonnet proxy`: visit services through local proxies.
+ *
+ * @module
+ */
+import { parseSocketAddress } from "../auth/socket_address.ts";
+import { defineCommand } from "./command.ts";
+import { defaultFlag } from "./flag.ts";
+import {
+  CLIENT_FLAGS,
+  clientOptions,
+  commonOptions,
+  NODE_FLAGS,
+  PROXY_FLAGS,
+} from "./node_flags.ts";
+import { runNode } from "./run_node.ts";
+
+/** `anonnet proxy`. */
+export const proxyCommand = defineCommand({
+  name: "proxy",
+  summary: "visit .anon services through a SOCKS5 and an HTTP proxy",
+  details:
+    "Opens both proxies on this machine and runs until Ctrl-C or SIGTERM. " +
+    "Only .anon addresses are reachable. Programs that use different user names " +
+    "or passwords with a proxy are kept apart: they never share a circuit. " +
+    "The first start needs --bootstrap; later ones remember.",
+  flags: {
+    ...PROXY_FLAGS,
+    socks: defaultFlag(
+      "HOST:PORT",
+      "where the SOCKS5 proxy listens; port 0 for any free one",
+      "127.0.0.1:9250",
+      parseSocketAddress,
+    ),
+    http: defaultFlag(
+      "HOST:PORT",
+      "where the HTTP proxy listens; port 0 for any free one",
+      "127.0.0.1:9280",
+      parseSocketAddress,
+    ),
+    ...CLIENT_FLAGS,
+    ...NODE_FLAGS,
+  },
+  run: (values, program) =>
+    runNode(program, {
+      ...commonOptions(values),
+      client: clientOptions(values),
+      proxies: {
+        socks: values.socks,
+        http: values.http,
+        allowRemote: values["allow-remote"],
+      },
+    }),
+});

@@ -1,0 +1,62 @@
+/**
+ * `anonnet run`: any mixture of relay, proxies and services in one process.
+ *
+ * @module
+ */
+import { ConfigError } from "../base/errors.ts";
+import { defineCommand } from "./command.ts";
+import { listFlag, switchFlag } from "./flag.ts";
+import {
+  CLIENT_FLAGS,
+  clientOptions,
+  commonOptions,
+  NODE_FLAGS,
+  PROXY_FLAGS,
+  RELAY_FLAGS,
+} from "./node_flags.ts";
+import { runNode } from "./run_node.ts";
+import { parseServiceWord } from "./service_words.ts";
+
+/** `anonnet run`. */
+export const runCommand = defineCommand({
+  name: "run",
+  summary: "run any mixture of relay, proxies and services",
+  details:
+    "What it does is what the flags, or the file that --config names, ask for: " +
+    "--relay, --socks, --http, --service. What a relay does for others and what " +
+    "you do yourself go over different ports, and nothing on the wire ties one " +
+    "to the other but the address of this machine.",
+  flags: {
+    relay: switchFlag("relay for others"),
+    ...RELAY_FLAGS,
+    service: listFlag(
+      "NAME,PORT=TARGET,...",
+      "host a service, such as blog,80=127.0.0.1:8080",
+      parseServiceWord,
+    ),
+    ...PROXY_FLAGS,
+    ...CLIENT_FLAGS,
+    ...NODE_FLAGS,
+  },
+  run(values, program) {
+    const { socks, http, service: services } = values;
+    const hasProxies = socks !== undefined || http !== undefined;
+    const isClient = hasProxies || services.length > 0;
+    if (!values.relay && !isClient) {
+      throw new ConfigError(
+        "cli.no_role",
+        "Cannot run: there is nothing to do; give --relay, --socks HOST:PORT, " +
+          "--http HOST:PORT or --service NAME,PORT=TARGET, or write them into " +
+          "the file that --config names",
+      );
+    }
+    return runNode(program, {
+      ...commonOptions(values),
+      ...values.relay &&
+        { relay: { listen: values.listen, advertise: values.advertise } },
+      ...isClient && { client: clientOptions(values), services },
+      ...hasProxies &&
+        { proxies: { socks, http, allowRemote: values["allow-remote"] } },
+    });
+  },
+});

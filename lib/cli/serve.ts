@@ -1,0 +1,60 @@
+/**
+ * `anonnet serve`: put something on this machine under a `.anon` address.
+ *
+ * @module
+ */
+import { parseClientKey, serviceFileName } from "../node/service_keys.ts";
+import { defineCommand } from "./command.ts";
+import { defaultFlag, listFlag } from "./flag.ts";
+import {
+  CLIENT_FLAGS,
+  clientOptions,
+  commonOptions,
+  NODE_FLAGS,
+} from "./node_flags.ts";
+import { runNode } from "./run_node.ts";
+import { parsePortWords } from "./service_words.ts";
+
+/** Whoever may find a service, where not everybody may. */
+export const authoriseFlag = listFlag(
+  "KEY",
+  "let only this client find the service; anonnet client-key prints a client's",
+  parseClientKey,
+);
+
+/** `anonnet serve`. */
+export const serveCommand = defineCommand({
+  name: "serve",
+  summary: "host a .anon service, such as 80=127.0.0.1:8080",
+  details:
+    "Each PORT=TARGET leads a port of the service to an address on this " +
+    "machine or beside it, or to a socket: 80=127.0.0.1:8080, " +
+    "22=unix:/run/ssh.sock. The address is made at the first start and kept " +
+    "in the state directory: keep a copy of service-NAME.key. Runs until Ctrl-C " +
+    "or SIGTERM; works behind any NAT.",
+  operands: { text: "PORT=TARGET ...", read: parsePortWords },
+  flags: {
+    name: defaultFlag(
+      "NAME",
+      "what to call the service on this machine",
+      "default",
+      (text) => {
+        serviceFileName(text);
+        return text;
+      },
+    ),
+    authorise: authoriseFlag,
+    ...CLIENT_FLAGS,
+    ...NODE_FLAGS,
+  },
+  run: (values, program, targets) =>
+    runNode(program, {
+      ...commonOptions(values),
+      client: clientOptions(values),
+      services: [{
+        name: values.name,
+        targets,
+        ...values.authorise.length === 0 ? {} : { clients: values.authorise },
+      }],
+    }),
+});

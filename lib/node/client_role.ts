@@ -1,0 +1,216 @@
+/**
+ * The client in a node: circuits of its own, for proxies, services and the
+ * embedding program.
+ *
+ *     endpoint → links to guards alone → relay list → guards → pool
+ *
+ * It has a port and links of its own, also where the node is a relay, and each
+ * link is made under an identity that is thrown away after the handshake: nothing
+ * in what it sends says which relay, or which client of yesterday, it is. The
+ * address that its packets come from is the same, of course: a guard can see that
+ * somebody at the address of a relay is a client as well.
+ *
+ * @see protocol §1, §3.2, §5.6
+ * @module
+ */
+import { Identity } from "../auth/identity.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import { raceSignal } from "../base/clock.ts";
+import { ConfigError } from "../base/errors.ts";
+import type { Gateway } from "../proxy/gateway.ts";
+import { SessionQuota } from "../session/quota.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { CircuitPoolDriver } from "./circuit_pool_driver.ts";
+import { peerOf } from "./dht_driver.ts";
+import { ServiceGateway } from "./gateway.ts";
+import { logLinks } from "./link_log.ts";
+import { LinkServices } from "./link_services.ts";
+import { LinkTable } from "./link_table.ts";
+import type { NodeBase } from "./node_base.ts";
+import { NodeServices } from "./node_services.ts";
+import type { RelayDirectory } from "./relay_directory.ts";
+import { RelayListClient } from "./relay_list_client.ts";
+import type { RelayRole } from "./relay_role.ts";
+import { ServiceClientDriver } from "./service_client.ts";
+import type { ServiceContext } from "./service_context.ts";
+import { loadClientSecrets } from "./service_keys.ts";
+
+/** What a client is told. */
+export interface ClientOptions {
+  /** The address to dial from; port 0 for any. */
+  readonly dialFrom: SocketAddress;
+  /** Relays of a circuit, 1 to 7. */
+  readonly hops: number;
+}
+
+/** A running client. */
+export interface ClientRole {
+  readonly links: LinkTable;
+  readonly relays: RelayDirectory;
+  readonly circuits: CircuitPoolDriver;
+  /** Sessions with services of others. */
+  readonly visits: ServiceClientDriver;
+  /** The same, for proxies. */
+  readonly gateway: Gateway;
+  /** Services of our own. */
+  readonly services: NodeServices;
+}
+
+/**
+ * Start a client. Resolves once there are relays enough to draw guards from.
+ *
+ * @param relay The relay in the same process, if there is one: its list is used.
+ * @param stack Stops its parts.
+ * @throws {ConfigError} `storage.*`, `transport.*`, `node.bootstrap`.
+ * @throws the signal's reason.
+ */
+export async function startClient(
+  base: NodeBase,
+  options: ClientOptions,
+  relay: RelayRole | undefined,
+  stack: AsyncDisposableStack,
+): Promise<ClientRole> {
+  const { state, network, runtime } = base;
+  const links = await openLinks(base, options, stack);
+  const list = relay === undefined
+    ? await fetchRelayList(base, links, stack)
+    : undefined;
+  const relays = list?.relays ?? relay?.dht.relays;
+  if (relays === undefined) throw new TypeError("No relay list");
+  await enoughRelays(base, options, relays, relay);
+  const circuits = stack.use(
+    await CircuitPoolDriver.start({
+      network,
+      runtime,
+      blobs: state.blobs,
+      links,
+      relays,
+      hops: options.hops,
+      ownNodeId: relay?.identity.nodeId,
+    }),
+  );
+  list?.useGuards(() => circuits.guards);
+  const context: ServiceContext = {
+    circuits,
+    crypto: runtime.crypto,
+    random: runtime.random,
+    clock: runtime.clock,
+    network,
+    verifier: base.verifier,
+    quota: new SessionQuota(),
+    log: runtime.log,
+  };
+  const clientSecrets = await loadClientSecrets(state, runtime.crypto);
+  const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));
+  const gateway = new ServiceGateway(runtime.crypto, visits);
+  const services = stack.use(new NodeServices(context, state, runtime));
+  return { links, relays, circuits, visits, gateway, services };
+}
+
+async function openLinks(
+  { network, runtime, verifier, linkLimits }: NodeBase,
+  { dialFrom }: ClientOptions,
+  stack: AsyncDisposableStack,
+): Promise<LinkTable> {
+  const { clock, random, crypto, log } = runtime;
+  // For the certificate that nobody ever sees.
+  const identity = stack.use(Identity.generate(crypto, random));
+  const endpoint = await runtime.openEndpoint({
+    address: dialFrom,
+    alpn: network.alpn,
+    identity,
+    crypto,
+    // Nobody is answered: as if there were no such port.
+    admit: () => false,
+  });
+  const services = new LinkServices(log.part("links"));
+  services.listen(logLinks(log.part("links")));
+  return stack.use(
+    new LinkTable({
+      endpoint,
+      crypto,
+      network,
+      clock,
+      random,
+      verifier,
+      identity,
+      identityFor: () => Identity.generate(crypto, random),
+      handlers: services,
+      ...linkLimits && { linkLimits },
+    }),
+  );
+}
+
+/** The list of a client that is no relay: from the nodes to join by, then from guards. */
+async function fetchRelayList(
+  base: NodeBase,
+  links: LinkTable,
+  stack: AsyncDisposableStack,
+): Promise<RelayListClient> {
+  const { state, network, runtime, verifier, signal } = base;
+  const { clock, random, log } = runtime;
+  const list = stack.use(
+    await RelayListClient.start({
+      network,
+      runtime,
+      verifier,
+      blobs: state.blobs,
+      links,
+      bootstrap: base.bootstrap.map(peerOf),
+    }, { signal }),
+  );
+  if (list.relays.snapshot().length > 0) return list;
+  if (!list.hasSources) throw nobodyToAsk(base);
+  if (base.bootstrap.length > 0) {
+    // Says what is wrong, and ends the start where it can never become right.
+    await bootstrap({
+      addresses: base.bootstrap,
+      dial: (node, { signal }) => links.getOrDial(peerOf(node), { signal }),
+      clock,
+      random,
+      log: log.part("bootstrap"),
+      signal,
+    });
+  }
+  log.info("Fetching the list of relays");
+  await raceSignal(list.ready, signal);
+  return list;
+}
+
+/**
+ * Guards are drawn once, for months: not before there is a choice. One relay more
+ * than a circuit has is the least with which a service can be visited.
+ */
+async function enoughRelays(
+  { runtime, signal }: NodeBase,
+  { hops }: ClientOptions,
+  relays: RelayDirectory,
+  relay: RelayRole | undefined,
+): Promise<void> {
+  const log = runtime.log.part("relays");
+  const own = relay === undefined ? 0 : 1;
+  const needed = hops + 1;
+  const known = () => relays.snapshot().length - own;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _listener = relays.onChange(() => {
+    if (known() >= needed) resolve();
+  });
+  if (known() < needed) {
+    log.warning(
+      "Too few relays are known to build circuits over; waiting for more " +
+        "(--hops sets how many a circuit takes)",
+      { known: known(), needed },
+    );
+    await raceSignal(promise, signal);
+  }
+  log.info("Relays known", { count: known() });
+}
+
+function nobodyToAsk({ network }: NodeBase): ConfigError {
+  return new ConfigError(
+    "node.no_bootstrap",
+    `Cannot join network ${network.name}: no node of it is known yet; give ` +
+      `the address of one with --bootstrap anon://KEY@HOST:PORT. Whoever runs ` +
+      `a relay can tell you its address: it prints it when it is ready`,
+  );
+}

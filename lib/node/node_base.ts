@@ -1,0 +1,26 @@
+/**
+ * What the roles of a node stand on, whichever they are.
+ *
+ * @module
+ */
+import type { NetworkParameters } from "../auth/network.ts";
+import type { NodeAddress } from "../auth/node_address.ts";
+import type { RecordVerifier } from "../auth/record_verifier.ts";
+import type { LinkLimits } from "../link/link_limits.ts";
+import type { StateDirectory } from "../storage/state_directory.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** State, network, runtime: made once, before any role begins. */
+export interface NodeBase {
+  readonly state: StateDirectory;
+  readonly network: NetworkParameters;
+  readonly runtime: Runtime;
+  /** Shared: what one role has verified, the others need not verify again. */
+  readonly verifier: RecordVerifier;
+  /** Nodes to join the network by, as the operator named them. */
+  readonly bootstrap: readonly NodeAddress[];
+  /** What differs from the limits of links. */
+  readonly linkLimits?: Partial<LinkLimits> | undefined;
+  /** Ends the start. */
+  readonly signal: AbortSignal;
+}

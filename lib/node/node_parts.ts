@@ -1,0 +1,21 @@
+/**
+ * The roles that a node has, as far as they have been started.
+ *
+ * @module
+ */
+import type { NetworkParameters } from "../auth/network.ts";
+import type { ClientRole } from "./client_role.ts";
+import type { NodeProxies } from "./node_proxies.ts";
+import type { RelayRole } from "./relay_role.ts";
+
+/** What of a node there is; filled in while it starts. */
+export interface NodeParts {
+  /** Which network it is in. */
+  readonly network: NetworkParameters;
+  /** What it is for others. */
+  relay?: RelayRole;
+  /** What it does for its own user. */
+  client?: ClientRole;
+  /** Doors for programs that know nothing of it. */
+  proxies?: NodeProxies;
+}

@@ -1,0 +1,139 @@
+/**
+ * The services of a node, by the names that their operator calls them.
+ *
+ * @see protocol §7, §9.1
+ * @module
+ */
+import { Identity } from "../auth/identity.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { ConfigError } from "../base/errors.ts";
+import type { StateDirectory } from "../storage/state_directory.ts";
+import type { Runtime } from "./runtime.ts";
+import type { ServiceContext } from "./service_context.ts";
+import { ServiceHostDriver, type ServiceStatus } from "./service_host.ts";
+import {
+  loadServiceIdentity,
+  revisionStore,
+  serviceFileName,
+} from "./service_keys.ts";
+import type { StreamTarget } from "./stream_target.ts";
+
+/** Services of one process. Each keeps three circuits and publishes hourly. */
+const MAX_SERVICES = 64;
+
+/** One service, as its operator describes it. */
+export interface ServiceDefinition {
+  /** 1 to 32 of `a-z`, `0-9` and `-`. Names its key in the state directory. */
+  readonly name: string;
+  /**
+   * Seed of its key, 32 bytes; it is copied. Default: the key of that name in the state
+   * directory, made at the first start.
+   */
+  readonly seed?: Bytes | undefined;
+  /** Where streams lead, by virtual port. */
+  readonly targets: ReadonlyMap<number, StreamTarget>;
+  /** X25519 keys of those who may find it. Default: everybody who knows the address. */
+  readonly clients?: readonly Bytes[] | undefined;
+}
+
+/** What a service shows to who asks its node. */
+export interface NodeServiceStatus extends ServiceStatus {
+  readonly reachable: boolean;
+}
+
+/** The services of one node. */
+export class NodeServices implements AsyncDisposable {
+  readonly #context: ServiceContext;
+  readonly #state: StateDirectory;
+  readonly #runtime: Runtime;
+  /** By name; `undefined` while being started. */
+  readonly #services = new Map<string, ServiceHostDriver | undefined>();
+
+  constructor(
+    context: ServiceContext,
+    state: StateDirectory,
+    runtime: Runtime,
+  ) {
+    this.#context = context;
+    this.#state = state;
+    this.#runtime = runtime;
+  }
+
+  /** What each is doing. */
+  get status(): readonly NodeServiceStatus[] {
+    return [...this.#services.values()].flatMap((service) =>
+      service === undefined
+        ? []
+        : [{ ...service.status, reachable: service.isReachable }]
+    );
+  }
+
+  /**
+   * Start a service; it becomes reachable by and by. Dispose of it to stop it, or of
+   * all of them with the node.
+   *
+   * @throws {ConfigError} `service.name`, `service.twice`, `service.too_many`,
+   * `storage.*`.
+   */
+  async start(definition: ServiceDefinition): Promise<ServiceHostDriver> {
+    const { name, targets, clients } = definition;
+    serviceFileName(name); // refuses what is no name
+    if (this.#services.has(name)) {
+      throw new ConfigError(
+        "service.twice",
+        `Cannot start service "${name}": there is one of that name; give each ` +
+          `service a name of its own`,
+      );
+    }
+    if (this.#services.size >= MAX_SERVICES) {
+      throw new ConfigError(
+        "service.too_many",
+        `Cannot start service "${name}": ${MAX_SERVICES} are running`,
+      );
+    }
+    this.#services.set(name, undefined);
+    try {
+      const service = await ServiceHostDriver.start({
+        context: this.#context,
+        name,
+        identity: await this.#identityOf(definition),
+        revisions: revisionStore(this.#state, name),
+        targets,
+        ...clients === undefined ? {} : { clients },
+      });
+      this.#services.set(name, service);
+      return service;
+    } catch (error) {
+      this.#services.delete(name);
+      throw error;
+    }
+  }
+
+  /** Stop a service. Harmless when it has stopped. */
+  async stop(service: ServiceHostDriver): Promise<void> {
+    for (const [name, running] of this.#services) {
+      if (running === service) this.#services.delete(name);
+    }
+    await service[Symbol.asyncDispose]();
+  }
+
+  /** The machine is on another network, or awake again. */
+  onNetworkChange(): void {
+    for (const service of this.#services.values()) service?.onNetworkChange();
+  }
+
+  /** Stop all of them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const services = [...this.#services.values()];
+    this.#services.clear();
+    await Promise.all(
+      services.map((service) => service?.[Symbol.asyncDispose]()),
+    );
+  }
+
+  async #identityOf({ name, seed }: ServiceDefinition): Promise<Identity> {
+    return seed === undefined
+      ? await loadServiceIdentity(this.#state, name, this.#runtime)
+      : new Identity(this.#runtime.crypto, seed);
+  }
+}

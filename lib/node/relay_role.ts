@@ -1,0 +1,227 @@
+/**
+ * The relay in a node: an identity that everybody may know, a port where it
+ * answers, a share of the DHT, and other people's circuits.
+ *
+ *     identity → record → endpoint → links → DHT → circuits → first peer
+ *
+ * @see protocol §1, §9.2
+ * @module
+ */
+import type { Identity } from "../auth/identity.ts";
+import type { NodeAddress } from "../auth/node_address.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { SocketAddress } from "../auth/socket_address.ts";
+import { isAllowedAddress } from "../auth/subnet.ts";
+import { sleep } from "../base/clock.ts";
+import { ConfigError } from "../base/errors.ts";
+import { bootstrap } from "./bootstrap.ts";
+import { CircuitServer } from "./circuit_server.ts";
+import { DhtDriver, peerOf } from "./dht_driver.ts";
+import { CircuitDht } from "./dht_for_circuits.ts";
+import { logLinks } from "./link_log.ts";
+import { LinkServices } from "./link_services.ts";
+import { LinkTable } from "./link_table.ts";
+import type { NodeBase } from "./node_base.ts";
+import { loadIdentity, loadWork } from "./node_identity.ts";
+import { RecordKeeper } from "./record_keeper.ts";
+
+/** What a relay is told. */
+export interface RelayOptions {
+  /** Where to listen. Port 0: any. */
+  readonly listen: SocketAddress;
+  /** Where others can dial it, best first; what `listen` and peers say if empty. */
+  readonly advertise: readonly SocketAddress[];
+}
+
+/** Bytes per second that a relay says it will carry. */
+const DEFAULT_BANDWIDTH = 10_000_000;
+
+/**
+ * Longest wait for our neighbourhood to know us, once a peer has answered, ms. A
+ * relay whose peers know no other is of use all the same.
+ */
+const MAX_JOIN_MS = 15_000;
+
+/** A running relay. */
+export interface RelayRole {
+  readonly identity: Identity;
+  /** What it says of itself. */
+  readonly record: RecordKeeper;
+  readonly links: LinkTable;
+  /** Where the parts of the node say what they do with what links bring. */
+  readonly services: LinkServices;
+  readonly dht: DhtDriver;
+  /** Circuits of others. */
+  readonly circuits: CircuitServer;
+}
+
+/**
+ * Start a relay. It answers others from here on; {@linkcode joinAsRelay} finds it
+ * its own peers.
+ *
+ * @param stack Stops its parts.
+ * @throws {ConfigError} `storage.*`, `transport.*`.
+ */
+export async function startRelay(
+  base: NodeBase,
+  options: RelayOptions,
+  stack: AsyncDisposableStack,
+): Promise<RelayRole> {
+  const { state, network, runtime, verifier, linkLimits, signal } = base;
+  const { clock, random, crypto, log } = runtime;
+  const identity = stack.use(await loadIdentity(state, runtime));
+  const workNonce = await loadWork(state, network, identity, runtime, {
+    signal,
+  });
+  const endpoint = await runtime.openEndpoint({
+    address: options.listen,
+    alpn: network.alpn,
+    identity,
+    crypto,
+  });
+  // Owned by the links from the moment that there are any.
+  stack.defer(() => endpoint.close());
+  let onRecord: (record: NodeRecord) => void = () => {};
+  const record = stack.use(
+    await RecordKeeper.start({
+      crypto,
+      identity,
+      network,
+      workNonce,
+      bandwidth: DEFAULT_BANDWIDTH,
+      blobs: state.blobs,
+      runtime,
+      advertise: options.advertise,
+      listen: endpoint.localAddress,
+      onRecord: (record) => onRecord(record),
+    }),
+  );
+  const services = new LinkServices(log.part("links"));
+  services.listen(logLinks(log.part("links")));
+  services.listen({
+    onLink({ nodeId, observedAddress }) {
+      if (observedAddress) record.onObserved(nodeId, observedAddress);
+    },
+  });
+  const links = stack.use(
+    new LinkTable({
+      endpoint,
+      crypto,
+      network,
+      clock,
+      random,
+      verifier,
+      identity,
+      record: () => record.current.encoded,
+      handlers: services,
+      ...linkLimits && { linkLimits },
+    }),
+  );
+  const dht = stack.use(
+    await DhtDriver.start({
+      network,
+      runtime,
+      verifier,
+      blobs: state.blobs,
+      links,
+      services,
+      selfId: identity.nodeId,
+      record: () => record.current,
+      bootstrap: base.bootstrap.map(peerOf),
+    }),
+  );
+  onRecord = (renewed) => dht.renewSelf(renewed);
+  const circuitDht = new CircuitDht({
+    crypto,
+    network,
+    dht,
+    unixMs: () => clock.unixMs(),
+  });
+  const circuits = stack.use(
+    new CircuitServer({
+      crypto,
+      clock,
+      random,
+      network,
+      ownId: identity.nodeId,
+      onionKeys: record.onionKeys,
+      links,
+      answerDht: (_circuit, request, signal) =>
+        circuitDht.answer(request, signal),
+      onError: (error) => services.onError(error),
+    }),
+  );
+  services.takeCircuits(({ nodeId }, stream) =>
+    circuits.accept(nodeId, stream)
+  );
+  links.start();
+  return { identity, record, links, services, dht, circuits };
+}
+
+/**
+ * Find a relay its peers. Resolves when its neighbourhood knows it, or when it is
+ * the first of its network.
+ *
+ * @throws {ConfigError} `node.bootstrap`.
+ * @throws the signal's reason.
+ */
+export async function joinAsRelay(
+  { bootstrap: named, runtime, signal }: NodeBase,
+  { dht }: RelayRole,
+): Promise<void> {
+  const { clock, random, log } = runtime;
+  if (named.length === 0) {
+    log.info("No bootstrap nodes: others can join the network by this one");
+    return;
+  }
+  await bootstrap({
+    addresses: [...named, ...dht.formerContacts],
+    dial: (node, { signal }) => dht.introduce(peerOf(node), { signal }),
+    clock,
+    random,
+    log: log.part("bootstrap"),
+    signal,
+  });
+  const over = new AbortController();
+  const late = sleep(clock, MAX_JOIN_MS, {
+    signal: AbortSignal.any([signal, over.signal]),
+  });
+  late.catch(() => {});
+  await Promise.race([dht.joined, late]);
+  over.abort();
+}
+
+/** Where others can dial a relay, once that is known. */
+export function relayAddress(
+  { identity, record }: Pick<RelayRole, "identity" | "record">,
+): NodeAddress | undefined {
+  const [address] = record.current.addresses;
+  return address && { publicKey: identity.publicKey, address };
+}
+
+/**
+ * Refuse addresses that nobody could dial, before anything is begun.
+ *
+ * @throws {ConfigError} `node.advertise`.
+ */
+export function checkAdvertised(
+  { network }: Pick<NodeBase, "network">,
+  { advertise }: RelayOptions,
+): void {
+  if (advertise.length > network.maxAddresses) {
+    throw new ConfigError(
+      "node.advertise",
+      `Cannot advertise ${advertise.length} addresses: at most ` +
+        `${network.maxAddresses} fit in a record`,
+    );
+  }
+  for (const address of advertise) {
+    if (isAllowedAddress(network, address)) continue;
+    throw new ConfigError(
+      "node.advertise",
+      `Cannot advertise "${address.host}" port ${address.port}: nobody could ` +
+        `dial it in network ${network.name}; write a public address and a ` +
+        `port that is not 0`,
+    );
+  }
+}
