@@ -72,7 +72,7 @@ export async function publishDescriptor(
   };
   const content = { points, features: FEATURES };
   const value = encodeDescriptor(crypto, random, name, content, clients);
-  const expiry = clock.unixMs() + DESCRIPTOR_LIFE_MS;
+  const expiry = Math.floor(clock.unixMs()) + DESCRIPTOR_LIFE_MS;
   const stored = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, replica) => {
     const record = createStoredRecord(network, signer, {
       key: selfCertifyingKey(crypto, signer.publicKey, replica),

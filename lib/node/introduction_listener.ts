@@ -18,7 +18,7 @@ import { encodeEstablishIntro } from "../service/introduction.ts";
 import { IntroductionKeys } from "../service/introduction_keys.ts";
 import { ReplayCache } from "../service/replay_cache.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
-import type { ServiceContext } from "./service_context.ts";
+import { newestRecord, type ServiceContext } from "./service_context.ts";
 
 /** A point that has not been established by then has failed, ms. */
 const ESTABLISH_MS = 20_000;
@@ -27,7 +27,7 @@ const CHECK_ANSWER_MS = 5_000;
 
 /** One introduction point, as its service has it. */
 export class IntroductionListener implements Disposable {
-  readonly relay: NodeRecord;
+  readonly #relay: NodeRecord;
   readonly keys: IntroductionKeys;
   readonly #context: ServiceContext;
   readonly #circuit: ServiceCircuit;
@@ -40,7 +40,7 @@ export class IntroductionListener implements Disposable {
     relay: NodeRecord,
     keys: IntroductionKeys,
   ) {
-    this.relay = relay;
+    this.#relay = relay;
     this.keys = keys;
     this.#context = context;
     this.#circuit = circuit;
@@ -89,14 +89,14 @@ export class IntroductionListener implements Disposable {
     }
   }
 
+  /** The relay where it is, as known now: records end sooner than points. */
+  get relay(): NodeRecord {
+    return newestRecord(this.#context, this.#relay);
+  }
+
   /** What a descriptor says of it. */
   get point(): IntroductionPoint {
     return { relay: this.relay.encoded, keys: this.keys.public };
-  }
-
-  /** The relays of its circuit. */
-  get path(): readonly NodeRecord[] {
-    return this.#circuit.path;
   }
 
   /** Resolves when its circuit is gone; never rejects. */

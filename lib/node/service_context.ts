@@ -53,13 +53,32 @@ export async function namedRelay(
   const { circuits, clock, crypto, network, verifier } = context;
   const unixMs = clock.unixMs();
   const record = decodeNodeRecord(crypto, network, encoded, unixMs);
-  const known = circuits.relays().find(({ nodeId }) =>
-    equalBytes(nodeId, record.nodeId)
-  );
+  const known = knownRelay(circuits, record);
   // Its work was checked when it came into the list.
   if (known !== undefined) {
-    const isNewer = record.sequence > known.sequence;
-    return { record: isNewer ? record : known, isKnown: true };
+    return { record: newerOf(record, known), isKnown: true };
   }
   return { record: await verifier.verify(encoded, unixMs), isKnown: false };
+}
+
+/** What is known of a relay now, where an older record of it is held. */
+export function newestRecord(
+  { circuits }: ServiceContext,
+  record: NodeRecord,
+): NodeRecord {
+  const known = knownRelay(circuits, record);
+  return known === undefined ? record : newerOf(record, known);
+}
+
+function knownRelay(
+  circuits: Circuits,
+  record: NodeRecord,
+): NodeRecord | undefined {
+  return circuits.relays().find(({ nodeId }) =>
+    equalBytes(nodeId, record.nodeId)
+  );
+}
+
+function newerOf(a: NodeRecord, b: NodeRecord): NodeRecord {
+  return a.sequence > b.sequence ? a : b;
 }

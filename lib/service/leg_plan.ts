@@ -53,6 +53,8 @@ export class LegPlan {
   #waitUntilMs = -Infinity;
   #tokens = LEG_BURST;
   #tokensAtMs: number;
+  /** When the plan was last looked at. */
+  #seenMs: number;
 
   /** @param first The leg that the session began with. */
   constructor(random: Random, first: LegNumber, nowMs: number) {
@@ -61,17 +63,14 @@ export class LegPlan {
     this.#bornMs = nowMs;
     this.#usedMs = nowMs;
     this.#tokensAtMs = nowMs;
+    this.#seenMs = nowMs;
   }
 
   /** When {@linkcode onTime} has something to do. */
   get deadlineMs(): number {
     let due = Math.max(this.#buildMs, this.#tokenMs);
-    if (this.#streams > 0 && this.#buildMs === Infinity) {
-      const warmMs = this.#bornMs + WARM_AFTER_MS;
-      if (this.#carrying + this.#building < WARM_LEGS) {
-        due = Math.min(due, Math.max(warmMs, this.#waitUntilMs));
-      }
-    }
+    const warmMs = this.#bornMs + WARM_AFTER_MS;
+    if (this.#streams > 0 && this.#seenMs < warmMs) due = Math.min(due, warmMs);
     if (this.#carrying > 0) {
       for (const sinceMs of this.#legs.values()) {
         due = Math.min(due, (sinceMs ?? Infinity) + GIVE_UP_MS);
@@ -126,19 +125,22 @@ export class LegPlan {
 
   /** Build what is wanted, give up what is dead. */
   onTime(nowMs: number): LegAction[] {
-    const actions = this.#dropDead(nowMs);
-    const missing = this.#wanted(nowMs) - this.#carrying - this.#building;
-    if (missing <= 0) {
-      this.#buildMs = Infinity;
-      return actions;
-    }
-    if (this.#buildMs === Infinity) this.#buildMs = this.#soon(nowMs);
+    this.#seenMs = nowMs;
     this.#fillTokens(nowMs);
-    if (this.#buildMs > nowMs || this.#tokenMs > nowMs) return actions;
-    this.#tokens--;
-    this.#building++;
-    this.#buildMs = Infinity;
-    return [...actions, { type: "build" }];
+    const actions = this.#dropDead(nowMs);
+    for (;;) {
+      const missing = this.#wanted(nowMs) - this.#carrying - this.#building;
+      if (missing <= 0) {
+        this.#buildMs = Infinity;
+        return actions;
+      }
+      if (this.#buildMs === Infinity) this.#buildMs = this.#soon(nowMs);
+      if (this.#buildMs > nowMs || this.#tokenMs > nowMs) return actions;
+      this.#tokens--;
+      this.#building++;
+      this.#buildMs = Infinity;
+      actions.push({ type: "build" });
+    }
   }
 
   /** Legs that are there and not suspect. */

@@ -96,9 +96,14 @@ export class Publication {
       if (others === "none") this.#hasten(nowMs);
       return;
     }
+    const isFirst = this.#points.length === 0;
     this.#points = [...points];
     const wait = others === "coming" ? SETTLE_MS : 0;
-    for (const state of this.#periods.values()) this.#due(state, nowMs + wait);
+    for (const state of this.#periods.values()) {
+      // What was due before could not be done, with nothing to name.
+      if (isFirst) state.dueMs = Infinity;
+      this.#due(state, nowMs + wait);
+    }
   }
 
   /** Nobody is waited for any more: what is due because of a change is due now. */

@@ -6,7 +6,6 @@
  */
 import type { NodeId } from "../../lib/auth/identity.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
-import { networkParameters } from "../../lib/auth/network.ts";
 import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
 import { raceSignal, sleep } from "../../lib/base/clock.ts";
 import { UnreachableError } from "../../lib/base/errors.ts";
@@ -35,14 +34,14 @@ import {
 import { RendezvousTable } from "../../lib/service/rendezvous_table.ts";
 import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import { encodeCbor } from "../../lib/wire/cbor.ts";
-import { TEST_UNIX_MS, testRecord } from "../support/nodes.ts";
+import { testRecord } from "../support/nodes.ts";
 
 /** One way over a circuit, ms. */
 export const LATENCY_MS = 40;
 
 /** A relay, as far as circuits end there. */
 export class FakeRelay {
-  readonly record: NodeRecord;
+  record: NodeRecord;
   readonly introductions = new IntroductionTable<FakeCircuit>();
   readonly rendezvous = new RendezvousTable<FakeCircuit>();
   readonly circuits = new Set<FakeCircuit>();
@@ -88,15 +87,24 @@ export class FakeNetwork {
     this.crypto = crypto;
     this.relays = Array.from(
       { length: count },
-      (_, n) =>
-        new FakeRelay(
-          testRecord(crypto, 1000 + n, {
-            addresses: [{ host: `10.0.0.${n + 1}`, port: 4001 }],
-            sequence: TEST_UNIX_MS,
-            expiry: TEST_UNIX_MS + 24 * 3_600_000,
-          }, networkParameters("local")),
-        ),
+      (_, n) => new FakeRelay(this.#record(n)),
     );
+  }
+
+  /** All relays sign new records. */
+  renewRecords(): void {
+    for (const [n, relay] of this.relays.entries()) {
+      relay.record = this.#record(n);
+    }
+  }
+
+  #record(n: number): NodeRecord {
+    const sequence = Math.floor(this.clock.unixMs());
+    return testRecord(this.crypto, 1000 + n, {
+      addresses: [{ host: `10.0.0.${n + 1}`, port: 4001 }],
+      sequence,
+      expiry: sequence + 24 * 3_600_000,
+    });
   }
 
   /** What one node sees of it. */
@@ -138,8 +146,8 @@ export class FakeCircuits implements Circuits {
   readonly network: FakeNetwork;
   readonly open = new Set<FakeCircuit>();
   readonly wishes: CircuitWish[] = [];
-  /** Paths of all circuits ever taken. */
-  readonly paths: string[][] = [];
+  /** All circuits ever taken: what for, and over which relays. */
+  readonly taken: { purpose: string; path: readonly string[] }[] = [];
 
   constructor(network: FakeNetwork) {
     this.network = network;
@@ -159,7 +167,10 @@ export class FakeCircuits implements Circuits {
       path.some(({ isAlive }) => !isAlive);
     if (isDead) throw gone();
     network.circuitsBuilt++;
-    this.paths.push(path.map(({ record }) => record.nodeId.toHex()));
+    this.taken.push({
+      purpose: wish.purpose,
+      path: path.map(({ record }) => record.nodeId.toHex()),
+    });
     return new FakeCircuit(this, path);
   }
 
@@ -234,7 +245,13 @@ export class FakeCircuit implements ServiceCircuit {
     body: Bytes,
     limit: WaitLimit,
   ): Promise<Bytes> {
-    await this.#roundTrip(limit);
+    await this.#wait(LATENCY_MS, limit);
+    const answer = this.#answer(type, body);
+    await this.#wait(LATENCY_MS, limit);
+    return answer;
+  }
+
+  #answer(type: ServiceQuestion, body: Bytes): Bytes {
     const nowMs = this.#network.clock.nowMs();
     switch (type) {
       case "establish_intro": {
@@ -351,7 +368,11 @@ export class FakeCircuit implements ServiceCircuit {
     });
   }
 
-  async #roundTrip({ signal }: WaitLimit): Promise<void> {
+  #roundTrip(limit: WaitLimit): Promise<void> {
+    return this.#wait(2 * LATENCY_MS, limit);
+  }
+
+  async #wait(ms: number, { signal }: WaitLimit): Promise<void> {
     signal.throwIfAborted();
     if (!this.isOpen) throw gone();
     const { clock } = this.#network;
@@ -360,7 +381,7 @@ export class FakeCircuit implements ServiceCircuit {
       throw gone();
     });
     ended.catch(() => {});
-    await Promise.race([sleep(clock, 2 * LATENCY_MS, { signal }), ended]);
+    await Promise.race([sleep(clock, ms, { signal }), ended]);
   }
 }
 

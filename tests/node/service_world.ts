@@ -3,6 +3,7 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
 import { Identity, type PublicKey } from "../../lib/auth/identity.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
@@ -85,6 +86,7 @@ export class ServiceWorld implements AsyncDisposable {
   readonly crypto = repeatableSuite();
   readonly network: FakeNetwork;
   readonly #opened = new AsyncDisposableStack();
+  readonly #logs: RecordingLog[] = [];
   #seed = 1;
 
   constructor(seed = 1) {
@@ -99,6 +101,8 @@ export class ServiceWorld implements AsyncDisposable {
   context(): ServiceContext & { circuits: FakeCircuits; log: RecordingLog } {
     const { clock, crypto } = this;
     const network = networkParameters("local");
+    const log = new RecordingLog();
+    this.#logs.push(log);
     return {
       circuits: this.network.node(),
       crypto,
@@ -107,7 +111,7 @@ export class ServiceWorld implements AsyncDisposable {
       network,
       verifier: new RecordVerifier(crypto, network),
       quota: new SessionQuota(),
-      log: new RecordingLog(),
+      log,
     };
   }
 
@@ -155,6 +159,10 @@ export class ServiceWorld implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#opened.disposeAsync();
+    const faults = this.#logs.flatMap(({ lines }) =>
+      lines.filter(({ level }) => level === "error")
+    );
+    assert.deepEqual(faults, []);
   }
 }
 
