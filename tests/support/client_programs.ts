@@ -1,0 +1,225 @@
+/**
+ * Programs of others that tests drive, or stand behind a service: curl, ssh,
+ * nginx and the like, with nothing taken from the settings of whoever runs them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { TemporaryDirectory } from "./temporary_directory.ts";
+
+/** Longest time for one command, ms. */
+const COMMAND_MS = 60_000;
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** How a command ended, and what it said. */
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: Uint8Array<ArrayBuffer>;
+  /** The same as text. */
+  readonly text: string;
+  readonly stderr: string;
+}
+
+/** Whether a program is there. */
+export function isInstalled(program: string): boolean {
+  return PATH.split(":").some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}`).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  });
+}
+
+/** A command in a bare environment. */
+export function command(
+  program: string,
+  args: readonly string[],
+  options: Deno.CommandOptions = {},
+): Deno.Command {
+  const { env, ...rest } = options;
+  return new Deno.Command(program, {
+    args: [...args],
+    clearEnv: true,
+    env: { PATH, LC_ALL: "C.UTF-8", ...env },
+    stdin: "null",
+    ...rest,
+  });
+}
+
+/** Run a command to its end; one that takes too long is killed. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: Pick<Deno.CommandOptions, "env" | "cwd"> = {},
+): Promise<CommandResult> {
+  const signal = AbortSignal.timeout(COMMAND_MS);
+  const output = command(program, args, { ...options, signal }).output();
+  const { code, stdout, stderr } = await output;
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout,
+    text: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** Run a command that has to end well. */
+export async function succeed(
+  program: string,
+  args: readonly string[],
+  options: Pick<Deno.CommandOptions, "env" | "cwd"> = {},
+): Promise<CommandResult> {
+  const result = await run(program, args, options);
+  assert.equal(result.code, 0, `${program} fails: ${result.stderr}`);
+  return result;
+}
+
+/** Something that stands behind a service. */
+export interface Target extends AsyncDisposable {
+  /** As `anonnet serve` takes it. */
+  readonly target: string;
+}
+
+/** nginx, serving the files of a folder over a socket that it alone has. */
+export async function startNginx(folder: string): Promise<Target> {
+  await using starting = new AsyncDisposableStack();
+  const home = starting.use(await TemporaryDirectory.create());
+  const socket = home.pathOf("nginx.sock");
+  const config = home.pathOf("nginx.conf");
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    .map((name) => `${name}_temp_path ${home.pathOf(name)};`);
+  await Deno.writeTextFile(
+    config,
+    `daemon off;
+pid ${home.pathOf("nginx.pid")};
+error_log stderr notice;
+worker_processes 1;
+${Deno.uid() === 0 ? "user root;" : ""}
+events {}
+http {
+  access_log off;
+  sendfile on;
+  ${temporary.join(" ")}
+  server {
+    listen unix:${socket};
+    root ${folder};
+  }
+}
+`,
+  );
+  const server = spawnServer(starting, "nginx", ["-e", "stderr", "-c", config]);
+  await server.until("start worker process");
+  return disposable(`unix:${socket}`, starting.move());
+}
+
+/** An SSH server that lets one key in. */
+export interface SshServer extends Target {
+  /** What a client takes: the key, and no question asked. */
+  readonly clientOptions: readonly string[];
+}
+
+/** sshd, on a free port, with keys of its own. */
+export async function startSshd(): Promise<SshServer> {
+  await using starting = new AsyncDisposableStack();
+  const home = starting.use(await TemporaryDirectory.create());
+  const key = async (name: string) => {
+    const file = home.pathOf(name);
+    await succeed("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file]);
+    return file;
+  };
+  const [hostKey, clientKey] = [await key("host"), await key("client")];
+  const port = freePort();
+  const config = home.pathOf("sshd_config");
+  await Deno.writeTextFile(
+    config,
+    `ListenAddress 127.0.0.1:${port}
+HostKey ${hostKey}
+AuthorizedKeysFile ${clientKey}.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+`,
+  );
+  // Where it shuts in what is not yet trusted, when it runs as root.
+  if (Deno.uid() === 0) await Deno.mkdir("/run/sshd", { recursive: true });
+  const server = spawnServer(starting, "/usr/sbin/sshd", [
+    ...["-D", "-e", "-f", config],
+  ]);
+  await server.until("Server listening");
+  const clientOptions = [
+    ...["-F", "none", "-i", clientKey],
+    ...["-o", "BatchMode=yes"],
+    ...["-o", "StrictHostKeyChecking=no"],
+    ...["-o", "UserKnownHostsFile=/dev/null"],
+    ...["-o", "LogLevel=ERROR"],
+  ];
+  return {
+    ...disposable(`127.0.0.1:${port}`, starting.move()),
+    clientOptions,
+  };
+}
+
+/** A TCP port that nobody has now. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+function disposable(target: string, stack: AsyncDisposableStack): Target {
+  return { target, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Start what serves until `stack` is disposed of. */
+function spawnServer(
+  stack: AsyncDisposableStack,
+  program: string,
+  args: readonly string[],
+): LogWatch {
+  const server = command(program, args, { stdout: "null", stderr: "piped" })
+    .spawn();
+  const log = new LogWatch(server.stderr);
+  stack.defer(async () => {
+    server.kill("SIGTERM");
+    await server.status;
+    await log.ended;
+  });
+  return log;
+}
+
+/** Reads a log to its end, and tells when some words have come. */
+class LogWatch {
+  readonly ended: Promise<void>;
+  #text = "";
+  #isOver = false;
+  #more = Promise.withResolvers<void>();
+
+  constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#read(stream);
+  }
+
+  async until(words: string): Promise<void> {
+    while (!this.#text.includes(words)) {
+      if (this.#isOver) throw new Error(`No "${words}" in: ${this.#text}`);
+      await this.#more.promise;
+    }
+  }
+
+  async #read(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+      this.#text += chunk;
+      this.#wake();
+    }
+    this.#isOver = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#more.resolve();
+    this.#more = Promise.withResolvers();
+  }
+}
