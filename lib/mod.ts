@@ -3,6 +3,27 @@
  *
  * Everything else under `lib/` is free to change between two releases.
  *
+ * @example Visit a service
+ * ```ts
+ * import { AnonNet } from "./mod.ts";
+ *
+ * await using node = await AnonNet.start({
+ *   state: "state",
+ *   bootstrap: ["anon://…@192.0.2.7:4001"],
+ * });
+ * const response = await node.fetch("http://….anon/", { isolate: "reader" });
+ * console.log(await response.text());
+ * ```
+ *
+ * @example Host a site
+ * ```ts
+ * import { AnonNet } from "./mod.ts";
+ *
+ * await using node = await AnonNet.start({ state: "state" });
+ * await using site = await node.serve({ port: 80 }, () => new Response("Hello"));
+ * console.log(`http://${site.host}/`);
+ * ```
+ *
  * @example Tell errors apart by what to do about them
  * ```ts
  * import { ConfigError, parseSocketAddress, UnreachableError } from "./mod.ts";
@@ -31,3 +52,15 @@ export {
   parseSocketAddress,
   type SocketAddress,
 } from "./auth/socket_address.ts";
+export type { NetworkTraits } from "./auth/network.ts";
+export {
+  AnonNet,
+  type AnonNetOptions,
+  type HostOptions,
+  type ServeOptions,
+  type VisitOptions,
+} from "./node/anonnet.ts";
+export type { AnonConnection } from "./node/anon_connection.ts";
+export type { AnonService } from "./node/anon_service.ts";
+export type { SiteHandler } from "./node/http_site.ts";
+export type { Log, LogFields, LogValue, Sensitive } from "./node/log.ts";

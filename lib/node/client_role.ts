@@ -15,7 +15,7 @@
  */
 import { Identity } from "../auth/identity.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
-import { raceSignal } from "../base/clock.ts";
+import { raceSignal, sleep } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { Gateway } from "../proxy/gateway.ts";
 import { SessionQuota } from "../session/quota.ts";
@@ -34,6 +34,9 @@ import type { RelayRole } from "./relay_role.ts";
 import { ServiceClientDriver } from "./service_client.ts";
 import type { ServiceContext } from "./service_context.ts";
 import { loadClientSecrets } from "./service_keys.ts";
+
+/** Time for the last cells to reach our guards before links are closed, ms. */
+const LINGER_MS = 300;
 
 /** What a client is told. */
 export interface ClientOptions {
@@ -78,6 +81,9 @@ export async function startClient(
   const relays = list?.relays ?? relay?.dht.relays;
   if (relays === undefined) throw new TypeError("No relay list");
   await enoughRelays(base, options, relays, relay);
+  // Closing a connection drops what is on its way: the last cells of sessions say
+  // to the other side that they are over.
+  stack.defer(() => sleep(runtime.clock, LINGER_MS));
   const circuits = stack.use(
     await CircuitPoolDriver.start({
       network,

@@ -32,9 +32,13 @@ export type LogFields = Readonly<Record<string, LogValue | undefined>>;
 
 /** Where lines go. Never throws, never waits. */
 export interface Log {
+  /** What happens to single peers. */
   debug(message: string, fields?: LogFields): void;
+  /** What happens to the node as a whole. */
   info(message: string, fields?: LogFields): void;
+  /** What is wrong, and worked around. */
   warning(message: string, fields?: LogFields): void;
+  /** What somebody has to mend. */
   error(message: string, fields?: LogFields): void;
   /** The same log for one part of the node, such as `"links"`. */
   part(name: string): Log;
@@ -44,6 +48,7 @@ export interface Log {
 export class Sensitive {
   readonly #text: string;
 
+  /** Made by {@linkcode sensitive}. */
   constructor(text: string) {
     this.#text = text;
   }
@@ -53,14 +58,17 @@ export class Sensitive {
     return this.#text;
   }
 
+  /** Not the text. */
   toString(): string {
     return SCRUBBED;
   }
 
+  /** Not the text. */
   toJSON(): string {
     return SCRUBBED;
   }
 
+  /** Not the text, in `console.log` neither. */
   [Symbol.for("Deno.customInspect")](): string {
     return SCRUBBED;
   }

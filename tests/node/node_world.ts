@@ -55,6 +55,22 @@ export class NodeWorld {
   });
   #count = 0;
 
+  /** A network of relays, which runs until the stack is disposed of. */
+  async relays(
+    count: number,
+    stack: AsyncDisposableStack,
+  ): Promise<RelayNode[]> {
+    const first = stack.use(await this.machine().startRelay());
+    const bootstrap = [first.address];
+    const others = await Promise.all(
+      Array.from(
+        { length: count - 1 },
+        () => this.machine().startRelay({ bootstrap }),
+      ),
+    );
+    return [first, ...others.map((relay) => stack.use(relay))];
+  }
+
   /** Another machine, with its own address and an empty disk. */
   machine(): Machine {
     const number = ++this.#count;
