@@ -9,11 +9,12 @@ import { TemporaryDirectory } from "../support/temporary_directory.ts";
 /** What 256 handshakes under way may take for good: 60 KiB each, and the heap's slack. */
 const SLACK_MIB = 48;
 
-/** Resident memory of a process in MiB, where the system tells. */
+/** Resident memory of a process in MiB, where there is somebody to ask. */
 async function residentMib(pid: number): Promise<number | undefined> {
-  if (Deno.build.os !== "linux") return undefined;
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1]) / 1024;
+  if (Deno.build.os === "windows") return undefined;
+  const ps = new Deno.Command("ps", { args: ["-o", "rss=", "-p", `${pid}`] });
+  const { stdout } = await ps.output();
+  return Number(new TextDecoder().decode(stdout)) / 1024;
 }
 
 function portOf(address: string): number {
