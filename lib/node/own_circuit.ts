@@ -34,8 +34,13 @@ import type { CellBuffers } from "./cell_buffers.ts";
 import { CellOutlet } from "./cell_outlet.ts";
 import { CellReader } from "./cell_reader.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
-import { CircuitReplies, heeded } from "./circuit_replies.ts";
-import type { CellPort, LegCarrier } from "./session_driver.ts";
+import {
+  CircuitReplies,
+  type ExpectedReply,
+  heeded,
+} from "./circuit_replies.ts";
+import type { ServiceCircuit, ServiceQuestion } from "./circuits.ts";
+import type { CellPort } from "./session_driver.ts";
 
 /** Tuning: time for a question to the last hop and its answer, ms. */
 export const REQUEST_TIMEOUT_MS = 20_000;
@@ -112,15 +117,12 @@ const ANSWERS = {
   establish_intro: "intro_established",
   introduce1: "introduce_ack",
   establish_rendezvous: "rendezvous_established",
-} as const;
-
-/** A question that the last hop answers with a message of the services. */
-export type ServiceQuestion = keyof typeof ANSWERS;
+} as const satisfies Record<ServiceQuestion, ExpectedReply>;
 
 const DONE: CircuitEnd = { code: "done" };
 
 /** One circuit. */
-export class OwnCircuit implements LegCarrier {
+export class OwnCircuit implements ServiceCircuit {
   readonly #host: OwnCircuitHost;
   readonly #machine: ClientCircuit;
   readonly #stream: ByteStream;
