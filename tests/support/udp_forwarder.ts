@@ -10,6 +10,8 @@ import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 export interface UdpForwarder extends AsyncDisposable {
   /** Where to send to; from there it goes on to the target. */
   readonly address: SocketAddress;
+  /** `HOST:PORT` of everybody who has ever sent to us. */
+  readonly senders: { has(sender: string): boolean };
   /** Swallow everything from now on. */
   stop(): void;
 }
@@ -56,6 +58,7 @@ export function openForwarder(target: SocketAddress): Promise<UdpForwarder> {
   const { hostname, port } = front.addr as Deno.NetAddr;
   return Promise.resolve({
     address: { host: hostname, port },
+    senders: backs,
     stop: () => {
       isStopped = true;
     },

@@ -1,0 +1,189 @@
+/** What a client's machine and a service do to the network around them. */
+import assert from "node:assert/strict";
+import { succeed } from "../support/client_programs.ts";
+import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
+import { openForwarder, type UdpForwarder } from "../support/udp_forwarder.ts";
+
+/** Guards of a client (protocol §5.6). */
+const GUARDS = 2;
+/** Within this a restarted service must be reachable. */
+const BACK_MS = 30_000;
+
+/** A network in which every relay is reached through a forwarder that takes note. */
+class WatchedNetwork implements AsyncDisposable {
+  readonly network: ProcessNetwork;
+  readonly #forwarders: readonly UdpForwarder[];
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    network: ProcessNetwork,
+    forwarders: readonly UdpForwarder[],
+    stack: AsyncDisposableStack,
+  ) {
+    this.network = network;
+    this.#forwarders = forwarders;
+    this.#stack = stack;
+  }
+
+  static async create(relays: number): Promise<WatchedNetwork> {
+    await using starting = new AsyncDisposableStack();
+    const forwarders: UdpForwarder[] = [];
+    const ports: number[] = [];
+    for (let index = 0; index < relays; index++) {
+      const port = freeUdpPort();
+      const target = { host: "127.0.0.1", port };
+      ports.push(port);
+      forwarders.push(starting.use(await openForwarder(target)));
+    }
+    const network = starting.use(
+      await ProcessNetwork.start({
+        relays,
+        relayFlags: (index) => [
+          `--listen=127.0.0.1:${ports[index]}`,
+          `--advertise=127.0.0.1:${forwarders[index]?.address.port}`,
+        ],
+      }),
+    );
+    return new WatchedNetwork(network, forwarders, starting.move());
+  }
+
+  /** Relays, by index, to which a process has sent anything. */
+  async peersOf(node: NodeProcess): Promise<number[]> {
+    const ports = await udpPortsOf(node.pid);
+    assert.ok(ports.length > 0, "the process has a UDP socket");
+    return this.#forwarders.flatMap(({ senders }, index) =>
+      ports.some((port) => senders.has(`127.0.0.1:${port}`)) ? [index] : []
+    );
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+function freeUdpPort(): number {
+  const place = { hostname: "127.0.0.1", port: 0 };
+  const socket = Deno.listenDatagram({ transport: "udp", ...place });
+  const { port } = socket.addr as Deno.NetAddr;
+  socket.close();
+  return port;
+}
+
+/** Local ports of all UDP sockets of a process, as its kernel has them. */
+async function udpPortsOf(pid: number): Promise<number[]> {
+  const open = await succeed("ls", ["-l", `/proc/${pid}/fd`]);
+  const inodes = new Set(
+    [...open.text.matchAll(/socket:\[([0-9]+)\]/g)].map(([, inode]) => inode),
+  );
+  const tables = await succeed("cat", ["/proc/net/udp", "/proc/net/udp6"]);
+  return tables.text.split("\n").flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const port = fields[1]?.split(":")[1] ?? "";
+    return inodes.has(fields[9]) ? [Number.parseInt(port, 16)] : [];
+  });
+}
+
+function startSite(): Deno.HttpServer<Deno.NetAddr> & AsyncDisposable {
+  return Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response("hello"),
+  );
+}
+
+/** Fetch through a proxy; `undefined` when there was no answer. */
+async function visit(
+  { socks }: NodeProcess,
+  host: string,
+  isolation: string,
+): Promise<string | undefined> {
+  using client = Deno.createHttpClient({
+    proxy: {
+      url: `socks5h://${socks}`,
+      basicAuth: { username: isolation, password: "x" },
+    },
+  });
+  const signal = AbortSignal.timeout(BACK_MS);
+  try {
+    const response = await fetch(`http://${host}/`, { client, signal });
+    return await response.text();
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+const LINUX = Deno.build.os === "linux";
+
+Deno.test({
+  name: "clients exchange packets with their guards alone, for good",
+  ignore: !LINUX,
+  async fn() {
+    await using world = await WatchedNetwork.create(7);
+    await using site = startSite();
+    const { network } = world;
+    const [service, proxy] = await Promise.all([
+      network.serve([`80=127.0.0.1:${site.addr.port}`]),
+      network.proxy("proxy"),
+    ]);
+    const guards: number[][] = [];
+    for (let start = 0; start < 2; start++) {
+      if (start > 0) await Promise.all([service.restart(), proxy.restart()]);
+      for (let key = 0; key < 5; key++) {
+        const answer = await visit(proxy, service.host, `key ${key}`);
+        assert.equal(answer, "hello");
+      }
+      guards.push(await world.peersOf(proxy), await world.peersOf(service));
+    }
+    const [proxyFirst, serviceFirst, proxyThen, serviceThen] = guards;
+    // At the first start a client asks the relay that it was told of for the list.
+    assertGuards(proxyFirst, [0, ...proxyThen ?? []]);
+    assertGuards(serviceFirst, [0, ...serviceThen ?? []]);
+    for (const peers of [proxyThen, serviceThen]) {
+      assert.ok(peers !== undefined && peers.length > 0);
+      assert.ok(peers.length <= GUARDS, `relays ${peers}`);
+    }
+  },
+});
+
+function assertGuards(
+  peers: readonly number[] | undefined,
+  allowed: readonly number[],
+): void {
+  const others = peers?.filter((peer) => !allowed.includes(peer));
+  assert.deepEqual(others, []);
+}
+
+Deno.test({
+  name:
+    "a restarted service keeps its address and is back within 30 s, and so is a proxy",
+  async fn() {
+    await using network = await ProcessNetwork.start({ relays: 5 });
+    await using site = startSite();
+    const [service, proxy] = await Promise.all([
+      network.serve([`80=127.0.0.1:${site.addr.port}`]),
+      network.proxy("proxy"),
+    ]);
+    const { host } = service;
+    assert.equal(await visit(proxy, host, "a"), "hello");
+    for (
+      const [node, manner] of [
+        [service, "stop"],
+        [proxy, "stop"],
+        [proxy, "kill"],
+      ] as const
+    ) {
+      await node.end(manner);
+      const limit = AbortSignal.timeout(BACK_MS);
+      node.begin();
+      await node.becomeReady();
+      let answer: string | undefined;
+      while (answer === undefined) {
+        limit.throwIfAborted();
+        answer = await visit(proxy, host, "a");
+      }
+      assert.equal(answer, "hello");
+      assert.equal(service.host, host);
+      limit.throwIfAborted();
+    }
+  },
+});
