@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import net from "node:net";
 import { utf8 } from "../../lib/base/bytes.ts";
 import { ConfigError, UnreachableError } from "../../lib/base/errors.ts";
 import {
@@ -294,6 +295,22 @@ Deno.test("HttpServer passes on an answer that comes before the body, and ends t
   assert.equal(body, "no");
   assert.equal(await client.readAll(), "");
   await world.gateway.last.client.aborted;
+});
+
+Deno.test("HttpServer passes on an answer from a service that takes no more of the body", async () => {
+  await using world = await httpWorld();
+  world.gateway.service = async (stream) => {
+    await readUntil(stream, "\r\n\r\n");
+    await stream.write(utf8(ok("enough")));
+    world.gateway.last.client.reset(refusal());
+  };
+  using client = await world.connect();
+  const size = 2_000_000;
+  await client.send(post(`Content-Length: ${size}`));
+  const sending = client.send("a".repeat(size)).catch(() => {});
+  assert.equal((await client.readResponse()).body, "enough");
+  client.close();
+  await sending;
 });
 
 Deno.test("HttpServer knows responses without a body", async () => {
@@ -828,6 +845,13 @@ Deno.test("HttpServer resets the stream of a client that vanishes", async () => 
   await sending.send(`${post("Content-Length: 100000")}some`);
   await until(() => world.gateway.opened.length === 2);
   sending.close();
+  await world.gateway.last.client.aborted;
+  // While it waits for the answer.
+  world.gateway.service = (stream) => readUntil(stream, "never");
+  const waiting = net.connect(world.server.address.port, "127.0.0.1");
+  waiting.write(GET);
+  await until(() => world.gateway.opened.length === 3);
+  waiting.resetAndDestroy();
   await world.gateway.last.client.aborted;
   await until(() => world.server.connections === 0);
 });
