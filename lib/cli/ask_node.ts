@@ -11,12 +11,13 @@ import { CONTROL_NOTE } from "../node/node_control.ts";
 import type { Files } from "../storage/files.ts";
 import { storageError } from "../storage/storage_error.ts";
 
-/** Longest wait for an answer, ms. The node is on this machine. */
+/** Longest wait for an answer that the node has at hand, ms. */
 const ANSWER_MS = 10_000;
 
 /**
  * Have the node that owns the state directory `state` carry out a command.
  *
+ * @param answerMs Longest wait for its answer, ms.
  * @throws {ConfigError} `cli.not_running` when there is no note; and as
  * {@linkcode callControl}.
  */
@@ -25,9 +26,10 @@ export async function askNode(
   state: string,
   command: string,
   args: JsonObject = {},
+  answerMs: number = ANSWER_MS,
 ): Promise<JsonValue> {
   const note = await readNote(files, state);
-  const signal = AbortSignal.timeout(ANSWER_MS);
+  const signal = AbortSignal.timeout(answerMs);
   return await callControl(note, command, args, { signal });
 }
 

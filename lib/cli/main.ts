@@ -6,16 +6,20 @@
  */
 import { AnonNetError, ConfigError, describeError } from "../base/errors.ts";
 import { DenoFiles } from "../storage/deno_files.ts";
+import { circuitsCommand } from "./circuits.ts";
+import { clientKeyCommand } from "./client_key.ts";
 import type { Command, ExitCode, Program } from "./command.ts";
 import { demoCommand } from "./demo.ts";
 import { formatProgramHelp } from "./help.ts";
 import { keygenCommand } from "./keygen.ts";
+import { lookupCommand } from "./lookup.ts";
 import { suggestion } from "./nearest.ts";
 import { peersCommand } from "./peers.ts";
 import { proxyCommand } from "./proxy.ts";
 import { relayCommand } from "./relay.ts";
 import { runCommand } from "./run.ts";
 import { serveCommand } from "./serve.ts";
+import { servicesCommand } from "./services.ts";
 import { statusCommand } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { versionCommand } from "./version.ts";
@@ -29,7 +33,11 @@ const COMMANDS: readonly Command[] = [
   runCommand,
   statusCommand,
   peersCommand,
+  circuitsCommand,
+  servicesCommand,
+  lookupCommand,
   keygenCommand,
+  clientKeyCommand,
   versionCommand,
 ];
 

@@ -3,25 +3,24 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject } from "../control/json.ts";
+import { isJsonObject } from "../control/json.ts";
 import { askNode } from "./ask_node.ts";
 import { defineCommand } from "./command.ts";
 import { switchFlag } from "./flag.ts";
 import { stateFlag } from "./node_flags.ts";
 import { formatDuration } from "./status.ts";
+import { type Column, formatTable, yesOrNo } from "./table.ts";
 
-/** Columns: the fact, its title, and how it is written. */
-const COLUMNS:
-  readonly (readonly [string, string, (value: unknown) => string])[] = [
-    ["publicKey", "PEER", (value) => String(value).slice(0, 12)],
-    ["relay", "KIND", (value) => value === true ? "relay" : "client"],
-    ["contact", "CONTACT", (value) => value === true ? "yes" : "no"],
-    ["direction", "DIRECTION", String],
-    ["address", "ADDRESS", String],
-    ["ageMs", "AGE", (value) => formatDuration(Number(value))],
-    ["bytesIn", "BYTES IN", String],
-    ["bytesOut", "BYTES OUT", String],
-  ];
+const COLUMNS: readonly Column[] = [
+  ["publicKey", "PEER", (value) => String(value).slice(0, 12)],
+  ["relay", "KIND", (value) => value === true ? "relay" : "client"],
+  ["contact", "CONTACT", yesOrNo],
+  ["direction", "DIRECTION", String],
+  ["address", "ADDRESS", String],
+  ["ageMs", "AGE", (value) => formatDuration(Number(value))],
+  ["bytesIn", "BYTES IN", String],
+  ["bytesOut", "BYTES OUT", String],
+];
 
 /** `anonnet peers`. */
 export const peersCommand = defineCommand({
@@ -36,21 +35,7 @@ export const peersCommand = defineCommand({
     }
     const peers = Array.isArray(answer) ? answer.filter(isJsonObject) : [];
     if (peers.length === 0) terminal.tell("There are no links now.");
-    else for (const line of formatTable(peers)) terminal.print(line);
+    else for (const line of formatTable(COLUMNS, peers)) terminal.print(line);
     return 0;
   },
 });
-
-function formatTable(peers: readonly JsonObject[]): string[] {
-  const rows = [
-    COLUMNS.map(([, title]) => title),
-    ...peers.map((peer) => COLUMNS.map(([name, , write]) => write(peer[name]))),
-  ];
-  const widths = COLUMNS.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0))
-  );
-  return rows.map((row) =>
-    row.map((text, column) => text.padEnd(widths[column] ?? 0)).join("  ")
-      .trimEnd()
-  );
-}

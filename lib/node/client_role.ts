@@ -34,6 +34,7 @@ import type { RelayRole } from "./relay_role.ts";
 import { ServiceClientDriver } from "./service_client.ts";
 import type { ServiceContext } from "./service_context.ts";
 import { loadClientSecrets } from "./service_keys.ts";
+import { ServiceLookup } from "./service_lookup.ts";
 
 /** Time for the last cells to reach our guards before links are closed, ms. */
 const LINGER_MS = 300;
@@ -55,6 +56,8 @@ export interface ClientRole {
   readonly visits: ServiceClientDriver;
   /** The same, for proxies. */
   readonly gateway: Gateway;
+  /** Looking for services without visiting them. */
+  readonly lookup: ServiceLookup;
   /** Services of our own. */
   readonly services: NodeServices;
 }
@@ -109,8 +112,9 @@ export async function startClient(
   const clientSecrets = await loadClientSecrets(state, runtime.crypto);
   const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));
   const gateway = new ServiceGateway(runtime.crypto, visits);
+  const lookup = new ServiceLookup(context, clientSecrets);
   const services = stack.use(new NodeServices(context, state, runtime));
-  return { links, relays, circuits, visits, gateway, services };
+  return { links, relays, circuits, visits, gateway, lookup, services };
 }
 
 async function openLinks(

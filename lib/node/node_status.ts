@@ -36,6 +36,10 @@ export function registerNodeCommands(
   server.register("circuits", () => circuitsOf(parts, clock.nowMs()));
   server.register("services", () => servicesOf(parts));
   server.register(
+    "lookup",
+    (args, { signal }) => lookUp(parts, args, clock, signal),
+  );
+  server.register(
     "contacts",
     () => contactsOf(relayOf(parts).dht, clock.nowMs()),
   );
@@ -52,6 +56,28 @@ function relayOf({ relay }: NodeParts): RelayRole {
     "node.no_relay",
     "Cannot do that: this node is no relay; ask one that is",
   );
+}
+
+/** Look for a service. @throws {ConfigError} `node.no_client`, `service.address_*`. */
+async function lookUp(
+  { client }: NodeParts,
+  args: JsonObject,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<JsonObject> {
+  if (client === undefined) {
+    throw new ConfigError(
+      "node.no_client",
+      "Cannot look up: this node builds no circuits, or not yet; ask a proxy, " +
+        "or a node that hosts services",
+    );
+  }
+  const host = args["host"];
+  const facts = await client.lookup.find(
+    typeof host === "string" ? host : "",
+    signal,
+  );
+  return { ...facts, ageMs: Math.max(0, clock.unixMs() - facts.announcedMs) };
 }
 
 function statusOf({ network, relay, client, proxies }: NodeParts): JsonObject {

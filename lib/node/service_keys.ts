@@ -13,8 +13,9 @@
  */
 import { Identity, type PublicKey } from "../auth/identity.ts";
 import { type Bytes, formatBase32, parseBase32, utf8 } from "../base/bytes.ts";
-import { ConfigError, ProtocolError } from "../base/errors.ts";
+import { BugError, ConfigError, ProtocolError } from "../base/errors.ts";
 import { type CryptoSuite, X25519_BYTES } from "../crypto/suite.ts";
+import { formatServiceHost, parseServiceHost } from "../service/address.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
 import { encodeCbor } from "../wire/cbor.ts";
 import { decodeFields } from "../wire/fields.ts";
@@ -147,4 +148,33 @@ export function parseClientKey(text: string): Bytes {
     );
   }
   return bytes;
+}
+
+/**
+ * Our public key for one service, as its operator is given it.
+ *
+ * @throws {ConfigError} `service.address_*`, `storage.key_*`.
+ */
+export async function clientKeyFor(
+  state: StateDirectory,
+  host: string,
+  { crypto, random }: Pick<Runtime, "crypto" | "random">,
+): Promise<string> {
+  const service = parseServiceHost(crypto, host);
+  await makeClientSecrets(state, { random });
+  const secret = (await loadClientSecrets(state, crypto))(service);
+  if (secret === undefined) {
+    throw new BugError("service.client", "No client key");
+  }
+  const publicKey = crypto.x25519Public(secret);
+  secret.fill(0);
+  return formatClientKey(publicKey);
+}
+
+/** The address of a service by its public key. */
+export function serviceHostOf(
+  crypto: CryptoSuite,
+  publicKey: PublicKey,
+): string {
+  return formatServiceHost(crypto, publicKey);
 }
