@@ -178,6 +178,7 @@ class Approaching {
 
   async #search(): Promise<void> {
     const { context, finder, service, isolation, signal } = this.#options;
+    const before = this.#descriptor;
     try {
       const limit = { signal };
       this.#descriptor = await finder.find(
@@ -190,9 +191,17 @@ class Approaching {
       if (signal.aborted) return;
       if (!(error instanceof AnonNetError)) return this.#result.reject(error);
     }
-    const { points } = this.#descriptor.content;
+    const { name, content: { points } } = this.#descriptor;
+    const isNewer = name.revision > before.name.revision ||
+      name.period !== before.name.period;
     const nowMs = context.clock.nowMs();
-    this.#carryOut(this.#machine.onDescriptor(points.length, nowMs));
+    this.#carryOut(
+      this.#machine.onDescriptor(
+        points.length,
+        isNewer ? "newer" : "same",
+        nowMs,
+      ),
+    );
   }
 
   #fail(code: ApproachFailure): void {

@@ -3,8 +3,9 @@
  * replaced before anybody misses them.
  *
  *     connect ─▶ openStream ─▶ SessionDriver ◀── legs ── LegPlan: build, drop
- *                                                            │
- *                                  approachService {ticket} ◀┘
+ *                                   │                        │
+ *                                   └── a leg lives: offer ◀─┤
+ *                                 approachService {ticket} ◀─┘ none does
  *
  * @see protocol §7.6
  * @module
@@ -12,22 +13,31 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, wipe } from "../base/bytes.ts";
-import { AnonNetError, ProtocolError } from "../base/errors.ts";
+import { deadline } from "../base/clock.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../base/errors.ts";
 import { type LegAction, LegPlan } from "../service/leg_plan.ts";
 import type { LegNumber } from "../session/frames.ts";
 import { MAX_LEGS } from "../session/leg_table.ts";
 import { Session } from "../session/session.ts";
 import { approachService } from "./approach_service.ts";
+import type { ServiceCircuit } from "./circuits.ts";
 import type { DescriptorFinder } from "./descriptor_finder.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
-import type { Met } from "./meeting.ts";
+import { type Met, waitAtRendezvous } from "./meeting.ts";
 import type { ServiceContext } from "./service_context.ts";
 import { SessionDriver } from "./session_driver.ts";
 import type { SessionStreamHandle } from "./session_stream.ts";
 
 /** A session without a stream for so long is closed, ms. */
 export const CLIENT_IDLE_MS = 5 * 60_000;
+
+/** A service that has not taken the offer of a leg by then will not, ms. */
+const OFFER_MS = 8_000;
 
 /** Whose session it is. */
 export interface ClientSessionOptions {
@@ -47,6 +57,8 @@ export class ClientSession {
   readonly #timer: MachineTimer;
   readonly #paths = new Map<LegNumber, readonly NodeRecord[]>();
   readonly #stopping = new AbortController();
+  /** Offers of a leg that wait for the service. */
+  readonly #offers = new Set<AbortController>();
   #nextLeg: LegNumber;
   #idleMs: number;
 
@@ -66,8 +78,7 @@ export class ClientSession {
     this.#plan = new LegPlan(random, met.leg, nowMs);
     this.#timer = new MachineTimer(clock, () => this.#onTime());
     this.#driver = new SessionDriver(machine, clock, {
-      onLegSuspect: (leg) =>
-        this.#legs((now) => this.#plan.onSuspect(leg, now)),
+      onLegSuspect: (leg) => this.#onLegSuspect(leg),
       onLegHealed: (leg) => this.#plan.onHealed(leg),
       onLegGone: (leg) => this.#onLegGone(leg),
       onError: (error) => options.log.debug("A service broke off", { error }),
@@ -126,8 +137,14 @@ export class ClientSession {
     this.#legs((nowMs) => this.#plan.onStreams(this.streamCount, nowMs));
   }
 
+  #onLegSuspect(leg: LegNumber): void {
+    this.#checkOffers();
+    this.#legs((nowMs) => this.#plan.onSuspect(leg, nowMs));
+  }
+
   #onLegGone(leg: LegNumber): void {
     this.#paths.delete(leg);
+    this.#checkOffers();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
     // Nobody needs it now: the next stream begins a new one.
     if (this.legCount === 0 && this.streamCount === 0) this.close();
@@ -159,16 +176,7 @@ export class ClientSession {
   async #build(): Promise<void> {
     const { log } = this.#options;
     try {
-      const met = await approachService({
-        ...this.#options,
-        purpose: {
-          type: "leg",
-          secret: this.#secret,
-          nextLeg: () => this.#nextLeg++,
-        },
-        avoid: this.#avoided(),
-        signal: this.#stopping.signal,
-      });
+      const met = await this.#offer() ?? await this.#approach();
       if (!this.isOpen) return met.circuit.close();
       this.#makeRoom();
       this.#attach(met);
@@ -180,6 +188,64 @@ export class ClientSession {
       else log.error("A fault in building a leg", fields);
       this.#legs((nowMs) => this.#plan.onFailed(nowMs));
     }
+  }
+
+  /**
+   * Ask for a leg by one that lives: half the circuits of an introduction, and
+   * it needs no introduction point.
+   *
+   * @returns `undefined` where that does not work.
+   */
+  async #offer(): Promise<Met | undefined> {
+    if (!this.#hasLiveLeg) return undefined;
+    const { context } = this.#options;
+    const control = new AbortController();
+    this.#offers.add(control);
+    const stop = AbortSignal.any([control.signal, this.#stopping.signal]);
+    using limit = deadline(context.clock, OFFER_MS, noAnswer, stop);
+    let circuit: ServiceCircuit | undefined;
+    try {
+      const waiting = await waitAtRendezvous(context, this.#avoided(), limit);
+      circuit = waiting.circuit;
+      const leg = this.#nextLeg++;
+      const rendezvous = waiting.point.encoded;
+      this.#driver.offerLeg({ leg, cookie: waiting.cookie, rendezvous });
+      const reply = await circuit.met(limit);
+      if (reply.length === 0) {
+        return { circuit, leg, secret: new Uint8Array(0) };
+      }
+    } catch (error) {
+      const isExpected = error instanceof AnonNetError || limit.signal.aborted;
+      if (!isExpected) throw error;
+    } finally {
+      this.#offers.delete(control);
+    }
+    circuit?.close();
+    this.#stopping.signal.throwIfAborted();
+    return undefined;
+  }
+
+  #approach(): Promise<Met> {
+    return approachService({
+      ...this.#options,
+      purpose: {
+        type: "leg",
+        secret: this.#secret,
+        nextLeg: () => this.#nextLeg++,
+      },
+      avoid: this.#avoided(),
+      signal: this.#stopping.signal,
+    });
+  }
+
+  get #hasLiveLeg(): boolean {
+    return this.#driver.legs.some(({ isSuspect }) => !isSuspect);
+  }
+
+  /** Offers went out on legs that live: without one they wait in vain. */
+  #checkOffers(): void {
+    if (this.#hasLiveLeg) return;
+    for (const offer of this.#offers) offer.abort();
   }
 
   #attach(met: Met): void {
@@ -211,4 +277,11 @@ export class ClientSession {
     this.#stopping.abort();
     wipe(this.#secret);
   }
+}
+
+function noAnswer(): UnreachableError {
+  return new UnreachableError(
+    "service.offer_timeout",
+    "Cannot add a leg: the service does not take the offer",
+  );
 }

@@ -46,6 +46,8 @@ export interface Publishing {
   readonly points: readonly IntroductionPoint[];
   /** X25519 keys of those who may read it; empty: everybody. */
   readonly clients: readonly Bytes[];
+  /** The first place has it: it can be found from now on. */
+  readonly onFirst: () => void;
 }
 
 /**
@@ -60,7 +62,7 @@ export async function publishDescriptor(
   limit: WaitLimit,
 ): Promise<number> {
   const { clock, crypto, network, random } = context;
-  const { identity, period, revision, points, clients } = publishing;
+  const { identity, period, revision, points, clients, onFirst } = publishing;
   const seed = identity.exportSeed();
   const signer = blindedSigner(crypto, seed, identity.publicKey, period);
   wipe(seed);
@@ -73,20 +75,21 @@ export async function publishDescriptor(
   const content = { points, features: FEATURES };
   const value = encodeDescriptor(crypto, random, name, content, clients);
   const expiry = Math.floor(clock.unixMs()) + DESCRIPTOR_LIFE_MS;
-  const stored = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, replica) => {
+  let copies = 0;
+  const store = async (replica: number): Promise<void> => {
     const record = createStoredRecord(network, signer, {
       key: selfCertifyingKey(crypto, signer.publicKey, replica),
       sequence: revision,
       expiry,
       value,
     });
-    return circuit.dhtPut(record.encoded, limit);
-  });
-  const results = await Promise.allSettled(stored);
-  let copies = 0;
-  for (const result of results) {
-    if (result.status === "fulfilled") copies += result.value;
-  }
+    const added = await circuit.dhtPut(record.encoded, limit);
+    if (copies === 0 && added > 0) onFirst();
+    copies += added;
+  };
+  const replicas = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, n) => n);
+  // One place that nobody reaches must not hide that others were.
+  await Promise.allSettled(replicas.map(store));
   return copies;
 }
 

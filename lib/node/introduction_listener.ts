@@ -74,12 +74,14 @@ export class IntroductionListener implements Disposable {
       if (avoid.some((other) => equalBytes(other, relay.nodeId))) {
         throw noRelay();
       }
+      // Before anything is waited for: a circuit that has ended has none.
+      const { binding } = circuit;
       keys = await IntroductionKeys.generate(crypto, random);
       const self = new IntroductionListener(context, circuit, relay, keys);
       circuit.onIntroduction((sealed) => {
         if (self.#replays.add(sealed)) onIntroduction(self, sealed);
       });
-      const body = encodeEstablishIntro(keys, circuit.binding);
+      const body = encodeEstablishIntro(keys, binding);
       await circuit.ask("establish_intro", body, { signal: limit.signal });
       return self;
     } catch (error) {

@@ -299,7 +299,12 @@ export class ServiceHostDriver implements AsyncDisposable {
     const { circuits, clock } = this.#context;
     const { identity, clients = [] } = this.#options;
     const listeners = points.flatMap((id) => this.#listeners.get(id) ?? []);
-    let copies = 0;
+    let isStored = false;
+    const ended = (copies: number) => {
+      if (copies > 0) this.#probe.onPublished(period, revision);
+      const at = momentOf(clock);
+      this.#carryOut(this.#machine.onPublished(period, copies, at));
+    };
     using limit = deadline(
       clock,
       PUBLISH_WAIT_MS,
@@ -311,20 +316,22 @@ export class ServiceHostDriver implements AsyncDisposable {
       await this.#keepRevision(revision);
       const circuit = await circuits.take({ purpose: "directory", signal });
       try {
-        copies = await publishDescriptor(this.#context, circuit, {
+        await publishDescriptor(this.#context, circuit, {
           identity,
           period,
           revision,
           points: listeners.map(({ point }) => point),
           clients,
+          onFirst: () => {
+            isStored = true;
+            ended(1);
+          },
         }, limit);
       } finally {
         circuit.close();
       }
     } finally {
-      const at = momentOf(clock);
-      if (copies > 0) this.#probe.onPublished(period, revision);
-      this.#carryOut(this.#machine.onPublished(period, copies, at));
+      if (!isStored) ended(0);
     }
   }
 

@@ -4,6 +4,7 @@
  *
  *     introduction ─┬─ handshake ──▶ circuit to its rendezvous ──▶ a new session
  *                   └─ ticket ─────▶ circuit to its rendezvous ──▶ one more leg
+ *     session ── LegOffer ─────────▶ circuit to its rendezvous ──▶ one more leg
  *
  * @see protocol §7.5, §7.6
  * @module
@@ -12,7 +13,11 @@ import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, wipe } from "../base/bytes.ts";
 import { deadline } from "../base/clock.ts";
-import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../base/errors.ts";
 import { KEY_BYTES } from "../crypto/suite.ts";
 import type { Introduction } from "../service/introduction.ts";
 import type { IntroductionKeys } from "../service/introduction_keys.ts";
@@ -22,7 +27,7 @@ import {
 } from "../service/rendezvous.ts";
 import { SessionRegistry } from "../service/session_registry.ts";
 import { isTicketValid, sessionId, type Ticket } from "../service/ticket.ts";
-import type { LegNumber } from "../session/frames.ts";
+import type { LegNumber, LegOffer } from "../session/frames.ts";
 import { MAX_LEGS } from "../session/leg_table.ts";
 import { Session } from "../session/session.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
@@ -60,6 +65,8 @@ interface ServiceSession {
   readonly driver: SessionDriver;
   /** The relays of each leg, so that the next one can take others. */
   readonly paths: Map<LegNumber, readonly NodeRecord[]>;
+  /** Whether an offer of its client is being taken. */
+  isTakingOffer: boolean;
 }
 
 /** All sessions of one service. */
@@ -73,6 +80,7 @@ export class ServiceSessions implements Disposable {
   readonly #sessions = new Set<ServiceSession>();
   readonly #strangers = new Slots(MAX_STRANGERS);
   readonly #timer: MachineTimer;
+  readonly #stopping = new AbortController();
   #sweepMs = Infinity;
 
   constructor(context: ServiceContext, onStream: StreamTaker, log: Log) {
@@ -109,21 +117,54 @@ export class ServiceSessions implements Disposable {
     blinded: readonly PublicKey[],
     { signal }: WaitLimit,
   ): Promise<void> {
-    const { clock } = this.#context;
     // Before anything is built for it.
-    const session = introduction.ticket === undefined
+    const { ticket } = introduction;
+    const session = ticket === undefined
       ? undefined
-      : this.#ticketed(introduction.ticket, introduction.cookie);
-    const relay = await namedRelay(this.#context, introduction.rendezvous);
+      : this.#ticketed(ticket, introduction.cookie);
+    await this.#meetAt(introduction.rendezvous, signal, (relay, limit) => {
+      if (session === undefined || ticket === undefined) {
+        return this.#begin(introduction, keys, blinded, relay, limit);
+      }
+      const { cookie, rendezvous } = introduction;
+      const offer = { leg: ticket.leg, cookie, rendezvous };
+      return this.#addLeg(session, offer, relay, limit);
+    });
+  }
+
+  /** A client asks for a leg by one that lives: no introduction is needed. */
+  async #onOffer(session: ServiceSession, offer: LegOffer): Promise<void> {
+    // One at a time: whoever offers without end waits without end.
+    if (session.isTakingOffer) return;
+    session.isTakingOffer = true;
+    try {
+      const { signal } = this.#stopping;
+      await this.#meetAt(
+        offer.rendezvous,
+        signal,
+        (relay, limit) => this.#addLeg(session, offer, relay, limit),
+      );
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      const fields = { error: error instanceof Error ? error : String(error) };
+      if (error instanceof AnonNetError) {
+        this.#log.debug("Could not take the offer of a leg", fields);
+      } else this.#log.error("A fault in taking the offer of a leg", fields);
+    } finally {
+      session.isTakingOffer = false;
+    }
+  }
+
+  async #meetAt(
+    rendezvous: Bytes,
+    signal: AbortSignal,
+    meet: (relay: NodeRecord, limit: WaitLimit) => Promise<void>,
+  ): Promise<void> {
+    const relay = await namedRelay(this.#context, rendezvous);
     if (!relay.isKnown && !this.#strangers.take()) throw busy();
     try {
-      using limit = deadline(clock, MEET_MS, tooLate, signal);
-      if (session !== undefined && introduction.ticket !== undefined) {
-        const { leg } = introduction.ticket;
-        await this.#addLeg(session, leg, introduction, relay.record, limit);
-      } else {
-        await this.#begin(introduction, keys, blinded, relay.record, limit);
-      }
+      using limit = deadline(this.#context.clock, MEET_MS, tooLate, signal);
+      await meet(relay.record, limit);
     } finally {
       if (!relay.isKnown) this.#strangers.give();
     }
@@ -185,6 +226,7 @@ export class ServiceSessions implements Disposable {
     const driver = new SessionDriver(machine, clock, {
       onStream: (stream, port) => this.#onStream(stream, port, driver),
       onHeard: () => this.#registry.onHeard(id),
+      onLegOffered: (offer) => this.#onOffer(session, offer),
       onLegGone: (leg) => session.paths.delete(leg),
       onError: (error) => this.#log.debug("A client broke off", { error }),
     });
@@ -193,6 +235,7 @@ export class ServiceSessions implements Disposable {
       secret: new Uint8Array(secret),
       driver,
       paths: new Map(),
+      isTakingOffer: false,
     };
     const closed = this.#registry.add(id, session, clock.nowMs());
     if (closed === "full") {
@@ -209,8 +252,7 @@ export class ServiceSessions implements Disposable {
 
   async #addLeg(
     session: ServiceSession,
-    leg: LegNumber,
-    { cookie }: Introduction,
+    { leg, cookie }: LegOffer,
     endAt: NodeRecord,
     { signal }: WaitLimit,
   ): Promise<void> {
@@ -268,6 +310,7 @@ export class ServiceSessions implements Disposable {
   /** Close all sessions. */
   [Symbol.dispose](): void {
     this.#timer.stop();
+    this.#stopping.abort();
     for (const { driver } of [...this.#sessions]) driver.close();
   }
 }

@@ -13,7 +13,7 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../base/errors.ts";
-import type { LegNumber, StreamId } from "../session/frames.ts";
+import type { LegNumber, LegOffer, StreamId } from "../session/frames.ts";
 import type { LegView, Session } from "../session/session.ts";
 import { SESSION_CODE, type SessionEvent } from "../session/session_event.ts";
 import { RESET_CODE } from "../session/stream.ts";
@@ -53,6 +53,8 @@ export interface SessionHandlers {
   onLegSuspect?(leg: LegNumber): void;
   /** A suspect leg was heard of again. */
   onLegHealed?(leg: LegNumber): void;
+  /** The client waits somewhere for one more leg. */
+  onLegOffered?(offer: LegOffer): void;
   /** A leg is gone, for whatever reason. */
   onLegGone?(leg: LegNumber): void;
   /** The peer broke the protocol; for the log. */
@@ -139,6 +141,12 @@ export class SessionDriver {
       },
       onCell: (body) => this.#onCell(number, body),
     });
+    this.#turn();
+  }
+
+  /** Tell the service where we wait for one more leg. */
+  offerLeg(offer: LegOffer): void {
+    this.#session.offerLeg(offer);
     this.#turn();
   }
 
@@ -308,6 +316,9 @@ export class SessionDriver {
           break;
         case "legHealed":
           this.#handlers.onLegHealed?.(event.leg);
+          break;
+        case "legOffered":
+          this.#handlers.onLegOffered?.(event.offer);
           break;
         case "legClosed":
           this.#carriers.get(event.leg)?.close();

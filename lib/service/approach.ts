@@ -6,7 +6,9 @@
  *       │  ╲
  *       │   ╲ slow: another one beside it
  *       ▼    ▼
- *      met   all tried ──▶ search for a newer descriptor, once ──▶ all again
+ *      met   all tried ──▶ search for a newer descriptor, once ──▶ its points
+ *
+ * Without a newer one, only a service that is busy is worth asking again.
  *
  * @see protocol §7.4
  * @module
@@ -128,11 +130,23 @@ export class Approach {
     return this.#goOn(nowMs);
   }
 
-  /** The search has ended. @param points Of the newest descriptor; 0 when there is none. */
-  onDescriptor(points: number, nowMs: number): ApproachAction[] {
+  /**
+   * The search has ended.
+   *
+   * @param points Of the newest descriptor.
+   * @param news Whether it is another one than before.
+   */
+  onDescriptor(
+    points: number,
+    news: "newer" | "same",
+    nowMs: number,
+  ): ApproachAction[] {
     this.#search = "done";
-    this.#points = indices(this.#random, points);
-    if (this.#failures.has("busy")) {
+    const isBusy = this.#failures.has("busy");
+    this.#points = news === "newer" || isBusy
+      ? indices(this.#random, points)
+      : [];
+    if (isBusy) {
       this.#waitUntilMs = nowMs +
         randomBetween(this.#random, BUSY_MS.low, BUSY_MS.high);
     }

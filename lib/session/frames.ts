@@ -11,10 +11,12 @@
  *     0x07 LegClose      leg(2)
  *     0x08 SessionClose  code(1)
  *     0x09 Ping
+ *     0x0a LegOffer      leg(2) cookie(20) length(2) node record(length)
  *
  * @see protocol §6.2
  * @module
  */
+import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 
 /** Number of a stream, unique in its session; only clients open streams. */
@@ -32,6 +34,10 @@ export const ACK_BYTES = 11;
 export const MAX_OFFSET = 2 ** 48 - 1;
 /** Largest leg number. */
 export const MAX_LEG_NUMBER = 65_535;
+/** Bytes of the cookie in a LegOffer: that of a rendezvous (§7.5). */
+export const OFFER_COOKIE_BYTES = 20;
+/** Most bytes of the node record in a LegOffer (§2.3). */
+export const MAX_OFFER_RECORD_BYTES = 1024;
 
 /** First byte of each frame. */
 export const FRAME = {
@@ -45,7 +51,17 @@ export const FRAME = {
   legClose: 0x07,
   sessionClose: 0x08,
   ping: 0x09,
+  legOffer: 0x0a,
 } as const;
+
+/** Where the client waits for one more leg. */
+export interface LegOffer {
+  readonly leg: LegNumber;
+  /** {@linkcode OFFER_COOKIE_BYTES}. */
+  readonly cookie: Bytes;
+  /** Signed node record of the rendezvous point, at most 1 KiB, not yet verified. */
+  readonly rendezvous: Bytes;
+}
 
 /** A frame other than StreamData, which takes a shorter way. */
 export type ControlFrame =
@@ -79,7 +95,11 @@ export type ControlFrame =
   }
   | { readonly type: "legClose"; readonly leg: LegNumber }
   | { readonly type: "sessionClose"; readonly code: number }
-  | { readonly type: "ping" };
+  | { readonly type: "ping" }
+  | { readonly type: "legOffer" } & LegOffer;
+
+/** Of a LegOffer: all but its record. */
+const OFFER_HEADER_BYTES = 5 + OFFER_COOKIE_BYTES;
 
 const CONTROL_BYTES = {
   streamOpen: 7,
@@ -94,7 +114,9 @@ const CONTROL_BYTES = {
 
 /** Bytes that `frame` takes in a cell. */
 export function controlFrameBytes(frame: ControlFrame): number {
-  return CONTROL_BYTES[frame.type];
+  return frame.type === "legOffer"
+    ? OFFER_HEADER_BYTES + frame.rendezvous.length
+    : CONTROL_BYTES[frame.type];
 }
 
 /** Write one frame at `at`. @returns The offset behind it. */
@@ -134,6 +156,19 @@ export function encodeControlFrame(
       return writeUint(out, next, frame.code, 1);
     case "ping":
       return next;
+    case "legOffer": {
+      const { leg, cookie, rendezvous } = frame;
+      const behindLeg = writeUint(out, next, leg, 2);
+      out.set(cookie, behindLeg);
+      const behindLength = writeUint(
+        out,
+        behindLeg + OFFER_COOKIE_BYTES,
+        rendezvous.length,
+        2,
+      );
+      out.set(rendezvous, behindLength);
+      return behindLength + rendezvous.length;
+    }
   }
 }
 
@@ -195,7 +230,7 @@ export function decodeFrames(cell: Uint8Array, receiver: FrameReceiver): void {
       }
       default: {
         const frame = decodeControlFrame(type, cell, at);
-        at += CONTROL_BYTES[frame.type] - 1;
+        at += controlFrameBytes(frame) - 1;
         receiver.onControlFrame(frame);
       }
     }
@@ -252,12 +287,34 @@ function decodeControlFrame(
       return { type: "sessionClose", code: cell[at] as number };
     case FRAME.ping:
       return { type: "ping" };
+    case FRAME.legOffer:
+      return decodeLegOffer(cell, at);
     default:
       throw new ProtocolError(
         "session.frame_type",
         `Cannot read cell: unknown frame ${type}`,
       );
   }
+}
+
+function decodeLegOffer(cell: Uint8Array, at: number): ControlFrame {
+  need(cell, at, OFFER_HEADER_BYTES - 1);
+  const length = readUint(cell, at + 2 + OFFER_COOKIE_BYTES, 2);
+  if (length > MAX_OFFER_RECORD_BYTES) {
+    throw new ProtocolError(
+      "session.offer_record",
+      `Cannot read cell: a node record of ${length} bytes`,
+    );
+  }
+  const start = at + OFFER_HEADER_BYTES - 1;
+  need(cell, start, length);
+  return {
+    type: "legOffer",
+    leg: readUint(cell, at, 2),
+    // Copies: the cell is overwritten after the call.
+    cookie: new Uint8Array(cell.subarray(at + 2, at + 2 + OFFER_COOKIE_BYTES)),
+    rendezvous: new Uint8Array(cell.subarray(start, start + length)),
+  };
 }
 
 function need(cell: Uint8Array, at: number, bytes: number): void {

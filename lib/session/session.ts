@@ -20,6 +20,7 @@ import {
   encodeControlFrame,
   FRAME_SPACE_BYTES,
   type LegNumber,
+  type LegOffer,
   type StreamId,
 } from "./frames.ts";
 import { SESSION_CELL_BYTES, type SessionRole } from "./leg.ts";
@@ -161,6 +162,15 @@ export class Session {
     this.removeLeg(number, nowMs);
   }
 
+  /**
+   * Tell the service where we wait for one more leg. Clients only; goes out on a
+   * leg that lives, if there is one.
+   */
+  offerLeg(offer: LegOffer): void {
+    if (this.#closed !== undefined) return;
+    this.#streams.control.push({ type: "legOffer", ...offer });
+  }
+
   // ---- receiving ----
 
   /**
@@ -211,6 +221,8 @@ export class Session {
         this.removeLeg(frame.leg, nowMs);
         this.#events.push({ type: "legClosed", leg: frame.leg });
         return;
+      case "legOffer":
+        return this.#onLegOffer(frame);
       case "sessionClose":
         return this.#finish(frame.code, [], "theirs");
       case "ping":
@@ -218,6 +230,18 @@ export class Session {
       default:
         return this.#streams.onFrame(frame, nowMs);
     }
+  }
+
+  #onLegOffer({ leg, cookie, rendezvous }: LegOffer): void {
+    if (this.role === "client") {
+      throw new ProtocolError(
+        "session.leg_offer",
+        "Cannot take offer of a leg: services make none",
+      );
+    }
+    if (leg <= this.#legs.highest) return; // a repetition by another leg
+    const offer = { leg, cookie, rendezvous };
+    this.#events.push({ type: "legOffered", offer });
   }
 
   #onAck(

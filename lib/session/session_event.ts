@@ -4,7 +4,7 @@
  * @see protocol §6.2, §6.3
  * @module
  */
-import type { LegNumber, StreamId } from "./frames.ts";
+import type { LegNumber, LegOffer, StreamId } from "./frames.ts";
 
 /** Why a session ended. */
 export const SESSION_CODE = {
@@ -34,6 +34,8 @@ export type SessionEvent =
   | { readonly type: "legSuspect"; readonly leg: LegNumber }
   /** A suspect leg was heard of again. */
   | { readonly type: "legHealed"; readonly leg: LegNumber }
+  /** The client waits somewhere for one more leg. */
+  | { readonly type: "legOffered"; readonly offer: LegOffer }
   /** The peer gives up a leg; its circuit can go. */
   | { readonly type: "legClosed"; readonly leg: LegNumber }
   /** The session is over. */
