@@ -61,6 +61,12 @@ export interface CommandDefinition<F extends Flags, O> {
   readonly operands?: Operands<O>;
   /** One of them named `config` reads a file. `help` is added to all. */
   readonly flags: F;
+  /**
+   * See whether flags that are right one by one make sense together.
+   *
+   * @throws {ConfigError} when they do not.
+   */
+  check?(values: FlagValues<F>): void;
   /** @throws {ConfigError} and others: the message is printed, and the exit code is 1. */
   run(
     values: FlagValues<F>,
@@ -105,6 +111,7 @@ export function defineCommand<F extends Flags, O = undefined>(
         ? undefined
         : readConfig(path, await readText(path, program.files), flags);
       const values = readFlags(definition.flags, given.flags, fromFile);
+      definition.check?.(values);
       // A command that takes none has `undefined` for them.
       const read = operands?.read(given.operands) as O;
       return () => definition.run(values, program, read);

@@ -15,7 +15,11 @@ import {
   RELAY_FLAGS,
 } from "./node_flags.ts";
 import { runNode } from "./run_node.ts";
-import { parseServiceWord } from "./service_words.ts";
+import {
+  parseClientWord,
+  parseServiceWord,
+  withClients,
+} from "./service_words.ts";
 
 /** `anonnet run`. */
 export const runCommand = defineCommand({
@@ -34,22 +38,32 @@ export const runCommand = defineCommand({
       "host a service, such as blog,80=127.0.0.1:8080",
       parseServiceWord,
     ),
+    authorise: listFlag(
+      "NAME=KEY",
+      "let only this client find the service; anonnet client-key prints a client's",
+      parseClientWord,
+    ),
     ...PROXY_FLAGS,
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
   },
+  check({ relay, socks, http, service, authorise }) {
+    withClients(service, authorise);
+    const isNothing = !relay && socks === undefined && http === undefined &&
+      service.length === 0;
+    if (!isNothing) return;
+    throw new ConfigError(
+      "cli.no_role",
+      "Cannot run: there is nothing to do; give --relay, --socks HOST:PORT, " +
+        "--http HOST:PORT or --service NAME,PORT=TARGET, or write them into " +
+        "the file that --config names",
+    );
+  },
   run(values, program) {
-    const { socks, http, service: services } = values;
+    const { socks, http } = values;
+    const services = withClients(values.service, values.authorise);
     const hasProxies = socks !== undefined || http !== undefined;
     const isClient = hasProxies || services.length > 0;
-    if (!values.relay && !isClient) {
-      throw new ConfigError(
-        "cli.no_role",
-        "Cannot run: there is nothing to do; give --relay, --socks HOST:PORT, " +
-          "--http HOST:PORT or --service NAME,PORT=TARGET, or write them into " +
-          "the file that --config names",
-      );
-    }
     return runNode(program, {
       ...commonOptions(values),
       ...values.relay &&

@@ -6,9 +6,10 @@
  *
  * @module
  */
+import type { Bytes } from "../base/bytes.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { ServiceDefinition } from "../node/node_services.ts";
-import { serviceFileName } from "../node/service_keys.ts";
+import { parseClientKey, serviceFileName } from "../node/service_keys.ts";
 import { parseStreamTarget, type StreamTarget } from "../node/stream_target.ts";
 
 /**
@@ -65,4 +66,50 @@ export function parseServiceWord(word: string): ServiceDefinition {
   const [name = "", ...ports] = word.split(",");
   serviceFileName(name);
   return { name, targets: parsePortWords(ports) };
+}
+
+/** One client of one service. */
+export interface ClientWord {
+  readonly name: string;
+  readonly key: Bytes;
+}
+
+/**
+ * `NAME=KEY`.
+ *
+ * @throws {ConfigError} `cli.client_word`, `service.name`, `service.client_key`.
+ */
+export function parseClientWord(word: string): ClientWord {
+  const [, name, key] = /^([^=]*)=(.*)$/.exec(word) ?? [];
+  if (name === undefined || key === undefined) {
+    throw new ConfigError(
+      "cli.client_word",
+      `Cannot understand "${word.slice(0, 80)}": write NAME=KEY`,
+    );
+  }
+  serviceFileName(name);
+  return { name, key: parseClientKey(key) };
+}
+
+/**
+ * Services with their clients.
+ *
+ * @throws {ConfigError} `cli.client_word` for a client of no service.
+ */
+export function withClients(
+  services: readonly ServiceDefinition[],
+  clients: readonly ClientWord[],
+): ServiceDefinition[] {
+  for (const { name } of clients) {
+    if (services.some((service) => service.name === name)) continue;
+    throw new ConfigError(
+      "cli.client_word",
+      `Cannot authorise a client of service "${name}": there is no such service`,
+    );
+  }
+  return services.map((service) => {
+    const keys = clients.filter(({ name }) => name === service.name)
+      .map(({ key }) => key);
+    return keys.length === 0 ? service : { ...service, clients: keys };
+  });
 }

@@ -80,9 +80,14 @@ export class NodeProcess implements AsyncDisposable {
     return text(this.#readyLine.http, "HTTP proxy");
   }
 
-  /** The `.anon` address of the service. */
+  /** All services that it hosts. */
+  get services(): readonly ReadyService[] {
+    return this.#readyLine.services as readonly ReadyService[];
+  }
+
+  /** The `.anon` address of the first service. */
   get host(): string {
-    const [service] = this.#readyLine.services as readonly ReadyService[];
+    const [service] = this.services;
     return text(service?.host ?? null, "service");
   }
 

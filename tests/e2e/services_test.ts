@@ -1,0 +1,264 @@
+/** The commands that have to do with services, as their users meet them. */
+import assert from "node:assert/strict";
+import { runProgram } from "../support/process.ts";
+import { ProcessNetwork } from "../support/process_network.ts";
+import { TemporaryDirectory } from "../support/temporary_directory.ts";
+
+/** A web server to put behind a service. */
+function startTarget(): { readonly address: string } & AsyncDisposable {
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) => new Response(`hello from ${new URL(request.url).pathname}`),
+  );
+  return {
+    address: `127.0.0.1:${server.addr.port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+/** Fetch by a client that knows nothing of us. */
+async function fetchThrough(proxy: string, url: string): Promise<Response> {
+  const client = Deno.createHttpClient({
+    proxy: { url: proxy },
+    poolMaxIdlePerHost: 0,
+  });
+  const response = await fetch(url, { client });
+  const body = await response.bytes();
+  client.close();
+  return new Response(body, response);
+}
+
+const ADDRESS = /^[a-z2-7]{56}\.anon$/;
+
+Deno.test("serve, proxy and what can be asked of them work together in processes of their own", async () => {
+  await using target = startTarget();
+  await using network = await ProcessNetwork.start({ relays: 4 });
+  const hops = ["--hops=2"];
+  const service = await network.serve([`80=${target.address}`], [
+    "--name=blog",
+    ...hops,
+  ]);
+  const proxy = await network.proxy("proxy", hops);
+  assert.match(service.host, ADDRESS);
+  for (const url of [`socks5h://${proxy.socks}`, `http://${proxy.http}`]) {
+    const page = await fetchThrough(url, `http://${service.host}/a`);
+    assert.equal(await page.text(), "hello from /a");
+  }
+
+  const asked = (name: string, state: string, ...words: string[]) =>
+    runProgram([name, `--state=${state}`, ...words]);
+  const services = await asked("services", service.state, "--json");
+  const [shown] = JSON.parse(services.stdout);
+  assert.deepEqual(
+    [shown.name, shown.host, shown.ports, shown.reachable, shown.points],
+    ["blog", service.host, [80], true, 3],
+  );
+  assert.match(
+    (await asked("services", service.state)).stdout,
+    new RegExp(`^NAME .*\\nblog +${service.host} +80 +yes +3`),
+  );
+  assert.match(
+    (await asked("services", proxy.state)).stderr,
+    /hosts no service/,
+  );
+
+  const circuits = JSON.parse(
+    (await asked("circuits", proxy.state, "--json")).stdout,
+  );
+  assert.ok(circuits.own.circuits.length > 0);
+  assert.equal(circuits.relayed, null);
+  const roles = circuits.own.circuits[0].hops
+    .map(({ role }: { role: string }) => role);
+  assert.deepEqual(roles, ["guard", "layer2"]);
+  const [first] = network.relays;
+  assert.ok(first !== undefined);
+  const carried = JSON.parse(
+    (await asked("circuits", first.state, "--json")).stdout,
+  );
+  assert.equal(carried.own, null);
+  assert.ok(carried.relayed.created > 0);
+  const table = await asked("circuits", proxy.state);
+  assert.match(table.stdout, /^ID +PURPOSE +STATE +HOPS +AGE/);
+  assert.match(table.stdout, /guard layer2/);
+  assert.match(
+    (await asked("circuits", first.state)).stdout,
+    /^Carried for others:/,
+  );
+  // Nothing that is shown names a relay, a service or a key.
+  const key = /[a-z2-7]{50,}|[0-9a-f]{40,}|127\.0\.0\.1/;
+  assert.doesNotMatch(JSON.stringify(circuits), key);
+  assert.doesNotMatch(JSON.stringify(carried), key);
+
+  const found = await asked("lookup", proxy.state, service.host, "--json");
+  assert.equal(found.code, 0, found.stderr);
+  const facts = JSON.parse(found.stdout);
+  assert.equal(facts.host, service.host);
+  assert.equal(facts.introductionPoints, 3);
+  assert.ok(facts.ageMs < 120_000, found.stdout);
+  assert.match(
+    (await asked("lookup", proxy.state, `www.${service.host}`)).stdout,
+    /introduction points 3/,
+  );
+  const letter = service.host.startsWith("a") ? "b" : "a";
+  const failures: readonly (readonly [string, readonly string[], RegExp])[] = [
+    [proxy.state, [letter + service.host.slice(1)], /mistyped or cut/],
+    [proxy.state, ["example.com"], /does not end in \.anon/],
+    [proxy.state, [await unusedAddress()], /nobody has announced it/],
+    [first.state, [service.host], /ask a proxy/],
+  ];
+  for (const [state, words, message] of failures) {
+    const { code, stdout, stderr } = await asked("lookup", state, ...words);
+    assert.equal(code, 1, words.join());
+    assert.equal(stdout, "");
+    assert.match(stderr, message);
+  }
+  const status = JSON.parse(
+    (await asked("status", proxy.state, "--json")).stdout,
+  );
+  assert.deepEqual(status.roles, ["client", "proxy"]);
+  assert.deepEqual([status.publicKey, status.address], [null, null]);
+  assert.equal(status.socks, proxy.socks);
+  assert.equal(status.visits.sessions, 1);
+});
+
+/** An address that is right, and that nobody has. */
+async function unusedAddress(): Promise<string> {
+  await using home = await TemporaryDirectory.create();
+  const out = home.pathOf("service.key");
+  const made = await runProgram([
+    "keygen",
+    "--service",
+    "--json",
+    "--out",
+    out,
+  ]);
+  assert.equal(made.code, 0, made.stderr);
+  return JSON.parse(made.stdout).host;
+}
+
+Deno.test("run does all at once as its file says, and a private service is found by its clients alone", async () => {
+  await using target = startTarget();
+  await using network = await ProcessNetwork.start({ relays: 4 });
+  const config = network.home.pathOf("anonnet.toml");
+  const [clientState, strangerState] = ["client", "stranger"]
+    .map((name) => network.home.pathOf(name));
+  assert.ok(clientState !== undefined && strangerState !== undefined);
+  const key = network.home.pathOf("all.key");
+  const made = await runProgram([
+    "keygen",
+    "--vanity=ab",
+    "--json",
+    "--out",
+    key,
+  ]);
+  const { host } = JSON.parse(made.stdout);
+  assert.match(host, /^ab[a-z2-7]{54}\.anon$/);
+  const asked = await runProgram([
+    "client-key",
+    `--state=${clientState}`,
+    host,
+  ]);
+  assert.match(asked.stdout, /^[a-z2-7]{52}\n$/, asked.stderr);
+
+  const state = network.home.pathOf("all");
+  await Deno.mkdir(state, { mode: 0o700 });
+  await Deno.copyFile(key, `${state}/service-wiki.key`);
+  await Deno.chmod(`${state}/service-wiki.key`, 0o600);
+  await Deno.writeTextFile(
+    config,
+    `relay = true
+     listen = "127.0.0.1:0"
+     hops = 2
+     socks = "127.0.0.1:0"
+     service = ["wiki,80=${target.address}", "open,8080=${target.address}"]
+     authorise = ["wiki=${asked.stdout.trim()}"]`,
+  );
+  const all = await network.start("run", "all", ["--config", config]);
+  assert.match(all.address, /^anon:/);
+  const [wiki, open] = all.services;
+  assert.deepEqual([wiki?.name, wiki?.host, wiki?.ports], ["wiki", host, [80]]);
+  assert.deepEqual([open?.name, open?.ports], ["open", [8080]]);
+
+  const client = await network.proxy("client", ["--hops=2"]);
+  const stranger = await network.proxy("stranger", ["--hops=2"]);
+  const page = (proxy: string, url: string) =>
+    fetchThrough(`http://${proxy}`, url);
+  const found = await page(client.http, `http://${host}/`);
+  assert.equal(await found.text(), "hello from /");
+  const refused = await page(stranger.http, `http://${host}/`);
+  assert.equal(refused.status, 403);
+  assert.match(await refused.text(), /authorised clients/);
+  const other = await page(stranger.http, `http://${open?.host}:8080/b`);
+  assert.equal(await other.text(), "hello from /b");
+  // Its own proxy reaches its own services.
+  const own = await fetchThrough(
+    `socks5h://${all.socks}`,
+    `http://${open?.host}:8080/c`,
+  );
+  assert.equal(await own.text(), "hello from /c");
+});
+
+Deno.test("words that make no sense end with code 2 before anything is begun, and say what to write", async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [["serve"], /write PORT=TARGET, such as 80=127\.0\.0\.1:8080/],
+    [["serve", "8080"], /write PORT=TARGET/],
+    [["serve", "0=127.0.0.1:1"], /ports go from 1 to 65535/],
+    [["serve", "65536=127.0.0.1:1"], /ports go from 1 to 65535/],
+    [["serve", "80=example.com:80"], /write an IP address and port/],
+    [["serve", "80=127.0.0.1:0"], /write an IP address and port/],
+    [["serve", "80=unix:"], /unix:\/run/],
+    [["serve", "80=127.0.0.1:1", "80=127.0.0.1:2"], /port 80 twice/],
+    [["serve", "--name=Blog", "80=127.0.0.1:1"], /lower-case letters/],
+    [["serve", "--authorise=abc", "80=127.0.0.1:1"], /52 letters/],
+    [["proxy", "--hops=0"], /write a number from 1 to 7/],
+    [["proxy", "--hops=8"], /write a number from 1 to 7/],
+    [["proxy", "--socks=9050"], /--socks: /],
+    [["proxy", "80=127.0.0.1:1"], /takes only flags/],
+    [["run"], /there is nothing to do; give --relay, --socks/],
+    [["run", "--service=blog"], /PORT=TARGET/],
+    [["run", "--authorise=blog"], /NAME=KEY/],
+    [["lookup"], /give one address/],
+    [["lookup", "a.anon", "b.anon"], /give one address/],
+    [["keygen", "--vanity=hello!"], /of a-z and 2-7/],
+    [["keygen", "--vanity=aaaaaaaa"], /1 to 7/],
+    [["demo", "--relays=4"], /from 5 to 100/],
+    [["demo", "--seconds=-1"], /from 1 to/],
+  ];
+  for (let start = 0; start < cases.length; start += 4) {
+    await Promise.all(
+      cases.slice(start, start + 4).map(async ([args, message]) => {
+        const outcome = await runProgram(args);
+        const what = `anonnet ${args.join(" ")}\n${outcome.stderr}`;
+        assert.equal(outcome.code, 2, what);
+        assert.equal(outcome.stdout, "", what);
+        assert.match(outcome.stderr, message, what);
+      }),
+    );
+  }
+});
+
+Deno.test("a proxy that cannot start ends with code 1, and says what to change", async () => {
+  await using home = await TemporaryDirectory.create();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const state = `--state=${home.pathOf("a")}`;
+  const lost = await runProgram(["proxy", "--network=local", state]);
+  assert.equal(lost.code, 1);
+  assert.match(lost.stderr, /no node of it is known yet; give .* --bootstrap/);
+  await using network = await ProcessNetwork.start({ relays: 4 });
+  const bootstrap = network.relays.map(({ address }) =>
+    `--bootstrap=${address}`
+  );
+  const common = ["--network=local", "--hops=2", state, ...bootstrap];
+  const { port } = taken.addr;
+  const busy = await runProgram([
+    "proxy",
+    ...common,
+    `--socks=127.0.0.1:${port}`,
+    "--http=127.0.0.1:0",
+  ]);
+  assert.equal(busy.code, 1, busy.stderr);
+  assert.match(busy.stderr, /the port is in use; give another one/);
+  const open = await runProgram(["proxy", ...common, "--socks=0.0.0.0:0"]);
+  assert.equal(open.code, 1);
+  assert.match(open.stderr, /other machines could use it/);
+});
