@@ -24,7 +24,7 @@ export interface ScheduleOptions {
 export interface Clock {
   /** Milliseconds since some fixed moment; never goes back. */
   nowMs(): number;
-  /** Wall-clock time, ms since 1970. May jump; only records carry it. */
+  /** Wall-clock time, whole ms since 1970. May jump; only records carry it. */
   unixMs(): number;
   /** Call `wake` once, `delayMs` from now or as soon after as possible. */
   schedule(delayMs: number, wake: () => void, options?: ScheduleOptions): Timer;

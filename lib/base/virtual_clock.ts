@@ -32,6 +32,13 @@ export interface VirtualClockOptions {
 
 const DEFAULT_START_UNIX_MS = Date.UTC(2026, 0, 1);
 
+/**
+ * Steps of time in a millisecond. With a power of two, sums and differences of
+ * moments are exact: a deadline that was reached is reached however it is
+ * compared, and nobody waits again and again for the last rounding error.
+ */
+const STEPS_PER_MS = 1024;
+
 /** Cancelled events stay in the heap until they are this many, and half of it. */
 const MIN_SWEEP = 1024;
 
@@ -88,7 +95,8 @@ export class VirtualClock implements Clock {
   }
 
   unixMs(): number {
-    return this.#nowMs + this.#unixOffsetMs;
+    // Whole, as the machine's calendar: records carry it.
+    return Math.floor(this.#nowMs + this.#unixOffsetMs);
   }
 
   /** Events that will still fire. */
@@ -110,7 +118,7 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Call `wake` once, at `delayMs` from now.
+   * Call `wake` once, at `delayMs` from now or up to a microsecond later.
    *
    * @param delayMs Below 0 counts as 0.
    * @throws {RangeError} when it is not a number. `Infinity` never fires.
@@ -119,8 +127,9 @@ export class VirtualClock implements Clock {
     if (Number.isNaN(delayMs)) {
       throw new RangeError("Cannot schedule after NaN ms");
     }
-    const atMs = this.#nowMs + Math.max(0, delayMs);
-    if (atMs === Infinity) return { cancel() {} };
+    const dueMs = this.#nowMs + Math.max(0, delayMs);
+    if (dueMs === Infinity) return { cancel() {} };
+    const atMs = Math.ceil(dueMs * STEPS_PER_MS) / STEPS_PER_MS;
     const order = this.#scheduled++;
     const event = new ScheduledEvent(atMs, order, wake, this.#onCancel);
     this.#heap.push(event);

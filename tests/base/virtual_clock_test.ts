@@ -244,3 +244,40 @@ Deno.test("VirtualClock.cancel() in an event stops a later one of the same momen
   await clock.advance(1);
   assert.deepEqual(fired, []);
 });
+
+Deno.test("VirtualClock.unixMs() is whole at any moment, as a calendar's is", async () => {
+  const clock = new VirtualClock({
+    drain: createDrain(),
+    startUnixMs: 1000,
+  });
+  await clock.advance(0.75);
+  assert.deepEqual([clock.nowMs(), clock.unixMs()], [0.75, 1000]);
+  await clock.advance(0.5);
+  assert.equal(clock.unixMs(), 1001);
+});
+
+Deno.test("VirtualClock reaches a deadline, however it is compared, at the first attempt", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.double({ min: 0, max: 1e6, noNaN: true }),
+      fc.double({ min: 0, max: 1e3, noNaN: true }),
+      fc.integer({ min: 0, max: 1000 }),
+      async (beforeMs, stepMs, waitMs) => {
+        const clock = newClock();
+        await sleepOn(clock, beforeMs);
+        const sinceMs = clock.nowMs();
+        const dueMs = sinceMs + waitMs;
+        await sleepOn(clock, Math.min(stepMs, waitMs));
+        await sleepOn(clock, dueMs - clock.nowMs());
+        assert.ok(clock.nowMs() >= dueMs);
+        assert.ok(clock.nowMs() - sinceMs >= waitMs);
+      },
+    ),
+  );
+});
+
+async function sleepOn(clock: VirtualClock, ms: number): Promise<void> {
+  let isOver = false;
+  clock.schedule(ms, () => isOver = true);
+  await clock.runUntil(() => isOver);
+}
