@@ -60,6 +60,7 @@ export {
   type ServeOptions,
   type VisitOptions,
 } from "./node/anonnet.ts";
+export { AnonRelay, type AnonRelayOptions } from "./node/anon_relay.ts";
 export type { AnonConnection } from "./node/anon_connection.ts";
 export type { AnonService } from "./node/anon_service.ts";
 export type { SiteHandler } from "./node/http_site.ts";

@@ -8,12 +8,7 @@
  * @see protocol §9.5
  * @module
  */
-import {
-  customNetwork,
-  type NetworkParameters,
-  networkParameters,
-  type NetworkTraits,
-} from "../auth/network.ts";
+import type { NetworkTraits } from "../auth/network.ts";
 import { formatNodeAddress, parseNodeAddress } from "../auth/node_address.ts";
 import {
   formatSocketAddress,
@@ -26,6 +21,7 @@ import { AnonService } from "./anon_service.ts";
 import { HttpClient } from "./http_client.ts";
 import { type SiteHandler, siteTarget } from "./http_site.ts";
 import { type Log, SILENT_LOG } from "./log.ts";
+import { networkOf } from "./network_choice.ts";
 import { Node } from "./node.ts";
 import type { ClientRole } from "./client_role.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
@@ -300,14 +296,6 @@ export class AnonNet implements AsyncDisposable {
 
 const SEED_BYTES = 32;
 const MAX_HOPS = 7;
-
-function networkOf(
-  network: AnonNetOptions["network"] = "main",
-): NetworkParameters {
-  return typeof network === "string"
-    ? networkParameters(network)
-    : customNetwork(network);
-}
 
 function optionalAddress(text: string | undefined) {
   return text === undefined ? undefined : parseSocketAddress(text);

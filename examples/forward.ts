@@ -1,0 +1,24 @@
+/**
+ * Put programs on this machine under one address: a web server, and whatever else
+ * speaks over TCP or a unix socket.
+ *
+ *     deno run -P examples/forward.ts NETWORK BOOTSTRAP STATE 80=127.0.0.1:8080 …
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console
+import { AnonNet } from "../lib/mod.ts";
+
+const [network = "main", bootstrap = "", state = "state", ...words] = Deno.args;
+const targets = Object.fromEntries(words.map((word) => word.split("=", 2)));
+
+await using node = await AnonNet.start({
+  state,
+  network,
+  bootstrap: [bootstrap],
+});
+await using service = await node.forward(targets);
+console.log(service.host);
+await new Promise<void>((resolve) => {
+  Deno.addSignalListener("SIGINT", resolve);
+});
