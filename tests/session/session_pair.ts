@@ -1,6 +1,6 @@
 /** Two ends of a session over simulated legs: latency, rate, stalls and death, on a virtual clock. */
 import { type Bytes, concat } from "../../lib/base/bytes.ts";
-import { nobleSuite } from "../../lib/crypto/noble.ts";
+import { nativeSuite } from "../../lib/crypto/native.ts";
 import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
 import { Session } from "../../lib/session/session.ts";
@@ -133,7 +133,7 @@ export class SessionPair {
   #order = 0;
 
   constructor(options: { spread?: "one" | "all"; quotaBytes?: number } = {}) {
-    const crypto = nobleSuite();
+    const crypto = nativeSuite();
     const secret = new Uint8Array(32).fill(7);
     const make = (role: "client" | "service") =>
       new End(

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { ProtocolError } from "../../lib/base/errors.ts";
+import { nobleSuite } from "../../lib/crypto/noble.ts";
+import { FRAME_SPACE_BYTES } from "../../lib/session/frames.ts";
+import {
+  ACK_DELAY_MS,
+  EARLY_ACK_EVERY_CELLS,
+  Leg,
+  SESSION_CELL_BYTES,
+} from "../../lib/session/leg.ts";
+
+const crypto = nobleSuite();
+const SECRET = new Uint8Array(32).fill(7);
+
+function pair(number = 0): { client: Leg; service: Leg } {
+  return {
+    client: new Leg(crypto, SECRET, number, "client", 0),
+    service: new Leg(crypto, SECRET, number, "service", 0),
+  };
+}
+
+function sealed(leg: Leg, byte = 1): Uint8Array {
+  const cell = new Uint8Array(SESSION_CELL_BYTES);
+  cell.fill(byte, 0, FRAME_SPACE_BYTES);
+  leg.seal(cell);
+  return cell;
+}
+
+function refused(run: () => unknown, code: string): void {
+  assert.throws(
+    run,
+    (error) => error instanceof ProtocolError && error.code === code,
+  );
+}
+
+Deno.test("Leg opens what the other end has sealed, in order and once", () => {
+  const { client, service } = pair();
+  const [first, second] = [sealed(client, 1), sealed(client, 2)];
+  refused(() => service.open(second.slice(), 0), "session.authentication");
+  assert.deepEqual(
+    service.open(first.slice(), 0),
+    new Uint8Array(FRAME_SPACE_BYTES).fill(1),
+  );
+  refused(() => service.open(first.slice(), 0), "session.authentication");
+  assert.deepEqual(
+    service.open(second, 0),
+    new Uint8Array(FRAME_SPACE_BYTES).fill(2),
+  );
+  assert.equal(service.receivedCells, 2);
+});
+
+Deno.test("Leg has keys of its own for its number and its direction", () => {
+  const { client, service } = pair();
+  refused(() => client.open(sealed(client), 0), "session.authentication");
+  const other = pair(1);
+  refused(
+    () => service.open(sealed(other.client), 0),
+    "session.authentication",
+  );
+  refused(() => service.open(new Uint8Array(10), 0), "session.cell_size");
+});
+
+Deno.test("Leg owes an acknowledgement after some cells, or a moment after the first", () => {
+  const { service } = pair();
+  assert.equal(service.ackDueMs, undefined);
+  service.onAckWanted(100);
+  assert.equal(service.ackDueMs, 100 + ACK_DELAY_MS);
+  for (let n = 1; n < EARLY_ACK_EVERY_CELLS; n++) service.onAckWanted(101);
+  assert.equal(service.ackDueMs, 100);
+  assert.ok(service.owesAck);
+  service.takeAck(101);
+  assert.ok(!service.owesAck);
+});
+
+Deno.test("Leg counts what is in flight until it is acknowledged, and refuses more than it sent", () => {
+  const { client } = pair();
+  for (let n = 0; n < 5; n++) {
+    sealed(client);
+    if (n % 2 === 0) client.onSent([], [], n);
+  }
+  assert.equal(client.inFlightCells, 3);
+  assert.deepEqual(client.onAck(3, 0, 50).map(({ number }) => number), [0, 2]);
+  assert.equal(client.inFlightCells, 1);
+  assert.deepEqual(client.onAck(2, 0, 60), []); // old news
+  refused(() => client.onAck(6, 0, 60), "session.ack");
+  assert.deepEqual(client.onAck(5, 0, 60).map(({ number }) => number), [4]);
+  assert.equal(client.probeDueMs, undefined);
+});
+
+Deno.test("Leg takes the peer's delay off a round trip, but believes no more than could be", () => {
+  for (const [delayMs, expected] of [[0, 100], [30, 70], [5_000, 0.05]]) {
+    const { client } = pair();
+    sealed(client);
+    client.onSent([], [], 0);
+    client.onAck(1, delayMs ?? 0, 100);
+    assert.equal(client.congestion.roundTripMs, expected);
+  }
+});
+
+Deno.test("Leg is probed when the oldest cell in flight has waited too long since it was heard of", () => {
+  const { client, service } = pair();
+  sealed(client);
+  client.onSent([], [], 1_000);
+  assert.equal(client.probeDueMs, 4_000);
+  client.open(sealed(service), 3_000);
+  assert.equal(client.probeDueMs, 6_000);
+});
+
+Deno.test("Leg says what was in flight when it dies, and can do nothing afterwards", () => {
+  const { client } = pair();
+  sealed(client);
+  client.onSent([{ id: 1, offset: 0, length: 5 }], [{ type: "ping" }], 0);
+  assert.equal(client.peekInFlight().length, 1);
+  const lost = client.die();
+  assert.deepEqual(lost.map(({ data }) => data), [[{
+    id: 1,
+    offset: 0,
+    length: 5,
+  }]]);
+  assert.throws(() => sealed(client), { code: "crypto.wiped" });
+});
