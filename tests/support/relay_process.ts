@@ -193,9 +193,9 @@ async function main(mode: string, options: RelayProcessOptions): Promise<void> {
   table.start();
   print<RelayReady>({ record: encoded.toHex() });
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
-  for await (const _line of lines) {
+  for await (const line of lines) {
     const { gc } = globalThis as { gc?: () => void };
-    gc?.();
+    if (line.startsWith("collect")) gc?.();
     const { rss, heapUsed, external } = Deno.memoryUsage();
     print<RelayReport>({
       stats: server.stats,

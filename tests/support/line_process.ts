@@ -1,0 +1,86 @@
+/**
+ * Programs of ours as processes that answer a line by a line of JSON.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+
+const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+
+/** Time that a process has to end by itself, ms. */
+const END_MS = 5000;
+
+/** A process that answers a line by a line. Killed on dispose. */
+export class LineProcess implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor(program: string, args: readonly string[]) {
+    const command = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        `--config=${CONFIG}`,
+        "--allow-net",
+        "--allow-read",
+        "--v8-flags=--expose-gc",
+        program,
+        ...args,
+      ],
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    });
+    this.#child = command.spawn();
+    this.#lines = linesOf(this.#child.stdout);
+    this.#input = this.#child.stdin.getWriter();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The next line. */
+  async line<T>(): Promise<T> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error("The process has ended");
+    return JSON.parse(value);
+  }
+
+  /** The answer to a line. */
+  async ask<T>(line: string): Promise<T> {
+    await this.#input.write(new TextEncoder().encode(`${line}\n`));
+    return await this.line<T>();
+  }
+
+  /** End the process without a word. */
+  kill(): void {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {});
+    const signal = AbortSignal.timeout(END_MS);
+    signal.addEventListener("abort", () => this.kill());
+    await this.#child.status;
+    while (!(await this.#lines.next()).done);
+  }
+}
+
+async function* linesOf(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}
