@@ -23,6 +23,7 @@ import type {
   BuildFailure as PoolBuildFailure,
   CircuitId,
   CircuitWant,
+  PoolObstacle,
   RequestId,
 } from "../path/pool_circuit.ts";
 import type { KeptContact } from "../path/kept_relays.ts";
@@ -80,6 +81,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #requests = new Map<RequestId, PromiseWithResolvers<OwnCircuit>>();
   /** What runs on its own; awaited on dispose. */
   readonly #running = new Set<Promise<void>>();
+  /** What stands in the way, as far as the log says. */
+  readonly #obstacles = new Set<PoolObstacle["reason"]>();
   readonly #first = Promise.withResolvers<void>();
   #lookTimer: Timer | undefined;
   #lookedAt = { nowMs: 0, unixMs: 0 };
@@ -291,15 +294,26 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
         this.#requests.get(action.request)?.reject(requestError(action.why));
         this.#requests.delete(action.request);
         return;
-      case "obstacle": {
-        const { purpose, why } = action;
-        if (why === undefined) {
-          return this.#log.info("Circuits can be built again", { purpose });
-        }
-        const { message, fields } = obstacleLine(why, this.#nowMs);
-        return this.#log.warning(message, { purpose, ...fields });
-      }
+      case "obstacle":
+        return this.#onObstacle(action.why);
     }
+  }
+
+  /**
+   * Say what is in the way, once: a build that begins is no sign yet that it is
+   * gone, and all purposes stumble over the same.
+   */
+  #onObstacle(why: PoolObstacle | undefined): void {
+    if (why === undefined || this.#obstacles.has(why.reason)) return;
+    this.#obstacles.add(why.reason);
+    const { message, fields } = obstacleLine(why, this.#nowMs);
+    this.#log.warning(message, fields);
+  }
+
+  #onFirstAfterObstacle(): void {
+    if (this.#obstacles.size === 0) return;
+    this.#obstacles.clear();
+    this.#log.info("Circuits can be built again");
   }
 
   async #build(id: CircuitId, path: readonly NodeRecord[]): Promise<void> {
@@ -359,6 +373,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       : await circuit.ping({ signal });
     if (!circuit.isOpen) return;
     this.#obey(this.#pool.onBuilt(id, this.#nowMs, roundTripMs));
+    this.#onFirstAfterObstacle();
     this.#first.resolve();
   }
 

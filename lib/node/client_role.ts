@@ -15,6 +15,7 @@
  */
 import { Identity } from "../auth/identity.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { raceSignal, sleep } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { Gateway } from "../proxy/gateway.ts";
@@ -99,6 +100,7 @@ export async function startClient(
     }),
   );
   list?.useGuards(() => circuits.guards);
+  keepToGuards(links, circuits);
   const context: ServiceContext = {
     circuits,
     crypto: runtime.crypto,
@@ -185,6 +187,16 @@ async function fetchRelayList(
   log.info("Fetching the list of relays");
   await raceSignal(list.ready, signal);
   return list;
+}
+
+/** From now on nobody else learns where we are: leave those whom we joined by. */
+function keepToGuards(links: LinkTable, { guards }: CircuitPoolDriver): void {
+  for (const link of links.links) {
+    const isGuard = guards.some(({ publicKey }) =>
+      equalBytes(publicKey, link.peerKey)
+    );
+    if (!isGuard) link.close();
+  }
 }
 
 /**
