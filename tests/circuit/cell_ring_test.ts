@@ -50,6 +50,38 @@ Deno.test("CellRing copies what it is given: the reader's buffer is free at once
   assert.deepEqual(drain(ring), [7]);
 });
 
+Deno.test("CellRing hands adopted cells on in their own memory, all of which counts", () => {
+  const quota = new CellQuota<string>();
+  const ring = new CellRing(quota, "circuit");
+  ring.lend(cells(1), 0);
+  const memory = new Uint8Array(16 * CELL_BYTES);
+  memory.set(cells(9, 1));
+  assert(ring.adopt(memory.subarray(0, 9 * CELL_BYTES), 5));
+  assert.equal(ring.waitingBytes, 10 * CELL_BYTES);
+  assert.equal(quota.usedBytes, 17 * CELL_BYTES);
+  assert(ring.push(cells(2, 10), 6)); // there is room behind them
+  assert.equal(quota.usedBytes, 17 * CELL_BYTES);
+  assert(ring.push(cells(10, 12), 7));
+  ring.release();
+  const run = ring.take();
+  assert.equal(run?.buffer, memory.buffer);
+  assert.equal(run?.length, 16 * CELL_BYTES);
+  ring.release();
+  assert.deepEqual(drain(ring), [17, 18, 19, 20, 21]);
+  assert.equal(quota.usedBytes, 0);
+});
+
+Deno.test("CellRing adopts nothing beyond its room, and forgets what it adopted", () => {
+  const quota = new CellQuota<string>();
+  const ring = new CellRing(quota, "circuit", { maxBytes: 20 * CELL_BYTES });
+  assert(ring.adopt(cells(16), 0));
+  assert.equal(ring.adopt(cells(16), 0), false);
+  assert.equal(quota.usedBytes, 16 * CELL_BYTES);
+  ring.clear();
+  assert.equal(ring.take(), undefined);
+  assert.equal(quota.usedBytes, 0);
+});
+
 Deno.test("CellRing holds RING_CELLS, with those being written, and not one more", () => {
   const ring = new CellRing(new CellQuota<string>(), "circuit");
   for (let i = 0; i < RING_CELLS; i += 16) assert(ring.push(cells(16), 0));

@@ -1,5 +1,6 @@
 /** Relays and clients that play false, and what becomes of circuits then. */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { networkParameters } from "../../lib/auth/network.ts";
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
@@ -722,6 +723,74 @@ test("handshakes beyond what a relay does at once are turned away", async (world
   assert.equal(relay.server.stats.ends.overloaded, 20 - built.length);
   for (const result of built) if (result.ok) result.circuit.close();
   await allGone(world, [relay]);
+});
+
+// ---- any bytes at all ----
+
+/** Pieces of noise, and whether the stream ends behind them. */
+const NOISE = fc.record({
+  pieces: fc.array(fc.integer({ min: 1, max: 3 * CELL_BYTES }), {
+    maxLength: 6,
+  }),
+  end: fc.constantFrom("closeWrite", "cancel"),
+});
+
+test("a relay outlives whatever bytes come, before and after its answer", async (world) => {
+  const relays = await startRelays(world, 2);
+  const client = await startClient(world);
+  await fc.assert(
+    fc.asyncProperty(
+      NOISE,
+      fc.constantFrom(0, 1, 2),
+      async ({ pieces, end }, hops) => {
+        const [first] = relays;
+        assert.ok(first);
+        const circuit = hops === 0
+          ? await RawCircuit.open(world, client, first)
+          : await RawCircuit.build(world, client, relays.slice(0, hops));
+        for (const piece of pieces) {
+          await circuit.stream.write(world.random.bytes(piece)).catch(() => {});
+          await sleep(world.clock, piece % 7);
+        }
+        circuit.stream[end as "closeWrite" | "cancel"]();
+        await sleep(world.clock, 100);
+        circuit.stream.cancel();
+        await allGone(world, relays);
+      },
+    ),
+    { numRuns: 60 },
+  );
+  assert.equal(client.node.table.links.length, 1);
+});
+
+test("a client outlives whatever bytes come, before and after an answer", async (world) => {
+  const client = await startClient(world);
+  await fc.assert(
+    fc.asyncProperty(NOISE, fc.boolean(), async ({ pieces, end }, answers) => {
+      const noisy = await startFalseRelay(world, async (circuit) => {
+        const { stream } = circuit;
+        if (answers) {
+          await stream.write(await circuit.answer(await circuit.first));
+        }
+        for (const piece of pieces) {
+          await stream.write(world.random.bytes(piece)).catch(() => {});
+          await sleep(world.clock, piece % 7);
+        }
+        stream[end as "closeWrite" | "cancel"]();
+      });
+      const result = await tryBuild(client, [noisy], { hopTimeoutMs: 500 });
+      if (result.ok) {
+        const { circuit } = result;
+        const open = TestPort.on(circuit);
+        open.send(new Uint8Array(1));
+        await sleep(world.clock, 500);
+        circuit.close();
+        await circuit.closed;
+      }
+      assert.deepEqual([client.errors, noisy.node.errors], [[], []]);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 // ---- ends ----
