@@ -5,7 +5,7 @@
  * @see protocol §9.2
  * @module
  */
-import { formatNodeAddress } from "../auth/node_address.ts";
+import { formatNodeAddress, type NodeAddress } from "../auth/node_address.ts";
 import {
   formatSocketAddress,
   type SocketAddress,
@@ -30,17 +30,13 @@ export function formatReadyLine(node: Node): string {
   });
 }
 
-/** Lines for a person. */
+/** Lines for a person, beside those of the relay, which come first. */
 export function formatReadyText(node: Node): string[] {
-  return [
-    ...relayLines(node),
-    ...serviceLines(node),
-    ...proxyLines(node),
-  ];
+  return [...serviceLines(node), ...proxyLines(node)];
 }
 
-function relayLines({ relay, address }: Node): string[] {
-  if (relay === undefined) return [];
+/** Lines for a person, as soon as a relay is ready. */
+export function formatRelayText(address: NodeAddress | undefined): string[] {
   if (address === undefined) {
     return [
       "The relay is ready; where others can dial it will turn out when a few " +

@@ -5,15 +5,16 @@
  * @see protocol §9.2
  * @module
  */
+import type { NodeAddress } from "../auth/node_address.ts";
 import { Node, type NodeOptions } from "../node/node.ts";
 import { systemRuntime } from "../node/runtime.ts";
 import type { ExitCode, Program } from "./command.ts";
 import { type ProcessLog, runProcess } from "./process.ts";
-import { formatReadyLine, formatReadyText } from "./ready.ts";
+import { formatReadyLine, formatReadyText, formatRelayText } from "./ready.ts";
 
 /** What a process needs to know beside its node. */
 export interface RunOptions
-  extends Omit<NodeOptions, "signal" | "holder">, ProcessLog {
+  extends Omit<NodeOptions, "signal" | "holder" | "onRelay">, ProcessLog {
   readonly readyAs: "text" | "json";
 }
 
@@ -27,7 +28,11 @@ export async function runNode(
     async start(log, signal) {
       const holder = `pid ${Deno.pid}`;
       const runtime = await systemRuntime(log);
-      return await Node.start({ ...options, holder, signal }, runtime);
+      const onRelay = (address: NodeAddress | undefined) => {
+        if (options.readyAs === "json") return;
+        for (const line of formatRelayText(address)) terminal.print(line);
+      };
+      return await Node.start({ ...options, holder, signal, onRelay }, runtime);
     },
     async use(node, stopped) {
       if (options.readyAs === "json") terminal.print(formatReadyLine(node));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { raceSignal } from "../base/clock.ts";
 import type { NodeServices } from "./node_services.ts";
 import type { ServiceHostDriver } from "./service_host.ts";
 
@@ -27,13 +26,13 @@ export class AnonService implements AsyncDisposable {
   }
 
   /**
-   * Resolves once visitors can reach it for the first time.
+   * Resolves once visitors can reach it: once we have visited it ourselves.
    *
    * @throws the signal's reason; the service is stopped then.
    */
-  async reachable(signal?: AbortSignal): Promise<void> {
+  async reachable(signal: AbortSignal): Promise<void> {
     try {
-      await raceSignal(this.#driver.ready, signal);
+      await this.#services.reachable(this.#driver, { signal });
     } catch (error) {
       await this[Symbol.asyncDispose]();
       throw error;

@@ -289,7 +289,7 @@ export class AnonNet implements AsyncDisposable {
     const driver = await services.start(definition);
     onHost(driver.host);
     const service = new AnonService(driver, services);
-    await service.reachable(signal);
+    await service.reachable(signal ?? new AbortController().signal);
     return service;
   }
 }

@@ -115,7 +115,7 @@ export async function startClient(
   const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));
   const gateway = new ServiceGateway(runtime.crypto, visits);
   const lookup = new ServiceLookup(context, clientSecrets);
-  const services = stack.use(new NodeServices(context, state, runtime));
+  const services = stack.use(new NodeServices(context, visits, state, runtime));
   return { links, relays, circuits, visits, gateway, lookup, services };
 }
 

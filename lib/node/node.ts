@@ -65,6 +65,11 @@ export interface NodeOptions {
   readonly control: "off" | "state" | SocketAddress;
   /** Who holds the state directory, for the message to who wants it too. */
   readonly holder: string;
+  /**
+   * Told when the relay is ready, which is before all the rest: the first node of a
+   * network waits for others before it can do anything for its own user.
+   */
+  readonly onRelay?: ((address: NodeAddress | undefined) => void) | undefined;
   /** Ends the start; it rejects with the signal's reason. */
   readonly signal: AbortSignal;
 }
@@ -138,6 +143,7 @@ export class Node implements AsyncDisposable {
     if (options.relay) {
       parts.relay = await startRelay(base, options.relay, stack);
       await joinAsRelay(base, parts.relay);
+      options.onRelay?.(relayAddress(parts.relay));
     }
     const services: ServiceHostDriver[] = [];
     if (options.client) {
@@ -158,8 +164,11 @@ export class Node implements AsyncDisposable {
         const proxies = new NodeProxies(options.proxies, gateway, runtime);
         parts.proxies = stack.use(proxies);
       }
-      const reachable = services.map(({ ready }) => ready);
-      await raceSignal(Promise.all(reachable), signal);
+      await Promise.all(
+        services.map((service) =>
+          client.services.reachable(service, { signal })
+        ),
+      );
     }
     const place = control?.server.place;
     return new Node(parts, services, place, stack.move());

@@ -6,9 +6,12 @@
  */
 import { Identity } from "../auth/identity.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { ConfigError } from "../base/errors.ts";
+import { raceSignal, sleep } from "../base/clock.ts";
+import { AnonNetError, ConfigError, errorCode } from "../base/errors.ts";
+import { parseServiceHost } from "../service/address.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
 import type { Runtime } from "./runtime.ts";
+import type { ServiceClientDriver, ServiceTarget } from "./service_client.ts";
 import type { ServiceContext } from "./service_context.ts";
 import { ServiceHostDriver, type ServiceStatus } from "./service_host.ts";
 import {
@@ -20,6 +23,17 @@ import type { StreamTarget } from "./stream_target.ts";
 
 /** Services of one process. Each keeps three circuits and publishes hourly. */
 const MAX_SERVICES = 64;
+
+/** First and longest wait before a service that did not reach itself tries again, ms. */
+const FIRST_WAIT_MS = 500;
+const MAX_WAIT_MS = 8_000;
+
+/** What a visit to an unserved port ends with when it got through. */
+const ARRIVED = new Set([
+  "service.no_port",
+  "service.authorisation_missing",
+  "service.authorisation_wrong",
+]);
 
 /** One service, as its operator describes it. */
 export interface ServiceDefinition {
@@ -44,17 +58,21 @@ export interface NodeServiceStatus extends ServiceStatus {
 /** The services of one node. */
 export class NodeServices implements AsyncDisposable {
   readonly #context: ServiceContext;
+  readonly #visits: ServiceClientDriver;
   readonly #state: StateDirectory;
   readonly #runtime: Runtime;
   /** By name; `undefined` while being started. */
   readonly #services = new Map<string, ServiceHostDriver | undefined>();
 
+  /** @param visits Of the same node; services visit themselves by it. */
   constructor(
     context: ServiceContext,
+    visits: ServiceClientDriver,
     state: StateDirectory,
     runtime: Runtime,
   ) {
     this.#context = context;
+    this.#visits = visits;
     this.#state = state;
     this.#runtime = runtime;
   }
@@ -109,6 +127,48 @@ export class NodeServices implements AsyncDisposable {
     }
   }
 
+  /**
+   * Resolves once a visitor has got through: ourselves, from end to end, the way
+   * that everybody takes. Of a service for some clients alone that much is seen that
+   * its descriptor is there.
+   *
+   * @throws {UnreachableError} `service.stopped`.
+   * @throws the signal's reason.
+   */
+  async reachable(
+    service: ServiceHostDriver,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<void> {
+    await raceSignal(service.ready, signal);
+    const { clock, crypto, log } = this.#context;
+    const { name, host, ports } = service.status;
+    const target: ServiceTarget = {
+      service: parseServiceHost(crypto, host),
+      port: unservedPort(ports),
+      isolation: `self-visit ${name}`,
+    };
+    for (
+      let waitMs = FIRST_WAIT_MS;;
+      waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)
+    ) {
+      try {
+        const stream = await this.#visits.connect(target, { signal });
+        await raceSignal(stream.opened, signal);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (ARRIVED.has(errorCode(error))) return;
+        if (!(error instanceof AnonNetError)) throw error;
+        log.part("service").info(
+          "A service cannot reach itself yet; trying again",
+          { name, error },
+        );
+      }
+      await sleep(clock, waitMs, { signal });
+      await raceSignal(service.ready, signal); // or it has been stopped
+    }
+  }
+
   /** Stop a service. Harmless when it has stopped. */
   async stop(service: ServiceHostDriver): Promise<void> {
     for (const [name, running] of this.#services) {
@@ -136,4 +196,9 @@ export class NodeServices implements AsyncDisposable {
       ? await loadServiceIdentity(this.#state, name, this.#runtime)
       : new Identity(this.#runtime.crypto, seed);
   }
+}
+
+/** A port at which there is nothing: a visit there disturbs nobody. */
+function unservedPort(served: readonly number[]): number {
+  for (let port = 1;; port++) if (!served.includes(port)) return port;
 }
