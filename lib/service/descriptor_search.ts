@@ -67,6 +67,8 @@ export class DescriptorSearch {
   readonly #asked = new Map<string, number>();
   readonly #answers = new Set<SearchAnswer>();
   #isOver = false;
+  /** When the search was last looked at. */
+  #seenMs = -Infinity;
 
   constructor(random: Random) {
     const replicas = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, n) => n);
@@ -82,14 +84,18 @@ export class DescriptorSearch {
     let due = Infinity;
     for (const askedMs of this.#asked.values()) {
       due = Math.min(due, askedMs + ASK_MS);
-      if (this.#mayHedge) due = Math.min(due, askedMs + HEDGE_MS);
+      const slowMs = askedMs + HEDGE_MS;
+      if (slowMs > this.#seenMs && this.#open.length > 0) {
+        due = Math.min(due, slowMs);
+      }
     }
     return due;
   }
 
   /** Begin. */
   start(nowMs: number): SearchAction[] {
-    return this.#ask(AT_ONCE, nowMs);
+    this.#seenMs = nowMs;
+    return this.#ask(nowMs);
   }
 
   /** A question has an answer. */
@@ -107,23 +113,24 @@ export class DescriptorSearch {
     return this.#goOn(nowMs);
   }
 
-  /** Give up on questions that take too long; ask others beside slow ones. */
+  /** Give up on questions that take too long; ask another beside each slow one. */
   onTime(nowMs: number): SearchAction[] {
-    let slow = 0;
+    this.#seenMs = nowMs;
     for (const [name, askedMs] of this.#asked) {
-      if (nowMs - askedMs >= ASK_MS) {
-        this.#asked.delete(name);
-        this.#answers.add("unreachable");
-      } else if (nowMs - askedMs >= HEDGE_MS) slow++;
+      if (nowMs - askedMs < ASK_MS) continue;
+      this.#asked.delete(name);
+      this.#answers.add("unreachable");
     }
-    return slow > 0 && this.#mayHedge
-      ? this.#ask(this.#asked.size + 1, nowMs)
-      : this.#goOn(nowMs);
+    return this.#goOn(nowMs);
   }
 
-  /** Slow questions get company: at most as many again. */
-  get #mayHedge(): boolean {
-    return this.#open.length > 0 && this.#asked.size < 2 * AT_ONCE;
+  /** How many questions may be under way: slow ones do not count, up to a limit. */
+  #places(nowMs: number): number {
+    let slow = 0;
+    for (const askedMs of this.#asked.values()) {
+      if (nowMs - askedMs >= HEDGE_MS) slow++;
+    }
+    return AT_ONCE + Math.min(slow, AT_ONCE);
   }
 
   #skipRoute(route: number): void {
@@ -133,22 +140,23 @@ export class DescriptorSearch {
 
   #goOn(nowMs: number): SearchAction[] {
     if (this.#isOver) return [];
-    const actions = this.#ask(AT_ONCE, nowMs);
+    const actions = this.#ask(nowMs);
     if (this.#asked.size > 0) return actions;
     this.#isOver = true;
     return [{ type: "failed", code: this.#failure }];
   }
 
-  #ask(atOnce: number, nowMs: number): SearchAction[] {
+  #ask(nowMs: number): SearchAction[] {
+    const places = this.#places(nowMs);
     const actions: SearchAction[] = [];
-    while (this.#asked.size < atOnce) {
+    while (this.#asked.size < places) {
       const next = this.#open[0];
       if (next === undefined) break;
-      // The second route is for when the first has found nothing.
-      const isNewRoute = [...this.#asked.keys()].some((name) =>
+      // The second route is for when the first has found nothing, or is slow.
+      const isOther = [...this.#asked.keys()].some((name) =>
         !name.endsWith(` ${next.route}`)
       );
-      if (isNewRoute && atOnce <= AT_ONCE) break;
+      if (isOther && places === AT_ONCE) break;
       this.#open.shift();
       this.#asked.set(nameOf(next.replica, next.route), nowMs);
       actions.push({ type: "ask", ...next });

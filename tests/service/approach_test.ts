@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { randomBelow, seededRandom } from "../../lib/base/random.ts";
+import {
+  ANSWER_MS,
+  Approach,
+  type ApproachAction,
+  type AttemptFailure,
+  INTRODUCE_MS,
+  MAX_ATTEMPTS,
+  SECOND_TRY_MS,
+} from "../../lib/service/approach.ts";
+
+type Introduce = Extract<ApproachAction, { type: "introduce" }>;
+const introduces = (actions: readonly ApproachAction[]): Introduce[] =>
+  actions.filter((action) => action.type === "introduce");
+const types = (actions: readonly ApproachAction[]) =>
+  actions.map(({ type }) => type);
+
+Deno.test("Approach tries one point after the other, in random order, and then looks for a newer descriptor", () => {
+  const approach = new Approach(seededRandom(1), 3);
+  const points: number[] = [];
+  let actions = approach.start(0);
+  while (actions[0]?.type === "introduce") {
+    assert.equal(actions.length, 1);
+    points.push(actions[0].point);
+    actions = approach.onFailed(actions[0].attempt, "unknown", 0);
+  }
+  assert.deepEqual(points.sort(), [0, 1, 2]);
+  assert.deepEqual(types(actions), ["search"]);
+  assert.deepEqual(types(approach.onDescriptor(2, "newer", 0)), ["introduce"]);
+});
+
+Deno.test("Approach gives up on the same descriptor, unless the service was only busy", () => {
+  for (
+    const [failure, code] of [
+      ["unknown", "service.introduction"],
+      ["unreachable", "service.unreachable"],
+      ["silent", "service.introduction_timeout"],
+      ["wrong_answer", "service.rendezvous"],
+    ] as const
+  ) {
+    const approach = new Approach(seededRandom(1), 1);
+    approach.start(0);
+    assert.deepEqual(types(approach.onFailed(0, failure, 0)), ["search"]);
+    assert.deepEqual(approach.onDescriptor(1, "same", 0), [{
+      type: "failed",
+      code,
+    }]);
+    assert.equal(approach.deadlineMs, Infinity);
+  }
+  const approach = new Approach(seededRandom(1), 1);
+  approach.start(0);
+  approach.onFailed(0, "busy", 0);
+  assert.deepEqual(approach.onDescriptor(1, "same", 0), []);
+  const againMs = approach.deadlineMs;
+  assert.ok(againMs >= 1_000 && againMs <= 3_000);
+  assert.deepEqual(types(approach.onTime(againMs)), ["introduce"]);
+});
+
+Deno.test("Approach tries another point beside a slow one, and no third", () => {
+  const approach = new Approach(seededRandom(1), 3);
+  approach.start(0);
+  assert.equal(approach.deadlineMs, SECOND_TRY_MS);
+  assert.deepEqual(types(approach.onTime(SECOND_TRY_MS)), ["introduce"]);
+  assert.deepEqual(approach.onTime(2 * SECOND_TRY_MS), []);
+});
+
+Deno.test("Approach abandons a point that takes nothing, and a service that does not answer", () => {
+  const approach = new Approach(seededRandom(1), 1);
+  approach.start(0);
+  assert.deepEqual(approach.onTime(INTRODUCE_MS - 1), []);
+  assert.deepEqual(types(approach.onTime(INTRODUCE_MS)), ["abandon", "search"]);
+  const other = new Approach(seededRandom(1), 1);
+  other.start(0);
+  other.onTaken(0, 1_000);
+  assert.equal(other.deadlineMs, 1_000 + ANSWER_MS);
+  assert.deepEqual(types(other.onTime(1_000 + ANSWER_MS)), [
+    "abandon",
+    "search",
+  ]);
+  assert.deepEqual(other.onFailed(0, "unknown", 20_000), [], "too late");
+});
+
+Deno.test("Approach ends after a bounded number of tries, whatever comes (property)", () => {
+  const failures: AttemptFailure[] = [
+    "unknown",
+    "busy",
+    "unreachable",
+    "wrong_answer",
+    "silent",
+  ];
+  fc.assert(
+    fc.property(fc.integer(), fc.integer({ min: 0, max: 5 }), (seed, count) => {
+      const random = seededRandom(seed);
+      const approach = new Approach(seededRandom(seed), count);
+      const open = new Set<number>();
+      let nowMs = 0;
+      let tries = 0;
+      let ends = 0;
+      let searches = 0;
+      const take = (actions: readonly ApproachAction[]) => {
+        for (const { attempt } of introduces(actions)) {
+          open.add(attempt);
+          tries++;
+        }
+        for (const action of actions) {
+          if (action.type === "abandon") assert.ok(open.delete(action.attempt));
+          if (action.type === "failed") ends++;
+          if (action.type === "search") searches++;
+        }
+        assert.ok(open.size <= 2);
+      };
+      take(approach.start(0));
+      let isSearched = false;
+      for (let step = 0; step < 300 && ends === 0; step++) {
+        nowMs += randomBelow(random, 8_000);
+        if (searches === 1 && !isSearched && randomBelow(random, 2) === 0) {
+          isSearched = true;
+          const news = randomBelow(random, 2) === 0 ? "newer" : "same";
+          take(approach.onDescriptor(randomBelow(random, 6), news, nowMs));
+        } else if (randomBelow(random, 2) === 0) take(approach.onTime(nowMs));
+        else {
+          const [attempt] = open;
+          const failure = failures[randomBelow(random, 5)] ?? "busy";
+          if (attempt !== undefined) {
+            open.delete(attempt);
+            take(approach.onFailed(attempt, failure, nowMs));
+          }
+        }
+      }
+      assert.equal(ends, 1);
+      assert.ok(tries <= MAX_ATTEMPTS && searches <= 1);
+    }),
+  );
+});

@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { randomBelow, seededRandom } from "../../lib/base/random.ts";
+import {
+  GIVE_UP_MS,
+  IN_USE_MS,
+  LEG_BURST,
+  type LegAction,
+  LegPlan,
+  WARM_AFTER_MS,
+} from "../../lib/service/leg_plan.ts";
+
+/** Let the plan run until `untilMs`. @returns What it wanted, and when. */
+function run(
+  plan: LegPlan,
+  fromMs: number,
+  untilMs: number,
+): { ms: number; action: LegAction }[] {
+  const wanted: { ms: number; action: LegAction }[] = [];
+  for (let ms = fromMs, turns = 0; plan.deadlineMs <= untilMs; turns++) {
+    assert.ok(turns < 10_000, "it looks at the clock without end");
+    ms = Math.max(ms, plan.deadlineMs);
+    for (const action of plan.onTime(ms)) wanted.push({ ms, action });
+  }
+  return wanted;
+}
+
+function inUse(): LegPlan {
+  const plan = new LegPlan(seededRandom(1), 0, 0);
+  plan.onStreams(1, 0);
+  return plan;
+}
+
+Deno.test("LegPlan wants a second leg for a session that lasts, and one only", () => {
+  const plan = inUse();
+  const wanted = run(plan, 0, 60_000);
+  assert.deepEqual(wanted.map(({ action }) => action.type), ["build"]);
+  const [first] = wanted;
+  assert.ok((first?.ms ?? 0) >= WARM_AFTER_MS);
+  assert.ok((first?.ms ?? 0) <= WARM_AFTER_MS + 1_000);
+  plan.onAdded(1, 10_000);
+  assert.deepEqual(run(plan, 10_000, 600_000), []);
+});
+
+Deno.test("LegPlan wants nothing for a session that nobody uses", () => {
+  const plan = new LegPlan(seededRandom(1), 0, 0);
+  assert.deepEqual(run(plan, 0, 600_000), []);
+  const used = inUse();
+  run(used, 0, 5_000);
+  used.onAdded(1, 5_000);
+  used.onStreams(0, 6_000);
+  used.onGone(1, 6_000 + IN_USE_MS);
+  assert.deepEqual(run(used, 6_000 + IN_USE_MS, 1e6), []);
+});
+
+Deno.test("LegPlan wants a leg at once when none is left and streams are open", () => {
+  const plan = inUse();
+  plan.onGone(0, 500);
+  const [first] = run(plan, 500, 5_000);
+  assert.equal(first?.action.type, "build");
+  assert.ok((first?.ms ?? Infinity) <= 600);
+});
+
+Deno.test("LegPlan wants another leg for a suspect one, and gives that up while others carry", () => {
+  const plan = inUse();
+  run(plan, 0, 5_000);
+  plan.onAdded(1, 5_000);
+  plan.onSuspect(0, 10_000);
+  const wanted = run(plan, 10_000, 12_000);
+  assert.deepEqual(wanted.map(({ action }) => action.type), ["build"]);
+  plan.onAdded(2, 12_000);
+  assert.deepEqual(run(plan, 12_000, 60_000), [{
+    ms: 10_000 + GIVE_UP_MS,
+    action: { type: "drop", leg: 0 },
+  }]);
+});
+
+Deno.test("LegPlan keeps a suspect leg that is the last one, and one that was heard of again", () => {
+  const plan = inUse();
+  plan.onSuspect(0, 1_000);
+  const drops = run(plan, 1_000, 600_000).filter(({ action }) =>
+    action.type === "drop"
+  );
+  assert.deepEqual(drops, []);
+  const healed = inUse();
+  run(healed, 0, 5_000);
+  healed.onAdded(1, 5_000);
+  healed.onSuspect(0, 6_000);
+  healed.onHealed(0);
+  assert.deepEqual(run(healed, 6_000, 600_000).map(({ action }) => action), []);
+});
+
+Deno.test("LegPlan waits longer after each failure", () => {
+  const plan = inUse();
+  plan.onGone(0, 0);
+  const times: number[] = [];
+  for (let ms = 0, n = 0; n < 8; n++) {
+    const [build] = run(plan, ms, 1e6);
+    ms = build?.ms ?? assert.fail("it gives up");
+    times.push(ms);
+    plan.onFailed(ms);
+  }
+  const waits = times.map((ms, n) => ms - (times[n - 1] ?? 0)).slice(1);
+  assert.ok((waits[0] ?? Infinity) <= 600);
+  assert.ok(Math.max(...waits) <= 8_100);
+  assert.ok((waits[5] ?? 0) > (waits[0] ?? 0));
+});
+
+Deno.test("LegPlan builds at a bounded rate while every leg is killed at once", () => {
+  const plan = inUse();
+  let builds = 0;
+  let leg = 0;
+  plan.onGone(0, 0);
+  for (let ms = 0; ms < 600_000; ms += 50) {
+    for (const action of plan.onTime(ms)) {
+      if (action.type !== "build") continue;
+      builds++;
+      plan.onAdded(++leg, ms);
+      plan.onGone(leg, ms);
+    }
+  }
+  assert.ok(builds <= LEG_BURST + 121, `${builds} in ten minutes`);
+});
+
+Deno.test("LegPlan never wants more than two legs, and never without end (property)", () => {
+  fc.assert(
+    fc.property(fc.integer(), (seed) => {
+      const random = seededRandom(seed);
+      const plan = new LegPlan(seededRandom(seed), 0, 0);
+      const legs = new Set([0]);
+      let building = 0;
+      let next = 1;
+      let nowMs = 0;
+      const take = (actions: readonly LegAction[]) => {
+        for (const action of actions) {
+          if (action.type === "build") building++;
+          else assert.ok(legs.delete(action.leg));
+        }
+        assert.ok(building <= 2, `${building} being built`);
+      };
+      for (let step = 0; step < 300; step++) {
+        nowMs += randomBelow(random, 3_000);
+        const [leg] = legs;
+        const what = randomBelow(random, 7);
+        if (what === 0) take(plan.onStreams(randomBelow(random, 3), nowMs));
+        else if (what === 1 && leg !== undefined) {
+          legs.delete(leg);
+          take(plan.onGone(leg, nowMs));
+        } else if (what === 2 && leg !== undefined) {
+          take(plan.onSuspect(leg, nowMs));
+        } else if (what === 3 && leg !== undefined) plan.onHealed(leg);
+        else if (what === 4 && building > 0) {
+          building--;
+          legs.add(next);
+          take(plan.onAdded(next++, nowMs));
+        } else if (what === 5 && building > 0) {
+          building--;
+          take(plan.onFailed(nowMs));
+        } else take(plan.onTime(nowMs));
+      }
+    }),
+  );
+});
