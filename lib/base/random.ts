@@ -9,10 +9,13 @@
 export interface Random {
   /** `length` fresh bytes, in an array of their own. */
   bytes(length: number): Uint8Array<ArrayBuffer>;
+  /** The number that the next 6 bytes are, big-endian, where that is cheaper. */
+  uint48?(): number;
 }
 
 /** Uniform in 0 ≤ n < 1, with 48 bits. */
 export function randomFloat(random: Random): number {
+  if (random.uint48 !== undefined) return random.uint48() / 2 ** 48;
   const bytes = random.bytes(6);
   let value = 0;
   for (const byte of bytes) value = value * 256 + byte;
@@ -52,13 +55,24 @@ export function randomChoice<T>(
 
 /** A shuffled copy (Fisher and Yates). */
 export function shuffled<T>(random: Random, items: readonly T[]): T[] {
+  return sampled(random, items, items.length);
+}
+
+/** `count` of the items, or all if there are fewer, in random order. */
+export function sampled<T>(
+  random: Random,
+  items: Iterable<T>,
+  count: number,
+): T[] {
   const copy = [...items];
-  for (let last = copy.length - 1; last > 0; last--) {
-    const other = randomBelow(random, last + 1);
-    const a = copy[last] as T;
-    copy[last] = copy[other] as T;
+  const end = Math.min(count, copy.length);
+  for (let at = 0; at < end; at++) {
+    const other = at + randomBelow(random, copy.length - at);
+    const a = copy[at] as T;
+    copy[at] = copy[other] as T;
     copy[other] = a;
   }
+  copy.length = end;
   return copy;
 }
 
@@ -99,6 +113,13 @@ export function seededRandom(seed: number | bigint): Random {
     return result;
   };
   return {
+    uint48() {
+      const first = next();
+      const second = next();
+      const high = (first & 0xff) * 2 ** 24 + (first >>> 8 & 0xff) * 2 ** 16 +
+        (first >>> 16 & 0xff) * 2 ** 8 + (first >>> 24);
+      return high * 2 ** 16 + (second & 0xff) * 2 ** 8 + (second >>> 8 & 0xff);
+    },
     bytes(length) {
       const out = new Uint8Array(length);
       for (let offset = 0; offset < length; offset += 4) {

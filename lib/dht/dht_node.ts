@@ -19,7 +19,7 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
-import { type Random, shuffled } from "../base/random.ts";
+import { type Random, sampled } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { CALL_MS, Calls, IGNORE_ANSWER } from "./calls.ts";
@@ -516,8 +516,7 @@ export class DhtNode {
       return;
     }
     const known = [...this.#others(nowMs, unixMs)];
-    const relays = shuffled(this.#options.random, known)
-      .slice(0, BOOTSTRAP_RELAYS);
+    const relays = sampled(this.#options.random, known, BOOTSTRAP_RELAYS);
     this.#out.push({ type: "bootstrap", relays });
     this.#bootstrapMs = nowMs + this.#bootstrapDelayMs;
     this.#bootstrapDelayMs = Math.min(
@@ -584,7 +583,7 @@ export class DhtNode {
       this.#fillMs = nowMs + (hasGrown ? FILL_MS : REFILL_MS);
     }
     this.#filledSize = this.table.size;
-    const drawn = shuffled(this.#options.random, wanted).slice(0, free);
+    const drawn = sampled(this.#options.random, wanted, free);
     for (const record of drawn) this.#consider(record, nowMs);
   }
 

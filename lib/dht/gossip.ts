@@ -12,7 +12,7 @@
  */
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { type Random, shuffled } from "../base/random.ts";
+import { type Random, sampled } from "../base/random.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
 import { nodeKey } from "./node_key.ts";
 
@@ -100,15 +100,13 @@ export class Gossip {
     this.#news.clear();
     this.#dueMs = Infinity;
     this.#toldMs = nowMs;
-    const targets = shuffled(this.#random, [...contacts])
-      .slice(0, GOSSIP_FANOUT);
+    const targets = sampled(this.#random, contacts, GOSSIP_FANOUT);
     return targets.flatMap((to) => announcements(to, news));
   }
 
   /** Our own record, for some of these contacts. */
   introduce(self: NodeRecord, contacts: Iterable<NodeRecord>): Announcement[] {
-    return shuffled(this.#random, [...contacts])
-      .slice(0, OWN_FANOUT)
+    return sampled(this.#random, contacts, OWN_FANOUT)
       .map((to) => ({ to, records: [self.encoded] }));
   }
 }

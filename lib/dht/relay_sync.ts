@@ -13,7 +13,7 @@
  */
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { type Random, randomBetween, shuffled } from "../base/random.ts";
+import { type Random, randomBetween, sampled } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
 import { nodeKey } from "./node_key.ts";
@@ -87,11 +87,17 @@ export class RelaySync {
    * @param nodes Nodes that may be asked.
    */
   start(nodes: Iterable<NodeRecord>, nowMs: number): SyncAction[] {
-    const all = shuffled(this.#random, [...nodes]);
-    const known = all.filter((record) =>
-      this.#cursors.get(nodeKey(record)) !== undefined
-    ).slice(0, SYNC_SOURCES - 1);
-    const others = all.filter((record) => !known.includes(record));
+    const all = [...nodes];
+    const known = sampled(
+      this.#random,
+      all.filter((record) => this.#cursors.get(nodeKey(record)) !== undefined),
+      SYNC_SOURCES - 1,
+    );
+    const others = sampled(
+      this.#random,
+      all.filter((record) => !known.includes(record)),
+      MAX_TRIED,
+    );
     this.#spare = [...known, ...others].slice(0, MAX_TRIED);
     this.#reading.clear();
     this.#tried = 0;

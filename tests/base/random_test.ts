@@ -6,6 +6,7 @@ import {
   randomBetween,
   randomChoice,
   randomFloat,
+  sampled,
   seededRandom,
   shuffled,
 } from "../../lib/base/random.ts";
@@ -112,4 +113,33 @@ Deno.test("shuffled() keeps the items, leaves its argument, favours no order", (
   }
   assert.equal(counts.size, 6);
   assert.ok(chiSquare([...counts.values()]) < 25);
+});
+
+Deno.test("sampled() draws some of the items, each at most once, and all of few", () => {
+  const items = [1, 2, 3, 4, 5, 6];
+  for (let count = 0; count <= 8; count++) {
+    const drawn = sampled(seededRandom(count), new Set(items), count);
+    assert.equal(drawn.length, Math.min(count, items.length));
+    assert.equal(new Set(drawn).size, drawn.length);
+    assert.ok(drawn.every((item) => items.includes(item)));
+  }
+});
+
+Deno.test("sampled() favours no item, and no order of two", () => {
+  const random = seededRandom(7);
+  const counts = new Map<string, number>();
+  for (let round = 0; round < 12_000; round++) {
+    const pair = sampled(random, ["a", "b", "c", "d"], 2).join("");
+    counts.set(pair, (counts.get(pair) ?? 0) + 1);
+  }
+  assert.equal(counts.size, 12);
+  for (const count of counts.values()) assert.ok(count > 850 && count < 1150);
+});
+
+Deno.test("seededRandom() gives the same numbers by either way", () => {
+  const byNumber = seededRandom(5);
+  const { bytes } = seededRandom(5);
+  for (let round = 0; round < 1000; round++) {
+    assert.equal(randomFloat(byNumber), randomFloat({ bytes }));
+  }
 });
