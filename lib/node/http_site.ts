@@ -30,8 +30,7 @@ import {
   readBody,
   writeBody,
 } from "./http_streams.ts";
-import type { SessionStreamHandle } from "./session_stream.ts";
-import type { StreamHandler } from "./stream_target.ts";
+import type { GatewayStream } from "../proxy/gateway.ts";
 
 /** How long a client may take for the head of a request, ms. */
 export const SITE_HEAD_MS = 20_000;
@@ -51,8 +50,19 @@ export interface SiteOptions {
   readonly onError: (error: unknown) => void;
 }
 
+/** A stream of a visitor, as a site sees it; that of a session is one. */
+export interface SiteStream extends GatewayStream {
+  /** Tell the visitor that the stream has been taken. */
+  accept(): void;
+  /** Resolves when the stream is over; never rejects. */
+  readonly closed: Promise<unknown>;
+}
+
 /** Serve a site on one virtual port. */
-export function siteTarget(port: number, options: SiteOptions): StreamHandler {
+export function siteTarget(
+  port: number,
+  options: SiteOptions,
+): (stream: SiteStream, signal: AbortSignal) => Promise<void> {
   return async (stream, signal) => {
     stream.accept();
     const visit = new SiteConnection(stream, port, options, signal);
@@ -66,7 +76,7 @@ export function siteTarget(port: number, options: SiteOptions): StreamHandler {
 
 /** One connection of a visitor. */
 class SiteConnection implements Disposable {
-  readonly #stream: SessionStreamHandle;
+  readonly #stream: SiteStream;
   readonly #source: ByteSource;
   readonly #port: number;
   readonly #options: SiteOptions;
@@ -75,7 +85,7 @@ class SiteConnection implements Disposable {
   readonly #signal: AbortSignal;
 
   constructor(
-    stream: SessionStreamHandle,
+    stream: SiteStream,
     port: number,
     options: SiteOptions,
     stop: AbortSignal,

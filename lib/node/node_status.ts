@@ -33,7 +33,7 @@ export function registerNodeCommands(
     uptimeMs: Math.round(clock.nowMs() - startedMs),
   }));
   server.register("peers", () => peersOf(parts, clock.nowMs()));
-  server.register("circuits", () => circuitsOf(parts, clock.nowMs()));
+  server.register("circuits", () => circuitsOf(parts));
   server.register("services", () => servicesOf(parts));
   server.register(
     "lookup",
@@ -117,11 +117,10 @@ function peersOf({ relay, client }: NodeParts, nowMs: number): JsonObject[] {
 }
 
 /** Ours as the pool tells them, without a word of where they lead; others' in numbers. */
-function circuitsOf({ relay, client }: NodeParts, nowMs: number): JsonObject {
+function circuitsOf({ relay, client }: NodeParts): JsonObject {
   return {
     own: client ? asJson(client.circuits.status) : null,
     relayed: relay ? asJson(relay.circuits.stats) : null,
-    nowMs: Math.round(nowMs),
   };
 }
 
