@@ -1,9 +1,9 @@
 /**
  * Gossip of relay records: what is new to us goes to a few others, once.
  *
- *     announced, verified, new to the list ─▶ gathered ─▶ 4 random contacts
+ *     announced, verified, new to the list ─▶ gathered ─▶ 4 contacts, drawn anew every 10 min
  *
- * With 4 targets each, news reaches all but about 2 % of the nodes; those hear of
+ * With 4 partners each, news reaches all but about 2 % of the nodes; those hear of
  * it with their next page of the relay list. A record that is not new is not
  * passed on, so gossip dies out by itself.
  *
@@ -18,6 +18,12 @@ import { nodeKey } from "./node_key.ts";
 
 /** Tuning: how many hear of news from us. */
 export const GOSSIP_FANOUT = 4;
+/**
+ * Tuning: for how long they are the same ones. Links to them stay up meanwhile,
+ * where a new draw each time would dial for most messages; yet nobody decides
+ * for long whom our news reaches.
+ */
+export const PARTNERS_MS = 10 * 60 * 1000;
 /** Tuning: how many hear of our own record from us: nobody else knows it yet. */
 export const OWN_FANOUT = 8;
 /** Tuning: how long news is gathered in quiet times. */
@@ -55,6 +61,9 @@ export class Gossip {
   #windowMs = -Infinity;
   #dueMs = Infinity;
   #toldMs = -Infinity;
+  /** Who hears of news from us, and until when. */
+  #partners: readonly string[] = [];
+  #partnersMs = -Infinity;
 
   constructor(random: Random) {
     this.#random = random;
@@ -100,8 +109,29 @@ export class Gossip {
     this.#news.clear();
     this.#dueMs = Infinity;
     this.#toldMs = nowMs;
-    const targets = sampled(this.#random, contacts, GOSSIP_FANOUT);
-    return targets.flatMap((to) => announcements(to, news));
+    const partners = this.#choosePartners(contacts, nowMs);
+    return partners.flatMap((to) => announcements(to, news));
+  }
+
+  /** The partners that are contacts still, and others in place of the rest. */
+  #choosePartners(
+    contacts: Iterable<NodeRecord>,
+    nowMs: number,
+  ): readonly NodeRecord[] {
+    if (nowMs >= this.#partnersMs) {
+      this.#partners = [];
+      this.#partnersMs = nowMs + PARTNERS_MS;
+    }
+    const kept: NodeRecord[] = [];
+    const others: NodeRecord[] = [];
+    for (const contact of contacts) {
+      const isPartner = this.#partners.includes(nodeKey(contact));
+      (isPartner ? kept : others).push(contact);
+    }
+    const missing = GOSSIP_FANOUT - kept.length;
+    const partners = [...kept, ...sampled(this.#random, others, missing)];
+    this.#partners = partners.map(nodeKey);
+    return partners;
   }
 
   /** Our own record, for some of these contacts. */

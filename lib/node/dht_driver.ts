@@ -95,6 +95,9 @@ export type RecordStored = Omit<StoredAction, "type" | "taskId">;
 /** Figures for `anonnet status`. */
 export interface DhtStatus extends DhtStatistics {
   readonly joined: boolean;
+  /** Requests sent and served since the start. */
+  readonly sent: number;
+  readonly served: number;
 }
 
 /** What waiting takes. */
@@ -126,6 +129,8 @@ export class DhtDriver implements AsyncDisposable {
   #timer: Timer | undefined;
   #armedMs = Infinity;
   #dialling = 0;
+  #sent = 0;
+  #served = 0;
   #isRecalled = false;
 
   private constructor(
@@ -182,7 +187,12 @@ export class DhtDriver implements AsyncDisposable {
 
   /** Figures. */
   get status(): DhtStatus {
-    return { joined: this.#machine.hasJoined, ...this.#machine.statistics() };
+    return {
+      joined: this.#machine.hasJoined,
+      ...this.#machine.statistics(),
+      sent: this.#sent,
+      served: this.#served,
+    };
   }
 
   /** Our own place. */
@@ -328,6 +338,7 @@ export class DhtDriver implements AsyncDisposable {
       clock.nowMs(),
       clock.unixMs(),
     );
+    this.#served++;
     this.#obey(actions);
     return response;
   }
@@ -385,6 +396,7 @@ export class DhtDriver implements AsyncDisposable {
   #carryOut(action: DhtAction): void {
     switch (action.type) {
       case "send":
+        this.#sent++;
         this.#calls.add(action.rpcId);
         // Not awaited when we stop: it ends with its link, and nobody listens.
         this.#ask(action).catch((error) => this.#report(error));

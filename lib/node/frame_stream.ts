@@ -11,7 +11,7 @@ import type { ByteStream } from "../transport/transport.ts";
 import { encodeFrame, FRAME_HEADER_BYTES } from "../wire/framing.ts";
 
 /** Bytes read where a length is awaited: most requests fit, and many wait at once. */
-const READ_BYTES = 2048;
+const READ_BYTES = 512;
 
 /**
  * Longest body for which memory is taken when its length is announced; a longer

@@ -10,6 +10,7 @@ import {
   MAX_ANNOUNCERS,
   MAX_GATHERED,
   OWN_FANOUT,
+  PARTNERS_MS,
   TELL_MS,
 } from "../../lib/dht/gossip.ts";
 import { MAX_PAGE_RECORDS } from "../../lib/dht/messages.ts";
@@ -112,4 +113,25 @@ Deno.test("a node introduces itself to more contacts than it gossips with", () =
   assert.equal(told.length, OWN_FANOUT);
   for (const { records } of told) assert.deepEqual(records, [self.encoded]);
   assert.deepEqual(gossip.introduce(self, []), []);
+});
+
+Deno.test("the same contacts hear of news for a while, then others; who is gone is replaced", () => {
+  const gossip = new Gossip(seededRandom(1));
+  let count = 0;
+  const tell = (nowMs: number, contacts = CONTACTS) => {
+    gossip.spread(news(count++), "somebody", nowMs);
+    const told = gossip.onTime(contacts, nowMs + TELL_MS);
+    return new Set(told.map(({ to }) => to));
+  };
+  const first = tell(0);
+  for (let nowMs = TELL_MS; nowMs < 10 * TELL_MS; nowMs += TELL_MS) {
+    assert.deepEqual(tell(nowMs), first);
+  }
+  const [gone] = first;
+  const left = CONTACTS.filter((contact) => contact !== gone);
+  const second = tell(10 * TELL_MS, left);
+  assert.equal(second.size, GOSSIP_FANOUT);
+  assert.equal(first.intersection(second).size, GOSSIP_FANOUT - 1);
+  const later = tell(2 * PARTNERS_MS);
+  assert.ok(later.intersection(second).size < GOSSIP_FANOUT);
 });
