@@ -169,7 +169,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   async take(wish: CircuitWish): Promise<ServiceCircuit> {
     const { purpose, endAt, avoid, signal } = wish;
     signal.throwIfAborted();
-    const circuit = await this.#request({
+    const circuit = await this.#takeOpen({
       purpose,
       // A key of its own for each: nobody else gets what this caller has used.
       isolation: `${++this.#keys}`,
@@ -245,6 +245,14 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     const nowMs = clock.nowMs();
     this.#selector.refresh(nowMs, clock.unixMs());
     this.#obey(this.#pool.onRelays(nowMs));
+  }
+
+  /** When a link breaks, the pool hears of the end of each circuit one after the other. */
+  async #takeOpen(want: CircuitWant, signal: AbortSignal): Promise<OwnCircuit> {
+    for (;;) {
+      const circuit = await this.#request(want, signal);
+      if (circuit.isOpen) return circuit;
+    }
   }
 
   async #request(

@@ -225,9 +225,10 @@ export class OwnCircuit implements ServiceCircuit {
   /**
    * Known to the last hop and us alone; for signatures bound to this circuit.
    *
-   * @throws {BugError} `circuit.state` unless open.
+   * @throws {UnreachableError} `circuit.ended`.
    */
   get binding(): Bytes {
+    if (this.#end !== undefined) throw endedError();
     return this.#machine.binding;
   }
 
@@ -341,9 +342,10 @@ export class OwnCircuit implements ServiceCircuit {
    * Send `rendezvous1`: join the circuit to that of a client who waits at the last
    * hop. No answer comes; {@linkcode attach} right away.
    *
-   * @throws {BugError} `circuit.state` unless open.
+   * @throws {UnreachableError} `circuit.ended`.
    */
   meet(body: Bytes): void {
+    if (this.#end !== undefined) throw endedError();
     this.#isJoined = true;
     this.#say({ type: "rendezvous1", body });
   }
