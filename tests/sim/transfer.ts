@@ -1,0 +1,113 @@
+/**
+ * A transfer in both directions at once, whole or not.
+ *
+ *     client ── upload ──▶ service
+ *     client ◀─ download ─ service
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { equalBytes } from "../../lib/base/bytes.ts";
+import type { Clock } from "../../lib/base/clock.ts";
+import type { Random } from "../../lib/base/random.ts";
+import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
+import type { StreamHandler } from "../../lib/node/stream_target.ts";
+
+/** Bytes written at once. */
+const CHUNK_BYTES = 16 * 1024;
+
+/** One direction, as its receiver sees it. */
+export class Received {
+  /** What is sent, all of it. */
+  readonly sent: Uint8Array;
+  bytes = 0;
+  isWhole = false;
+  /** When the last bytes came, ms. */
+  lastMs: number | undefined;
+  /** Bytes that came, and when. */
+  readonly arrivals: { readonly atMs: number; readonly bytes: number }[] = [];
+  readonly #clock: Clock;
+
+  constructor(clock: Clock, sent: Uint8Array) {
+    this.#clock = clock;
+    this.sent = sent;
+  }
+
+  /** Read to the end. @throws when anything but the next byte of `sent` comes. */
+  async read(stream: SessionStreamHandle): Promise<void> {
+    for (;;) {
+      const chunk = await stream.read();
+      if (chunk === undefined) break;
+      const expected = this.sent.subarray(
+        this.bytes,
+        this.bytes + chunk.length,
+      );
+      assert.ok(equalBytes(chunk, expected), `other bytes at ${this.bytes}`);
+      this.bytes += chunk.length;
+      this.lastMs = this.#clock.nowMs();
+      this.arrivals.push({ atMs: this.lastMs, bytes: chunk.length });
+    }
+    assert.equal(this.bytes, this.sent.length, "the end came too soon");
+    this.isWhole = true;
+  }
+
+  /** The longest time without a byte from `fromMs` on, until all were there, ms. */
+  longestGapMs(fromMs: number, untilMs: number): number {
+    let before = fromMs;
+    let longest = 0;
+    for (const { atMs } of this.arrivals) {
+      if (atMs <= fromMs) continue;
+      if (atMs > untilMs) break;
+      longest = Math.max(longest, atMs - before);
+      before = atMs;
+    }
+    return this.isWhole && (this.lastMs ?? 0) <= untilMs
+      ? longest
+      : Math.max(longest, untilMs - before);
+  }
+}
+
+/** Bytes both ways over one stream. */
+export class Transfer {
+  readonly up: Received;
+  readonly down: Received;
+  /** What serving it failed with. */
+  failure: unknown;
+
+  constructor(
+    clock: Clock,
+    random: Random,
+    sizes: { readonly up: number; readonly down: number },
+  ) {
+    this.up = new Received(clock, random.bytes(sizes.up));
+    this.down = new Received(clock, random.bytes(sizes.down));
+  }
+
+  /** For the service. */
+  readonly serve: StreamHandler = async (stream) => {
+    stream.accept();
+    try {
+      await Promise.all([this.up.read(stream), send(stream, this.down.sent)]);
+    } catch (error) {
+      this.failure ??= error;
+      throw error;
+    }
+  };
+
+  /** For the client. */
+  async run(stream: SessionStreamHandle): Promise<void> {
+    await Promise.all([send(stream, this.up.sent), this.down.read(stream)]);
+    await stream.closed;
+  }
+}
+
+/** Write all of `bytes`, and the end. */
+export async function send(
+  stream: SessionStreamHandle,
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    await stream.write(bytes.subarray(at, at + CHUNK_BYTES));
+  }
+  await stream.closeWrite();
+}
