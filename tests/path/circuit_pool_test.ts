@@ -275,7 +275,7 @@ Deno.test("CircuitPool serves requests though a third of the relays are dead", (
     }
     const requests = Array.from(
       { length: 10 },
-      (_, index) => world.take({ isolation: `${index}` }),
+      (_, index) => world.take({ isolation: `${index}`, waitMs: 120_000 }),
     );
     world.run(120_000);
     const served = requests.filter((request) => world.given.has(request));
