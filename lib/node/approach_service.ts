@@ -38,7 +38,7 @@ export interface ApproachOptions {
   /** Isolation key of whoever asks. */
   readonly isolation: string;
   readonly purpose: Purpose;
-  /** Relays that other legs lead over. */
+  /** Relays that other legs lead over, and that may be dead. */
   readonly avoid: readonly NodeId[];
   readonly signal: AbortSignal;
 }
@@ -51,16 +51,16 @@ export interface ApproachOptions {
  * @throws the signal's reason.
  */
 export async function approachService(options: ApproachOptions): Promise<Met> {
-  const { context, finder, service, isolation, signal } = options;
+  const { context, finder, service, isolation, avoid, signal } = options;
   signal.throwIfAborted();
   // The first circuit takes its place while the descriptor is still looked for.
   const spare = new AbortController();
   const within = AbortSignal.any([signal, spare.signal]);
-  const waiting = waitAtRendezvous(context, options.avoid, { signal: within });
+  const waiting = waitAtRendezvous(context, avoid, { signal: within });
   waiting.catch(() => {});
   try {
     const descriptor = await raceSignal(
-      finder.find(service, isolation, "known", { signal }),
+      finder.find(service, isolation, "known", { signal, avoid }),
       signal,
     );
     return await new Approaching(options, descriptor, waiting).run();
@@ -88,11 +88,12 @@ class Approaching {
     descriptor: KnownDescriptor,
     waiting: Promise<WaitingCircuit>,
   ) {
-    const { clock, random } = options.context;
+    const { context: { clock, random }, purpose } = options;
     this.#options = options;
     this.#descriptor = descriptor;
     this.#waiting = waiting;
-    this.#machine = new Approach(random, descriptor.content.points.length);
+    const { points } = descriptor.content;
+    this.#machine = new Approach(random, points.length, purpose.type);
     this.#timer = new MachineTimer(
       clock,
       () => this.#carryOut(this.#machine.onTime(clock.nowMs())),
@@ -151,6 +152,7 @@ class Approaching {
         point,
         blinded: name.blinded,
         purpose,
+        avoid,
         waiting,
         onTaken: () => this.#onTaken(attempt),
         signal: limit.signal,
@@ -177,10 +179,11 @@ class Approaching {
   }
 
   async #search(): Promise<void> {
-    const { context, finder, service, isolation, signal } = this.#options;
+    const { context, finder, service, isolation, avoid, signal } =
+      this.#options;
     const before = this.#descriptor;
     try {
-      const limit = { signal };
+      const limit = { signal, avoid };
       this.#descriptor = await finder.find(
         service,
         isolation,

@@ -8,7 +8,7 @@
  * @see protocol §7.3
  * @module
  */
-import type { PublicKey } from "../auth/identity.ts";
+import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { Bytes } from "../base/bytes.ts";
 import {
   type AnonNetError,
@@ -28,6 +28,7 @@ import {
   KnownDescriptors,
 } from "../service/known_descriptors.ts";
 import { blindedKey, timePeriod } from "../service/time_period.ts";
+import { whileAlive } from "./circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
 import { readDescriptor, type Wanted } from "./descriptor_store.ts";
 import { MachineTimer } from "./machine_timer.ts";
@@ -38,6 +39,11 @@ export type Freshness = "known" | "newest";
 
 /** Our X25519 secret for a service, if we have one. */
 export type ClientSecrets = (service: PublicKey) => Bytes | undefined;
+
+/** How long a search may take, and which relays had better not be on the way. */
+export interface SearchLimit extends WaitLimit {
+  readonly avoid?: readonly NodeId[];
+}
 
 /** Finds descriptors, and remembers them. */
 export class DescriptorFinder {
@@ -63,7 +69,7 @@ export class DescriptorFinder {
     service: PublicKey,
     isolation: string,
     freshness: Freshness,
-    limit: WaitLimit,
+    limit: SearchLimit,
   ): Promise<KnownDescriptor> {
     const { clock, crypto } = this.#context;
     const period = timePeriod(clock.unixMs());
@@ -91,7 +97,7 @@ export class DescriptorFinder {
 async function search(
   context: ServiceContext,
   wanted: Wanted,
-  { signal }: WaitLimit,
+  { signal, avoid = [] }: SearchLimit,
 ): Promise<KnownDescriptor> {
   signal.throwIfAborted();
   const { circuits, clock, random } = context;
@@ -106,7 +112,11 @@ async function search(
   const route = (number: number): Promise<ServiceCircuit> => {
     const there = routes.get(number);
     if (there !== undefined) return there;
-    const taken = circuits.take({ purpose: "directory", signal: within });
+    const taken = circuits.take({
+      purpose: "directory",
+      avoid,
+      signal: within,
+    });
     taken.catch(() => {});
     routes.set(number, taken);
     return taken;
@@ -114,14 +124,12 @@ async function search(
   const ask = async (replica: number, number: number): Promise<void> => {
     let answer: SearchAnswer;
     try {
-      const limit = { signal: within };
       const circuit = await route(number);
-      const found = await readDescriptor(
-        context,
+      const found = await whileAlive(
+        clock,
         circuit,
-        wanted,
-        replica,
-        limit,
+        { signal: within },
+        (limit) => readDescriptor(context, circuit, wanted, replica, limit),
       );
       if (found !== undefined) return resolve(found);
       answer = "missing";

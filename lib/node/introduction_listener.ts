@@ -17,13 +17,12 @@ import type { IntroductionPoint } from "../service/descriptor.ts";
 import { encodeEstablishIntro } from "../service/introduction.ts";
 import { IntroductionKeys } from "../service/introduction_keys.ts";
 import { ReplayCache } from "../service/replay_cache.ts";
+import { useCircuit } from "./circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
 import { newestRecord, type ServiceContext } from "./service_context.ts";
 
-/** A point that has not been established by then has failed, ms. */
-const ESTABLISH_MS = 20_000;
 /** A circuit that has not answered a ping by then is dead, ms. */
-const CHECK_ANSWER_MS = 5_000;
+const CHECK_ANSWER_MS = 4_000;
 
 /** One introduction point, as its service has it. */
 export class IntroductionListener implements Disposable {
@@ -48,47 +47,48 @@ export class IntroductionListener implements Disposable {
   }
 
   /**
-   * Establish a point on a relay that is not among `avoid`.
+   * Establish a point on a relay that is not among `taken`.
    *
+   * @param avoid Relays that had better not be on the way: those of the others.
    * @param onIntroduction Hears of introductions that are new.
    * @throws {UnreachableError} `service.no_relay` when there is no other relay,
-   * `service.establish_timeout`, `circuit.*`.
+   * `circuit.*`.
    */
   static async open(
     context: ServiceContext,
+    taken: readonly NodeId[],
     avoid: readonly NodeId[],
     onIntroduction: (listener: IntroductionListener, sealed: Bytes) => void,
     { signal }: WaitLimit,
   ): Promise<IntroductionListener> {
-    const { circuits, clock, crypto, random } = context;
-    using limit = deadline(clock, ESTABLISH_MS, timeout, signal);
-    const circuit = await circuits.take({
+    const { crypto, random } = context;
+    const wish = {
       purpose: "introduction",
-      avoid,
-      signal: limit.signal,
-    });
-    let keys: IntroductionKeys | undefined;
-    try {
+      avoid: [...taken, ...avoid],
+      signal,
+    } as const;
+    return await useCircuit(context, wish, async (circuit, limit) => {
       const relay = circuit.path.at(-1);
       if (relay === undefined) throw new RangeError("A circuit without hops");
-      if (avoid.some((other) => equalBytes(other, relay.nodeId))) {
+      if (taken.some((other) => equalBytes(other, relay.nodeId))) {
         throw noRelay();
       }
       // Before anything is waited for: a circuit that has ended has none.
       const { binding } = circuit;
-      keys = await IntroductionKeys.generate(crypto, random);
+      const keys = await IntroductionKeys.generate(crypto, random);
       const self = new IntroductionListener(context, circuit, relay, keys);
       circuit.onIntroduction((sealed) => {
         if (self.#replays.add(sealed)) onIntroduction(self, sealed);
       });
-      const body = encodeEstablishIntro(keys, binding);
-      await circuit.ask("establish_intro", body, { signal: limit.signal });
-      return self;
-    } catch (error) {
-      circuit.close();
-      keys?.[Symbol.dispose]();
-      throw error;
-    }
+      try {
+        const body = encodeEstablishIntro(keys, binding);
+        await circuit.ask("establish_intro", body, limit);
+        return self;
+      } catch (error) {
+        self[Symbol.dispose]();
+        throw error;
+      }
+    });
   }
 
   /** The relay where it is, as known now: records end sooner than points. */
@@ -99,6 +99,11 @@ export class IntroductionListener implements Disposable {
   /** What a descriptor says of it. */
   get point(): IntroductionPoint {
     return { relay: this.relay.encoded, keys: this.keys.public };
+  }
+
+  /** The relays of its circuit. */
+  get path(): readonly NodeRecord[] {
+    return this.#circuit.path;
   }
 
   /** Resolves when its circuit is gone; never rejects. */
@@ -114,7 +119,7 @@ export class IntroductionListener implements Disposable {
   /** Whether the circuit answers. */
   async check({ signal }: WaitLimit): Promise<"alive" | "silent"> {
     const { clock } = this.#context;
-    using limit = deadline(clock, CHECK_ANSWER_MS, timeout, signal);
+    using limit = deadline(clock, CHECK_ANSWER_MS, silent, signal);
     try {
       await this.#circuit.ping({ signal: limit.signal });
       return "alive";
@@ -132,10 +137,10 @@ export class IntroductionListener implements Disposable {
   }
 }
 
-function timeout(): UnreachableError {
+function silent(): UnreachableError {
   return new UnreachableError(
-    "service.establish_timeout",
-    "Cannot keep introduction point: it does not answer",
+    "service.point_silent",
+    "Cannot keep introduction point: its circuit does not answer",
   );
 }
 

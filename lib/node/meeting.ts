@@ -12,14 +12,19 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, wipe } from "../base/bytes.ts";
-import { raceSignal } from "../base/clock.ts";
-import { AnonNetError, ProtocolError } from "../base/errors.ts";
+import { deadline, raceSignal } from "../base/clock.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../base/errors.ts";
 import type { AttemptFailure } from "../service/approach.ts";
 import type { IntroductionPoint } from "../service/descriptor.ts";
 import {
   COOKIE_BYTES,
   decodeIntroduceAck,
   encodeIntroduce1,
+  type IntroduceStatus,
   type Introduction,
   sealIntroduction,
 } from "../service/introduction.ts";
@@ -29,8 +34,12 @@ import {
 } from "../service/rendezvous.ts";
 import { makeTicket } from "../service/ticket.ts";
 import type { LegNumber } from "../session/frames.ts";
+import { useCircuit } from "./circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
 import { namedRelay, type ServiceContext } from "./service_context.ts";
+
+/** A point that has not acknowledged an introduction by then will not, ms. */
+const ACK_MS = 6_000;
 
 /** A circuit that waits for a service. */
 export interface WaitingCircuit {
@@ -61,22 +70,19 @@ export interface Met {
 
 /** Have a circuit wait with a fresh cookie. @throws {AnonNetError} */
 export async function waitAtRendezvous(
-  { circuits, random }: ServiceContext,
+  context: ServiceContext,
   avoid: readonly NodeId[],
   { signal }: WaitLimit,
 ): Promise<WaitingCircuit> {
-  const circuit = await circuits.take({ purpose: "rendezvous", avoid, signal });
-  try {
-    const cookie = random.bytes(COOKIE_BYTES);
+  const wish = { purpose: "rendezvous", avoid, signal } as const;
+  return await useCircuit(context, wish, async (circuit, limit) => {
+    const cookie = context.random.bytes(COOKIE_BYTES);
     const body = encodeEstablishRendezvous(cookie);
-    await circuit.ask("establish_rendezvous", body, { signal });
+    await circuit.ask("establish_rendezvous", body, limit);
     const point = circuit.path.at(-1);
     if (point === undefined) throw new RangeError("A circuit without hops");
     return { circuit, cookie, point };
-  } catch (error) {
-    circuit.close();
-    throw error;
-  }
+  });
 }
 
 /** Whom to meet, and how. */
@@ -86,6 +92,8 @@ export interface MeetingOptions {
   /** The service's blinded key of the descriptor that names the point. */
   readonly blinded: PublicKey;
   readonly purpose: Purpose;
+  /** Relays that had better not be on the way. */
+  readonly avoid: readonly NodeId[];
   /** The circuit that waits; it is ours from now on. */
   readonly waiting: Promise<WaitingCircuit>;
   /** The point has passed on the introduction. */
@@ -116,36 +124,66 @@ export async function meet(
 async function tryToMeet(
   options: MeetingOptions,
 ): Promise<Met | AttemptFailure> {
-  const { context, point, blinded, signal } = options;
-  const { circuits, crypto, random } = context;
+  const { context, point, signal } = options;
   const { record } = await namedRelay(context, point.relay);
-  const asking = circuits.take({
-    purpose: "introduction",
-    endAt: record,
-    signal,
-  });
-  asking.catch(() => {}); // heard of below, or not at all
+  // While the circuit to the point is being built.
+  const preparing = raceSignal(prepare(options), signal);
+  preparing.catch(() => {}); // heard of below, or not at all
   try {
-    const waiting = await raceSignal(options.waiting, signal);
-    const { cookie } = waiting;
-    using talk = await Talk.start(options, cookie);
-    const circuit = await asking;
-    const sealed = await sealIntroduction(crypto, random, point.keys, blinded, {
-      cookie,
-      rendezvous: waiting.point.encoded,
-      ...talk.request,
-    });
-    const body = encodeIntroduce1(point.keys.authentication, sealed);
-    const ack = await circuit.ask("introduce1", body, { signal });
-    const status = decodeIntroduceAck(ack);
+    const status = await introduce(options, record, preparing);
+    const { circuit, talk } = await preparing;
     if (status !== "passed") return status;
     options.onTaken();
-    const reply = await waiting.circuit.met({ signal });
+    const reply = await circuit.met({ signal });
     const secret = await talk.finish(reply);
-    return { circuit: waiting.circuit, leg: talk.leg, secret };
+    return { circuit, leg: talk.leg, secret };
   } finally {
-    asking.then((circuit) => circuit.close(), () => {});
+    preparing.then(({ talk }) => talk[Symbol.dispose](), () => {});
   }
+}
+
+/** What an introduction takes. */
+interface Prepared {
+  /** The circuit that waits. */
+  readonly circuit: ServiceCircuit;
+  readonly talk: Talk;
+  /** Of introduce1. */
+  readonly body: Bytes;
+}
+
+async function prepare(options: MeetingOptions): Promise<Prepared> {
+  const { crypto, random } = options.context;
+  const { point: { keys }, blinded } = options;
+  const { circuit, cookie, point } = await options.waiting;
+  const talk = await Talk.start(options, cookie);
+  const sealed = await sealIntroduction(crypto, random, keys, blinded, {
+    cookie,
+    rendezvous: point.encoded,
+    ...talk.request,
+  });
+  const body = encodeIntroduce1(keys.authentication, sealed);
+  return { circuit, talk, body };
+}
+
+/** Have the point pass it on. By a second circuit the service still takes it once. */
+async function introduce(
+  { context, avoid, signal }: MeetingOptions,
+  endAt: NodeRecord,
+  preparing: Promise<Prepared>,
+): Promise<IntroduceStatus> {
+  const wish = { purpose: "introduction", endAt, avoid, signal } as const;
+  return await useCircuit(context, wish, async (circuit) => {
+    const [prepared] = await Promise.allSettled([preparing]);
+    using limit = deadline(context.clock, ACK_MS, noAck, signal);
+    try {
+      // Its failure is not this circuit's: whoever called will hear of it.
+      if (prepared.status === "rejected") return "unknown";
+      const ack = await circuit.ask("introduce1", prepared.value.body, limit);
+      return decodeIntroduceAck(ack);
+    } finally {
+      circuit.close();
+    }
+  });
 }
 
 /** Our half of what passes between client and service during a meeting. */
@@ -208,4 +246,11 @@ function failureOf(error: AnonNetError): AttemptFailure {
   return error.code === "service.rendezvous_reply"
     ? "wrong_answer"
     : "unreachable";
+}
+
+function noAck(): UnreachableError {
+  return new UnreachableError(
+    "service.no_ack",
+    "Cannot be introduced: the point does not answer",
+  );
 }

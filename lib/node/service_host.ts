@@ -38,7 +38,8 @@ import {
   type TimePeriod,
 } from "../service/time_period.ts";
 import { RESET_CODE } from "../session/stream.ts";
-import { publishDescriptor } from "./descriptor_store.ts";
+import { whileAlive } from "./circuit_use.ts";
+import { publishDescriptor, type Publishing } from "./descriptor_store.ts";
 import { IntroductionListener } from "./introduction_listener.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
@@ -143,7 +144,11 @@ export class ServiceHostDriver implements AsyncDisposable {
     this.#queueTimer = new MachineTimer(clock, () => this.#answerWaiting());
     this.#sessions = new ServiceSessions(
       context,
-      (stream, port, session) => this.#onStream(stream, port, session),
+      {
+        onStream: (stream, port, session) =>
+          this.#onStream(stream, port, session),
+        onDoubt: () => this.#carryOut(this.#machine.onDoubt(momentOf(clock))),
+      },
       this.#log,
     );
     this.#probe = new ServiceProbe(context, identity.publicKey);
@@ -254,13 +259,18 @@ export class ServiceHostDriver implements AsyncDisposable {
   }
 
   async #build(point: PointId, avoid: readonly string[]): Promise<void> {
-    const relays: NodeId[] = avoid.map((relay) => Uint8Array.fromHex(relay));
+    const taken: NodeId[] = avoid.map((relay) => Uint8Array.fromHex(relay));
+    // Another guard than the others' if possible: one that dies leaves some.
+    const others = [...this.#listeners.values()].flatMap(({ path }) =>
+      path.map(({ nodeId }) => nodeId)
+    );
     const { clock } = this.#context;
     let listener: IntroductionListener;
     try {
       listener = await IntroductionListener.open(
         this.#context,
-        relays,
+        taken,
+        others,
         (listener, sealed) => this.#onIntroduction(point, listener, sealed),
         this.#stopping,
       );
@@ -316,7 +326,7 @@ export class ServiceHostDriver implements AsyncDisposable {
       await this.#keepRevision(revision);
       const circuit = await circuits.take({ purpose: "directory", signal });
       try {
-        await publishDescriptor(this.#context, circuit, {
+        const publishing: Publishing = {
           identity,
           period,
           revision,
@@ -326,7 +336,14 @@ export class ServiceHostDriver implements AsyncDisposable {
             isStored = true;
             ended(1);
           },
-        }, limit);
+        };
+        await whileAlive(
+          clock,
+          circuit,
+          limit,
+          (limit) =>
+            publishDescriptor(this.#context, circuit, publishing, limit),
+        );
       } finally {
         circuit.close();
       }

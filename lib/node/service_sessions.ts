@@ -30,6 +30,7 @@ import { isTicketValid, sessionId, type Ticket } from "../service/ticket.ts";
 import type { LegNumber, LegOffer } from "../session/frames.ts";
 import { MAX_LEGS } from "../session/leg_table.ts";
 import { Session } from "../session/session.ts";
+import { useCircuit } from "./circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
@@ -52,12 +53,13 @@ const SWEEP_MS = 60_000;
 /** Nobody holds this secret: unknown sessions are checked against it. */
 const NO_SECRET = new Uint8Array(KEY_BYTES);
 
-/** Takes the streams that clients open. */
-export type StreamTaker = (
-  stream: SessionStreamHandle,
-  port: number,
-  session: object,
-) => void;
+/** What the service hears of its sessions. */
+export interface ServiceSessionHandlers {
+  /** A client has opened a stream. @param session For limits; not to be kept. */
+  onStream(stream: SessionStreamHandle, port: number, session: object): void;
+  /** A leg has fallen silent: other circuits of ours may have, too. */
+  onDoubt(): void;
+}
 
 interface ServiceSession {
   readonly id: Bytes;
@@ -72,7 +74,7 @@ interface ServiceSession {
 /** All sessions of one service. */
 export class ServiceSessions implements Disposable {
   readonly #context: ServiceContext;
-  readonly #onStream: StreamTaker;
+  readonly #handlers: ServiceSessionHandlers;
   readonly #log: Log;
   readonly #registry = new SessionRegistry<ServiceSession>(
     ({ driver }) => driver.streamCount === 0,
@@ -83,9 +85,13 @@ export class ServiceSessions implements Disposable {
   readonly #stopping = new AbortController();
   #sweepMs = Infinity;
 
-  constructor(context: ServiceContext, onStream: StreamTaker, log: Log) {
+  constructor(
+    context: ServiceContext,
+    handlers: ServiceSessionHandlers,
+    log: Log,
+  ) {
     this.#context = context;
-    this.#onStream = onStream;
+    this.#handlers = handlers;
     this.#log = log;
     this.#timer = new MachineTimer(context.clock, () => this.#onTime());
   }
@@ -196,7 +202,7 @@ export class ServiceSessions implements Disposable {
     endAt: NodeRecord,
     { signal }: WaitLimit,
   ): Promise<void> {
-    const { circuits, crypto, random } = this.#context;
+    const { crypto, random } = this.#context;
     if (handshake === undefined) throw new RangeError("No handshake");
     const { reply, secret } = await respondToRendezvous(
       crypto,
@@ -206,11 +212,11 @@ export class ServiceSessions implements Disposable {
       cookie,
       handshake,
     );
-    const circuit = await circuits.take({
-      purpose: "rendezvous",
-      endAt,
-      signal,
-    });
+    const circuit = await useCircuit(
+      this.#context,
+      { purpose: "rendezvous", endAt, signal },
+      (circuit) => Promise.resolve(circuit),
+    );
     circuit.meet(encodeRendezvous1(cookie, reply));
     this.#open(secret, circuit);
     wipe(secret);
@@ -224,7 +230,8 @@ export class ServiceSessions implements Disposable {
     );
     const id = sessionId(crypto, secret);
     const driver = new SessionDriver(machine, clock, {
-      onStream: (stream, port) => this.#onStream(stream, port, driver),
+      onStream: (stream, port) => this.#handlers.onStream(stream, port, driver),
+      onLegSuspect: () => this.#handlers.onDoubt(),
       onHeard: () => this.#registry.onHeard(id),
       onLegOffered: (offer) => this.#onOffer(session, offer),
       onLegGone: (leg) => session.paths.delete(leg),
@@ -256,13 +263,11 @@ export class ServiceSessions implements Disposable {
     endAt: NodeRecord,
     { signal }: WaitLimit,
   ): Promise<void> {
-    const { circuits } = this.#context;
-    const circuit = await circuits.take({
-      purpose: "rendezvous",
-      endAt,
-      avoid: avoidable(session),
-      signal,
-    });
+    const circuit = await useCircuit(
+      this.#context,
+      { purpose: "rendezvous", endAt, avoid: avoidable(session), signal },
+      (circuit) => Promise.resolve(circuit),
+    );
     const { driver } = session;
     const isStillNew = driver.isOpen && leg >= driver.nextLegNumber;
     if (!isStillNew) return circuit.close();

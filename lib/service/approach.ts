@@ -17,14 +17,28 @@ import { type Random, randomBetween, shuffled } from "../base/random.ts";
 
 /** Introductions tried in all, each with a rendezvous of its own. */
 export const MAX_ATTEMPTS = 6;
-/** Introductions under way at once. */
-const AT_ONCE = 2;
-/** Another point is tried as well when a meeting takes this long, ms. */
-export const SECOND_TRY_MS = 6_000;
+/**
+ * How much of a hurry we are in. A session is begun with nothing known of the
+ * way; for one more leg the way was known a moment ago, and a transfer may stand
+ * still until it is there.
+ */
+export const HURRY = {
+  session: {
+    /** Introductions under way at once. */
+    atOnce: 2,
+    /** Another point is tried as well when a meeting takes this long, ms. */
+    secondTryMs: 6_000,
+    /** A service that has not answered an introduction by then will not, ms. */
+    answerMs: 12_000,
+  },
+  leg: { atOnce: 3, secondTryMs: 1_500, answerMs: 8_000 },
+} as const;
+
+/** What a meeting is for. */
+export type ApproachPurpose = keyof typeof HURRY;
+
 /** A point that has not taken an introduction by then is given up, ms. */
 export const INTRODUCE_MS = 25_000;
-/** A service that has not answered an introduction by then is not going to, ms. */
-export const ANSWER_MS = 12_000;
 /** Wait before a busy service is asked again, drawn between these, ms. */
 const BUSY_MS = { low: 1_000, high: 3_000 } as const;
 
@@ -72,7 +86,6 @@ const FAILURES: readonly (readonly [AttemptFailure, ApproachFailure])[] = [
 ];
 
 interface Attempt {
-  readonly startedMs: number;
   /** When it is given up. */
   endMs: number;
 }
@@ -85,13 +98,24 @@ export class Approach {
   readonly #attempts = new Map<number, Attempt>();
   readonly #failures = new Set<AttemptFailure>();
   #nextAttempt = 0;
+  /** When the last attempt was begun. */
+  #startedMs = -Infinity;
   #search: "possible" | "under way" | "done" = "possible";
   #waitUntilMs = -Infinity;
+  readonly #hurry: typeof HURRY[ApproachPurpose];
   #isOver = false;
 
-  /** @param points How many points the descriptor names. */
-  constructor(random: Random, points: number) {
+  /**
+   * @param points How many points the descriptor names.
+   * @param purpose Whether a new session is wanted, or one more leg.
+   */
+  constructor(
+    random: Random,
+    points: number,
+    purpose: ApproachPurpose,
+  ) {
     this.#random = random;
+    this.#hurry = HURRY[purpose];
     this.#points = indices(random, points);
   }
 
@@ -101,9 +125,9 @@ export class Approach {
     let due = this.#attempts.size === 0 && this.#points.length > 0
       ? this.#waitUntilMs
       : Infinity;
-    for (const { startedMs, endMs } of this.#attempts.values()) {
-      due = Math.min(due, endMs);
-      if (this.#mayTryAnother) due = Math.min(due, startedMs + SECOND_TRY_MS);
+    for (const { endMs } of this.#attempts.values()) due = Math.min(due, endMs);
+    if (this.#attempts.size > 0 && this.#mayTryAnother) {
+      due = Math.min(due, this.#startedMs + this.#hurry.secondTryMs);
     }
     return due;
   }
@@ -116,7 +140,7 @@ export class Approach {
   /** The point has passed on the introduction: now the service has to answer. */
   onTaken(attempt: number, nowMs: number): void {
     const state = this.#attempts.get(attempt);
-    if (state !== undefined) state.endMs = nowMs + ANSWER_MS;
+    if (state !== undefined) state.endMs = nowMs + this.#hurry.answerMs;
   }
 
   /** An attempt came to nothing. */
@@ -156,20 +180,21 @@ export class Approach {
   /** Give up what takes too long; try another point beside a slow one. */
   onTime(nowMs: number): ApproachAction[] {
     const actions: ApproachAction[] = [];
-    let isSlow = false;
-    for (const [attempt, { startedMs, endMs }] of this.#attempts) {
-      if (endMs <= nowMs) {
-        this.#attempts.delete(attempt);
-        this.#failures.add("silent");
-        actions.push({ type: "abandon", attempt });
-      } else if (startedMs + SECOND_TRY_MS <= nowMs) isSlow = true;
+    for (const [attempt, { endMs }] of this.#attempts) {
+      if (endMs > nowMs) continue;
+      this.#attempts.delete(attempt);
+      this.#failures.add("silent");
+      actions.push({ type: "abandon", attempt });
     }
+    const isSlow = this.#attempts.size > 0 &&
+      this.#startedMs + this.#hurry.secondTryMs <= nowMs;
     if (isSlow && this.#mayTryAnother) actions.push(...this.#try(nowMs));
     return [...actions, ...this.#goOn(nowMs)];
   }
 
   get #mayTryAnother(): boolean {
-    return this.#attempts.size < AT_ONCE && this.#points.length > 0 &&
+    return this.#attempts.size < this.#hurry.atOnce &&
+      this.#points.length > 0 &&
       this.#nextAttempt < MAX_ATTEMPTS;
   }
 
@@ -191,10 +216,8 @@ export class Approach {
     const point = this.#points.pop();
     if (point === undefined) return [];
     const attempt = this.#nextAttempt++;
-    this.#attempts.set(attempt, {
-      startedMs: nowMs,
-      endMs: nowMs + INTRODUCE_MS,
-    });
+    this.#startedMs = nowMs;
+    this.#attempts.set(attempt, { endMs: nowMs + INTRODUCE_MS });
     return [{ type: "introduce", attempt, point }];
   }
 }

@@ -27,6 +27,8 @@ export const RETIRE_AFTER = MAX_INTRODUCTIONS - 1024;
 export const LINGER_MS = 5 * 60_000;
 /** How often a circuit is asked for a sign of life, a quarter more or less, ms. */
 export const CHECK_MS = 8_000;
+/** Sessions that fall silent lead to checks at most so often, ms. */
+const DOUBT_MS = 3_000;
 /** First and longest wait after a point could not be built, ms. */
 export const BUILD_WAIT_MS = { first: 500, longest: 15_000 } as const;
 /**
@@ -77,6 +79,7 @@ export class IntroductionPoints {
   #waitUntilMs = -Infinity;
   #tokens = BUILD_BURST;
   #tokensAtMs: number;
+  #doubtedMs = -Infinity;
 
   constructor(random: Random, nowMs: number) {
     this.#random = random;
@@ -161,6 +164,13 @@ export class IntroductionPoints {
       point.state = "leaving";
       point.endMs = nowMs + LINGER_MS;
     }
+  }
+
+  /** A circuit of ours has fallen silent: check all of them, but not without end. */
+  onDoubt(nowMs: number): void {
+    if (nowMs - this.#doubtedMs < DOUBT_MS) return;
+    this.#doubtedMs = nowMs;
+    for (const point of this.#points.values()) point.checkMs = nowMs;
   }
 
   /** Nothing is known of the network any more: check all circuits, build without waiting. */

@@ -142,6 +142,12 @@ export class ServiceHost {
     return outcome === "not_passed" ? this.#giveUp(point, at) : this.onTime(at);
   }
 
+  /** Some circuit of ours has fallen silent: see to the points soon. */
+  onDoubt(at: Moment): HostAction[] {
+    this.#points.onDoubt(at.nowMs);
+    return this.onTime(at);
+  }
+
   /** The machine has another address, or none any more. */
   onNetworkChange(at: Moment): HostAction[] {
     this.#upheave(at.nowMs);

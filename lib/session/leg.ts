@@ -97,6 +97,12 @@ export class Leg {
     return this.#inFlight.length - this.#head;
   }
 
+  /** Number of the newest cell in flight that asks for an acknowledgement; −1: none. */
+  get newestInFlight(): number {
+    const newest = this.#inFlight[this.#inFlight.length - 1];
+    return this.inFlightCells === 0 ? -1 : newest?.number ?? -1;
+  }
+
   /** Whether the congestion window lets another cell out. */
   get hasRoom(): boolean {
     return this.inFlightCells < this.congestion.cells;

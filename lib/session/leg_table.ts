@@ -179,6 +179,12 @@ export class LegTable {
     return best;
   }
 
+  /** Whether any leg is suspect. */
+  get hasSuspect(): boolean {
+    for (const { isSuspect } of this.#legs.values()) if (isSuspect) return true;
+    return false;
+  }
+
   /** Whether stream bytes and control frames may go out on a leg. */
   mayCarryData(state: LegState): boolean {
     if (this.#legs.size === 1) return true;

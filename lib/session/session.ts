@@ -144,6 +144,7 @@ export class Session {
    */
   addLeg(number: LegNumber, nowMs: number): void {
     this.#legs.add(this.#secret, number, nowMs);
+    this.#rescue();
   }
 
   /** A leg's circuit is gone: what was in flight on it goes out again on another. */
@@ -152,6 +153,23 @@ export class Session {
     if (state === undefined) return;
     for (const cell of state.leg.die()) {
       if (cell.number >= state.resentBelow) this.#streams.onLost(cell);
+    }
+  }
+
+  /**
+   * Do not wait for the end of silent legs: send on another, if one is not silent,
+   * what they may have lost.
+   */
+  #rescue(): void {
+    if (!this.#legs.hasSuspect || this.#legs.primary?.isSuspect) return;
+    for (const state of this.#legs) {
+      const isNews = state.leg.newestInFlight >= state.resentBelow;
+      if (!state.isSuspect || !isNews) continue;
+      for (const cell of state.leg.peekInFlight()) {
+        if (cell.number < state.resentBelow) continue;
+        state.resentBelow = cell.number + 1;
+        this.#streams.onLost(cell);
+      }
     }
   }
 
@@ -210,6 +228,7 @@ export class Session {
   #heal(state: LegState): void {
     state.isSuspect = false;
     this.#events.push({ type: "legHealed", leg: state.leg.number });
+    this.#rescue();
   }
 
   #onControlFrame(frame: ControlFrame, nowMs: number): void {
@@ -385,25 +404,15 @@ export class Session {
   /** The deadline has passed. Call {@linkcode buildCell} for each leg afterwards. */
   onTime(nowMs: number): readonly SessionEvent[] {
     if (this.#closed !== undefined) return NO_EVENTS;
-    for (const state of this.#legs.onTime(this.#anyStreams, nowMs)) {
-      this.#onSuspect(state);
+    for (const { leg } of this.#legs.onTime(this.#anyStreams, nowMs)) {
+      this.#events.push({ type: "legSuspect", leg: leg.number });
     }
+    this.#rescue();
     const { leglessSinceMs } = this.#legs;
     if (leglessSinceMs !== undefined && nowMs - leglessSinceMs >= LEGLESS_MS) {
       this.#finish(SESSION_CODE.noLeg, [], "theirs");
     }
     return this.takeEvents();
-  }
-
-  /** A leg is silent: do not wait for its end, send on another what it may have lost. */
-  #onSuspect(state: LegState): void {
-    this.#events.push({ type: "legSuspect", leg: state.leg.number });
-    if (this.#legs.size === 1) return;
-    for (const cell of state.leg.peekInFlight()) {
-      if (cell.number < state.resentBelow) continue;
-      state.resentBelow = cell.number + 1;
-      this.#streams.onLost(cell);
-    }
   }
 
   /** Close for good. Build one more cell per leg afterwards to let the peer know. */

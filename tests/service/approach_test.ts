@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { randomBelow, seededRandom } from "../../lib/base/random.ts";
 import {
-  ANSWER_MS,
   Approach,
   type ApproachAction,
   type AttemptFailure,
+  HURRY,
   INTRODUCE_MS,
   MAX_ATTEMPTS,
-  SECOND_TRY_MS,
 } from "../../lib/service/approach.ts";
 
 type Introduce = Extract<ApproachAction, { type: "introduce" }>;
@@ -18,7 +17,7 @@ const types = (actions: readonly ApproachAction[]) =>
   actions.map(({ type }) => type);
 
 Deno.test("Approach tries one point after the other, in random order, and then looks for a newer descriptor", () => {
-  const approach = new Approach(seededRandom(1), 3);
+  const approach = new Approach(seededRandom(1), 3, "session");
   const points: number[] = [];
   let actions = approach.start(0);
   while (actions[0]?.type === "introduce") {
@@ -40,7 +39,7 @@ Deno.test("Approach gives up on the same descriptor, unless the service was only
       ["wrong_answer", "service.rendezvous"],
     ] as const
   ) {
-    const approach = new Approach(seededRandom(1), 1);
+    const approach = new Approach(seededRandom(1), 1, "session");
     approach.start(0);
     assert.deepEqual(types(approach.onFailed(0, failure, 0)), ["search"]);
     assert.deepEqual(approach.onDescriptor(1, "same", 0), [{
@@ -49,7 +48,7 @@ Deno.test("Approach gives up on the same descriptor, unless the service was only
     }]);
     assert.equal(approach.deadlineMs, Infinity);
   }
-  const approach = new Approach(seededRandom(1), 1);
+  const approach = new Approach(seededRandom(1), 1, "session");
   approach.start(0);
   approach.onFailed(0, "busy", 0);
   assert.deepEqual(approach.onDescriptor(1, "same", 0), []);
@@ -59,23 +58,37 @@ Deno.test("Approach gives up on the same descriptor, unless the service was only
 });
 
 Deno.test("Approach tries another point beside a slow one, and no third", () => {
-  const approach = new Approach(seededRandom(1), 3);
+  const approach = new Approach(seededRandom(1), 3, "session");
   approach.start(0);
-  assert.equal(approach.deadlineMs, SECOND_TRY_MS);
-  assert.deepEqual(types(approach.onTime(SECOND_TRY_MS)), ["introduce"]);
-  assert.deepEqual(approach.onTime(2 * SECOND_TRY_MS), []);
+  assert.equal(approach.deadlineMs, HURRY.session.secondTryMs);
+  assert.deepEqual(types(approach.onTime(HURRY.session.secondTryMs)), [
+    "introduce",
+  ]);
+  assert.deepEqual(approach.onTime(2 * HURRY.session.secondTryMs), []);
+});
+
+Deno.test("Approach is in more of a hurry for a leg than for a session", () => {
+  const approach = new Approach(seededRandom(1), 4, "leg");
+  approach.start(0);
+  const { secondTryMs } = HURRY.leg;
+  for (const tries of [1, 2]) {
+    const dueMs = tries * secondTryMs;
+    assert.equal(approach.deadlineMs, dueMs);
+    assert.deepEqual(types(approach.onTime(dueMs)), ["introduce"]);
+  }
+  assert.deepEqual(approach.onTime(3 * secondTryMs), [], "three at once");
 });
 
 Deno.test("Approach abandons a point that takes nothing, and a service that does not answer", () => {
-  const approach = new Approach(seededRandom(1), 1);
+  const approach = new Approach(seededRandom(1), 1, "session");
   approach.start(0);
   assert.deepEqual(approach.onTime(INTRODUCE_MS - 1), []);
   assert.deepEqual(types(approach.onTime(INTRODUCE_MS)), ["abandon", "search"]);
-  const other = new Approach(seededRandom(1), 1);
+  const other = new Approach(seededRandom(1), 1, "session");
   other.start(0);
   other.onTaken(0, 1_000);
-  assert.equal(other.deadlineMs, 1_000 + ANSWER_MS);
-  assert.deepEqual(types(other.onTime(1_000 + ANSWER_MS)), [
+  assert.equal(other.deadlineMs, 1_000 + HURRY.session.answerMs);
+  assert.deepEqual(types(other.onTime(1_000 + HURRY.session.answerMs)), [
     "abandon",
     "search",
   ]);
@@ -93,7 +106,7 @@ Deno.test("Approach ends after a bounded number of tries, whatever comes (proper
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 0, max: 5 }), (seed, count) => {
       const random = seededRandom(seed);
-      const approach = new Approach(seededRandom(seed), count);
+      const approach = new Approach(seededRandom(seed), count, "session");
       const open = new Set<number>();
       let nowMs = 0;
       let tries = 0;
@@ -109,7 +122,7 @@ Deno.test("Approach ends after a bounded number of tries, whatever comes (proper
           if (action.type === "failed") ends++;
           if (action.type === "search") searches++;
         }
-        assert.ok(open.size <= 2);
+        assert.ok(open.size <= 3);
       };
       take(approach.start(0));
       let isSearched = false;

@@ -152,6 +152,24 @@ Deno.test("Session resends at once on a warm leg when its leg falls silent", () 
   );
 });
 
+Deno.test("Session sends on a new leg at once what others carry that are all silent", () => {
+  const pair = new SessionPair();
+  pair.addLeg(0);
+  pair.addLeg(1, { latencyMs: 30, cellsPerMs: 4 });
+  const id = opened(pair);
+  const bytes = pattern(4_000_000);
+  pair.client.write(id, bytes);
+  pair.at(100, () => {
+    pair.stallLeg(0, 1e9);
+    pair.stallLeg(1, 1e9);
+  });
+  pair.at(6_000, () => pair.addLeg(2));
+  pair.run(() => pair.service.ended.has(id), 10_000);
+  assert.deepEqual(pair.service.bytesOf(id), bytes);
+  assert.ok(pair.nowMs < 8_000, `${pair.nowMs} ms`);
+  assert.deepEqual(pair.client.session.legNumbers, [0, 1, 2]);
+});
+
 Deno.test("Session waits for a new leg, and fails closed after a minute without one", () => {
   const pair = new SessionPair();
   pair.addLeg(0);
