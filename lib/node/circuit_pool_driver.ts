@@ -17,10 +17,8 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { raceSignal, type Timer } from "../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../base/errors.ts";
-import type { ExtendFailure } from "../circuit/control_messages.ts";
 import { CircuitPool, type PoolAction } from "../path/circuit_pool.ts";
 import type {
-  BuildFailure as PoolBuildFailure,
   CircuitId,
   CircuitWant,
   PoolObstacle,
@@ -31,14 +29,15 @@ import type { PoolStatus } from "../path/pool_status.ts";
 import { PathSelector } from "../path/path_selection.ts";
 import type { BlobStore } from "../storage/blob_store.ts";
 import { CellBuffers } from "./cell_buffers.ts";
+import { blame, type BlamedHop, describeFailure } from "./circuit_blame.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
+import { CircuitMeter } from "./circuit_meter.ts";
 import { obstacleLine, requestError } from "./circuit_obstacle.ts";
 import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
 import { GuardMemory } from "./guard_memory.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
 import {
-  type BuildFailure,
   type CircuitEnd,
   OwnCircuit,
   type OwnCircuitHost,
@@ -74,6 +73,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #pool: CircuitPool;
   readonly #host: OwnCircuitHost;
   readonly #timer: MachineTimer;
+  readonly #meter: CircuitMeter<CircuitId>;
   readonly #listener: Disposable;
   /** Those being built, and how to stop that. */
   readonly #builds = new Map<CircuitId, AbortController>();
@@ -119,6 +119,11 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#timer = new MachineTimer(clock, () => {
       this.#obey(this.#pool.onTime(clock.nowMs()));
     });
+    this.#meter = new CircuitMeter(
+      clock,
+      this.#circuits,
+      (id, bytesPerSecond) => this.#pool.onMeasured(id, { bytesPerSecond }),
+    );
     this.#listener = relays.onChange(() => this.#onRelays());
   }
 
@@ -200,6 +205,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#isStopped = true;
     this.#listener[Symbol.dispose]();
     this.#lookTimer?.cancel();
+    this.#meter.stop();
     this.#timer.stop();
     await Promise.all(
       Array.from(this.#circuits.values(), (circuit) => circuit.closed),
@@ -219,6 +225,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#selector.refresh(nowMs, unixMs);
     this.#obey(this.#pool.start(nowMs));
     this.#lookLater();
+    this.#meter.start();
   }
 
   #lookLater(): void {
@@ -405,56 +412,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       error: error instanceof Error ? error : String(error),
     });
   }
-}
-
-/** Which hop of a path failed, from 0, and how; `undefined` when it is not known. */
-interface BlamedHop {
-  readonly hop: number | undefined;
-  readonly failure: PoolBuildFailure;
-}
-
-function blame(failure: BuildFailure): BlamedHop {
-  const hop = failure.hop - 1;
-  switch (failure.code) {
-    case "unlinked":
-      return { hop, failure: "unreachable" };
-    case "not_extended":
-      return { hop, failure: EXTEND_FAILURES[failure.reason] };
-    case "ended":
-      return blameEnd(failure.end, hop);
-  }
-}
-
-/** What a relay says of the one behind it, as the pool counts it. */
-const EXTEND_FAILURES: Readonly<Record<ExtendFailure, PoolBuildFailure>> = {
-  refused: "refused",
-  overloaded: "refused",
-  unreachable: "unreachable",
-  timeout: "timeout",
-  closed: "destroyed",
-};
-
-function blameEnd(end: CircuitEnd, hop: number): BlamedHop {
-  switch (end.code) {
-    case "done":
-      return { hop: undefined, failure: "cancelled" };
-    case "destroyed":
-      // Without a word: the first hop itself, if there was none before it.
-      return { hop: hop === 0 ? 0 : undefined, failure: "destroyed" };
-    case "timeout":
-      return { hop: end.hop - 1, failure: "timeout" };
-    case "bad_cell":
-    case "protocol":
-    case "handshake":
-      return { hop: end.hop - 1, failure: "protocol" };
-    case "closed":
-      return { hop: end.hop - 1, failure: "refused" };
-  }
-}
-
-/** For a message; says nothing of which relay it was. */
-function describeFailure(failure: BuildFailure): string {
-  return blame(failure).failure;
 }
 
 /** Why a build was stopped: heard by nobody. */

@@ -148,6 +148,7 @@ export class OwnCircuit implements ServiceCircuit {
   #timer: Timer | undefined;
   #timerMs = Infinity;
   #closeTimer: Timer | undefined;
+  #cellsCarried = 0;
 
   private constructor(
     host: OwnCircuitHost,
@@ -215,6 +216,11 @@ export class OwnCircuit implements ServiceCircuit {
   /** Whether it has not ended. */
   get isOpen(): boolean {
     return this.#end === undefined;
+  }
+
+  /** Cells of data that it has carried, both ways together. */
+  get cellsCarried(): number {
+    return this.#cellsCarried;
   }
 
   /** Resolves with how it ended; never rejects. */
@@ -491,6 +497,7 @@ export class OwnCircuit implements ServiceCircuit {
       const cell = cells.subarray(at, next);
       const event = this.#machine.receive(cell, clock.nowMs());
       if (event === undefined) continue;
+      if (event.type === "data") this.#cellsCarried++;
       if (event.type !== "data") this.#onEvent(event);
       else if (this.#port !== undefined) this.#port.onCell(event.body);
       else if (this.#isJoined) {
@@ -556,6 +563,7 @@ export class OwnCircuit implements ServiceCircuit {
       const body = machine.dataBody(cell);
       if (!port.fill(body) || !this.isOpen) break;
       machine.sealData(cell, body.length);
+      this.#cellsCarried++;
       bytes += CELL_BYTES;
     }
     return bytes;
