@@ -11,6 +11,7 @@
  */
 import { chacha20 } from "@noble/ciphers/chacha.js";
 import type { Bytes } from "../base/bytes.ts";
+import { checkStreamOffset } from "./_checks.ts";
 import { NONCE_BYTES } from "./suite.ts";
 
 /** Bytes of a ChaCha20 block (RFC 8439 §2.3). */
@@ -50,9 +51,7 @@ export function xorAeadStream(
   offset: number,
   bytes: Uint8Array,
 ): void {
-  if (!Number.isSafeInteger(offset) || offset < 0) {
-    throw new RangeError(`Cannot seek to byte ${offset} of a keystream`);
-  }
+  checkStreamOffset(offset);
   const skip = offset % CHACHA_BLOCK_BYTES;
   const block = FIRST_DATA_BLOCK + (offset - skip) / CHACHA_BLOCK_BYTES;
   const stream = new Uint8Array(skip + bytes.length);

@@ -2,7 +2,7 @@
  * The suite by the platform: `node:crypto` for what is synchronous, WebCrypto
  * for ML-KEM, noble for ML-KEM where WebCrypto has none. Every output equals that of `noble.ts`; where the platform is
  * slower for the sizes we use (HMAC, HKDF-Expand, 16 bytes of keystream),
- * noble's stays.
+ * noble's stays; cells have code of their own (`cell_aead.ts`).
  *
  * Keys travel as DER around the raw bytes:
  *
@@ -38,11 +38,13 @@ import {
   checkOpenOutput,
   checkScrypt,
   checkSealOutput,
+  checkStreamOffset,
   copyKey,
   MAX_SCRYPT_BYTES,
   wipedError,
 } from "./_checks.ts";
-import { CounterNonce, xorAeadStream } from "./_counter_nonce.ts";
+import { CellAead, MAX_MESSAGE_BYTES } from "./cell_aead.ts";
+import { CounterNonce } from "./_counter_nonce.ts";
 import { isSmallOrderX25519, isStrictEd25519 } from "./_curve_encoding.ts";
 import { platformKem } from "./_platform_kem.ts";
 import { ReadAheadKeystream } from "./_read_ahead.ts";
@@ -79,6 +81,7 @@ type Curve = keyof typeof PUBLIC_DER;
  * found out by `selectSuite()`, not here.
  */
 export function nativeSuite(): CryptoSuite {
+  let cells: CellAead | undefined;
   return {
     name: "native",
     sha256: nativeSha256,
@@ -89,7 +92,7 @@ export function nativeSuite(): CryptoSuite {
     },
     hkdfExpand: nobleHkdfExpand,
     scrypt: nativeScrypt,
-    counterAead: (key) => new NativeCounterAead(key),
+    counterAead: (key) => new NativeCounterAead(key, cells ??= new CellAead()),
     seal: nativeSeal,
     open: nativeOpen,
     keystream: (key) => new ReadAheadKeystream(key),
@@ -191,32 +194,37 @@ function nativeOpen(
 class NativeCounterAead implements CounterAead {
   readonly #key: Bytes;
   readonly #nonce = new CounterNonce();
+  readonly #cells: CellAead;
   #wiped = false;
 
-  constructor(key: Uint8Array) {
+  constructor(key: Uint8Array, cells: CellAead) {
     this.#key = copyKey(key);
+    this.#cells = cells;
   }
 
   seal(plaintext: Uint8Array, out: Uint8Array): void {
     if (this.#wiped) throw wipedError("AEAD");
     checkSealOutput(plaintext, out);
-    sealInto(this.#key, this.#nonce.bytes, plaintext, out, undefined);
+    if (plaintext.length <= MAX_MESSAGE_BYTES) {
+      this.#cells.seal(this.#key, this.#nonce.bytes, plaintext, out);
+    } else sealInto(this.#key, this.#nonce.bytes, plaintext, out, undefined);
     this.#nonce.advance();
   }
 
   open(sealed: Uint8Array, out: Uint8Array): boolean {
     if (this.#wiped) throw wipedError("AEAD");
     checkOpenOutput(sealed, out);
-    if (!openInto(this.#key, this.#nonce.bytes, sealed, out, undefined)) {
-      return false;
-    }
-    this.#nonce.advance();
-    return true;
+    const isTrue = out.length <= MAX_MESSAGE_BYTES
+      ? this.#cells.open(this.#key, this.#nonce.bytes, sealed, out)
+      : openInto(this.#key, this.#nonce.bytes, sealed, out, undefined);
+    if (isTrue) this.#nonce.advance();
+    return isTrue;
   }
 
   xorNext(offset: number, bytes: Uint8Array): void {
     if (this.#wiped) throw wipedError("AEAD");
-    xorAeadStream(this.#key, this.#nonce.bytes, offset, bytes);
+    checkStreamOffset(offset);
+    this.#cells.xor(this.#key, this.#nonce.bytes, offset, bytes);
   }
 
   wipe(): void {
