@@ -67,3 +67,36 @@ Deno.test("runNode() ends cleanly when asked to stop before it is ready", async 
   stop();
   assert.equal(await running, 0);
 });
+
+Deno.test("runNode() tells the address of a first relay before it waits for others, and stops all the same", async () => {
+  await using home = await TemporaryDirectory.create();
+  const { program, ready, stop, quits } = fakeTerminal(() => Promise.resolve());
+  const running = runNode(program, {
+    ...OPTIONS,
+    readyAs: "text",
+    state: home.pathOf("a"),
+    client: { dialFrom: { host: "127.0.0.1", port: 0 }, hops: 3 },
+    proxies: { socks: { host: "127.0.0.1", port: 0 } },
+  });
+  assert.match(await ready, /The relay is ready\. Others join/);
+  stop();
+  assert.equal(await running, 0);
+  assert.deepEqual(quits, []);
+});
+
+Deno.test("runNode() ends with the error of a node that cannot start, and leaves nothing behind", async () => {
+  await using home = await TemporaryDirectory.create();
+  const { program } = fakeTerminal(() => Promise.resolve());
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  for (let round = 0; round < 2; round++) {
+    await assert.rejects(
+      runNode(program, {
+        ...OPTIONS,
+        state: home.pathOf("a"),
+        control: { host: "127.0.0.1", port },
+      }),
+      { name: "ConfigError", code: "control.in_use" },
+    );
+  }
+});
