@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { succeed } from "../support/client_programs.ts";
 import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
-import { openForwarder, type UdpForwarder } from "../support/udp_forwarder.ts";
+import {
+  freeUdpPort,
+  openForwarder,
+  type UdpForwarder,
+} from "../support/udp_forwarder.ts";
 
 /** Guards of a client (protocol §5.6). */
 const GUARDS = 2;
@@ -59,14 +63,6 @@ class WatchedNetwork implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stack.disposeAsync();
   }
-}
-
-function freeUdpPort(): number {
-  const place = { hostname: "127.0.0.1", port: 0 };
-  const socket = Deno.listenDatagram({ transport: "udp", ...place });
-  const { port } = socket.addr as Deno.NetAddr;
-  socket.close();
-  return port;
 }
 
 /** Local ports of all UDP sockets of a process, as its kernel has them. */

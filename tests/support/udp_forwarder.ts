@@ -71,6 +71,14 @@ export function openForwarder(target: SocketAddress): Promise<UdpForwarder> {
   });
 }
 
+/** A UDP port on loopback that nobody has now. */
+export function freeUdpPort(): number {
+  const socket = listen();
+  const { port } = socket.addr as Deno.NetAddr;
+  socket.close();
+  return port;
+}
+
 function listen(): Deno.DatagramConn {
   return Deno.listenDatagram({
     transport: "udp",
