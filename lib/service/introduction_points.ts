@@ -37,6 +37,11 @@ export const BUILD_WAIT_MS = { first: 500, longest: 15_000 } as const;
  */
 export const BUILD_BURST = 12;
 const BUILD_EVERY_MS = 10_000;
+/**
+ * A point is begun once the one before is there, or after this long, ms: only then
+ * is it known which relays to avoid.
+ */
+const STAGGER_MS = 1_000;
 /** Points that listen although replaced, at most. */
 const MAX_LEAVING = 2;
 
@@ -80,6 +85,8 @@ export class IntroductionPoints {
   #tokens = BUILD_BURST;
   #tokensAtMs: number;
   #doubtedMs = -Infinity;
+  /** When the last point was begun. */
+  #builtMs = -Infinity;
 
   constructor(random: Random, nowMs: number) {
     this.#random = random;
@@ -196,7 +203,7 @@ export class IntroductionPoints {
     }
     this.#fillTokens(nowMs);
     while (this.#wanted > 0 && this.#mayBuildAtMs <= nowMs) {
-      actions.push(this.#build());
+      actions.push(this.#build(nowMs));
     }
     return actions;
   }
@@ -211,8 +218,9 @@ export class IntroductionPoints {
     }
   }
 
-  #build(): PointAction {
+  #build(nowMs: number): PointAction {
     this.#tokens--;
+    this.#builtMs = nowMs;
     const id = this.#nextId++;
     const avoid = [...this.#points.values()]
       .flatMap(({ relay }) => relay ?? []);
@@ -236,7 +244,10 @@ export class IntroductionPoints {
     const tokenMs = this.#tokens >= 1
       ? -Infinity
       : this.#tokensAtMs + (1 - this.#tokens) * BUILD_EVERY_MS;
-    return Math.max(tokenMs, this.#waitUntilMs);
+    const staggeredMs = this.building > 0
+      ? this.#builtMs + STAGGER_MS
+      : -Infinity;
+    return Math.max(tokenMs, this.#waitUntilMs, staggeredMs);
   }
 
   #fillTokens(nowMs: number): void {

@@ -127,11 +127,12 @@ function busiest(
 /**
  * Which relays die, how many of them, and how long a transfer may stand still.
  * Where two sides draw from the same twenty relays, one relay may be on both
- * legs: then the session must be met again. And the busiest relay is a guard, of
- * which nobody has more than two.
+ * legs: then the service must be met again, which takes longer than the two
+ * seconds of legs that are apart. The busiest relay is a guard, of which nobody
+ * has more than two.
  */
 const ROLES = {
-  "three rendezvous points": { role: "joined", deaths: 3, stallMs: 2_000 },
+  "three rendezvous points": { role: "joined", deaths: 3, stallMs: 4_000 },
   "the busiest relay": { role: "extended", deaths: 1, stallMs: 4_000 },
 } as const;
 
