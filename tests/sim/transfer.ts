@@ -8,12 +8,12 @@
  */
 import assert from "node:assert/strict";
 import { equalBytes } from "../../lib/base/bytes.ts";
-import type { Clock } from "../../lib/base/clock.ts";
+import { type Clock, sleep } from "../../lib/base/clock.ts";
 import type { Random } from "../../lib/base/random.ts";
 import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
 import type { StreamHandler } from "../../lib/node/stream_target.ts";
 
-/** Bytes written at once. */
+/** Bytes written at once, unless a pace says otherwise. */
 const CHUNK_BYTES = 16 * 1024;
 
 /** One direction, as its receiver sees it. */
@@ -67,6 +67,14 @@ export class Received {
   }
 }
 
+/** How fast senders have something to say. */
+export interface Pace {
+  /** Between two chunks, ms; 0: as fast as they are taken. */
+  readonly everyMs: number;
+  /** Bytes of a chunk. */
+  readonly bytes: number;
+}
+
 /** Bytes both ways over one stream. */
 export class Transfer {
   readonly up: Received;
@@ -74,11 +82,17 @@ export class Transfer {
   /** What serving it failed with. */
   failure: unknown;
 
+  readonly #clock: Clock;
+  readonly #pace: Pace;
+
   constructor(
     clock: Clock,
     random: Random,
     sizes: { readonly up: number; readonly down: number },
+    pace: Pace = { everyMs: 0, bytes: CHUNK_BYTES },
   ) {
+    this.#clock = clock;
+    this.#pace = pace;
     this.up = new Received(clock, random.bytes(sizes.up));
     this.down = new Received(clock, random.bytes(sizes.down));
   }
@@ -87,7 +101,10 @@ export class Transfer {
   readonly serve: StreamHandler = async (stream) => {
     stream.accept();
     try {
-      await Promise.all([this.up.read(stream), send(stream, this.down.sent)]);
+      await Promise.all([
+        this.up.read(stream),
+        this.#send(stream, this.down.sent),
+      ]);
     } catch (error) {
       this.failure ??= error;
       throw error;
@@ -96,18 +113,20 @@ export class Transfer {
 
   /** For the client. */
   async run(stream: SessionStreamHandle): Promise<void> {
-    await Promise.all([send(stream, this.up.sent), this.down.read(stream)]);
+    await Promise.all([
+      this.#send(stream, this.up.sent),
+      this.down.read(stream),
+    ]);
     await stream.closed;
   }
-}
 
-/** Write all of `bytes`, and the end. */
-export async function send(
-  stream: SessionStreamHandle,
-  bytes: Uint8Array,
-): Promise<void> {
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-    await stream.write(bytes.subarray(at, at + CHUNK_BYTES));
+  /** Write all of `bytes`, and the end. */
+  async #send(stream: SessionStreamHandle, bytes: Uint8Array): Promise<void> {
+    const { everyMs, bytes: chunk } = this.#pace;
+    for (let at = 0; at < bytes.length; at += chunk) {
+      await stream.write(bytes.subarray(at, at + chunk));
+      if (everyMs > 0) await sleep(this.#clock, everyMs);
+    }
+    await stream.closeWrite();
   }
-  await stream.closeWrite();
 }
