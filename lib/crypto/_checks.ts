@@ -48,13 +48,6 @@ export function checkOpenOutput(sealed: Uint8Array, out: Uint8Array): void {
   checkLength(out, sealed.length - TAG_BYTES, "output of open");
 }
 
-/** @throws {RangeError} unless `offset` is a natural number. */
-export function checkStreamOffset(offset: number): void {
-  if (!Number.isSafeInteger(offset) || offset < 0) {
-    throw new RangeError(`Cannot seek to byte ${offset} of a keystream`);
-  }
-}
-
 /** @throws {RangeError} unless HKDF can give `length` bytes. */
 export function checkHkdfLength(length: number): void {
   if (!Number.isInteger(length) || length < 0 || length > MAX_HKDF_BYTES) {

@@ -11,7 +11,6 @@
  */
 import { chacha20 } from "@noble/ciphers/chacha.js";
 import type { Bytes } from "../base/bytes.ts";
-import { checkStreamOffset } from "./_checks.ts";
 import { NONCE_BYTES } from "./suite.ts";
 
 /** Bytes of a ChaCha20 block (RFC 8439 §2.3). */
@@ -51,7 +50,9 @@ export function xorAeadStream(
   offset: number,
   bytes: Uint8Array,
 ): void {
-  checkStreamOffset(offset);
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new RangeError(`Cannot seek to byte ${offset} of a keystream`);
+  }
   const skip = offset % CHACHA_BLOCK_BYTES;
   const block = FIRST_DATA_BLOCK + (offset - skip) / CHACHA_BLOCK_BYTES;
   const stream = new Uint8Array(skip + bytes.length);

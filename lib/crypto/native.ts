@@ -2,7 +2,7 @@
  * The suite by the platform: `node:crypto` for what is synchronous, WebCrypto
  * for ML-KEM, noble for ML-KEM where WebCrypto has none. Every output equals that of `noble.ts`; where the platform is
  * slower for the sizes we use (HMAC, HKDF-Expand, 16 bytes of keystream),
- * noble's stays; cells have code of their own (`cell_aead.ts`).
+ * noble's stays.
  *
  * Keys travel as DER around the raw bytes:
  *
@@ -38,13 +38,11 @@ import {
   checkOpenOutput,
   checkScrypt,
   checkSealOutput,
-  checkStreamOffset,
   copyKey,
   MAX_SCRYPT_BYTES,
   wipedError,
 } from "./_checks.ts";
-import { CellAead, MAX_MESSAGE_BYTES } from "./cell_aead.ts";
-import { CounterNonce } from "./_counter_nonce.ts";
+import { CounterNonce, xorAeadStream } from "./_counter_nonce.ts";
 import { isSmallOrderX25519, isStrictEd25519 } from "./_curve_encoding.ts";
 import { platformKem } from "./_platform_kem.ts";
 import { ReadAheadKeystream } from "./_read_ahead.ts";
@@ -81,7 +79,6 @@ type Curve = keyof typeof PUBLIC_DER;
  * found out by `selectSuite()`, not here.
  */
 export function nativeSuite(): CryptoSuite {
-  let cells: CellAead | undefined;
   return {
     name: "native",
     sha256: nativeSha256,
@@ -92,7 +89,7 @@ export function nativeSuite(): CryptoSuite {
     },
     hkdfExpand: nobleHkdfExpand,
     scrypt: nativeScrypt,
-    counterAead: (key) => new NativeCounterAead(key, cells ??= new CellAead()),
+    counterAead: (key) => new NativeCounterAead(key),
     seal: nativeSeal,
     open: nativeOpen,
     keystream: (key) => new ReadAheadKeystream(key),
@@ -194,37 +191,32 @@ function nativeOpen(
 class NativeCounterAead implements CounterAead {
   readonly #key: Bytes;
   readonly #nonce = new CounterNonce();
-  readonly #cells: CellAead;
   #wiped = false;
 
-  constructor(key: Uint8Array, cells: CellAead) {
+  constructor(key: Uint8Array) {
     this.#key = copyKey(key);
-    this.#cells = cells;
   }
 
   seal(plaintext: Uint8Array, out: Uint8Array): void {
     if (this.#wiped) throw wipedError("AEAD");
     checkSealOutput(plaintext, out);
-    if (plaintext.length <= MAX_MESSAGE_BYTES) {
-      this.#cells.seal(this.#key, this.#nonce.bytes, plaintext, out);
-    } else sealInto(this.#key, this.#nonce.bytes, plaintext, out, undefined);
+    sealInto(this.#key, this.#nonce.bytes, plaintext, out, undefined);
     this.#nonce.advance();
   }
 
   open(sealed: Uint8Array, out: Uint8Array): boolean {
     if (this.#wiped) throw wipedError("AEAD");
     checkOpenOutput(sealed, out);
-    const isTrue = out.length <= MAX_MESSAGE_BYTES
-      ? this.#cells.open(this.#key, this.#nonce.bytes, sealed, out)
-      : openInto(this.#key, this.#nonce.bytes, sealed, out, undefined);
-    if (isTrue) this.#nonce.advance();
-    return isTrue;
+    if (!openInto(this.#key, this.#nonce.bytes, sealed, out, undefined)) {
+      return false;
+    }
+    this.#nonce.advance();
+    return true;
   }
 
   xorNext(offset: number, bytes: Uint8Array): void {
     if (this.#wiped) throw wipedError("AEAD");
-    checkStreamOffset(offset);
-    this.#cells.xor(this.#key, this.#nonce.bytes, offset, bytes);
+    xorAeadStream(this.#key, this.#nonce.bytes, offset, bytes);
   }
 
   wipe(): void {
