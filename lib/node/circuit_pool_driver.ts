@@ -27,14 +27,13 @@ import type {
 import type { KeptContact } from "../path/kept_relays.ts";
 import type { PoolStatus } from "../path/pool_status.ts";
 import { PathSelector } from "../path/path_selection.ts";
-import type { BlobStore } from "../storage/blob_store.ts";
 import { CellBuffers } from "./cell_buffers.ts";
 import { blame, type BlamedHop, describeFailure } from "./circuit_blame.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
 import { CircuitMeter } from "./circuit_meter.ts";
 import { obstacleLine, requestError } from "./circuit_obstacle.ts";
 import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
-import { GuardMemory } from "./guard_memory.ts";
+import type { GuardMemory } from "./guard_memory.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
 import {
@@ -54,7 +53,8 @@ const SLEEP_MS = 30_000;
 export interface CircuitPoolDriverOptions {
   readonly network: NetworkParameters;
   readonly runtime: Pick<Runtime, "clock" | "random" | "crypto" | "log">;
-  readonly blobs: BlobStore;
+  /** Our guards, kept. */
+  readonly memory: GuardMemory;
   /** Where first hops are reached. */
   readonly links: CircuitLinks;
   readonly relays: RelayDirectory;
@@ -89,8 +89,13 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   #keys = 0;
   #isStopped = false;
 
-  private constructor(options: CircuitPoolDriverOptions, memory: GuardMemory) {
-    const { network, runtime, relays, links, ownNodeId, hops } = options;
+  /**
+   * Begin to keep circuits ready. Make it when the relay list is as complete as it
+   * will be: guards are drawn from it.
+   */
+  constructor(options: CircuitPoolDriverOptions) {
+    const { network, runtime, relays, links, ownNodeId, hops, memory } =
+      options;
     const { clock, random, crypto, log } = runtime;
     this.#options = options;
     this.#log = log.part("circuits");
@@ -125,31 +130,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       (id, bytesPerSecond) => this.#pool.onMeasured(id, { bytesPerSecond }),
     );
     this.#listener = relays.onChange(() => this.#onRelays());
-  }
-
-  /**
-   * Begin to keep circuits ready. Call it when the relay list is as complete as it
-   * will be: guards are drawn from it.
-   *
-   * @throws {ConfigError} `storage.*` when the disk fails.
-   */
-  static async start(
-    options: CircuitPoolDriverOptions,
-  ): Promise<CircuitPoolDriver> {
-    const { blobs, runtime: { crypto, random, log } } = options;
-    const memory = await GuardMemory.load({
-      crypto,
-      random,
-      blobs,
-      onError: (error) =>
-        log.part("circuits").error(
-          "Cannot store who our guards are; a restart may draw others",
-          { error: error instanceof Error ? error : String(error) },
-        ),
-    });
-    const driver = new CircuitPoolDriver(options, memory);
-    driver.#begin();
-    return driver;
+    this.#begin();
   }
 
   /** Resolves once a circuit has been built; never rejects. */

@@ -23,6 +23,7 @@ import { SessionQuota } from "../session/quota.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { CircuitPoolDriver } from "./circuit_pool_driver.ts";
 import { peerOf } from "./dht_driver.ts";
+import { GuardMemory } from "./guard_memory.ts";
 import { ServiceGateway } from "./gateway.ts";
 import { logLinks } from "./link_log.ts";
 import { LinkServices } from "./link_services.ts";
@@ -79,8 +80,9 @@ export async function startClient(
 ): Promise<ClientRole> {
   const { state, network, runtime } = base;
   const links = await openLinks(base, options, stack);
+  const memory = await loadGuards(base);
   const list = relay === undefined
-    ? await fetchRelayList(base, links, stack)
+    ? await fetchRelayList(base, links, memory, stack)
     : undefined;
   const relays = list?.relays ?? relay?.dht.relays;
   if (relays === undefined) throw new TypeError("No relay list");
@@ -89,10 +91,10 @@ export async function startClient(
   // to the other side that they are over.
   stack.defer(() => sleep(runtime.clock, LINGER_MS));
   const circuits = stack.use(
-    await CircuitPoolDriver.start({
+    new CircuitPoolDriver({
       network,
       runtime,
-      blobs: state.blobs,
+      memory,
       links,
       relays,
       hops: options.hops,
@@ -153,10 +155,26 @@ async function openLinks(
   );
 }
 
+/** @throws {ConfigError} `storage.*` when the disk fails. */
+async function loadGuards({ state, runtime }: NodeBase): Promise<GuardMemory> {
+  const { crypto, random, log } = runtime;
+  return await GuardMemory.load({
+    crypto,
+    random,
+    blobs: state.blobs,
+    onError: (error) =>
+      log.part("circuits").error(
+        "Cannot store who our guards are; a restart may draw others",
+        { error: error instanceof Error ? error : String(error) },
+      ),
+  });
+}
+
 /** The list of a client that is no relay: from the nodes to join by, then from guards. */
 async function fetchRelayList(
   base: NodeBase,
   links: LinkTable,
+  { guards }: GuardMemory,
   stack: AsyncDisposableStack,
 ): Promise<RelayListClient> {
   const { state, network, runtime, verifier, signal } = base;
@@ -169,11 +187,13 @@ async function fetchRelayList(
       blobs: state.blobs,
       links,
       bootstrap: base.bootstrap.map(peerOf),
+      formerGuards: guards.contacts(),
     }, { signal }),
   );
   if (list.relays.snapshot().length > 0) return list;
   if (!list.hasSources) throw nobodyToAsk(base);
-  if (base.bootstrap.length > 0) {
+  log.info("Fetching the list of relays");
+  if (base.bootstrap.length > 0 && guards.contacts().length === 0) {
     // Says what is wrong, and ends the start where it can never become right.
     await bootstrap({
       addresses: base.bootstrap,
@@ -184,7 +204,6 @@ async function fetchRelayList(
       signal,
     });
   }
-  log.info("Fetching the list of relays");
   await raceSignal(list.ready, signal);
   return list;
 }

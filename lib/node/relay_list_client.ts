@@ -43,6 +43,8 @@ const MAX_SOURCES = 4;
 const FIRST_ROUND_MS = 10_000;
 const FIRST_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 5 * 60_000;
+/** Rounds in which nobody but former guards is asked. */
+const GUARD_ROUNDS = 2;
 /** Longest time between two looks at what has expired, and at the calendar. */
 const MAX_LOOK_MS = 60_000;
 
@@ -56,6 +58,11 @@ export interface RelayListClientOptions {
   readonly links: LinkTable;
   /** Nodes that the operator named. */
   readonly bootstrap: readonly PeerAddress[];
+  /**
+   * Guards of the last run: asked before anybody else where its list has ended
+   * meanwhile, for they know us already. Default: none.
+   */
+  readonly formerGuards?: readonly PeerAddress[];
 }
 
 /** A list of all relays, kept fresh from afar. */
@@ -75,6 +82,8 @@ export class RelayListClient implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #guards: () => readonly PeerAddress[] = () => [];
   #savedVersion = 0;
+  /** Rounds in a row that brought nothing. */
+  #failures = 0;
 
   private constructor(
     options: RelayListClientOptions,
@@ -118,7 +127,11 @@ export class RelayListClient implements AsyncDisposable {
   get sources(): readonly PeerAddress[] {
     const guards = this.#guards();
     if (guards.length > 0 && this.#list.size > 0) return guards;
-    return [...this.#options.bootstrap, ...this.#formerContacts];
+    const { bootstrap, formerGuards = [] } = this.#options;
+    if (formerGuards.length > 0 && this.#failures < GUARD_ROUNDS) {
+      return formerGuards;
+    }
+    return [...bootstrap, ...this.#formerContacts, ...formerGuards];
   }
 
   /** Whether there is a list, or anybody to ask for one. */
@@ -155,11 +168,13 @@ export class RelayListClient implements AsyncDisposable {
     const { clock, random } = this.#options.runtime;
     for (let retryMs = FIRST_RETRY_MS;;) {
       if (await this.#round()) {
+        this.#failures = 0;
         this.#ready.resolve();
         await this.#save();
         retryMs = FIRST_RETRY_MS;
         await this.#waitUntil(this.#sync.deadlineMs ?? clock.nowMs());
       } else {
+        this.#failures++;
         await this.#waitUntil(
           clock.nowMs() + retryMs * randomBetween(random, 0.75, 1.25),
         );

@@ -356,3 +356,56 @@ Deno.test("a client stops in the middle of building, and starts again on the sam
     }
     assert.deepEqual(machine.log.messages("error"), []);
   }));
+
+Deno.test("a client that comes back after days asks its guards for the list, and others only where these are gone", () =>
+  inClientWorld(10, async (world) => {
+    const machine = world.world.machine();
+    const { clock } = world.world;
+    const day = 24 * 3_600_000;
+    let guards: string[];
+    {
+      await using client = await world.client(machine);
+      (await take(client)).close();
+      guards = client.circuits.guards.map(({ nodeId }) => nodeId.toHex());
+    }
+    const nameOf = ({ relay }: RelayNode) => relay.identity.nodeId.toHex();
+    const others = world.relays.filter((node) => !guards.includes(nameOf(node)))
+      .map(({ address }) => address);
+    const met = new Set<string>();
+    for (const node of world.relays) {
+      node.relay.services.listen({
+        onLink: (link) => {
+          if (!link.isRelay) met.add(nameOf(node));
+        },
+      });
+    }
+    const comeBack = async () => {
+      clock.jumpUnix(2 * day);
+      await sleep(clock, 15 * 60_000);
+      met.clear();
+      await using client = await world.client(machine, {
+        bootstrap: others.slice(0, 1),
+      });
+      (await take(client)).close();
+      return [...met];
+    };
+    for (const name of await comeBack()) assert.ok(guards.includes(name));
+    for (const name of guards) {
+      const node = world.relays.find((relay) => nameOf(relay) === name);
+      await node?.[Symbol.asyncDispose]();
+    }
+    // Too few are left to replace guards that may come back: but the list is there.
+    clock.jumpUnix(2 * day);
+    await sleep(clock, 15 * 60_000);
+    met.clear();
+    const stop = new AbortController();
+    const starting = world.client(machine, {
+      bootstrap: others.slice(0, 1),
+      signal: stop.signal,
+    });
+    starting.catch(() => {});
+    await sleep(clock, 60_000);
+    assert.ok(met.size > 0);
+    stop.abort(new Error("enough"));
+    await Promise.allSettled([starting]);
+  }));
