@@ -82,7 +82,7 @@ export async function startClient(
   const links = await openLinks(base, options, stack);
   const memory = await loadGuards(base);
   const list = relay === undefined
-    ? await fetchRelayList(base, links, memory, stack)
+    ? await fetchRelayList(base, options, links, memory, stack)
     : undefined;
   const relays = list?.relays ?? relay?.dht.relays;
   if (relays === undefined) throw new TypeError("No relay list");
@@ -173,6 +173,7 @@ async function loadGuards({ state, runtime }: NodeBase): Promise<GuardMemory> {
 /** The list of a client that is no relay: from the nodes to join by, then from guards. */
 async function fetchRelayList(
   base: NodeBase,
+  options: ClientOptions,
   links: LinkTable,
   { guards }: GuardMemory,
   stack: AsyncDisposableStack,
@@ -188,6 +189,7 @@ async function fetchRelayList(
       links,
       bootstrap: base.bootstrap.map(peerOf),
       formerGuards: guards.contacts(),
+      leastRelays: leastRelays(options),
     }, { signal }),
   );
   if (list.relays.snapshot().length > 0) return list;
@@ -218,19 +220,21 @@ function keepToGuards(links: LinkTable, { guards }: CircuitPoolDriver): void {
   }
 }
 
-/**
- * Guards are drawn once, for months: not before there is a choice. One relay more
- * than a circuit has is the least with which a service can be visited.
- */
+/** One relay more than a circuit has: else the far side could not choose any. */
+function leastRelays({ hops }: ClientOptions): number {
+  return hops + 1;
+}
+
+/** Guards are drawn once, for months: not before there is a choice. */
 async function enoughRelays(
   { runtime, signal }: NodeBase,
-  { hops }: ClientOptions,
+  options: ClientOptions,
   relays: RelayDirectory,
   relay: RelayRole | undefined,
 ): Promise<void> {
   const log = runtime.log.part("relays");
   const own = relay === undefined ? 0 : 1;
-  const needed = hops + 1;
+  const needed = leastRelays(options);
   const known = () => relays.snapshot().length - own;
   const { promise, resolve } = Promise.withResolvers<void>();
   using _listener = relays.onChange(() => {

@@ -43,6 +43,8 @@ const MAX_SOURCES = 4;
 const FIRST_ROUND_MS = 10_000;
 const FIRST_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 5 * 60_000;
+/** How often it is asked while too few relays are known, a quarter more or less, ms. */
+const EAGER_MS = 5_000;
 /** Rounds in which nobody but former guards is asked. */
 const GUARD_ROUNDS = 2;
 /** Longest time between two looks at what has expired, and at the calendar. */
@@ -63,6 +65,11 @@ export interface RelayListClientOptions {
    * meanwhile, for they know us already. Default: none.
    */
   readonly formerGuards?: readonly PeerAddress[];
+  /**
+   * Relays without which the node can do nothing: while fewer are known, it is asked
+   * often. A young network grows by the minute. Default 1.
+   */
+  readonly leastRelays?: number;
 }
 
 /** A list of all relays, kept fresh from afar. */
@@ -172,7 +179,12 @@ export class RelayListClient implements AsyncDisposable {
         this.#ready.resolve();
         await this.#save();
         retryMs = FIRST_RETRY_MS;
-        await this.#waitUntil(this.#sync.deadlineMs ?? clock.nowMs());
+        const eagerMs = clock.nowMs() +
+          EAGER_MS * randomBetween(random, 0.75, 1.25);
+        const dueMs = this.#sync.deadlineMs ?? clock.nowMs();
+        await this.#waitUntil(
+          this.#isScarce ? Math.min(eagerMs, dueMs) : dueMs,
+        );
       } else {
         this.#failures++;
         await this.#waitUntil(
@@ -181,6 +193,10 @@ export class RelayListClient implements AsyncDisposable {
         retryMs = Math.min(2 * retryMs, MAX_RETRY_MS);
       }
     }
+  }
+
+  get #isScarce(): boolean {
+    return this.#list.size < (this.#options.leastRelays ?? 1);
   }
 
   /** Bring the last run's list back, verified anew. */
