@@ -4,7 +4,8 @@
  * @module
  */
 import { CELL_BYTES } from "../lib/circuit/cell.ts";
-import type { OwnCircuit, OwnCircuitHost } from "../lib/node/own_circuit.ts";
+import type { OwnCircuitHost } from "../lib/node/circuit_build.ts";
+import type { OwnCircuit } from "../lib/node/own_circuit.ts";
 import type { CellPort } from "../lib/node/session_driver.ts";
 import { BURST_CELLS } from "../tests/support/relay_process.ts";
 import {

@@ -6,7 +6,7 @@
  */
 import type { ExtendFailure } from "../circuit/control_messages.ts";
 import type { BuildFailure as PoolBuildFailure } from "../path/pool_circuit.ts";
-import type { BuildFailure, CircuitEnd } from "./own_circuit.ts";
+import type { BuildFailure, CircuitEnd } from "./circuit_build.ts";
 
 /** Which hop of a path failed, from 0, and how; `undefined` when it is not known. */
 export interface BlamedHop {

@@ -29,6 +29,7 @@ import type { PoolStatus } from "../path/pool_status.ts";
 import { PathSelector } from "../path/path_selection.ts";
 import { CellBuffers } from "./cell_buffers.ts";
 import { blame, type BlamedHop, describeFailure } from "./circuit_blame.ts";
+import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
 import { CircuitMeter } from "./circuit_meter.ts";
 import { obstacleLine, requestError } from "./circuit_obstacle.ts";
@@ -36,11 +37,7 @@ import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
 import type { GuardMemory } from "./guard_memory.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
-import {
-  type CircuitEnd,
-  OwnCircuit,
-  type OwnCircuitHost,
-} from "./own_circuit.ts";
+import { OwnCircuit } from "./own_circuit.ts";
 import type { RelayDirectory } from "./relay_directory.ts";
 import type { Runtime } from "./runtime.ts";
 

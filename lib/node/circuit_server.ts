@@ -23,14 +23,14 @@ import type {
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { ByteStream } from "../transport/transport.ts";
 import { CellBuffers } from "./cell_buffers.ts";
+import type {
+  OnionSecrets,
+  RelayedCircuitHost,
+  RelayedEnd,
+} from "./circuit_host.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
 import { MeetingPoints } from "./meeting_points.ts";
-import {
-  type OnionSecrets,
-  RelayedCircuit,
-  type RelayedCircuitHost,
-  type RelayedEnd,
-} from "./relayed_circuit.ts";
+import { RelayedCircuit } from "./relayed_circuit.ts";
 import { Slots } from "./slots.ts";
 
 /** What all circuits of a relay may take. Tuning. */

@@ -5,59 +5,37 @@
  *     build ─▶ hop 1 ─▶ hop 2 ─▶ hop 3 ─▶ requests ─▶ joined ─▶ attach: cells both ways
  *              each in its time, or the build has failed there
  *
- * Cells are made when the stream takes them, so none grows old in a queue.
- *
  * @see protocol §5
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { type Clock, deadline, raceSignal, type Timer } from "../base/clock.ts";
+import { deadline, raceSignal } from "../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../base/errors.ts";
-import type { Random } from "../base/random.ts";
-import { CELL_BYTES } from "../circuit/cell.ts";
 import {
-  type CircuitFailure,
-  ClientCircuit,
-  type ClientEvent,
+  type ClientCircuit,
   type ClientMessage,
   HOP_TIMEOUT_MS,
 } from "../circuit/client_circuit.ts";
-import type {
-  DhtReply,
-  ExtendFailure,
-  ServiceReply,
-} from "../circuit/control_messages.ts";
-import type { CryptoSuite } from "../crypto/suite.ts";
+import type { DhtReply, ServiceReply } from "../circuit/control_messages.ts";
 import type { ByteStream } from "../transport/transport.ts";
-import type { CellBuffers } from "./cell_buffers.ts";
-import { CellOutlet } from "./cell_outlet.ts";
-import { CellReader } from "./cell_reader.ts";
-import type { CircuitLinks } from "./circuit_links.ts";
+import {
+  type BuildFailure,
+  type CircuitEnd,
+  openFirst,
+  type OwnCircuitHost,
+} from "./circuit_build.ts";
 import {
   CircuitReplies,
   type ExpectedReply,
   heeded,
 } from "./circuit_replies.ts";
 import type { ServiceCircuit, ServiceQuestion } from "./circuits.ts";
+import { type CircuitEvent, ClientStream, DONE } from "./client_stream.ts";
 import type { CellPort } from "./session_driver.ts";
 
 /** Tuning: time for a question to the last hop and its answer, ms. */
 export const REQUEST_TIMEOUT_MS = 20_000;
-
-/** Tuning: time that the last cells have to be written once we close, ms. */
-export const CLOSE_TIMEOUT_MS = 2000;
-
-/** What circuits of our own need of their node. */
-export interface OwnCircuitHost {
-  readonly crypto: CryptoSuite;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly links: CircuitLinks;
-  readonly buffers: CellBuffers;
-  /** Something of ours failed; for the log. */
-  readonly onError: (error: unknown) => void;
-}
 
 /** What a build takes. */
 export interface BuildOptions {
@@ -75,30 +53,6 @@ export interface AskOptions {
   readonly timeoutMs?: number;
 }
 
-/**
- * Why a hop could not be added. `hop` counts from 1 and is the one that was to be
- * added; the one before it may be to blame as well.
- */
-export type BuildFailure =
-  /** No link to the first hop, or no stream on it. */
-  | {
-    readonly code: "unlinked";
-    readonly hop: 1;
-    readonly error: AnonNetError;
-  }
-  /** The hop before says that it could not; an open circuit stays as it was. */
-  | {
-    readonly code: "not_extended";
-    readonly hop: number;
-    readonly reason: ExtendFailure;
-  }
-  /** The circuit has ended meanwhile. */
-  | {
-    readonly code: "ended";
-    readonly hop: number;
-    readonly end: CircuitEnd;
-  };
-
 /** What came of a build. */
 export type BuildResult =
   | { readonly ok: true; readonly circuit: OwnCircuit }
@@ -109,9 +63,6 @@ export type ExtendResult =
   | { readonly ok: true }
   | { readonly ok: false; readonly failure: BuildFailure };
 
-/** How a circuit ended; `done` when we closed it. */
-export type CircuitEnd = CircuitFailure | { readonly code: "done" };
-
 /** Questions of the services to the last hop, and what answers them. */
 const ANSWERS = {
   establish_intro: "intro_established",
@@ -119,36 +70,20 @@ const ANSWERS = {
   establish_rendezvous: "rendezvous_established",
 } as const satisfies Record<ServiceQuestion, ExpectedReply>;
 
-const DONE: CircuitEnd = { code: "done" };
-
 /** One circuit. */
 export class OwnCircuit implements ServiceCircuit {
   readonly #host: OwnCircuitHost;
+  readonly #stream: ClientStream;
   readonly #machine: ClientCircuit;
-  readonly #stream: ByteStream;
-  readonly #reader: CellReader;
-  readonly #outlet: CellOutlet;
   readonly #replies = new CircuitReplies();
-  readonly #ended = Promise.withResolvers<CircuitEnd>();
   readonly #pongs: PromiseWithResolvers<number>[] = [];
+  readonly #rendezvous = heeded<Bytes>();
+  readonly #ended = Promise.withResolvers<CircuitEnd>();
   #path: readonly NodeRecord[] = [];
-  #end: CircuitEnd | undefined;
   /** The hop being added: resolves with why it was not, or `undefined`. */
   #hop: PromiseWithResolvers<BuildFailure | undefined> | undefined;
-  #port: CellPort | undefined;
-  readonly #rendezvous = heeded<Bytes>();
   #onIntroduction: ((sealed: Bytes) => void) | undefined;
   #canBeMet = false;
-  /** Whether data may come: the circuit has been joined, or is about to be. */
-  #isJoined = false;
-  /** Data that came before anybody was attached, and what follows it. */
-  #held:
-    | { readonly body: Uint8Array; readonly cells: Bytes; next: number }
-    | undefined;
-  #timer: Timer | undefined;
-  #timerMs = Infinity;
-  #closeTimer: Timer | undefined;
-  #cellsCarried = 0;
 
   private constructor(
     host: OwnCircuitHost,
@@ -156,21 +91,11 @@ export class OwnCircuit implements ServiceCircuit {
     hopTimeoutMs: number,
   ) {
     this.#host = host;
-    this.#machine = new ClientCircuit(host.crypto, host.random, {
-      hopTimeoutMs,
+    this.#stream = new ClientStream(host, stream, hopTimeoutMs, {
+      onEvent: (event) => this.#onEvent(event),
+      onEnd: (end) => this.#onEnd(end),
     });
-    this.#stream = stream;
-    this.#reader = new CellReader(stream, host.buffers, {
-      onCells: (cells) => this.#receive(cells, 0),
-      onEnd: () => this.#onStreamEnd(),
-      onError: (error) => this.#fail(error),
-    });
-    this.#outlet = new CellOutlet(stream, host.buffers, {
-      fill: (batch) => this.#fill(batch),
-      onEnd: (how) =>
-        how === "drained" ? this.#finish(DONE) : this.#onStreamEnd(),
-    });
-    this.#reader.start();
+    this.#machine = this.#stream.machine;
   }
 
   /**
@@ -198,11 +123,11 @@ export class OwnCircuit implements ServiceCircuit {
       for (const target of [first, ...rest]) {
         const failure = await circuit.#addHop(target, options.signal);
         if (failure === undefined) continue;
-        circuit.#finish(DONE);
+        circuit.#stream.finish(DONE);
         return { ok: false, failure };
       }
     } catch (error) {
-      circuit.#finish(DONE);
+      circuit.#stream.finish(DONE);
       throw error;
     }
     return { ok: true, circuit };
@@ -215,12 +140,12 @@ export class OwnCircuit implements ServiceCircuit {
 
   /** Whether it has not ended. */
   get isOpen(): boolean {
-    return this.#end === undefined;
+    return this.#stream.end === undefined;
   }
 
   /** Cells of data that it has carried, both ways together. */
   get cellsCarried(): number {
-    return this.#cellsCarried;
+    return this.#stream.cellsCarried;
   }
 
   /** Resolves with how it ended; never rejects. */
@@ -234,7 +159,7 @@ export class OwnCircuit implements ServiceCircuit {
    * @throws {UnreachableError} `circuit.ended`.
    */
   get binding(): Bytes {
-    if (this.#end !== undefined) throw endedError();
+    if (this.#stream.end !== undefined) throw endedError();
     return this.#machine.binding;
   }
 
@@ -259,7 +184,7 @@ export class OwnCircuit implements ServiceCircuit {
       return failure === undefined ? { ok: true } : { ok: false, failure };
     } catch (error) {
       // Half a hop is there: nothing else could be said on it.
-      if (options.signal?.aborted) this.#finish(DONE);
+      if (options.signal?.aborted) this.#stream.finish(DONE);
       throw error;
     }
   }
@@ -351,37 +276,21 @@ export class OwnCircuit implements ServiceCircuit {
    * @throws {UnreachableError} `circuit.ended`.
    */
   meet(body: Bytes): void {
-    if (this.#end !== undefined) throw endedError();
-    this.#isJoined = true;
+    if (this.#stream.end !== undefined) throw endedError();
+    this.#stream.expectData();
     this.#say({ type: "rendezvous1", body });
   }
 
   attach(port: CellPort): void {
-    this.#port = port;
-    const held = this.#held;
-    this.#held = undefined;
-    if (held !== undefined) {
-      port.onCell(held.body);
-      this.#receive(held.cells, held.next);
-      this.#host.buffers.give(held.cells.buffer);
-      this.#reader.resume();
-    }
-    this.wake();
+    this.#stream.attach(port);
   }
 
   wake(): void {
-    this.#outlet.wake();
+    this.#stream.wake();
   }
 
   close(): void {
-    if (this.#end !== undefined || this.#closeTimer !== undefined) return;
-    const { clock } = this.#host;
-    this.#closeTimer = clock.schedule(
-      CLOSE_TIMEOUT_MS,
-      () => this.#finish(DONE),
-      { keepAlive: false },
-    );
-    this.#outlet.end();
+    this.#stream.close();
   }
 
   /** @returns Why the hop was not added. */
@@ -396,9 +305,9 @@ export class OwnCircuit implements ServiceCircuit {
       const cells = machine.hops === 0
         ? machine.create(target, clock.nowMs())
         : machine.extend(target, clock.nowMs());
-      this.#arm();
+      this.#stream.arm();
       const request = await raceSignal(cells, signal);
-      if (request !== undefined) this.#outlet.send(request);
+      if (request !== undefined) this.#stream.send(request);
       const failure = await raceSignal(hop.promise, signal);
       if (failure === undefined) this.#path = [...this.#path, target];
       return failure;
@@ -413,7 +322,7 @@ export class OwnCircuit implements ServiceCircuit {
     const hop = this.#hop;
     this.#hop = undefined;
     hop?.resolve(failure);
-    this.#arm();
+    this.#stream.arm();
     this.wake();
   }
 
@@ -430,12 +339,12 @@ export class OwnCircuit implements ServiceCircuit {
       await raceSignal(this.#hop.promise, signal);
     }
     signal?.throwIfAborted();
-    if (this.#end !== undefined) throw endedError();
+    if (this.#stream.end !== undefined) throw endedError();
     return await act();
   }
 
   #say(message: ClientMessage): void {
-    this.#outlet.send(this.#machine.send(message));
+    this.#stream.send(this.#machine.send(message));
   }
 
   /** @returns What resolves with the round trip. */
@@ -449,8 +358,7 @@ export class OwnCircuit implements ServiceCircuit {
     }
     const pong = heeded<number>();
     this.#pongs.push(pong);
-    this.#outlet.send(cells);
-    this.#arm();
+    this.#stream.send(cells);
     return pong;
   }
 
@@ -467,7 +375,7 @@ export class OwnCircuit implements ServiceCircuit {
     const answer = await this.#within(reply, options);
     if (answers.includes(answer.type)) return answer;
     // An answer to another question than the one of this id.
-    this.#finish({ code: "protocol", hop: this.#machine.hops });
+    this.#stream.finish({ code: "protocol", hop: this.#machine.hops });
     throw endedError();
   }
 
@@ -488,32 +396,10 @@ export class OwnCircuit implements ServiceCircuit {
     return await raceSignal(reply, limit.signal);
   }
 
-  /** @returns Whether the memory of `cells` is kept. */
-  #receive(cells: Bytes, start: number): boolean {
-    const { clock } = this.#host;
-    for (let at = start; at < cells.length; at += CELL_BYTES) {
-      if (this.#end !== undefined) return false;
-      const next = at + CELL_BYTES;
-      const cell = cells.subarray(at, next);
-      const event = this.#machine.receive(cell, clock.nowMs());
-      if (event === undefined) continue;
-      if (event.type === "data") this.#cellsCarried++;
-      if (event.type !== "data") this.#onEvent(event);
-      else if (this.#port !== undefined) this.#port.onCell(event.body);
-      else if (this.#isJoined) {
-        // Read no more until somebody is there: the relays hold what follows.
-        this.#held = { body: event.body, cells, next };
-        this.#reader.pause();
-        return true;
-      } else this.#finish({ code: "protocol", hop: this.#machine.hops });
-    }
-    return false;
-  }
-
-  #onEvent(event: Exclude<ClientEvent, { readonly type: "data" }>): void {
+  #onEvent(event: CircuitEvent): void {
     switch (event.type) {
       case "reply":
-        this.#finishHop(event.reply).catch((error) => this.#fail(error));
+        this.#finishHop(event.reply).catch((error) => this.#stream.fail(error));
         break;
       case "extend_failed": {
         const hop = this.#machine.hops + 1;
@@ -526,16 +412,13 @@ export class OwnCircuit implements ServiceCircuit {
       case "pong":
         this.#pongs.shift()?.resolve(event.roundTripMs);
         break;
-      case "closed":
-        this.#finish(event.failure);
-        break;
     }
   }
 
   async #finishHop(reply: Bytes): Promise<void> {
     const result = await this.#machine.finishHop(reply);
     if (result.ok) this.#onHop(undefined);
-    else this.#finish(result.failure);
+    else this.#stream.finish(result.failure);
   }
 
   #onMessage(message: DhtReply | ServiceReply): void {
@@ -544,81 +427,21 @@ export class OwnCircuit implements ServiceCircuit {
     }
     if (message.type === "rendezvous2" && this.#canBeMet) {
       this.#canBeMet = false;
-      this.#isJoined = true;
+      this.#stream.expectData();
       return this.#rendezvous.resolve(message.body);
     }
     if (!this.#replies.onReply(message)) {
-      return this.#finish({ code: "protocol", hop: this.#machine.hops });
+      return this.#stream.finish({ code: "protocol", hop: this.#machine.hops });
     }
     this.#canBeMet ||= message.type === "rendezvous_established";
   }
 
-  #fill(batch: Bytes): number {
-    const machine = this.#machine;
-    const port = this.#port;
-    let bytes = 0;
-    if (port === undefined) return bytes;
-    while (bytes < batch.length && machine.state === "open") {
-      const cell = batch.subarray(bytes, bytes + CELL_BYTES);
-      const body = machine.dataBody(cell);
-      if (!port.fill(body) || !this.isOpen) break;
-      machine.sealData(cell, body.length);
-      this.#cellsCarried++;
-      bytes += CELL_BYTES;
-    }
-    return bytes;
-  }
-
-  #arm(): void {
-    const dueMs = this.#machine.deadlineMs ?? Infinity;
-    // Deadlines are mostly put off: an early wake-up costs less than a new timer.
-    if (this.#timerMs <= dueMs || this.#end !== undefined) return;
-    this.#timer?.cancel();
-    this.#timerMs = dueMs;
-    const { clock } = this.#host;
-    this.#timer = clock.schedule(dueMs - clock.nowMs(), () => this.#onTime(), {
-      keepAlive: false,
-    });
-  }
-
-  #onTime(): void {
-    this.#timerMs = Infinity;
-    const event = this.#machine.onTime(this.#host.clock.nowMs());
-    if (event?.type === "closed") this.#finish(event.failure);
-    else this.#arm();
-  }
-
-  #onStreamEnd(): void {
-    const event = this.#machine.onStreamEnd();
-    if (event?.type === "closed") this.#finish(event.failure);
-  }
-
-  /** Our own failure: the circuit is of no more use. */
-  #fail(error: unknown): void {
-    this.#finish(DONE);
-    this.#host.onError(error);
-  }
-
-  #finish(end: CircuitEnd): void {
-    if (this.#end !== undefined) return;
-    this.#end = end;
-    this.#timer?.cancel();
-    this.#closeTimer?.cancel();
-    const hop = this.#machine.hops + 1;
-    this.#machine.destroy();
-    this.#outlet.stop();
-    this.#reader.stop();
-    this.#stream.closeWrite();
-    this.#stream.cancel();
-    if (this.#held !== undefined) {
-      this.#host.buffers.give(this.#held.cells.buffer);
-      this.#held = undefined;
-    }
+  #onEnd(end: CircuitEnd): void {
     const error = endedError();
     this.#replies.fail(error);
     this.#rendezvous.reject(error);
     for (const { reject } of this.#pongs.splice(0)) reject(error);
-    this.#onHop({ code: "ended", hop, end });
+    this.#onHop({ code: "ended", hop: this.#machine.hops + 1, end });
     this.#ended.resolve(end);
   }
 }
@@ -628,31 +451,4 @@ function endedError(): UnreachableError {
     "circuit.ended",
     "Cannot use circuit: it has ended",
   );
-}
-
-/** A stream to the first hop, or why there is none. */
-async function openFirst(
-  { links, clock }: OwnCircuitHost,
-  first: NodeRecord,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-): Promise<ByteStream | AnonNetError> {
-  using limit = deadline(
-    clock,
-    timeoutMs,
-    () =>
-      new UnreachableError(
-        "circuit.link_timeout",
-        "Cannot build circuit: no stream to its first hop in time",
-      ),
-    signal,
-  );
-  try {
-    const link = await links.getOrDial(first, { signal: limit.signal });
-    return await link.openCircuit({ signal: limit.signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (error instanceof AnonNetError) return error;
-    throw error;
-  }
 }

@@ -33,8 +33,8 @@ import {
   type BuildOptions,
   type BuildResult,
   OwnCircuit,
-  type OwnCircuitHost,
 } from "../../lib/node/own_circuit.ts";
+import type { OwnCircuitHost } from "../../lib/node/circuit_build.ts";
 import type { CellPort } from "../../lib/node/session_driver.ts";
 import type { ByteStream } from "../../lib/transport/transport.ts";
 import { testContent } from "../support/nodes.ts";
