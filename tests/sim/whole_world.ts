@@ -24,6 +24,7 @@ import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import type { ServiceCircuit } from "../../lib/node/circuits.ts";
 import type { ClientRole } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
+import type { ServiceDefinition } from "../../lib/node/node_services.ts";
 import type { RelayRole } from "../../lib/node/relay_role.ts";
 import type { Runtime } from "../../lib/node/runtime.ts";
 import type { ServiceHostDriver } from "../../lib/node/service_host.ts";
@@ -316,12 +317,14 @@ export class WholeWorld implements AsyncDisposable {
   /** Start a service that can be reached, at port 80. */
   async addService(
     handle: StreamHandler = echo,
-    name = "service",
+    definition: Partial<ServiceDefinition> = {},
   ): Promise<WorldService> {
+    const { name = "service" } = definition;
     const client = await this.addClient(name);
     const driver = await client.role.services.start({
       name,
       targets: new Map([[80, { type: "handler", handle }]]),
+      ...definition,
     });
     const publicKey = parseServiceHost(this.crypto, driver.host);
     await driver.ready;
@@ -365,9 +368,12 @@ export class WholeWorld implements AsyncDisposable {
     await this.#stack.disposeAsync();
   }
 
+  /** Others for each machine, as far as there are. */
   #bootstrap(): NodeAddress[] {
-    return this.relays.filter(({ isUp }) => isUp).slice(0, 3)
-      .map(({ address }) => address);
+    const up = this.relays.filter(({ isUp }) => isUp);
+    const turn = 3 * (this.#machines.length - this.relays.length);
+    return up.map((_, index) => up[(index + turn) % up.length])
+      .slice(0, 3).flatMap((relay) => relay?.address ?? []);
   }
 
   #startRelay(machine: WorldMachine): Promise<Node> {

@@ -1,0 +1,140 @@
+/**
+ * Who has seen what: marks that must not be in the wrong hands, and every machine
+ * of a network with a list of those that it came across.
+ *
+ *     wires ──────────── bytes read and written, and who was there ─┐
+ *     cryptography ───── what went in and came out ─────────────────┼─▶ View: marks
+ *     disk, log ──────── at the end ────────────────────────────────┘
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { parseIp } from "../../lib/auth/socket_address.ts";
+import { utf8 } from "../../lib/base/bytes.ts";
+import { spyingSuite } from "./spying_suite.ts";
+import type { WholeWorld, WorldMachine, WorldOptions } from "./whole_world.ts";
+
+/** Something that can be recognised wherever it turns up. */
+export interface Mark {
+  /** What it is. */
+  readonly name: string;
+  /** Each way to write it; 16 bytes at least, so that chance does not. */
+  readonly forms: readonly Buffer[];
+}
+
+/** What one machine came across. */
+export class View {
+  readonly marks = new Set<string>();
+  /** Hosts that it exchanged bytes with. */
+  readonly peers = new Set<string>();
+  /** Bytes looked at. */
+  bytes = 0;
+}
+
+/** All views of a world. */
+export class Taint {
+  readonly #marks: Mark[] = [];
+  readonly #views = new Map<string, View>();
+
+  /** What a world needs, so that nothing in it goes unseen. */
+  get options(): Pick<WorldOptions, "cryptoOf" | "host"> {
+    return {
+      host: hostOf,
+      cryptoOf: (name, suite) =>
+        spyingSuite(suite, (bytes) => this.#see(this.view(name), bytes)),
+    };
+  }
+
+  /** Look at the wires of `world` too. */
+  watch(world: WholeWorld): void {
+    const names = new Map<string, string>();
+    const nameOf = (host: string) => {
+      const known = names.get(host) ??
+        world.machines.find((machine) => machine.host === host)?.name ?? host;
+      names.set(host, known);
+      return known;
+    };
+    world.network.observe = ({ from, to, bytes }) => {
+      const [sender, receiver] = [from, to].map(({ host }) =>
+        this.view(nameOf(host))
+      );
+      for (const view of [sender, receiver]) {
+        if (view !== undefined) this.#see(view, bytes);
+      }
+      sender?.peers.add(to.host);
+      receiver?.peers.add(from.host);
+    };
+  }
+
+  /** Look for something more from now on. */
+  add(mark: Mark): void {
+    for (const form of mark.forms) {
+      if (form.length < 16) throw new RangeError(`${mark.name} is too short`);
+    }
+    this.#marks.push(mark);
+  }
+
+  /** What a machine has seen. */
+  view(name: string): View {
+    const view = this.#views.get(name) ?? new View();
+    this.#views.set(name, view);
+    return view;
+  }
+
+  /** Look at what is left on a machine: its disk and its log. */
+  async inspect({ name, files, log }: WorldMachine): Promise<void> {
+    const view = this.view(name);
+    for (const file of await files.list("state")) {
+      const bytes = await files.read(`state/${file}`);
+      if (bytes !== undefined) this.#see(view, bytes);
+    }
+    for (const line of log.lines) this.#see(view, utf8(JSON.stringify(line)));
+  }
+
+  /** Names of machines that have seen a mark. */
+  whoSaw(mark: string): string[] {
+    return [...this.#views].filter(([, { marks }]) => marks.has(mark))
+      .map(([name]) => name).sort();
+  }
+
+  #see(view: View, bytes: Uint8Array): void {
+    view.bytes += bytes.length;
+    const buffer = Buffer.from(
+      bytes.buffer,
+      bytes.byteOffset,
+      bytes.byteLength,
+    );
+    for (const { name, forms } of this.#marks) {
+      if (view.marks.has(name)) continue;
+      if (forms.some((form) => buffer.includes(form))) view.marks.add(name);
+    }
+  }
+}
+
+/** The host of a machine: so long that it is not in other bytes by chance. */
+export function hostOf(number: number): string {
+  const group = (0x1111 * (1 + number % 15)).toString(16);
+  return `fd5e:9a3b:71c4:e208:${group}:b6f1:${
+    (0x4000 + number).toString(16)
+  }:9d27`;
+}
+
+/** An address, however it is written. */
+export function addressMark(name: string, host: string): Mark {
+  const bytes = parseIp(host);
+  if (bytes === undefined) throw new TypeError(`${host} is no address`);
+  return bytesMark(name, bytes, host);
+}
+
+/** A key or another run of bytes, however it is written. */
+export function bytesMark(
+  name: string,
+  bytes: Uint8Array,
+  ...texts: readonly string[]
+): Mark {
+  const written = [bytes.toHex(), bytes.toBase64(), ...texts];
+  return {
+    name,
+    forms: [Buffer.from(bytes), ...written.map((text) => Buffer.from(text))],
+  };
+}
