@@ -54,6 +54,8 @@ const SWEEP_RELAYS_MS = 60 * 1000;
 /** Tuning: wait before buckets are filled again; longer when it was in vain. */
 const FILL_MS = 2 * 1000;
 const REFILL_MS = 10 * 60 * 1000;
+/** Tuning: how many more are drawn for a bucket than it has room for, as some are gone. */
+const SPARE_DRAWS = 2;
 /** Tuning: how long a node that broke the protocol is not let in. */
 const BLAME_MS = 3600 * 1000;
 /** Tuning: such nodes remembered. */
@@ -571,20 +573,40 @@ export class DhtNode {
    */
   #fill({ nowMs, unixMs }: Moment): void {
     this.#fillMs = Infinity;
-    const wanted: NodeRecord[] = [];
-    for (const record of this.relays.promising(nowMs, unixMs)) {
-      if (!this.table.hasRoomFor(record)) continue;
-      if (!this.#isBlamed(record.nodeId, nowMs)) wanted.push(record);
+    const { random } = this.#options;
+    const wanted = this.#wanted({ nowMs, unixMs });
+    const drawn: NodeRecord[] = [];
+    let isMore = false;
+    for (const [bucket, records] of wanted) {
+      const room = this.table.roomIn(bucket);
+      const count = room > 0 ? room + SPARE_DRAWS : 0;
+      if (records.length > count) isMore = true;
+      drawn.push(...sampled(random, records, count));
     }
     const free = this.table.freePings;
-    if (wanted.length > free) {
+    if (isMore || drawn.length > free) {
       // Nodes that answer, yet cannot enter, must not keep us asking for ever.
       const hasGrown = this.table.size > this.#filledSize;
       this.#fillMs = nowMs + (hasGrown ? FILL_MS : REFILL_MS);
     }
     this.#filledSize = this.table.size;
-    const drawn = sampled(this.#options.random, wanted, free);
-    for (const record of drawn) this.#consider(record, nowMs);
+    for (const record of sampled(random, drawn, free)) {
+      this.#consider(record, nowMs);
+    }
+  }
+
+  /** Relays that their buckets have room for, by bucket. */
+  #wanted({ nowMs, unixMs }: Moment): Map<number, NodeRecord[]> {
+    const wanted = new Map<number, NodeRecord[]>();
+    for (const record of this.relays.promising(nowMs, unixMs)) {
+      if (!this.table.hasRoomFor(record)) continue;
+      if (this.#isBlamed(record.nodeId, nowMs)) continue;
+      const bucket = this.table.bucketIndex(record.nodeId);
+      const others = wanted.get(bucket);
+      if (others === undefined) wanted.set(bucket, [record]);
+      else others.push(record);
+    }
+    return wanted;
   }
 
   *#others(nowMs: number, unixMs: number): Generator<NodeRecord> {

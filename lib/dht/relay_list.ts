@@ -39,8 +39,12 @@ export const MAX_RELAYS = 10_000;
  */
 export const MIN_CHANGE_MS = 60 * 1000;
 
-/** Tuning: a relay that did not answer is not tried again for so long. */
-const SILENT_MS = 10 * 60 * 1000;
+/**
+ * Tuning: a relay that did not answer is not tried again for so long, and for
+ * twice as long each time that it does not, up to 8 times this.
+ */
+export const SILENT_MS = 10 * 60 * 1000;
+const MAX_DOUBLINGS = 3;
 
 const EPOCH_BYTES = 8;
 /** Distance from here is the number itself. */
@@ -96,8 +100,9 @@ interface Entry {
   changedMs: number;
   /** Whether this node has had an authenticated link with it. */
   isProven: boolean;
-  /** When it last did not answer, monotonic. */
-  silentMs: number;
+  /** How often in a row it did not answer, and until when it is not tried. */
+  silences: number;
+  silentUntilMs: number;
   group: string;
   /** The keyed hash, uniform in 0 ≤ n < 1; drawn when it is first needed. */
   draw: number | undefined;
@@ -180,7 +185,8 @@ export class RelayList {
     const entry = this.#entries.get(nodeKey(relay));
     if (entry === undefined) return;
     entry.isProven = true;
-    entry.silentMs = -Infinity;
+    entry.silences = 0;
+    entry.silentUntilMs = -Infinity;
   }
 
   /** A relay did not answer: if it was proven, it is like any other again. */
@@ -188,13 +194,16 @@ export class RelayList {
     const entry = this.#entries.get(pointKey(id));
     if (entry === undefined) return;
     entry.isProven = false;
-    entry.silentMs = nowMs;
+    // Requests that fail together are one silence.
+    if (nowMs >= entry.silentUntilMs) entry.silences++;
+    const doublings = Math.min(entry.silences - 1, MAX_DOUBLINGS);
+    entry.silentUntilMs = nowMs + SILENT_MS * 2 ** doublings;
   }
 
   /** Records of relays that may well be alive: not expired, and not silent lately. */
   *promising(nowMs: number, unixMs: number): Generator<NodeRecord> {
-    for (const { record, silentMs } of this.#entries.values()) {
-      if (record.expiry > unixMs && nowMs - silentMs >= SILENT_MS) yield record;
+    for (const { record, silentUntilMs } of this.#entries.values()) {
+      if (record.expiry > unixMs && nowMs >= silentUntilMs) yield record;
     }
   }
 
@@ -252,7 +261,8 @@ export class RelayList {
       version: 0,
       changedMs: nowMs,
       isProven: false,
-      silentMs: -Infinity,
+      silences: 0,
+      silentUntilMs: -Infinity,
       group: "",
       draw: undefined,
     };

@@ -50,7 +50,7 @@ export const RETRY_MS = 15 * 1000;
 /** Tuning: a contact that was not heard of for so long is pinged. */
 export const STALE_MS = 20 * 60 * 1000;
 /** Tuning: a contact heard of this recently needs no ping to keep its place. */
-const FRESH_MS = 5 * 60 * 1000;
+const FRESH_MS = 15 * 60 * 1000;
 /** Tuning: a bucket without a look-up for so long is refreshed (Kademlia §2.3). */
 export const REFRESH_MS = 3600 * 1000;
 /** Tuning: how often the table looks after its contacts. */
@@ -91,8 +91,11 @@ export class RoutingTable {
   readonly #buckets: (Bucket | undefined)[] = [];
   /** Contacts per subnet; empty where subnets do not count. */
   readonly #groups = new Map<string, number>();
-  /** Newcomers being pinged, and until when. */
-  readonly #pending = new Map<string, number>();
+  /** Newcomers being pinged, until when, and for which bucket. */
+  readonly #pending = new Map<
+    string,
+    { readonly untilMs: number; readonly bucket: number }
+  >();
   /** Contacts that did not answer, and when to try again; ascending. */
   readonly #retries: { readonly contact: Contact; readonly dueMs: number }[] =
     [];
@@ -171,6 +174,21 @@ export class RoutingTable {
       record.addresses.some((address) =>
         this.#hasGroupRoom(bucket, this.#groupOf(address))
       );
+  }
+
+  /** The bucket that a point belongs to: 0 to 255, and 256 for the node's own. */
+  bucketIndex(id: Uint8Array): number {
+    return sharedPrefixBits(this.#selfId, id);
+  }
+
+  /** Places in a bucket, less the newcomers that are being pinged for it; below 0 if those are more. */
+  roomIn(bucket: number): number {
+    let room = this.#network.k -
+      (this.#buckets[bucket]?.contacts.length ?? 0);
+    for (const pending of this.#pending.values()) {
+      if (pending.bucket === bucket) room--;
+    }
+    return room;
   }
 
   /** Pings of newcomers that may begin now. */
@@ -301,7 +319,7 @@ export class RoutingTable {
     }
     if (nowMs < this.#tickMs) return actions;
     this.#tickMs = this.#size === 0 ? Infinity : nowMs + TABLE_TICK_MS;
-    for (const [key, untilMs] of this.#pending) {
+    for (const [key, { untilMs }] of this.#pending) {
       if (untilMs <= nowMs) this.#pending.delete(key);
     }
     for (const bucket of this.#buckets) {
@@ -435,9 +453,10 @@ export class RoutingTable {
 
   #pingNewcomer(record: NodeRecord, nowMs: number): TableAction[] {
     const key = nodeKey(record);
-    if ((this.#pending.get(key) ?? -Infinity) > nowMs) return [];
+    if ((this.#pending.get(key)?.untilMs ?? -Infinity) > nowMs) return [];
     if (this.#pending.size >= MAX_PENDING_PINGS) return [];
-    this.#pending.set(key, nowMs + PENDING_PING_MS);
+    const bucket = this.bucketIndex(record.nodeId);
+    this.#pending.set(key, { untilMs: nowMs + PENDING_PING_MS, bucket });
     return [{ type: "ping", record }];
   }
 

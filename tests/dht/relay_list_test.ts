@@ -6,7 +6,11 @@ import { concat } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { MAX_PAGE_RECORDS } from "../../lib/dht/messages.ts";
-import { MIN_CHANGE_MS, RelayList } from "../../lib/dht/relay_list.ts";
+import {
+  MIN_CHANGE_MS,
+  RelayList,
+  SILENT_MS,
+} from "../../lib/dht/relay_list.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
 import { fakeRecord, point, type RecordChanges } from "./fake_records.ts";
 
@@ -279,4 +283,23 @@ Deno.test("promising() leaves out who was silent lately, until it is proven or t
   list.doubt(relay(3).nodeId, 1000);
   list.prove(relay(3));
   assert.equal(list.size, 2);
+});
+
+Deno.test("promising() leaves out who is silent again and again for longer each time", () => {
+  const list = makeList();
+  list.merge(relay(1), 0);
+  const isPromising = (nowMs: number) => [...list.promising(nowMs, NOW)].length;
+  let nowMs = 0;
+  for (const factor of [1, 2, 4, 8, 8, 8]) {
+    for (let failure = 0; failure < 3; failure++) {
+      list.doubt(relay(1).nodeId, nowMs);
+    }
+    const untilMs = nowMs + factor * SILENT_MS;
+    assert.equal(isPromising(untilMs - 1), 0);
+    assert.equal(isPromising(untilMs), 1);
+    nowMs = untilMs;
+  }
+  list.prove(relay(1));
+  list.doubt(relay(1).nodeId, nowMs);
+  assert.equal(isPromising(nowMs + SILENT_MS), 1);
 });

@@ -147,6 +147,20 @@ Deno.test("consider() pings a node once, and few nodes at once", () => {
   assert.equal(table.consider(far(0), PENDING_PING_MS).length, 0);
 });
 
+Deno.test("roomIn() counts the newcomers being pinged as if they were there", () => {
+  const table = makeTable();
+  const { k } = local;
+  assert.equal(table.roomIn(0), k);
+  for (let number = 0; number < 4; number++) table.consider(far(number), 0);
+  assert.equal(table.bucketIndex(far(0).nodeId), 0);
+  assert.equal(table.roomIn(0), k - 4);
+  assert.equal(table.roomIn(1), k);
+  table.onAlive(far(0), addressIn(far(0)), 1);
+  table.onFailure(far(1).nodeId, 1);
+  assert.equal(table.size, 1);
+  assert.equal(table.roomIn(0), k - 3);
+});
+
 Deno.test("pings that were never answered make room for others in time", () => {
   const table = makeTable();
   admit(table, fakeRecord(point(1)));
