@@ -3,9 +3,12 @@
  * manner of TCP Vegas. The least round trip seen is the path's own; what comes
  * on top is queueing in relays, which the window is kept just short of causing.
  *
- *     queueing delay   below 15 ms   grow
- *                      15 to 45 ms   hold
- *                      above 45 ms   shrink to what the path carries
+ *     queueing delay   below 15 ms, or 1/16 of the path   grow, faster and faster
+ *                      up to 45 ms, or 1/8 of the path    hold
+ *                      above                              shrink to what the path carries
+ *
+ * What counts is the least delay of many acknowledgements: single ones are late
+ * for reasons of their own, such as a relay that was not given the processor.
  *
  * @see {@link https://spec.torproject.org/proposals/324-rtt-congestion-control.html | Tor proposal 324}
  * and protocol §6.4
@@ -18,10 +21,18 @@ export const INITIAL_CELLS = 64;
 export const MIN_CELLS = 24;
 /** Most cells in flight: what each relay is ready to hold of a circuit (§5). */
 export const MAX_CELLS = 2048;
-/** Queueing delay below which the window grows, ms. */
+/** Queueing delay below which the window grows, ms … */
 export const LOW_QUEUE_MS = 15;
-/** Queueing delay above which the window shrinks, ms. */
+/** … or that part of a long path. */
+const LOW_QUEUE_PART = 1 / 16;
+/** Queueing delay above which the window shrinks, ms … */
 export const HIGH_QUEUE_MS = 45;
+/** … or that part of a long path. */
+const HIGH_QUEUE_PART = 1 / 8;
+/** Acknowledgements of which all must be late to end the doubling. */
+const EXIT_SAMPLES = 8;
+/** Parts by which the window grows after so many rounds without a queue. */
+const GROWTH = [1 / 16, 1 / 16, 1 / 8, 1 / 4] as const;
 /** After this long at the least window, the path itself must have become longer, ms. */
 const REBASE_AFTER_MS = 5_000;
 
@@ -32,9 +43,15 @@ export class CongestionWindow {
   #baseMs = Infinity;
   #smoothedMs = 0;
   #variationMs = 0;
-  /** Least round trip since the window was last adjusted. */
+  /** Least round trip since the window was last adjusted, and when that was. */
   #roundLeastMs = Infinity;
-  #roundEndsMs = 0;
+  #roundSinceMs = -Infinity;
+  #heardMs = -Infinity;
+  /** Least round trip of the last few acknowledgements, and how few. */
+  #recentLeastMs = Infinity;
+  #recentSamples = 0;
+  /** Rounds without a queue, one after the other. */
+  #calmRounds = 0;
   #leastSinceMs: number | undefined;
 
   /** Cells that may be in flight now. */
@@ -84,39 +101,68 @@ export class CongestionWindow {
       this.#smoothedMs += (sample - this.#smoothedMs) / 8;
     }
     this.#baseMs = Math.min(this.#baseMs, sample);
-    this.#roundLeastMs = Math.min(this.#roundLeastMs, sample);
-    const queueMs = sample - this.#baseMs;
-    if (this.#isSlowStart) {
-      // A single late cell is noise; so is an eighth of a long path.
-      if (queueMs > Math.max(LOW_QUEUE_MS, this.#baseMs / 8)) {
-        this.#isSlowStart = false;
-      } else if (isLimited) this.#set(this.#cells + acknowledged);
+    // After a pause a round begins anew: one acknowledgement says little.
+    if (nowMs - this.#heardMs > 2 * this.#smoothedMs) {
+      this.#roundSinceMs = nowMs;
+      this.#roundLeastMs = Infinity;
     }
-    if (nowMs < this.#roundEndsMs) return;
-    this.#onRound(this.#roundLeastMs, isLimited, nowMs);
-    this.#roundLeastMs = Infinity;
-    this.#roundEndsMs = nowMs + this.#smoothedMs;
+    this.#heardMs = nowMs;
+    this.#roundLeastMs = Math.min(this.#roundLeastMs, sample);
+    if (nowMs - this.#roundSinceMs >= this.#smoothedMs) {
+      this.#onRound(this.#roundLeastMs, isLimited, nowMs);
+      this.#roundLeastMs = Infinity;
+      this.#roundSinceMs = nowMs;
+    }
+    if (this.#isSlowStart) this.#double(acknowledged, sample, isLimited);
+  }
+
+  get #lowQueueMs(): number {
+    return Math.max(LOW_QUEUE_MS, this.#baseMs * LOW_QUEUE_PART);
+  }
+
+  get #highQueueMs(): number {
+    return Math.max(HIGH_QUEUE_MS, this.#baseMs * HIGH_QUEUE_PART);
+  }
+
+  /** Double each round trip, until none of some acknowledgements comes without delay. */
+  #double(acknowledged: number, sampleMs: number, isLimited: boolean): void {
+    this.#recentLeastMs = Math.min(this.#recentLeastMs, sampleMs);
+    if (++this.#recentSamples >= EXIT_SAMPLES) {
+      const queueMs = this.#recentLeastMs - this.#baseMs;
+      this.#recentLeastMs = Infinity;
+      this.#recentSamples = 0;
+      this.#isSlowStart = queueMs <= this.#highQueueMs;
+    }
+    if (this.#isSlowStart && isLimited) this.#set(this.#cells + acknowledged);
   }
 
   /** Once a round trip: the least delay of the round is what every cell had to wait. */
   #onRound(leastMs: number, isLimited: boolean, nowMs: number): void {
     const queueMs = leastMs - this.#baseMs;
-    if (queueMs > HIGH_QUEUE_MS) {
-      this.#set(
-        this.#cells *
-          Math.max(0.5, (this.#baseMs + LOW_QUEUE_MS * 2) / leastMs),
-      );
-      if (this.#cells > MIN_CELLS) this.#leastSinceMs = undefined;
-      else if (this.#leastSinceMs === undefined) this.#leastSinceMs = nowMs;
-      else if (nowMs - this.#leastSinceMs > REBASE_AFTER_MS) {
-        this.#baseMs = leastMs;
-        this.#leastSinceMs = undefined;
-      }
-      return;
+    if (queueMs > this.#highQueueMs) {
+      this.#isSlowStart = false;
+      this.#calmRounds = 0;
+      return this.#shrink(leastMs, nowMs);
     }
     this.#leastSinceMs = undefined;
-    if (queueMs < LOW_QUEUE_MS && isLimited && !this.#isSlowStart) {
-      this.#set(this.#cells + Math.max(2, this.#cells / 16));
+    if (queueMs >= this.#lowQueueMs) {
+      this.#isSlowStart = false;
+      this.#calmRounds = 0;
+    } else if (isLimited && !this.#isSlowStart) {
+      const part = GROWTH[this.#calmRounds++] ?? GROWTH[GROWTH.length - 1] ?? 0;
+      this.#set(this.#cells + Math.max(2, this.#cells * part));
+    }
+  }
+
+  /** To what the path carries, and a little more, so that it shows if it carries more. */
+  #shrink(leastMs: number, nowMs: number): void {
+    const carried = (this.#baseMs + 2 * this.#lowQueueMs) / leastMs;
+    this.#set(this.#cells * Math.min(1, Math.max(0.5, carried)));
+    if (this.#cells > MIN_CELLS) this.#leastSinceMs = undefined;
+    else if (this.#leastSinceMs === undefined) this.#leastSinceMs = nowMs;
+    else if (nowMs - this.#leastSinceMs > REBASE_AFTER_MS) {
+      this.#baseMs = leastMs;
+      this.#leastSinceMs = undefined;
     }
   }
 

@@ -11,6 +11,7 @@
 import { ProtocolError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { type LegNumber, MAX_LEG_NUMBER } from "./frames.ts";
+import { HIGH_QUEUE_MS } from "./congestion.ts";
 import { Leg, type SessionRole } from "./leg.ts";
 
 /** Legs that a session has at most at once. */
@@ -23,6 +24,8 @@ const MAX_PING_MS = 30_000;
 const ACK_DETOUR_MS = 50;
 /** Unmeasured legs stand behind all measured ones, ms. */
 const UNMEASURED_MS = 10_000;
+/** A leg must be faster by so much, and by the queue that data makes, to get the data. */
+const SWITCH_FACTOR = 1.5;
 
 /** Whether the fastest leg alone carries data, or all of them. */
 export type LegSpread = "one" | "all";
@@ -79,11 +82,17 @@ export class LegState {
     return on === this || ackDueMs + ACK_DETOUR_MS <= nowMs;
   }
 
-  /** The lower, the better for data: suspect legs last, then by round trip, then by age. */
-  get score(): number {
-    const { congestion, number } = this.leg;
-    const roundTripMs = congestion.roundTripMs ?? UNMEASURED_MS;
-    return (this.isSuspect ? 1e9 : 0) + roundTripMs + number / 1e5;
+  /** Whether data should rather go out here than on the leg that it goes out on. */
+  isBetterThan(current: LegState): boolean {
+    if (this.isSuspect !== current.isSuspect) return current.isSuspect;
+    // What goes out on a leg makes it slower, and each change begins with a small
+    // window: legs of about the same length must not take turns.
+    return SWITCH_FACTOR * this.#roundTripMs + HIGH_QUEUE_MS <
+      current.#roundTripMs;
+  }
+
+  get #roundTripMs(): number {
+    return this.leg.congestion.roundTripMs ?? UNMEASURED_MS;
   }
 }
 
@@ -100,6 +109,7 @@ export class LegTable {
   readonly #legs = new Map<LegNumber, LegState>();
   #highest = -1;
   #leglessSinceMs: number | undefined;
+  #primary: LegState | undefined;
 
   constructor(options: LegTableOptions, nowMs: number) {
     this.#options = options;
@@ -166,17 +176,18 @@ export class LegTable {
     const state = this.#legs.get(number);
     if (state === undefined) return undefined;
     this.#legs.delete(number);
+    if (this.#primary === state) this.#primary = undefined;
     if (this.#legs.size === 0) this.#leglessSinceMs = nowMs;
     return state;
   }
 
-  /** The leg that data goes out on: not suspect, and the fastest of those. */
+  /** The leg that data goes out on: not suspect, if there is one, and no slow one. */
   get primary(): LegState | undefined {
-    let best: LegState | undefined;
+    let best = this.#primary;
     for (const state of this.#legs.values()) {
-      if (best === undefined || state.score < best.score) best = state;
+      if (best === undefined || state.isBetterThan(best)) best = state;
     }
-    return best;
+    return this.#primary = best;
   }
 
   /** Whether any leg is suspect. */
@@ -221,5 +232,6 @@ export class LegTable {
   wipe(): void {
     for (const { leg } of this.#legs.values()) leg.wipe();
     this.#legs.clear();
+    this.#primary = undefined;
   }
 }

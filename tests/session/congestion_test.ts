@@ -8,18 +8,24 @@ import {
   MIN_CELLS,
 } from "../../lib/session/congestion.ts";
 
-/** Acknowledge a whole window each round trip. */
+/** Acknowledgements of a window. */
+const ACKS = 8;
+
+/** Acknowledge a whole window each round trip, in several parts. */
 function rounds(
   window: CongestionWindow,
   count: number,
   roundTripMs: number,
   options: { startMs?: number; isLimited?: boolean } = {},
 ): number {
+  const { isLimited = true } = options;
   let nowMs = options.startMs ?? 0;
   for (let n = 0; n < count; n++) {
-    nowMs += roundTripMs;
-    const { cells } = window;
-    window.onAcknowledged(cells, roundTripMs, options.isLimited ?? true, nowMs);
+    const part = window.cells / ACKS;
+    for (let ack = 0; ack < ACKS; ack++) {
+      nowMs += roundTripMs / ACKS;
+      window.onAcknowledged(part, roundTripMs, isLimited, nowMs);
+    }
   }
   return nowMs;
 }
@@ -44,9 +50,49 @@ Deno.test("CongestionWindow stops doubling when cells begin to queue, holds, and
   let nowMs = rounds(window, 3, 50);
   const before = window.cells;
   nowMs = rounds(window, 2, 50 + LOW_QUEUE_MS + 5, { startMs: nowMs });
-  assert.equal(window.cells, before, "holds between the two delays");
+  const held = window.cells;
+  assert.ok(held <= 2 * before, "a round trip later");
+  nowMs = rounds(window, 4, 50 + LOW_QUEUE_MS + 5, { startMs: nowMs });
+  assert.equal(window.cells, held, "holds between the two delays");
   rounds(window, 3, 50 + HIGH_QUEUE_MS + 50, { startMs: nowMs });
-  assert.ok(window.cells < before, `${window.cells} of ${before}`);
+  assert.ok(window.cells < held, `${window.cells} of ${held}`);
+});
+
+Deno.test("CongestionWindow goes on doubling when single acknowledgements are late", () => {
+  const window = new CongestionWindow();
+  let nowMs = 0;
+  for (let n = 0; n < 3 * ACKS; n++) {
+    nowMs += 50 / ACKS;
+    const isLate = n % ACKS !== 1;
+    const roundTripMs = isLate ? 50 + 3 * HIGH_QUEUE_MS : 50;
+    window.onAcknowledged(window.cells / ACKS, roundTripMs, true, nowMs);
+  }
+  assert.ok(window.cells > 4 * INITIAL_CELLS, `${window.cells}`);
+});
+
+Deno.test("CongestionWindow grows faster the longer no cell has to queue", () => {
+  const window = new CongestionWindow();
+  let nowMs = rounds(window, 1, 50);
+  nowMs = rounds(window, 10, 50 + 4 * HIGH_QUEUE_MS, { startMs: nowMs });
+  const least = window.cells;
+  const after: number[] = [];
+  for (let n = 0; n < 10; n++) {
+    nowMs = rounds(window, 2, 50, { startMs: nowMs });
+    after.push(window.cells);
+  }
+  assert.ok((after[0] ?? 0) < 1.5 * least, `${least} to ${after}`);
+  assert.ok((after[9] ?? 0) > 4 * least, `${least} to ${after}`);
+});
+
+Deno.test("CongestionWindow bears more delay on a long path", () => {
+  const window = new CongestionWindow();
+  let nowMs = rounds(window, 4, 400);
+  nowMs = rounds(window, 2, 400 + HIGH_QUEUE_MS + 4, { startMs: nowMs });
+  const held = window.cells;
+  nowMs = rounds(window, 4, 400 + HIGH_QUEUE_MS + 4, { startMs: nowMs });
+  assert.equal(window.cells, held);
+  rounds(window, 4, 400 + 2 * HIGH_QUEUE_MS, { startMs: nowMs });
+  assert.ok(window.cells < held);
 });
 
 Deno.test("CongestionWindow never falls below what keeps acknowledgements coming", () => {
