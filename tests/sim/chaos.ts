@@ -21,7 +21,9 @@ import {
   seededRandom,
   shuffled,
 } from "../../lib/base/random.ts";
+import { CELL_BYTES } from "../../lib/circuit/cell.ts";
 import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
+import type { ObservedWrite } from "../../lib/transport/memory_network.ts";
 import {
   inWholeWorld,
   type WholeWorld,
@@ -55,6 +57,7 @@ const DISASTERS = [
   "kill",
   "partition",
   "calendar",
+  "tamper",
 ] as const;
 type Disaster = typeof DISASTERS[number];
 
@@ -272,7 +275,27 @@ class Chaos {
         this.#note(`calendar of ${machine?.name} ${byMs}`);
         return machine?.clock.setAhead(byMs);
       }
+      case "tamper": {
+        const { relay, role } = this.#victim();
+        if (relay === undefined) return;
+        this.#note(`tamper at ${relay.machine.name}, ${role}`);
+        return this.#tamper(relay.machine.host);
+      }
     }
+  }
+
+  /** Flip a bit in the next cells that a machine writes. */
+  #tamper(host: string): void {
+    const { network } = this.#world;
+    const intercept = ({ from, bytes }: ObservedWrite) => {
+      if (from.host !== host || bytes.length < CELL_BYTES) return undefined;
+      network.intercept = undefined;
+      const changed = bytes.slice();
+      const at = randomBelow(this.#random, changed.length);
+      changed[at] = (changed[at] ?? 0) ^ (1 << randomBelow(this.#random, 8));
+      return { bytes: changed };
+    };
+    network.intercept = intercept;
   }
 
   async #restart(relay: WorldRelay, how: "crash" | "stop"): Promise<void> {
