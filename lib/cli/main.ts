@@ -20,6 +20,7 @@ import { relayCommand } from "./relay.ts";
 import { runCommand } from "./run.ts";
 import { serveCommand } from "./serve.ts";
 import { servicesCommand } from "./services.ts";
+import { simulateCommand } from "./simulate.ts";
 import { statusCommand } from "./status.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { versionCommand } from "./version.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly Command[] = [
   servicesCommand,
   lookupCommand,
   keygenCommand,
+  simulateCommand,
   clientKeyCommand,
   versionCommand,
 ];

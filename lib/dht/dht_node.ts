@@ -572,7 +572,6 @@ export class DhtNode {
    * the table than of the network.
    */
   #fill({ nowMs, unixMs }: Moment): void {
-    this.#fillMs = Infinity;
     const { random } = this.#options;
     const wanted = this.#wanted({ nowMs, unixMs });
     const drawn: NodeRecord[] = [];
@@ -584,11 +583,11 @@ export class DhtNode {
       drawn.push(...sampled(random, records, count));
     }
     const free = this.table.freePings;
-    if (isMore || drawn.length > free) {
-      // Nodes that answer, yet cannot enter, must not keep us asking for ever.
-      const hasGrown = this.table.size > this.#filledSize;
-      this.#fillMs = nowMs + (hasGrown ? FILL_MS : REFILL_MS);
-    }
+    isMore ||= drawn.length > free;
+    // Nodes that answer, yet cannot enter, must not keep us asking for ever. And
+    // those that were silent may be back: a network was cut in two, and is no more.
+    const hasGrown = this.table.size > this.#filledSize;
+    this.#fillMs = nowMs + (isMore && hasGrown ? FILL_MS : REFILL_MS);
     this.#filledSize = this.table.size;
     for (const record of sampled(random, drawn, free)) {
       this.#consider(record, nowMs);

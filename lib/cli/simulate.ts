@@ -1,0 +1,166 @@
+/**
+ * `anonnet simulate`: a network of relays in this process, on a virtual clock.
+ *
+ * @module
+ */
+import { networkParameters } from "../auth/network.ts";
+import { ConfigError } from "../base/errors.ts";
+import { HOSTILE_KINDS, type HostileKind } from "../sim/behaviour.ts";
+import {
+  type Experiment,
+  runExperiment,
+  WORLD_KINDS,
+} from "../sim/experiment.ts";
+import { formatReport } from "../sim/report_table.ts";
+import { defineCommand } from "./command.ts";
+import { defaultFlag, oneOf, switchFlag } from "./flag.ts";
+
+/** Fewer relays do not make a network worth watching. */
+const MIN_RELAYS = 10;
+const MAX_RELAYS = 100_000;
+const MAX_HOURS = 24 * 7;
+const MAX_SEED = 2 ** 32 - 1;
+
+/** `anonnet simulate`. */
+export const simulateCommand = defineCommand({
+  name: "simulate",
+  summary: "watch a network of simulated relays",
+  details:
+    "Relays join one after the other, store values and look them up, while " +
+    "some leave and others come. Time is virtual, nothing leaves this process, " +
+    "and everything is drawn from the seed: the same flags print the same " +
+    "bytes. Progress goes to standard error.",
+  flags: {
+    relays: defaultFlag(
+      "N",
+      "relays at any time",
+      "100",
+      wholeNumber(MIN_RELAYS, MAX_RELAYS),
+    ),
+    evil: defaultFlag(
+      "P",
+      "share of them that is hostile, 0 to 0.9 or 0% to 90%",
+      "0",
+      share(0.9),
+    ),
+    "evil-kinds": defaultFlag(
+      "KINDS",
+      `ways in which they are, of ${HOSTILE_KINDS.join(", ")}`,
+      "dropper,liar",
+      parseKinds,
+    ),
+    churn: defaultFlag(
+      "R",
+      "share of the relays that is replaced in an hour",
+      "0",
+      share(10),
+    ),
+    hours: defaultFlag("H", "virtual time to watch them", "1", parseHours),
+    loss: defaultFlag(
+      "P",
+      "share of the messages that is lost and repeated",
+      "0.1%",
+      share(0.5),
+    ),
+    split: defaultFlag(
+      "MINUTES",
+      "for how long a third of the relays is cut off in between",
+      "0",
+      wholeNumber(0, 60 * MAX_HOURS),
+    ),
+    seed: defaultFlag(
+      "S",
+      "where chance begins",
+      "1",
+      wholeNumber(0, MAX_SEED),
+    ),
+    world: defaultFlag(
+      "KIND",
+      "how much of a relay is simulated: whole nodes, or the machines of the " +
+        "DHT alone, which is faster",
+      "nodes",
+      oneOf(WORLD_KINDS),
+    ),
+    json: switchFlag("print one JSON object"),
+  },
+  async run(values, { terminal }) {
+    const experiment: Experiment = {
+      world: values.world,
+      relays: values.relays,
+      evil: values.evil,
+      evilKinds: values["evil-kinds"],
+      churn: values.churn,
+      hours: values.hours,
+      loss: values.loss,
+      splitMinutes: values.split,
+      seed: values.seed,
+    };
+    const report = await runExperiment(
+      networkParameters("local"),
+      experiment,
+      progressTo((line) => terminal.tell(line)),
+    );
+    if (values.json) terminal.print(JSON.stringify({ experiment, ...report }));
+    else for (const line of formatReport(report)) terminal.print(line);
+    return 0;
+  },
+});
+
+/** Tells of every tenth of the way, once. */
+function progressTo(
+  tell: (line: string) => void,
+): (nowMs: number, totalMs: number) => void {
+  let told = 0;
+  return (nowMs, totalMs) => {
+    const tenths = Math.floor(10 * nowMs / totalMs);
+    if (tenths <= told) return;
+    told = tenths;
+    const minutes = Math.round(nowMs / 60_000);
+    tell(`${minutes} of ${Math.round(totalMs / 60_000)} virtual minutes`);
+  };
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
+    if (value >= least && value <= most) return value;
+    throw new ConfigError(
+      "cli.number",
+      `it is "${
+        text.slice(0, 40)
+      }"; write a whole number from ${least} to ${most}`,
+    );
+  };
+}
+
+/** `0.2` or `20%`. */
+function share(most: number): (text: string) => number {
+  return (text) => {
+    const [, digits, percent] =
+      /^([0-9]{1,6}(?:\.[0-9]{1,9})?)(%?)$/.exec(text) ??
+        [];
+    const value = Number(digits ?? NaN) / (percent === "%" ? 100 : 1);
+    if (value >= 0 && value <= most) return value;
+    throw new ConfigError(
+      "cli.share",
+      `it is "${
+        text.slice(0, 40)
+      }"; write a share from 0 to ${most}, such as ` +
+        `0.2 or 20%`,
+    );
+  };
+}
+
+function parseHours(text: string): number {
+  const value = /^[0-9]{1,3}(?:\.[0-9]{1,3})?$/.test(text) ? Number(text) : NaN;
+  if (value > 0 && value <= MAX_HOURS) return value;
+  throw new ConfigError(
+    "cli.hours",
+    `it is "${text.slice(0, 40)}"; write hours above 0, at most ${MAX_HOURS}`,
+  );
+}
+
+function parseKinds(text: string): readonly HostileKind[] {
+  const parse = oneOf(HOSTILE_KINDS);
+  return [...new Set(text.split(",").map(parse))];
+}

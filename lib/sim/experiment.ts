@@ -1,0 +1,92 @@
+/**
+ * An experiment from its numbers alone: makes the world, runs the simulation in
+ * it, and gives the report.
+ *
+ * @module
+ */
+import type { NetworkParameters } from "../auth/network.ts";
+import { seededRandom } from "../base/random.ts";
+import { sharedPrefixBits } from "../dht/distance.ts";
+import type { NodeId } from "../auth/identity.ts";
+import { type Behaviour, Conspiracy } from "./behaviour.ts";
+import { Flood } from "./flood.ts";
+import { MachineWorld } from "./machine_world.ts";
+import { NodeWorld } from "./node_world.ts";
+import { Publication } from "./publication.ts";
+import { rememberingSuite } from "./remembering_suite.ts";
+import { seedFrom } from "./seed.ts";
+import type { SimWorld } from "./sim_world.ts";
+import {
+  simulate,
+  type SimulationOptions,
+  type SimulationReport,
+} from "./simulation.ts";
+
+/** How much of a relay is simulated. */
+export const WORLD_KINDS = ["nodes", "machines"] as const;
+
+/** One of {@linkcode WORLD_KINDS}. */
+export type WorldKind = typeof WORLD_KINDS[number];
+
+/** What is done, in numbers. */
+export interface Experiment extends
+  Pick<
+    SimulationOptions,
+    | "relays"
+    | "evil"
+    | "evilKinds"
+    | "churn"
+    | "hours"
+    | "values"
+    | "replicas"
+    | "lookupsPerMinute"
+    | "splitMinutes"
+  > {
+  readonly world: WorldKind;
+  /** Share of messages that are lost, and repeated. */
+  readonly loss: number;
+  readonly seed: number;
+}
+
+/** Wall-clock time at which all of them begin. */
+const START_UNIX_MS = Date.UTC(2026, 0, 1);
+
+/**
+ * Run an experiment. The same one gives the same report.
+ *
+ * @param onProgress Hears of virtual time, ms.
+ */
+export async function runExperiment(
+  network: NetworkParameters,
+  experiment: Experiment,
+  onProgress: SimulationOptions["onProgress"] = () => {},
+): Promise<SimulationReport> {
+  const { relays, evilKinds, loss, seed } = experiment;
+  const random = seededRandom(seed);
+  const crypto = rememberingSuite();
+  const isEclipse = evilKinds.includes("eclipser");
+  const target = isEclipse ? Publication.draw({ crypto }, random) : undefined;
+  const region = target?.key(0);
+  const conspiracy = new Conspiracy(network, region);
+  /** Eclipsers sit closer to the region's centre than anybody else can hope to. */
+  const bits = Math.ceil(Math.log2(relays)) + 1;
+  const isWanted = (nodeId: NodeId, behaviour: Behaviour) =>
+    behaviour !== "eclipser" || region === undefined ||
+    sharedPrefixBits(region, nodeId) >= bits;
+  const shared = {
+    crypto,
+    network,
+    random: seededRandom(seedFrom(random)),
+    startUnixMs: START_UNIX_MS,
+    conspiracy,
+    loss,
+    isWanted,
+  };
+  const world: SimWorld = experiment.world === "nodes"
+    ? new NodeWorld(shared)
+    : new MachineWorld(shared);
+  if (evilKinds.includes("flooder")) {
+    new Flood(world, seededRandom(seedFrom(random))).start();
+  }
+  return await simulate(world, { ...experiment, target, onProgress }, random);
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import type { Program } from "../../lib/cli/command.ts";
+import { run } from "../../lib/cli/main.ts";
+import { MemoryFiles } from "../../lib/storage/memory_files.ts";
+
+const SMALL = ["--relays=12", "--hours=0.1", "--world=machines"];
+
+async function simulate(...args: readonly string[]) {
+  const printed: string[] = [];
+  const told: string[] = [];
+  const program: Program = {
+    files: new MemoryFiles(),
+    terminal: {
+      print: (line) => printed.push(line),
+      tell: (line) => told.push(line),
+      log: () => Promise.resolve(),
+      onStop: () => ({ [Symbol.dispose]() {} }),
+      quit: () => assert.fail(),
+    },
+  };
+  const code = await run(["simulate", ...args], program);
+  return { code, printed, told };
+}
+
+Deno.test("anonnet simulate prints a table, and tells how far it is", async () => {
+  const { code, printed, told } = await simulate(...SMALL);
+  assert.equal(code, 0);
+  assert.equal(printed.length, 3);
+  assert.match(printed[0] ?? "", /RELAYS.*LOOK-UPS.*FOUND/);
+  assert.match(printed[2] ?? "", /^ *ALL/);
+  assert.ok(told.length > 5 && told.length <= 10);
+  assert.match(told.at(-1) ?? "", /^(\d+) of \1 virtual minutes$/);
+});
+
+Deno.test("anonnet simulate --json prints one object, the same bytes for the same seed", async () => {
+  const args = [...SMALL, "--json", "--evil=25%", "--churn=1"];
+  const first = await simulate(...args, "--seed=7");
+  const second = await simulate(...args, "--seed=7");
+  const other = await simulate(...args, "--seed=8");
+  assert.deepEqual(first.printed, second.printed);
+  assert.notDeepEqual(first.printed, other.printed);
+  const [text = ""] = first.printed;
+  const { experiment, rows, total } = JSON.parse(text);
+  assert.deepEqual(
+    [experiment.relays, experiment.evil, experiment.churn, experiment.seed],
+    [12, 0.25, 1, 7],
+  );
+  assert.equal(total.hostile, 3);
+  assert.equal(rows.length, 1);
+});
+
+const WRONG: readonly (readonly [string, RegExp])[] = [
+  ["--relays=9", /write a whole number from 10/],
+  ["--relays=1e9", /whole number/],
+  ["--relays=-20", /whole number/],
+  ["--evil=0.95", /write a share from 0 to 0\.9/],
+  ["--evil=120%", /share/],
+  ["--evil=x", /such as 0\.2 or 20%/],
+  ["--evil-kinds=dropper,angel", /write one of dropper/],
+  ["--evil-kinds=", /write one of dropper/],
+  ["--churn=-1", /share/],
+  ["--hours=0", /hours above 0/],
+  ["--hours=9999", /hours/],
+  ["--seed=4294967296", /whole number/],
+  ["--seed=0x10", /whole number/],
+  ["--world=real", /write one of nodes, machines/],
+  ["--loss=1", /share from 0 to 0\.5/],
+];
+
+for (const [flag, message] of WRONG) {
+  Deno.test(`anonnet simulate ${flag} is wrong usage`, async () => {
+    const { code, printed, told } = await simulate(flag);
+    assert.deepEqual([code, printed], [2, []]);
+    assert.match(told.join("\n"), message);
+  });
+}
