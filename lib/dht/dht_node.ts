@@ -517,7 +517,10 @@ export class DhtNode {
       this.#bootstrapMs = Infinity;
       return;
     }
-    const known = [...this.#others(nowMs, unixMs)];
+    // Also those that were silent: perhaps it was our own line that was dead.
+    const known = Array.from(this.relays.records(unixMs)).filter((record) =>
+      !equalBytes(record.nodeId, this.#options.selfId)
+    );
     const relays = sampled(this.#options.random, known, BOOTSTRAP_RELAYS);
     this.#out.push({ type: "bootstrap", relays });
     this.#bootstrapMs = nowMs + this.#bootstrapDelayMs;
