@@ -2,12 +2,20 @@
  * Circuits that may have died without a word. One waits in a pool for minutes
  * while a relay on it loses its power; the first to notice is whoever uses it.
  *
- *     useCircuit    take ─▶ use ── no answer in 4 s ──▶ another, 8 s ──▶ another, 15 s
+ *     useCircuit    take ─▶ use ─────────────────────▶ whoever answers first
+ *                       1 s  └─▶ take ─▶ use ─────────┤
+ *                                    2 s  └─▶ a third ┘
  *     whileAlive    ask ── answer may take long; pings must come back meanwhile
  *
  * @module
  */
-import { type Clock, deadline, raceSignal, sleep } from "../base/clock.ts";
+import {
+  type Clock,
+  deadline,
+  raceSignal,
+  sleep,
+  type Timer,
+} from "../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../base/errors.ts";
 import type {
   Circuits,
@@ -16,11 +24,25 @@ import type {
   WaitLimit,
 } from "./circuits.ts";
 
+/** How long one try to use a circuit may take. */
+export interface Patience {
+  /** Another circuit is tried beside it then, ms. */
+  readonly besideMs: number;
+  /** It is given up then, ms. */
+  readonly endMs: number;
+}
+
 /**
- * Time for each try, ms: a circuit that must be built first takes some round
- * trips, and few are so slow that all tries are too short.
+ * The tries: a circuit that must be built first takes some round trips, and few
+ * are so slow that all tries are too short. What is slow is not given up when the
+ * next one begins: most often it lives, and answers.
  */
-export const TRY_MS: readonly number[] = [4_000, 8_000, 15_000];
+export const TRIES: readonly Patience[] = [
+  { besideMs: 1_000, endMs: 8_000 },
+  { besideMs: 2_000, endMs: 12_000 },
+  { besideMs: Infinity, endMs: 20_000 },
+];
+
 /** How often a circuit shows that it lives while something long is asked, ms. */
 const PING_EVERY_MS = 5_000;
 /** A ping that takes longer says that the circuit is dead, ms. */
@@ -33,34 +55,105 @@ export interface CircuitSource {
 }
 
 /**
- * Take a circuit and use it, and when it does not answer soon take another.
+ * What to do with a circuit, as long as the limit allows. It is closed when this
+ * fails, or when another try was faster; otherwise it is the caller's.
+ */
+export type CircuitUse<T> = (
+  circuit: ServiceCircuit,
+  limit: WaitLimit,
+) => Promise<T>;
+
+/**
+ * Take a circuit and use it, and when it does not answer soon another beside it.
  *
- * @param use What to do with it. On failure the circuit is closed; otherwise it
- * is the caller's. It may be called again with another circuit.
+ * @param use May be called again while the first call goes on: what it asks for
+ * must do no harm when it is asked twice.
  * @throws what the last `use` threw; errors that are not the network's at once.
  * @throws the signal's reason.
  */
 export async function useCircuit<T>(
-  { circuits, clock }: CircuitSource,
+  source: CircuitSource,
   wish: CircuitWish,
-  use: (circuit: ServiceCircuit, limit: WaitLimit) => Promise<T>,
+  use: CircuitUse<T>,
 ): Promise<T> {
-  let failure: unknown;
-  for (const ms of TRY_MS) {
-    using limit = deadline(clock, ms, tooSlow, wish.signal);
-    const { signal } = limit;
+  const tries = new Tries(source, wish, use);
+  try {
+    return await raceSignal(tries.run(), wish.signal);
+  } finally {
+    tries.stop();
+  }
+}
+
+/** The tries of one use, which overlap. */
+class Tries<T> {
+  readonly #source: CircuitSource;
+  readonly #wish: CircuitWish;
+  readonly #use: CircuitUse<T>;
+  readonly #result = Promise.withResolvers<T>();
+  readonly #over = new AbortController();
+  readonly #signal: AbortSignal;
+  #begun = 0;
+  #running = 0;
+  #timer: Timer | undefined;
+
+  constructor(source: CircuitSource, wish: CircuitWish, use: CircuitUse<T>) {
+    this.#source = source;
+    this.#wish = wish;
+    this.#use = use;
+    this.#signal = AbortSignal.any([wish.signal, this.#over.signal]);
+  }
+
+  run(): Promise<T> {
+    this.#next();
+    return this.#result.promise;
+  }
+
+  /** Whoever has not answered by now is not heard any more. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#over.abort(tooSlow());
+  }
+
+  #next(): void {
+    this.#timer?.cancel();
+    const patience = TRIES[this.#begun];
+    if (patience === undefined) return;
+    const number = ++this.#begun;
+    this.#running++;
+    const { besideMs, endMs } = patience;
+    if (besideMs < Infinity) {
+      const { clock } = this.#source;
+      this.#timer = clock.schedule(besideMs, () => this.#next());
+    }
+    this.#try(number, endMs);
+  }
+
+  async #try(number: number, endMs: number): Promise<void> {
+    const { circuits, clock } = this.#source;
+    using limit = deadline(clock, endMs, tooSlow, this.#signal);
     let circuit: ServiceCircuit | undefined;
     try {
-      circuit = await circuits.take({ ...wish, signal });
-      return await use(circuit, limit);
+      circuit = await circuits.take({ ...this.#wish, signal: limit.signal });
+      const result = await this.#use(circuit, limit);
+      if (this.#over.signal.aborted) return circuit.close();
+      this.#result.resolve(result);
+      this.stop();
     } catch (error) {
       circuit?.close();
-      wish.signal.throwIfAborted();
-      if (!(error instanceof UnreachableError)) throw error;
-      failure = error;
+      this.#onFailed(number, error);
     }
   }
-  throw failure;
+
+  #onFailed(number: number, error: unknown): void {
+    if (this.#signal.aborted) return;
+    this.#running--;
+    if (!(error instanceof UnreachableError)) return this.#result.reject(error);
+    const isLatest = number === this.#begun;
+    if (isLatest && number < TRIES.length) return this.#next();
+    if (this.#running === 0 && this.#begun === TRIES.length) {
+      this.#result.reject(error);
+    }
+  }
 }
 
 /**
