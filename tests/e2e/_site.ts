@@ -19,8 +19,11 @@ export function testBytes(length: number): Uint8Array<ArrayBuffer> {
 /** What `/big` gives. */
 export const BIG: Uint8Array<ArrayBuffer> = testBytes(3_000_000);
 
+/** Whether sizes are those of a long task (`deno task long:clients`). */
+export const IS_LONG: boolean = Deno.env.get("CLIENTS") === "long";
+
 /** How much of it `/part` gives. */
-export const PART_BYTES: number = 128 * 1024;
+export const PART_BYTES: number = (IS_LONG ? 1024 : 128) * 1024;
 
 /** A page that fetches, talks over a WebSocket, and reports what came of it. */
 const PAGE = `<!doctype html><title>A page</title><script type="module">

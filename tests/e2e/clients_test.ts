@@ -1,4 +1,10 @@
-/** Programs that people use, each through a proxy of ours to a `.anon` service. */
+/**
+ * Programs that people use, each through a proxy of ours to a `.anon` service.
+ *
+ *     deno task long:clients      over ten relays, with a file of a GiB
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import {
   command,
@@ -12,9 +18,16 @@ import {
 import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 import { findTraces, tracesOf } from "./_traces.ts";
-import { BIG, PART_BYTES, Site, testBytes } from "./_site.ts";
+import { BIG, IS_LONG, PART_BYTES, Site, testBytes } from "./_site.ts";
 
 const CURL = ["-q", "-sS", "--fail", "--max-time", "50"];
+
+const RELAYS = IS_LONG ? 10 : 5;
+const MIB = 1024 * 1024;
+/** Size of the file that nginx has. */
+const HUGE_MIB = IS_LONG ? 1024 : 16;
+/** Longest time for that file: a MiB/s. */
+const HUGE_S = HUGE_MIB;
 
 /** Virtual ports: a site, nginx, and SSH. */
 const PORTS = { site: 80, nginx: 8080, ssh: 22 } as const;
@@ -52,6 +65,7 @@ class World implements AsyncDisposable {
     await Deno.mkdir(repositories);
     await Deno.mkdir(files);
     await Deno.writeFile(`${files}/big`, BIG);
+    await writeHuge(`${files}/huge`);
     const site = starting.use(new Site(repositories));
     const nginx = isInstalled("nginx")
       ? starting.use(await startNginx(files))
@@ -60,7 +74,10 @@ class World implements AsyncDisposable {
       ? starting.use(await startSshd())
       : undefined;
     const network = starting.use(
-      await ProcessNetwork.start({ relays: 5, flags: ["--log-level=debug"] }),
+      await ProcessNetwork.start({
+        relays: RELAYS,
+        flags: ["--log-level=debug"],
+      }),
     );
     const [service, ...proxies] = await Promise.all([
       network.serve([
@@ -90,6 +107,16 @@ class World implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stack.disposeAsync();
+  }
+}
+
+/** A file, no two blocks of which are the same. */
+async function writeHuge(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true });
+  const block = testBytes(MIB);
+  for (let number = 0; number < HUGE_MIB; number++) {
+    new DataView(block.buffer).setUint32(0, number);
+    for (let at = 0; at < MIB;) at += await file.write(block.subarray(at));
   }
 }
 
@@ -154,6 +181,21 @@ const CLIENTS: readonly Client[] = [
         const args = [...CURL, "--proxy", proxy, file];
         assert.deepEqual((await succeed("curl", args)).stdout, BIG);
       }
+    },
+  },
+  {
+    name: `nginx, a file of ${HUGE_MIB} MiB`,
+    programs: ["curl", "nginx", "sha256sum"],
+    async use({ url, proxies: [{ socks }], home }) {
+      const copy = home.pathOf("huge");
+      const args = ["-q", "-sS", "--fail", "--max-time", `${HUGE_S}`];
+      const through = ["--proxy", `socks5h://${socks}`, "-o", copy];
+      const file = `${url}:${PORTS.nginx}/huge`;
+      const ms = 1000 * HUGE_S;
+      await succeed("curl", [...args, ...through, file], { ms });
+      const sum = async (path: string) =>
+        (await succeed("sha256sum", [path])).text.slice(0, 64);
+      assert.equal(await sum(copy), await sum(home.pathOf("files/huge")));
     },
   },
   {

@@ -49,13 +49,19 @@ export function command(
   });
 }
 
+/** How a command is run. */
+export interface RunOptions extends Pick<Deno.CommandOptions, "env" | "cwd"> {
+  /** Longest time for it, ms. */
+  readonly ms?: number;
+}
+
 /** Run a command to its end; one that takes too long is killed. */
 export async function run(
   program: string,
   args: readonly string[],
-  options: Pick<Deno.CommandOptions, "env" | "cwd"> = {},
+  { ms = COMMAND_MS, ...options }: RunOptions = {},
 ): Promise<CommandResult> {
-  const signal = AbortSignal.timeout(COMMAND_MS);
+  const signal = AbortSignal.timeout(ms);
   const output = command(program, args, { ...options, signal }).output();
   const { code, stdout, stderr } = await output;
   const decoder = new TextDecoder();
@@ -71,7 +77,7 @@ export async function run(
 export async function succeed(
   program: string,
   args: readonly string[],
-  options: Pick<Deno.CommandOptions, "env" | "cwd"> = {},
+  options: RunOptions = {},
 ): Promise<CommandResult> {
   const result = await run(program, args, options);
   assert.equal(result.code, 0, `${program} fails: ${result.stderr}`);
