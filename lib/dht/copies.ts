@@ -17,6 +17,11 @@ import type { Lookup } from "./lookup.ts";
 import type { RefusalCode } from "./messages.ts";
 import type { RecordStore } from "./record_store.ts";
 
+/**
+ * Tuning: a holder that has not answered by then is waited for no longer, if any
+ * other has. It may well store the record all the same.
+ */
+export const COPY_PATIENCE_MS = 2 * 1000;
 /** Tuning: records put back where one look-up missed them. */
 const MAX_RESTORED = 4;
 
@@ -36,12 +41,39 @@ export interface CopiesMade {
   readonly refused: ReadonlyMap<RefusalCode, number>;
 }
 
+/** Records on their way to their holders. */
+interface Placement {
+  /** When patience ends; Infinity once it has. */
+  dueMs: number;
+  /** Holders that have answered. */
+  answers: number;
+  readonly end: (at: Moment) => void;
+}
+
 /** Places copies. */
 export class Copies {
   readonly #options: CopiesOptions;
+  /** No more than look-ups that have ended; each ends with its calls. */
+  readonly #placements = new Set<Placement>();
 
   constructor(options: CopiesOptions) {
     this.#options = options;
+  }
+
+  /** When to call {@linkcode onTime} next. */
+  get deadlineMs(): number | undefined {
+    let due = Infinity;
+    for (const { dueMs } of this.#placements) due = Math.min(due, dueMs);
+    return due === Infinity ? undefined : due;
+  }
+
+  /** Time has come: those who are slow are waited for no longer. */
+  onTime(at: Moment): void {
+    for (const placement of this.#placements) {
+      if (placement.dueMs > at.nowMs) continue;
+      placement.dueMs = Infinity;
+      if (placement.answers > 0) placement.end(at);
+    }
   }
 
   /** Give records to the closest nodes of a look-up that has ended. */
@@ -64,9 +96,18 @@ export class Copies {
       if (code === undefined) copies++;
       else refused.set(code, (refused.get(code) ?? 0) + 1);
     };
-    const finishOne = (at: Moment) => {
-      if (--waiting === 0) done({ copies, refused }, at);
+    const placement: Placement = {
+      dueMs: at.nowMs + COPY_PATIENCE_MS,
+      answers: 0,
+      end: (at) => {
+        if (this.#placements.delete(placement)) done({ copies, refused }, at);
+      },
     };
+    const finishOne = (at: Moment) => {
+      const isLate = placement.dueMs === Infinity && placement.answers > 0;
+      if (--waiting === 0 || isLate) placement.end(at);
+    };
+    this.#placements.add(placement);
     for (const record of records) {
       if (isHolder) {
         const outcome = store.put(record, "", at.nowMs, at.unixMs);
@@ -77,6 +118,7 @@ export class Copies {
         calls.call(holder, request, at.nowMs + CALL_MS, {
           onAnswer(response, _address, at) {
             count(response.type === "refused" ? response.code : undefined);
+            placement.answers++;
             finishOne(at);
           },
           onFailure: finishOne,

@@ -193,6 +193,7 @@ export class DhtNode {
       this.#news.deadlineMs ?? Infinity,
       this.#calls.deadlineMs ?? Infinity,
       this.#searches.deadlineMs ?? Infinity,
+      this.#copies.deadlineMs ?? Infinity,
     );
     return due === Infinity ? undefined : due;
   }
@@ -382,6 +383,7 @@ export class DhtNode {
     const at = { nowMs, unixMs };
     this.#calls.onTime(at);
     this.#searches.onTime(at);
+    this.#copies.onTime(at);
     this.#obeyTable(this.table.onTime(nowMs), nowMs);
     for (const key of this.store.onTime(nowMs, unixMs)) {
       this.#chores.add({ type: "republish", key });

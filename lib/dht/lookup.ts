@@ -36,13 +36,23 @@ export const MAX_IDLE_ROUNDS = 3;
 export const MAX_ASKED_PER_PATH = 24;
 /**
  * Tuning: a node that has not answered by then is passed over: another is asked in
- * its place. Its answer still counts, should it come before the end.
+ * its place. Its answer still counts, should it come before the end. Sooner, where
+ * others answer sooner: after so many times their median, within these bounds.
  */
 export const STALL_MS = 800;
+export const MIN_STALL_MS = 300;
+const STALL_MEDIANS = 4;
+/** Tuning: answers before their times say anything. */
+const MIN_TIMES = 3;
+/**
+ * Tuning: after so many times that, a node that was passed over is waited for no
+ * longer, though there be nobody else to ask, if any other has answered: each of
+ * five neighbours that died together would hold up the end by seconds. And for so
+ * long other paths go on for a newer record, once one is found.
+ */
+export const PATIENCE_STALLS = 2.5;
 /** Tuning: the whole look-up. */
 export const LOOKUP_MS = 30 * 1000;
-/** Tuning: once a record is found, how long other paths may go on for a newer one. */
-export const VALUE_GRACE_MS = 2 * 1000;
 /** Tuning: own contacts that a path asks before it ends, however close it believes to be. */
 export const MIN_SEEDS = 3;
 /** Tuning: silent nodes after which who named them is believed no longer. */
@@ -76,7 +86,14 @@ interface Candidate {
   readonly namedBy: Asked[];
 }
 
-type AskedState = "waiting" | "stalled" | "answered" | "failed";
+type AskedState =
+  | "waiting"
+  /** Others are asked in its place. */
+  | "stalled"
+  /** And nothing waits for it. */
+  | "late"
+  | "answered"
+  | "failed";
 
 /** A node that has been asked. */
 interface Asked {
@@ -123,7 +140,11 @@ export class Lookup {
   readonly #groups = new Map<string, number>();
   /** The newest record of each publisher, by its key. */
   readonly #values = new Map<string, StoredRecord>();
+  /** How long those who answered took, ascending. */
+  readonly #times: number[] = [];
   #merged: Path | undefined;
+  /** Whether anybody had a value. */
+  #hasFound = false;
   #endMs = Infinity;
   #isDone = false;
 
@@ -144,8 +165,11 @@ export class Lookup {
   get deadlineMs(): number | undefined {
     if (this.#isDone) return undefined;
     let due = this.#endMs;
+    const stallMs = this.#stallMs;
+    const patienceMs = this.#patienceMs;
     for (const { state, sentMs } of this.#asked.values()) {
-      if (state === "waiting") due = Math.min(due, sentMs + STALL_MS);
+      if (state === "waiting") due = Math.min(due, sentMs + stallMs);
+      else if (state === "stalled") due = Math.min(due, sentMs + patienceMs);
     }
     return due;
   }
@@ -205,7 +229,7 @@ export class Lookup {
     address: SocketAddress,
     nowMs: number,
   ): LookupAction[] {
-    const asked = this.#take(from, address);
+    const asked = this.#take(from, address, nowMs);
     if (asked === undefined) return this.#continue(nowMs);
     asked.lacksValue = true;
     const { path } = asked;
@@ -228,13 +252,15 @@ export class Lookup {
     address: SocketAddress,
     nowMs: number,
   ): LookupAction[] {
-    const asked = this.#take(from, address);
+    const asked = this.#take(from, address, nowMs);
     if (asked === undefined) return this.#continue(nowMs);
     for (const record of records.slice(0, this.#network.maxPublishers)) {
       this.#keepValue(record);
     }
     asked.path.isOver = true;
-    this.#endMs = Math.min(this.#endMs, nowMs + VALUE_GRACE_MS);
+    this.#hasFound = true;
+    const graceMs = PATIENCE_STALLS * this.#stallMs;
+    this.#endMs = Math.min(this.#endMs, nowMs + graceMs);
     return this.#continue(nowMs);
   }
 
@@ -249,22 +275,44 @@ export class Lookup {
   onTime(nowMs: number): LookupAction[] {
     if (this.#isDone) return [];
     if (nowMs >= this.#endMs) return this.#finish();
+    const stallMs = this.#stallMs;
+    const patienceMs = this.#patienceMs;
     for (const asked of this.#asked.values()) {
-      const isSlow = asked.state === "waiting" &&
-        asked.sentMs + STALL_MS <= nowMs;
-      if (!isSlow) continue;
-      asked.state = "stalled";
-      doubt(asked);
+      const { state, sentMs } = asked;
+      if (state === "waiting" && sentMs + stallMs <= nowMs) {
+        asked.state = "stalled";
+        doubt(asked);
+      } else if (state === "stalled" && sentMs + patienceMs <= nowMs) {
+        asked.state = "late";
+      }
     }
     return this.#continue(nowMs);
   }
 
+  /** After how long a node is passed over. */
+  get #stallMs(): number {
+    const median = this.#times[this.#times.length >> 1];
+    if (median === undefined || this.#times.length < MIN_TIMES) return STALL_MS;
+    return Math.min(Math.max(STALL_MEDIANS * median, MIN_STALL_MS), STALL_MS);
+  }
+
+  /**
+   * After how long it holds up nothing. Even the fastest may take long: it is our
+   * own line that is slow then, and as long as nobody answers, perhaps, too.
+   */
+  get #patienceMs(): number {
+    const fastest = this.#times[0] ?? Infinity;
+    return PATIENCE_STALLS * Math.max(this.#stallMs, fastest);
+  }
+
   /** Mark an answer; `undefined` when none was expected, or its subnet has had enough. */
-  #take(from: NodeRecord, address: SocketAddress): Asked | undefined {
+  #take(
+    from: NodeRecord,
+    address: SocketAddress,
+    nowMs: number,
+  ): Asked | undefined {
     const asked = this.#asked.get(nodeKey(from));
-    if (asked?.state !== "waiting" && asked?.state !== "stalled") {
-      return undefined;
-    }
+    if (asked === undefined || isOver(asked)) return undefined;
     if (!this.#network.allowPrivateAddresses) {
       const group = addressGroup(address, DHT_PREFIX);
       const answers = (this.#groups.get(group) ?? 0) + 1;
@@ -276,14 +324,20 @@ export class Lookup {
     }
     for (const namer of asked.namedBy) {
       namer.liveNamed = true;
-      if (asked.state === "stalled") namer.silentNamed--;
+      if (asked.state !== "waiting") namer.silentNamed--;
     }
     asked.state = "answered";
+    this.#keepTime(nowMs - asked.sentMs);
     return asked;
   }
 
+  #keepTime(ms: number): void {
+    const at = this.#times.findIndex((other) => other > ms);
+    this.#times.splice(at < 0 ? this.#times.length : at, 0, ms);
+  }
+
   #fail(asked: Asked): void {
-    if (asked.state === "answered" || asked.state === "failed") return;
+    if (isOver(asked)) return;
     if (asked.state === "waiting") doubt(asked);
     asked.state = "failed";
   }
@@ -331,7 +385,9 @@ export class Lookup {
     if (this.#isDone) return [];
     const actions: LookupAction[] = [];
     for (const path of this.#paths) this.#advance(path, nowMs, actions);
-    if (!this.#paths.every(({ isOver }) => isOver)) return actions;
+    const isWaited = (path: Path) =>
+      this.#hasFound ? count(path, "waiting") > 0 : !path.isOver;
+    if (this.#paths.some(isWaited)) return actions;
     if (this.#values.size > 0) return [...actions, ...this.#finish()];
     this.#merged ??= this.#merge();
     this.#advance(this.#merged, nowMs, actions);
@@ -434,6 +490,10 @@ export class Lookup {
         compareDistance(this.target, a.record.nodeId, b.record.nodeId)
       );
   }
+}
+
+function isOver({ state }: Asked): boolean {
+  return state === "answered" || state === "failed";
 }
 
 function newPath(width: number, seedsLeft: number): Path {

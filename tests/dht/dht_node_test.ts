@@ -7,6 +7,7 @@ import { ProtocolError } from "../../lib/base/errors.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { CALL_MS } from "../../lib/dht/calls.ts";
+import { COPY_PATIENCE_MS } from "../../lib/dht/copies.ts";
 import type { DhtAction } from "../../lib/dht/dht_action.ts";
 import { DhtNode, MAX_TASKS } from "../../lib/dht/dht_node.ts";
 import {
@@ -447,6 +448,47 @@ Deno.test("put() stores on the closest nodes and on ourselves, and counts", () =
     refused: new Map([["quota", 1]]),
   }]);
   assert.equal(bench.node.store.records, 1);
+});
+
+/** A record on its way to three holders. */
+function storing() {
+  const bench = joined(3);
+  bench.do(bench.node.put(stored(), bench.nowMs, bench.unixMs).actions);
+  for (const { rpcId, to } of bench.sent()) {
+    bench.respond(rpcId, to, { type: "nodes", records: [] });
+  }
+  bench.verify();
+  return { bench, stores: bench.sent() };
+}
+
+Deno.test("put() waits for a slow holder no longer than its patience, once another has answered", () => {
+  const { bench, stores: [first, second] } = storing();
+  bench.respond(first?.rpcId ?? 0, first?.to ?? bench.self, { type: "done" });
+  bench.advance(COPY_PATIENCE_MS - 1);
+  assert.deepEqual(bench.take("stored"), []);
+  bench.advance(1);
+  const [end] = bench.take("stored");
+  assert.equal(end?.copies, 2);
+  assert.deepEqual(bench.take("cancel"), []);
+  // The slow one may answer all the same: it is alive, and nothing is told twice.
+  bench.respond(second?.rpcId ?? 0, second?.to ?? bench.self, { type: "done" });
+  assert.deepEqual(bench.take("stored"), []);
+  assert.equal(bench.node.table.size, 3);
+});
+
+Deno.test("put() waits for the first answer, however slow all holders are", () => {
+  const { bench, stores: [first] } = storing();
+  bench.advance(2 * COPY_PATIENCE_MS);
+  assert.deepEqual(bench.take("stored"), []);
+  assert.ok((bench.node.deadlineMs ?? 0) > bench.nowMs, "it does not spin");
+  bench.respond(first?.rpcId ?? 0, first?.to ?? bench.self, { type: "done" });
+  assert.equal(bench.take("stored")[0]?.copies, 2);
+});
+
+Deno.test("put() that nobody answers ends with our own copy alone", () => {
+  const { bench } = storing();
+  bench.advance(CALL_MS);
+  assert.equal(bench.take("stored")[0]?.copies, 1);
 });
 
 Deno.test("findValue() gives the newest record, and restores it where it was missing", () => {
