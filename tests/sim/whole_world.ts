@@ -21,6 +21,7 @@ import { randomBetween, seededRandom } from "../../lib/base/random.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
+import type { LinkLimits } from "../../lib/link/link_limits.ts";
 import type { ServiceCircuit } from "../../lib/node/circuits.ts";
 import type { ClientRole } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
@@ -51,6 +52,8 @@ export interface WorldOptions {
   readonly host?: (number: number) => string;
   /** What a machine computes with, where it is not to be trusted with the suite itself. */
   readonly cryptoOf?: (name: string, suite: CryptoSuite) => CryptoSuite;
+  /** What differs from the limits of links. */
+  readonly linkLimits?: Partial<LinkLimits>;
   /** Events before a world counts as stuck. Default 2e7. */
   readonly maxEvents?: number;
 }
@@ -400,6 +403,7 @@ export class WholeWorld implements AsyncDisposable {
       control: "off",
       holder: machine.name,
       signal: NEVER,
+      linkLimits: this.#options.linkLimits,
       ...roles,
     }, machine.runtime);
   }
