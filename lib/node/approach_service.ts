@@ -28,6 +28,7 @@ import {
   waitAtRendezvous,
   type WaitingCircuit,
 } from "./meeting.ts";
+import { WorkBudget } from "./meeting_introduction.ts";
 import type { ServiceContext } from "./service_context.ts";
 
 /** Whom to approach, and what for. */
@@ -77,6 +78,7 @@ class Approaching {
   readonly #machine: Approach;
   readonly #timer: MachineTimer;
   readonly #attempts = new Map<number, AbortController>();
+  readonly #budget = new WorkBudget();
   readonly #result = Promise.withResolvers<Met>();
   #descriptor: KnownDescriptor;
   /** The circuit that waits already, until the first attempt takes it. */
@@ -154,6 +156,7 @@ class Approaching {
         purpose,
         avoid,
         waiting,
+        budget: this.#budget,
         onTaken: () => this.#onTaken(attempt),
         signal: limit.signal,
       });

@@ -133,10 +133,10 @@ export class CircuitServer implements AsyncDisposable {
 
   constructor(options: CircuitServerOptions) {
     const limits = { ...DEFAULT_CIRCUIT_LIMITS, ...options.limits };
-    const { crypto, clock } = options;
+    const { crypto, clock, random } = options;
     this.#options = options;
     this.#quota = new CellQuota(limits.quotaBytes);
-    this.#points = new MeetingPoints(crypto, clock);
+    this.#points = new MeetingPoints(crypto, clock, random);
     this.#places = new Slots(limits.circuits, limits.circuitsPerPeer);
     this.#handshakes = new Slots(limits.handshakes);
     this.#dhtRequests = new Slots(limits.dhtRequests);

@@ -14,7 +14,7 @@ import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { deadline } from "../base/clock.ts";
 import { UnreachableError } from "../base/errors.ts";
 import type { IntroductionPoint } from "../service/descriptor.ts";
-import { encodeEstablishIntro } from "../service/introduction.ts";
+import { encodeEstablishIntro } from "../service/introduction_messages.ts";
 import { IntroductionKeys } from "../service/introduction_keys.ts";
 import { ReplayCache } from "../service/replay_cache.ts";
 import { useCircuit } from "./circuit_use.ts";

@@ -12,19 +12,12 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, wipe } from "../base/bytes.ts";
-import { deadline, raceSignal } from "../base/clock.ts";
-import {
-  AnonNetError,
-  ProtocolError,
-  UnreachableError,
-} from "../base/errors.ts";
+import { raceSignal } from "../base/clock.ts";
+import { AnonNetError, ProtocolError } from "../base/errors.ts";
 import type { AttemptFailure } from "../service/approach.ts";
 import type { IntroductionPoint } from "../service/descriptor.ts";
 import {
   COOKIE_BYTES,
-  decodeIntroduceAck,
-  encodeIntroduce1,
-  type IntroduceStatus,
   type Introduction,
   sealIntroduction,
 } from "../service/introduction.ts";
@@ -36,10 +29,14 @@ import { makeTicket } from "../service/ticket.ts";
 import type { LegNumber } from "../session/frames.ts";
 import { useCircuit } from "./circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
+import {
+  askPoint,
+  type Introduced,
+  satisfyPoint,
+  type SealedIntroduction,
+  type WorkBudget,
+} from "./meeting_introduction.ts";
 import { namedRelay, type ServiceContext } from "./service_context.ts";
-
-/** A point that has not acknowledged an introduction by then will not, ms. */
-const ACK_MS = 6_000;
 
 /** A circuit that waits for a service. */
 export interface WaitingCircuit {
@@ -96,6 +93,8 @@ export interface MeetingOptions {
   readonly avoid: readonly NodeId[];
   /** The circuit that waits; it is ours from now on. */
   readonly waiting: Promise<WaitingCircuit>;
+  /** What may be computed for the point, shared by all meetings of an approach. */
+  readonly budget: WorkBudget;
   /** The point has passed on the introduction. */
   readonly onTaken: () => void;
   readonly signal: AbortSignal;
@@ -147,8 +146,7 @@ interface Prepared {
   /** The circuit that waits. */
   readonly circuit: ServiceCircuit;
   readonly talk: Talk;
-  /** Of introduce1. */
-  readonly body: Bytes;
+  readonly introduction: SealedIntroduction;
 }
 
 async function prepare(options: MeetingOptions): Promise<Prepared> {
@@ -161,29 +159,42 @@ async function prepare(options: MeetingOptions): Promise<Prepared> {
     rendezvous: point.encoded,
     ...talk.request,
   });
-  const body = encodeIntroduce1(keys.authentication, sealed);
-  return { circuit, talk, body };
+  const { authentication } = keys;
+  return { circuit, talk, introduction: { authentication, sealed } };
 }
 
 /** Have the point pass it on. By a second circuit the service still takes it once. */
 async function introduce(
-  { context, avoid, signal }: MeetingOptions,
+  { context, avoid, budget, signal }: MeetingOptions,
   endAt: NodeRecord,
   preparing: Promise<Prepared>,
-): Promise<IntroduceStatus> {
+): Promise<Introduced> {
   const wish = { purpose: "introduction", endAt, avoid, signal } as const;
-  return await useCircuit(context, wish, async (circuit) => {
+  const asked = await useCircuit(context, wish, async (circuit, limit) => {
     const [prepared] = await Promise.allSettled([preparing]);
-    using limit = deadline(context.clock, ACK_MS, noAck, signal);
-    try {
-      // Its failure is not this circuit's: whoever called will hear of it.
-      if (prepared.status === "rejected") return "unknown";
-      const ack = await circuit.ask("introduce1", prepared.value.body, limit);
-      return decodeIntroduceAck(ack);
-    } finally {
-      circuit.close();
+    // Its failure is not this circuit's: whoever called will hear of it.
+    if (prepared.status === "rejected") {
+      return { circuit, answer: { status: "unknown" } } as const;
     }
+    const { introduction } = prepared.value;
+    const answer = await askPoint(context, circuit, introduction, limit);
+    return { circuit, answer };
   });
+  const { circuit, answer } = asked;
+  try {
+    if (answer.status !== "work") return answer.status;
+    const { introduction } = await preparing;
+    return await satisfyPoint(
+      context,
+      circuit,
+      introduction,
+      answer,
+      budget,
+      { signal },
+    );
+  } finally {
+    circuit.close();
+  }
 }
 
 /** Our half of what passes between client and service during a meeting. */
@@ -246,11 +257,4 @@ function failureOf(error: AnonNetError): AttemptFailure {
   return error.code === "service.rendezvous_reply"
     ? "wrong_answer"
     : "unreachable";
-}
-
-function noAck(): UnreachableError {
-  return new UnreachableError(
-    "service.no_ack",
-    "Cannot be introduced: the point does not answer",
-  );
 }

@@ -3,23 +3,30 @@
  * introduction point and as rendezvous point.
  *
  *     service ── establish_intro ──▶ listens under its key
- *     client  ── introduce1 ───────▶ introduce2 to that service, introduce_ack back
+ *     client  ── introduce1 ───────▶ introduce2 to that service, introduce_ack back,
+ *                                    or a demand for work
  *     client  ── establish_rendezvous ▶ waits with its cookie
  *     service ── rendezvous1 ──────▶ rendezvous2 to that client; both are joined
  *
  * @see protocol §5.7, §7
  * @module
  */
+import type { Bytes } from "../base/bytes.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
 import type { ServiceRequest } from "../circuit/control_messages.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import {
   decodeEstablishIntro,
   decodeIntroduce1,
   encodeIntroduceAck,
-} from "../service/introduction.ts";
-import { IntroductionTable } from "../service/introduction_table.ts";
+  type IntroduceAnswer,
+} from "../service/introduction_messages.ts";
+import {
+  IntroductionTable,
+  type TableAction,
+} from "../service/introduction_table.ts";
 import {
   decodeEstablishRendezvous,
   decodeRendezvous1,
@@ -35,14 +42,15 @@ const DONE = encodeCbor({});
 export class MeetingPoints {
   readonly #crypto: CryptoSuite;
   readonly #clock: Clock;
-  readonly #introductions = new IntroductionTable<RelayedCircuit>();
+  readonly #introductions: IntroductionTable<RelayedCircuit>;
   readonly #rendezvous = new RendezvousTable<RelayedCircuit>();
   #timer: Timer | undefined;
   #timerMs = Infinity;
 
-  constructor(crypto: CryptoSuite, clock: Clock) {
+  constructor(crypto: CryptoSuite, clock: Clock, random: Random) {
     this.#crypto = crypto;
     this.#clock = clock;
+    this.#introductions = new IntroductionTable(crypto, random);
   }
 
   /** Services that listen here. */
@@ -76,8 +84,8 @@ export class MeetingPoints {
 
   /** A circuit has ended, or ends elsewhere now. */
   forget(circuit: RelayedCircuit): void {
-    this.#introductions.remove(circuit);
     this.#rendezvous.remove(circuit);
+    this.#carryOut(this.#introductions.remove(circuit));
   }
 
   /** Forget the timer: the node stops. */
@@ -86,9 +94,13 @@ export class MeetingPoints {
   }
 
   #establishIntro(circuit: RelayedCircuit, body: Uint8Array): void {
-    const key = decodeEstablishIntro(this.#crypto, body, circuit.binding);
+    const { key, rate } = decodeEstablishIntro(
+      this.#crypto,
+      body,
+      circuit.binding,
+    );
     const nowMs = this.#clock.nowMs();
-    const result = this.#introductions.establish(key, circuit, nowMs);
+    const result = this.#introductions.establish(key, circuit, rate, nowMs);
     if (result === "full") return refuse(circuit);
     if (result === "taken") return circuit.destroy("protocol");
     circuit.send({ type: "intro_established", body: DONE });
@@ -96,16 +108,33 @@ export class MeetingPoints {
   }
 
   #introduce(circuit: RelayedCircuit, body: Uint8Array): void {
-    const { authentication, sealed } = decodeIntroduce1(body);
+    const wanted = decodeIntroduce1(body);
     const nowMs = this.#clock.nowMs();
-    const result = this.#introductions.introduce(authentication, nowMs);
-    const isPassed = result.status === "passed" &&
-      result.circuit.send({ type: "introduce2", body: sealed });
+    const asker = { circuit, binding: circuit.binding };
+    this.#carryOut(this.#introductions.introduce(wanted, asker, nowMs));
+  }
+
+  #carryOut(actions: readonly TableAction<RelayedCircuit>[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case "pass":
+          this.#pass(action.service, action.client, action.sealed);
+          break;
+        case "answer":
+          answer(action.client, action.answer);
+          break;
+        case "refuse":
+          action.client.destroy("protocol");
+          break;
+      }
+    }
+    this.#arm();
+  }
+
+  #pass(service: RelayedCircuit, client: RelayedCircuit, sealed: Bytes): void {
+    const isPassed = service.send({ type: "introduce2", body: sealed });
     // A service whose circuit has just ended listens here no more.
-    const status = result.status === "passed" && !isPassed
-      ? "unknown"
-      : result.status;
-    circuit.send({ type: "introduce_ack", body: encodeIntroduceAck(status) });
+    answer(client, { status: isPassed ? "passed" : "unknown" });
   }
 
   #establishRendezvous(circuit: RelayedCircuit, body: Uint8Array): void {
@@ -137,24 +166,32 @@ export class MeetingPoints {
   }
 
   #arm(): void {
-    const deadlineMs = this.#rendezvous.deadlineMs ?? Infinity;
+    const deadlineMs = Math.min(
+      this.#rendezvous.deadlineMs ?? Infinity,
+      this.#introductions.deadlineMs,
+    );
     // Most are met: an early wake-up costs less than a new timer each time.
     if (this.#timerMs <= deadlineMs) return;
     this.#timerMs = deadlineMs;
     this.#timer?.cancel();
-    const waitMs = deadlineMs - this.#clock.nowMs();
-    this.#timer = this.#clock.schedule(waitMs, () => this.#expire(), {
+    const waitMs = Math.max(0, deadlineMs - this.#clock.nowMs());
+    this.#timer = this.#clock.schedule(waitMs, () => this.#onTime(), {
       keepAlive: false,
     });
   }
 
-  #expire(): void {
+  #onTime(): void {
     this.#timerMs = Infinity;
-    for (const circuit of this.#rendezvous.expire(this.#clock.nowMs())) {
+    const nowMs = this.#clock.nowMs();
+    for (const circuit of this.#rendezvous.expire(nowMs)) {
       circuit.destroy("expired");
     }
-    this.#arm();
+    this.#carryOut(this.#introductions.onTime(nowMs));
   }
+}
+
+function answer(client: RelayedCircuit, answer: IntroduceAnswer): void {
+  client.send({ type: "introduce_ack", body: encodeIntroduceAck(answer) });
 }
 
 function refuse(circuit: RelayedCircuit): void {

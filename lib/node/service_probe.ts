@@ -21,12 +21,7 @@ import {
 import { randomBelow } from "../base/random.ts";
 import { REQUEST_BYTES } from "../circuit/handshake.ts";
 import { DESCRIPTOR_REPLICAS } from "../service/descriptor_search.ts";
-import {
-  COOKIE_BYTES,
-  decodeIntroduceAck,
-  encodeIntroduce1,
-  sealIntroduction,
-} from "../service/introduction.ts";
+import { COOKIE_BYTES, sealIntroduction } from "../service/introduction.ts";
 import type { ProbeOutcome } from "../service/service_host.ts";
 import {
   blindedKey,
@@ -34,6 +29,12 @@ import {
   timePeriod,
 } from "../service/time_period.ts";
 import type { WaitLimit } from "./circuits.ts";
+import {
+  askPoint,
+  satisfyPoint,
+  type SealedIntroduction,
+  WorkBudget,
+} from "./meeting_introduction.ts";
 import { readDescriptor } from "./descriptor_store.ts";
 import type { IntroductionListener } from "./introduction_listener.ts";
 import type { ServiceContext } from "./service_context.ts";
@@ -153,8 +154,9 @@ export class ServiceProbe {
           handshake: random.bytes(REQUEST_BYTES),
         },
       );
-      const body = encodeIntroduce1(keys.public.authentication, sealed);
-      const asked = await this.#ask(relay, body, signal);
+      const { authentication } = keys.public;
+      const introduction = { authentication, sealed };
+      const asked = await this.#ask(relay, introduction, signal);
       if (asked !== "passed") return asked;
       using limit = deadline(clock, RETURN_MS, tooLong, signal);
       return await raceSignal(promise, limit.signal)
@@ -166,7 +168,7 @@ export class ServiceProbe {
 
   async #ask(
     endAt: IntroductionListener["relay"],
-    body: ReturnType<typeof encodeIntroduce1>,
+    introduction: SealedIntroduction,
     signal: AbortSignal,
   ): Promise<"passed" | ProbeOutcome> {
     const { circuits } = this.#context;
@@ -177,11 +179,17 @@ export class ServiceProbe {
         signal,
       });
       try {
-        const ack = await circuit.ask("introduce1", body, { signal });
-        const status = decodeIntroduceAck(ack);
-        if (status === "passed") return status;
-        // Busy: somebody else is being passed on, so it works.
-        return status === "busy" ? "reached" : "not_passed";
+        const limit = { signal };
+        const status = await satisfyPoint(
+          this.#context,
+          circuit,
+          introduction,
+          await askPoint(this.#context, circuit, introduction, limit),
+          new WorkBudget(),
+          limit,
+        );
+        // Busy whatever we do: to clients it is as good as gone.
+        return status === "passed" ? status : "not_passed";
       } finally {
         circuit.close();
       }

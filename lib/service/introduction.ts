@@ -1,35 +1,24 @@
 /**
- * What is said at introduction points.
- *
- *     EstablishIntro   { authentication 32, signature 64 }           service → point
- *     IntroEstablished { }                                           point → service
- *     Introduce1       { authentication 32, sealed }                 client → point
- *     IntroduceAck     { status }                                    point → client
- *     Introduce2       sealed, as it came                            point → service
+ * What is encrypted to a service: who wants to meet it, and where.
  *
  *     sealed  = X(32) ‖ ct(1088) ‖ AEAD(key, 0, CBOR ‖ zeros (3072); aad)
  *     key     = HKDF(X25519(x, static) ‖ kem, blinded key, context ‖ H(aad), 32)
  *     aad     = authentication ‖ static ‖ X ‖ ct
- *     CBOR    { cookie 20, handshake? 1280, rendezvous ≤ 1024, ticket?, work? }
- *
- * The signature of EstablishIntro covers the circuit binding (§5.2): it is worth
- * nothing on another circuit.
+ *     CBOR    { cookie 20, handshake? 1280, rendezvous ≤ 1024, ticket? }
  *
  * @see protocol §7.4
  * @module
  */
-import { asPublicKey, type PublicKey, verifySigned } from "../auth/identity.ts";
+import type { PublicKey } from "../auth/identity.ts";
 import { type Bytes, concat, utf8, wipe } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { REQUEST_BYTES } from "../circuit/handshake.ts";
 import {
   type CryptoSuite,
-  ED25519_KEY_BYTES,
   KEM_CIPHERTEXT_BYTES,
   KEY_BYTES,
   NONCE_BYTES,
-  SIGNATURE_BYTES,
   TAG_BYTES,
   X25519_BYTES,
 } from "../crypto/suite.ts";
@@ -45,27 +34,14 @@ import { readTicket, type Ticket, writeTicket } from "./ticket.ts";
 export const COOKIE_BYTES = 20;
 /** Plaintexts are padded to this: new sessions and further legs look alike. */
 const PLAINTEXT_BYTES = 3072;
-const SEALED_BYTES = X25519_BYTES + KEM_CIPHERTEXT_BYTES + PLAINTEXT_BYTES +
+/** Bytes of a sealed introduction. */
+export const SEALED_BYTES = X25519_BYTES + KEM_CIPHERTEXT_BYTES +
+  PLAINTEXT_BYTES +
   TAG_BYTES;
 const MAX_RECORD_BYTES = 1024;
-const MAX_WORK_BYTES = 64;
-const ESTABLISH_CONTEXT = "anonnet v1 establish introduction";
 const SEAL_CONTEXT = utf8("anonnet v1 introduction");
 /** Each key encrypts one message. */
 const ZERO_NONCE = new Uint8Array(NONCE_BYTES);
-
-/** What the introduction point answers to a client; the wire carries the index. */
-export const INTRODUCE_STATUS = [
-  /** Passed on to the service. */
-  "passed",
-  /** No service listens under this key here. */
-  "unknown",
-  /** Too many introductions; try another point. */
-  "busy",
-] as const;
-
-/** What an introduction point answers. */
-export type IntroduceStatus = typeof INTRODUCE_STATUS[number];
 
 /** What a client asks of a service. */
 export interface Introduction {
@@ -77,86 +53,6 @@ export interface Introduction {
   readonly handshake?: Bytes;
   /** Proof of a session, for a further leg of it. */
   readonly ticket?: Ticket;
-  /** Answer to the service's puzzle, where it sets one. */
-  readonly work?: Bytes;
-}
-
-/** The body of EstablishIntro. @param binding Of the circuit's last hop (§5.2). */
-export function encodeEstablishIntro(
-  keys: IntroductionKeys,
-  binding: Uint8Array,
-): Bytes {
-  return encodeCbor({
-    authentication: keys.public.authentication,
-    signature: keys.identity.sign(ESTABLISH_CONTEXT, binding),
-  });
-}
-
-/**
- * Check EstablishIntro at the introduction point.
- *
- * @returns Under which key the service listens.
- * @throws {ProtocolError} `service.establish_signature`, `wire.*`.
- */
-export function decodeEstablishIntro(
-  crypto: CryptoSuite,
-  body: Uint8Array,
-  binding: Uint8Array,
-): PublicKey {
-  const fields = decodeFields(body, "EstablishIntro");
-  const authentication = asPublicKey(
-    fields.bytes("authentication", { length: ED25519_KEY_BYTES }),
-  );
-  const signature = fields.bytes("signature", { length: SIGNATURE_BYTES });
-  fields.finish();
-  const isRight = verifySigned(
-    crypto,
-    authentication,
-    ESTABLISH_CONTEXT,
-    binding,
-    signature,
-  );
-  if (!isRight) {
-    throw new ProtocolError(
-      "service.establish_signature",
-      "Cannot establish introduction point: the signature is wrong",
-    );
-  }
-  return authentication;
-}
-
-/** The body of Introduce1. */
-export function encodeIntroduce1(
-  authentication: PublicKey,
-  sealed: Bytes,
-): Bytes {
-  return encodeCbor({ authentication, sealed });
-}
-
-/** Read Introduce1 at the introduction point. @throws {ProtocolError} `wire.*`. */
-export function decodeIntroduce1(
-  body: Uint8Array,
-): { authentication: PublicKey; sealed: Bytes } {
-  const fields = decodeFields(body, "Introduce1");
-  const authentication = asPublicKey(
-    fields.bytes("authentication", { length: ED25519_KEY_BYTES }),
-  );
-  const sealed = fields.bytes("sealed", { length: SEALED_BYTES });
-  fields.finish();
-  return { authentication, sealed };
-}
-
-/** The body of IntroduceAck. */
-export function encodeIntroduceAck(status: IntroduceStatus): Bytes {
-  return encodeCbor({ status: INTRODUCE_STATUS.indexOf(status) });
-}
-
-/** Read IntroduceAck at the client. @throws {ProtocolError} `wire.*`. */
-export function decodeIntroduceAck(body: Uint8Array): IntroduceStatus {
-  const fields = decodeFields(body, "IntroduceAck");
-  const status = fields.uint("status", INTRODUCE_STATUS.length - 1);
-  fields.finish();
-  return INTRODUCE_STATUS[status] ?? "unknown";
 }
 
 /**
@@ -191,7 +87,6 @@ export async function sealIntroduction(
     ticket: introduction.ticket === undefined
       ? undefined
       : writeTicket(introduction.ticket),
-    work: introduction.work,
   });
   const plaintext = new Uint8Array(PLAINTEXT_BYTES);
   plaintext[0] = content.length >> 8;
@@ -251,9 +146,6 @@ function readIntroduction(plaintext: Bytes): Introduction {
   const ticket = fields.has("ticket")
     ? readTicket(fields.map("ticket"))
     : undefined;
-  const work = fields.has("work")
-    ? fields.bytes("work", { max: MAX_WORK_BYTES })
-    : undefined;
   fields.finish();
   if ((handshake === undefined) === (ticket === undefined)) {
     throw new ProtocolError(
@@ -266,7 +158,6 @@ function readIntroduction(plaintext: Bytes): Introduction {
     rendezvous,
     ...(handshake === undefined ? {} : { handshake }),
     ...(ticket === undefined ? {} : { ticket }),
-    ...(work === undefined ? {} : { work }),
   };
 }
 

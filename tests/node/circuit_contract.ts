@@ -4,17 +4,18 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { PublicKey } from "../../lib/auth/identity.ts";
 import { type Bytes, concat } from "../../lib/base/bytes.ts";
 import { BODY_BYTES } from "../../lib/circuit/cell.ts";
 import type { OwnCircuit } from "../../lib/node/own_circuit.ts";
 import { SessionDriver } from "../../lib/node/session_driver.ts";
 import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
+import { sealIntroduction } from "../../lib/service/introduction.ts";
 import {
   decodeIntroduceAck,
   encodeEstablishIntro,
   encodeIntroduce1,
-  sealIntroduction,
-} from "../../lib/service/introduction.ts";
+} from "../../lib/service/introduction_messages.ts";
 import { IntroductionKeys } from "../../lib/service/introduction_keys.ts";
 import {
   encodeEstablishRendezvous,
@@ -185,7 +186,6 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
       encodeEstablishIntro(keys, service.binding),
     );
     assert.equal(point.server.stats.listening, 1);
-    const client = await build(await startClient(world), [b, point]);
     const sealed = await sealIntroduction(
       CIRCUIT_CRYPTO,
       world.random,
@@ -197,15 +197,16 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
         handshake: new Uint8Array(1280),
       },
     );
-    const introduce = async (
-      authentication: Parameters<typeof encodeIntroduce1>[0],
-    ) =>
-      decodeIntroduceAck(
-        await client.ask(
-          "introduce1",
-          encodeIntroduce1(authentication, sealed),
-        ),
+    // A circuit is good for one introduction.
+    const introduce = async (authentication: PublicKey) => {
+      const client = await build(await startClient(world), [b, point]);
+      const body = encodeIntroduce1({ authentication, sealed });
+      const { status } = decodeIntroduceAck(
+        await client.ask("introduce1", body),
       );
+      client.close();
+      return status;
+    };
     assert.equal(await introduce(keys.public.authentication), "passed");
     await until(world, "the service hears of it", () => heard.length === 1);
     assert.deepEqual(heard, [sealed]);
@@ -217,7 +218,6 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
       () => point.server.stats.listening === 0,
     );
     assert.equal(await introduce(keys.public.authentication), "unknown");
-    client.close();
     await allGone(world, relays);
   });
 

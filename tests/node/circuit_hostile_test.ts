@@ -10,12 +10,17 @@ import {
   encodeFirstCell,
 } from "../../lib/circuit/cell.ts";
 import { RING_CELLS } from "../../lib/circuit/cell_ring.ts";
+import type { OwnCircuit } from "../../lib/node/own_circuit.ts";
 import type { RelayedCircuit } from "../../lib/node/relayed_circuit.ts";
+import { SEALED_BYTES } from "../../lib/service/introduction.ts";
 import {
+  decodeIntroduceAck,
   encodeEstablishIntro,
   encodeIntroduce1,
-} from "../../lib/service/introduction.ts";
+} from "../../lib/service/introduction_messages.ts";
 import { IntroductionKeys } from "../../lib/service/introduction_keys.ts";
+import { MAX_ASKS } from "../../lib/service/introduction_table.ts";
+import { type Work, WorkSearch } from "../../lib/service/introduction_work.ts";
 import {
   encodeEstablishRendezvous,
   encodeRendezvous1,
@@ -393,8 +398,11 @@ test("a service that signs for another circuit does not listen", async (world) =
   const body = encodeEstablishIntro(keys, a.binding);
   assert.equal(await codeOf(b.ask("establish_intro", body)), "circuit.ended");
   await a.ask("establish_intro", body);
-  // Twice on one circuit is wrong, too.
-  assert.equal(await codeOf(a.ask("establish_intro", body)), "circuit.ended");
+  await a.ask("establish_intro", encodeEstablishIntro(keys, a.binding, 5));
+  // Two services on one circuit are wrong, too.
+  const others = await IntroductionKeys.generate(CIRCUIT_CRYPTO, world.random);
+  const second = encodeEstablishIntro(others, a.binding);
+  assert.equal(await codeOf(a.ask("establish_intro", second)), "circuit.ended");
   await allGone(world, [relay]);
   assert.deepEqual(relay.server.stats.ends, { protocol: 2 });
 });
@@ -495,7 +503,49 @@ test("a malformed message of the services ends the circuit", async (world) => {
   await allGone(world, [relay]);
 });
 
-test("an introduction beyond what a service can take is refused", async (world) => {
+test("introductions beyond what a service can take are held up until somebody works for them", async (world) => {
+  const relay = await startRelay(world);
+  const keys = await IntroductionKeys.generate(CIRCUIT_CRYPTO, world.random);
+  const client = await startClient(world);
+  const service = await build(client, [relay]);
+  let heard = 0;
+  service.onIntroduction(() => heard++);
+  await service.ask(
+    "establish_intro",
+    encodeEstablishIntro(keys, service.binding),
+  );
+  const sealed = new Uint8Array(SEALED_BYTES);
+  const subject = { authentication: keys.public.authentication, sealed };
+  const introduce = async (circuit: OwnCircuit, work?: Work) =>
+    decodeIntroduceAck(
+      await circuit.ask("introduce1", encodeIntroduce1({ ...subject, work })),
+    );
+  const circuits = await Promise.all(
+    Array.from({ length: 50 }, () => build(client, [relay])),
+  );
+  const answers = await Promise.all(
+    circuits.map((circuit) => introduce(circuit)),
+  );
+  const passed = answers.filter(({ status }) => status === "passed").length;
+  assert.ok(passed >= 32 && passed < 50, `${passed} passed`);
+  const index = answers.findIndex(({ status }) => status === "work");
+  const [told, last] = [answers[index], circuits[index]];
+  assert.ok(told?.status === "work" && last !== undefined);
+  const search = new WorkSearch(
+    CIRCUIT_CRYPTO,
+    world.random,
+    told.demand,
+    subject,
+  );
+  const work = search.run(1e6);
+  assert.deepEqual(await introduce(last, work), { status: "passed" });
+  for (const circuit of circuits) circuit.close();
+  await until(world, "the service hears of all", () => heard === passed + 1);
+  service.close();
+  await allGone(world, [relay]);
+});
+
+test("a circuit is good for one introduction, and for some attempts at it", async (world) => {
   const relay = await startRelay(world);
   const keys = await IntroductionKeys.generate(CIRCUIT_CRYPTO, world.random);
   const client = await startClient(world);
@@ -505,23 +555,17 @@ test("an introduction beyond what a service can take is refused", async (world) 
     "establish_intro",
     encodeEstablishIntro(keys, service.binding),
   );
-  const other = await build(client, [relay]);
-  const sealed = new Uint8Array(32 + 1088 + 3072 + 16);
-  const body = encodeIntroduce1(keys.public.authentication, sealed);
-  const statuses = new Map<number, number>();
-  for (let i = 0; i < 300; i += 8) {
-    const answers = await Promise.all(
-      Array.from({ length: 8 }, () => other.ask("introduce1", body)),
-    );
-    for (const answer of answers) {
-      const status = answer.at(-1) ?? -1;
-      statuses.set(status, (statuses.get(status) ?? 0) + 1);
-    }
-  }
-  assert.ok((statuses.get(0) ?? 0) >= 200); // passed on
-  assert.ok((statuses.get(2) ?? 0) > 50); // too many
+  const sealed = new Uint8Array(SEALED_BYTES);
+  const known = encodeIntroduce1({ ...keys.public, sealed });
+  const authentication = relay.record.publicKey;
+  const unknown = encodeIntroduce1({ authentication, sealed });
+  const once = await build(client, [relay]);
+  await once.ask("introduce1", known);
+  assert.equal(await codeOf(once.ask("introduce1", known)), "circuit.ended");
+  const often = await build(client, [relay]);
+  for (let i = 0; i < MAX_ASKS; i++) await often.ask("introduce1", unknown);
+  assert.equal(await codeOf(often.ask("introduce1", known)), "circuit.ended");
   service.close();
-  other.close();
   await allGone(world, [relay]);
 });
 

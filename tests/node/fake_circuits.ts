@@ -25,8 +25,12 @@ import {
   decodeEstablishIntro,
   decodeIntroduce1,
   encodeIntroduceAck,
-} from "../../lib/service/introduction.ts";
-import { IntroductionTable } from "../../lib/service/introduction_table.ts";
+  type IntroduceAnswer,
+} from "../../lib/service/introduction_messages.ts";
+import {
+  IntroductionTable,
+  type TableAction,
+} from "../../lib/service/introduction_table.ts";
 import {
   decodeEstablishRendezvous,
   decodeRendezvous1,
@@ -42,15 +46,47 @@ export const LATENCY_MS = 40;
 /** A relay, as far as circuits end there. */
 export class FakeRelay {
   record: NodeRecord;
-  readonly introductions = new IntroductionTable<FakeCircuit>();
+  readonly introductions: IntroductionTable<FakeCircuit>;
   readonly rendezvous = new RendezvousTable<FakeCircuit>();
   readonly circuits = new Set<FakeCircuit>();
   isAlive = true;
   /** Takes introductions and passes none on. */
   isDeaf = false;
 
-  constructor(record: NodeRecord) {
+  readonly #clock: VirtualClock;
+
+  constructor(
+    record: NodeRecord,
+    { clock, crypto, random }: FakeNetwork,
+  ) {
     this.record = record;
+    this.#clock = clock;
+    this.introductions = new IntroductionTable(crypto, random);
+  }
+
+  /** Pass introductions on, and answer those who sent them. */
+  carryOut(actions: readonly TableAction<FakeCircuit>[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case "pass":
+          if (!this.isDeaf) action.service.introduce(action.sealed);
+          action.client.acknowledge({ status: "passed" });
+          break;
+        case "answer":
+          action.client.acknowledge(action.answer);
+          break;
+        case "refuse":
+          action.client.end();
+      }
+    }
+    const { deadlineMs } = this.introductions;
+    if (deadlineMs === Infinity) return;
+    const waitMs = Math.max(0, deadlineMs - this.#clock.nowMs());
+    this.#clock.schedule(waitMs, () => this.#onTime());
+  }
+
+  #onTime(): void {
+    this.carryOut(this.introductions.onTime(this.#clock.nowMs()));
   }
 
   /** Die: all circuits over it end. */
@@ -87,7 +123,7 @@ export class FakeNetwork {
     this.crypto = crypto;
     this.relays = Array.from(
       { length: count },
-      (_, n) => new FakeRelay(this.#record(n)),
+      (_, n) => new FakeRelay(this.#record(n), this),
     );
   }
 
@@ -199,6 +235,7 @@ export class FakeCircuit implements ServiceCircuit {
   readonly #relays: readonly FakeRelay[];
   readonly #closed = Promise.withResolvers<void>();
   readonly #met = Promise.withResolvers<Bytes>();
+  readonly #acknowledge: ((answer: IntroduceAnswer) => void)[] = [];
   #listener: ((body: Bytes) => void) | undefined;
   #partner: FakeCircuit | undefined;
   #port: CellPort | undefined;
@@ -246,27 +283,31 @@ export class FakeCircuit implements ServiceCircuit {
     limit: WaitLimit,
   ): Promise<Bytes> {
     await this.#wait(LATENCY_MS, limit);
-    const answer = this.#answer(type, body);
+    const answer = await raceSignal(this.#answer(type, body), limit.signal);
     await this.#wait(LATENCY_MS, limit);
     return answer;
   }
 
-  #answer(type: ServiceQuestion, body: Bytes): Bytes {
+  async #answer(type: ServiceQuestion, body: Bytes): Promise<Bytes> {
     const nowMs = this.#network.clock.nowMs();
     switch (type) {
       case "establish_intro": {
         const { crypto } = this.#network;
-        const key = decodeEstablishIntro(crypto, body, this.binding);
-        this.last.introductions.establish(key, this, nowMs);
+        const { key, rate } = decodeEstablishIntro(crypto, body, this.binding);
+        this.last.introductions.establish(key, this, rate, nowMs);
         return encodeCbor({});
       }
       case "introduce1": {
-        const { authentication, sealed } = decodeIntroduce1(body);
-        const result = this.last.introductions.introduce(authentication, nowMs);
-        if (result.status === "passed" && !this.last.isDeaf) {
-          result.circuit.introduce(sealed);
-        }
-        return encodeIntroduceAck(result.status);
+        const asker = { circuit: this, binding: this.binding };
+        const wanted = decodeIntroduce1(body);
+        const { promise, resolve } = Promise.withResolvers<IntroduceAnswer>();
+        this.#acknowledge.push(resolve);
+        const { introductions } = this.last;
+        this.last.carryOut(introductions.introduce(wanted, asker, nowMs));
+        const ended = this.#closed.promise.then(() => {
+          throw gone();
+        });
+        return encodeIntroduceAck(await Promise.race([promise, ended]));
       }
       case "establish_rendezvous": {
         const cookie = decodeEstablishRendezvous(body);
@@ -275,6 +316,11 @@ export class FakeCircuit implements ServiceCircuit {
         return encodeCbor({});
       }
     }
+  }
+
+  /** As the last hop: answer the oldest introduction that has no answer. */
+  acknowledge(answer: IntroduceAnswer): void {
+    this.#acknowledge.shift()?.(answer);
   }
 
   /** As the last hop: pass an introduction on. */
@@ -333,7 +379,7 @@ export class FakeCircuit implements ServiceCircuit {
     this.#owner.open.delete(this);
     for (const relay of this.#relays) {
       relay.circuits.delete(this);
-      relay.introductions.remove(this);
+      relay.carryOut(relay.introductions.remove(this));
       relay.rendezvous.remove(this);
     }
     this.#closed.resolve();

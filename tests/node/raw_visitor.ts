@@ -11,12 +11,14 @@ import { DescriptorFinder } from "../../lib/node/descriptor_finder.ts";
 import { waitAtRendezvous } from "../../lib/node/meeting.ts";
 import type { ServiceContext } from "../../lib/node/service_context.ts";
 import {
-  decodeIntroduceAck,
-  encodeIntroduce1,
-  type IntroduceStatus,
   type Introduction,
   sealIntroduction,
 } from "../../lib/service/introduction.ts";
+import {
+  decodeIntroduceAck,
+  encodeIntroduce1,
+  type IntroduceAnswer,
+} from "../../lib/service/introduction_messages.ts";
 import type { KnownDescriptor } from "../../lib/service/known_descriptors.ts";
 import { RendezvousHandshake } from "../../lib/service/rendezvous.ts";
 import type { FakeCircuit, FakeCircuits } from "./fake_circuits.ts";
@@ -87,7 +89,7 @@ export class RawVisitor {
   }
 
   /** Send what was sealed, or something else, by point `index`. */
-  async send(sealed: Bytes, index = 0): Promise<IntroduceStatus> {
+  async send(sealed: Bytes, index = 0): Promise<IntroduceAnswer["status"]> {
     const { relay, keys } = this.#point(index);
     const endAt = this.circuits.relays().find(({ encoded }) =>
       encoded.toHex() === relay.toHex()
@@ -98,10 +100,11 @@ export class RawVisitor {
       endAt,
       ...LIMIT,
     });
-    const body = encodeIntroduce1(keys.authentication, sealed);
+    const { authentication } = keys;
+    const body = encodeIntroduce1({ authentication, sealed });
     const ack = await circuit.ask("introduce1", body, LIMIT);
     circuit.close();
-    return decodeIntroduceAck(ack);
+    return decodeIntroduceAck(ack).status;
   }
 
   /** Begin a session and never say a word on it. @returns Its secret. */

@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import {
-  INTRODUCTIONS_BURST,
-  INTRODUCTIONS_PER_SECOND,
-  IntroductionTable,
-} from "../../lib/service/introduction_table.ts";
-import {
   MAX_WAITING,
   RendezvousTable,
   WAIT_MS,
@@ -15,55 +10,11 @@ import {
   ReplayCache,
 } from "../../lib/service/replay_cache.ts";
 
-const key = (n: number) => new Uint8Array(32).fill(n);
 const cookie = (n: number) => {
   const bytes = new Uint8Array(20);
   new DataView(bytes.buffer).setUint32(0, n);
   return bytes;
 };
-
-Deno.test("IntroductionTable passes introductions to who listens", () => {
-  const table = new IntroductionTable<string>();
-  assert.deepEqual(table.establish(key(1), "a", 0), { replaced: undefined });
-  assert.deepEqual(table.introduce(key(1), 0), {
-    status: "passed",
-    circuit: "a",
-  });
-  assert.deepEqual(table.introduce(key(2), 0), { status: "unknown" });
-  table.remove("a");
-  assert.deepEqual(table.introduce(key(1), 0), { status: "unknown" });
-  assert.equal(table.size, 0);
-});
-
-Deno.test("IntroductionTable moves a key to a new circuit without a new burst", () => {
-  const table = new IntroductionTable<string>();
-  table.establish(key(1), "a", 0);
-  for (let i = 0; i < INTRODUCTIONS_BURST; i++) table.introduce(key(1), 0);
-  assert.deepEqual(table.establish(key(1), "b", 0), { replaced: "a" });
-  assert.deepEqual(table.introduce(key(1), 0), { status: "busy" });
-  table.remove("a");
-  assert.deepEqual(table.introduce(key(1), 1000), {
-    status: "passed",
-    circuit: "b",
-  });
-});
-
-Deno.test("IntroductionTable limits how often a service is introduced to", () => {
-  const table = new IntroductionTable<string>();
-  table.establish(key(1), "a", 0);
-  let passed = 0;
-  for (let ms = 0; ms < 10_000; ms++) {
-    if (table.introduce(key(1), ms).status === "passed") passed++;
-  }
-  const most = INTRODUCTIONS_BURST + 10 * INTRODUCTIONS_PER_SECOND;
-  assert.ok(passed <= most && passed >= most - 2, `${passed} passed`);
-});
-
-Deno.test("IntroductionTable lets a circuit listen under one key", () => {
-  const table = new IntroductionTable<string>();
-  table.establish(key(1), "a", 0);
-  assert.equal(table.establish(key(2), "a", 0), "taken");
-});
 
 Deno.test("RendezvousTable joins once by each cookie", () => {
   const table = new RendezvousTable<string>();
