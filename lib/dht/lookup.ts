@@ -55,7 +55,11 @@ export const PATIENCE_STALLS = 2.5;
 export const LOOKUP_MS = 30 * 1000;
 /** Tuning: own contacts that a path asks before it ends, however close it believes to be. */
 export const MIN_SEEDS = 3;
-/** Tuning: silent nodes after which who named them is believed no longer. */
+/**
+ * Tuning: silent nodes after which who named them is believed no longer, beside
+ * those that it named and that answered. Where a third of a network has just died,
+ * honest nodes name the dead as well.
+ */
 const MAX_SILENT_NAMED = 3;
 /** Tuning: nodes of one subnet that are asked, where subnets count. */
 export const MAX_ASKED_PER_GROUP = 3;
@@ -82,8 +86,10 @@ export interface LookupOptions {
 interface Candidate {
   readonly key: string;
   readonly record: NodeRecord;
-  /** Who named it, at most a few; none for a contact of our own. */
+  /** Who named it before it was asked; none for a contact of our own. */
   readonly namedBy: Asked[];
+  /** Who named it before it answered. */
+  readonly vouchers: Asked[];
 }
 
 type AskedState =
@@ -99,14 +105,15 @@ type AskedState =
 interface Asked {
   readonly record: NodeRecord;
   readonly namedBy: readonly Asked[];
+  readonly vouchers: Asked[];
   readonly path: Path;
   readonly sentMs: number;
   /** Steps from a contact of our own. */
   readonly hops: number;
   state: AskedState;
-  /** Of the nodes it named: how many did not answer, and whether one did. */
+  /** Of the nodes it named: how many did not answer, and how many did. */
   silentNamed: number;
-  liveNamed: boolean;
+  liveNamed: number;
   /** It answered a request for a value, and had none. */
   lacksValue: boolean;
 }
@@ -212,7 +219,7 @@ export class Lookup {
       const key = nodeKey(record);
       if (key === this.#selfKey) continue;
       const path = this.#paths[index % disjointPaths] as Path;
-      this.#offer(path, { key, record, namedBy: [] });
+      this.#offer(path, { key, record, namedBy: [], vouchers: [] });
     }
     return this.#continue(nowMs);
   }
@@ -322,9 +329,9 @@ export class Lookup {
       }
       this.#groups.set(group, answers);
     }
-    for (const namer of asked.namedBy) {
-      namer.liveNamed = true;
-      if (asked.state !== "waiting") namer.silentNamed--;
+    for (const namer of asked.vouchers) namer.liveNamed++;
+    if (asked.state !== "waiting") {
+      for (const namer of asked.namedBy) namer.silentNamed--;
     }
     asked.state = "answered";
     this.#keepTime(nowMs - asked.sentMs);
@@ -351,10 +358,17 @@ export class Lookup {
       // A contact of our own needs nobody to vouch for it.
       const isOwn = known.namedBy.length === 0;
       if (!isOwn && !known.namedBy.includes(from)) known.namedBy.push(from);
+      vouch(known, from);
       return false;
     }
-    if (this.#asked.has(key)) return false;
-    return this.#offer(path, { key, record, namedBy: [from] });
+    const asked = this.#asked.get(key);
+    if (asked === undefined) {
+      const named = { key, record, namedBy: [from], vouchers: [from] };
+      return this.#offer(path, named);
+    }
+    const isNew = asked !== from && vouch(asked, from);
+    if (isNew && asked.state === "answered") from.liveNamed++;
+    return false;
   }
 
   #offer(path: Path, candidate: Candidate): boolean {
@@ -440,17 +454,18 @@ export class Lookup {
   #isBelieved({ namedBy }: Candidate): boolean {
     return namedBy.length === 0 ||
       namedBy.some(({ silentNamed, liveNamed }) =>
-        liveNamed || silentNamed < MAX_SILENT_NAMED
+        silentNamed < MAX_SILENT_NAMED + liveNamed
       );
   }
 
   #ask(path: Path, candidate: Candidate, nowMs: number): void {
-    const { key, record, namedBy } = candidate;
+    const { key, record, namedBy, vouchers } = candidate;
     if (namedBy.length === 0) path.seedsLeft--;
     path.askedLeft--;
     const asked: Asked = {
       record,
       namedBy,
+      vouchers,
       path,
       sentMs: nowMs,
       hops: namedBy.length === 0
@@ -458,7 +473,7 @@ export class Lookup {
         : 1 + Math.min(...namedBy.map(({ hops }) => hops)),
       state: "waiting",
       silentNamed: 0,
-      liveNamed: false,
+      liveNamed: 0,
       lacksValue: false,
     };
     path.asked.push(asked);
@@ -507,6 +522,13 @@ function newPath(width: number, seedsLeft: number): Path {
     idle: 0,
     isOver: false,
   };
+}
+
+/** Whether this one had not named it before. */
+function vouch({ vouchers }: Candidate | Asked, namer: Asked): boolean {
+  if (vouchers.includes(namer)) return false;
+  vouchers.push(namer);
+  return true;
 }
 
 /** A node is silent: who named it is believed less, and a contact of ours is replaced. */

@@ -347,6 +347,28 @@ Deno.test("a liar who names nodes that do not exist costs a few questions", () =
   );
 });
 
+Deno.test("who names the dead along with the living is still believed, and who names one often is not", () => {
+  const nodes = nearest(randomNodes(seededRandom(24), 60), 60);
+  const dead = nodes.slice(0, 6);
+  const alive = nodes.slice(6, 20);
+  const { lookup } = run(
+    { seeds: alive.slice(0, 7) },
+    (node) => dead.includes(node) ? undefined : { nodes: nodes.slice(0, k) },
+  );
+  assert.deepEqual(lookup.closest, alive);
+  const ghosts = nearest(randomNodes(seededRandom(25), 400), 40);
+  const [liar] = alive;
+  const { asked } = run({ seeds: alive.slice(0, 6) }, (node) => {
+    if (ghosts.includes(node)) return undefined;
+    const friend = alive[1] ?? node;
+    return node === liar
+      ? { nodes: [node, ...Array(9).fill(friend), ...ghosts.slice(0, 10)] }
+      : { nodes: alive };
+  });
+  const waste = asked.filter((node) => ghosts.includes(node)).length;
+  assert.ok(waste <= 6, `${waste} ghosts asked`);
+});
+
 Deno.test("liars who name each other do not hide the true closest, while one path is free", () => {
   let found = 0;
   for (let seed = 0; seed < 40; seed++) {
