@@ -1,0 +1,178 @@
+/**
+ * Transfers and connections between processes while relays are killed and come
+ * back.
+ *
+ *     deno task long:chaos                       a GiB, a kill every 2 s, ten seeds
+ *     CHAOS_MIB=100 CHAOS_SEEDS=3-3 deno task long:chaos
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { seededRandom } from "../../lib/base/random.ts";
+import { command, isInstalled, startSshd } from "../support/client_programs.ts";
+import { Lines } from "../support/process.ts";
+import { ProcessNetwork } from "../support/process_network.ts";
+import { RelayChaos } from "../support/relay_chaos.ts";
+import { freeUdpPort } from "../support/udp_forwarder.ts";
+import { testBytes } from "./_site.ts";
+
+const MIB = 1024 * 1024;
+const RELAYS = 10;
+
+/** A long run kills by the clock, a short one as bytes arrive. */
+const LONG_MIB = Deno.env.get("CHAOS_MIB");
+const TOTAL_MIB = Number(LONG_MIB ?? 24);
+const [FIRST_SEED = 1, LAST_SEED = 1] = (Deno.env.get("CHAOS_SEEDS") ?? "1-1")
+  .split("-").map(Number);
+const EVERY_MS = 2_000;
+const DEAD_MS = 5_000;
+/** In a short run a relay is killed whenever so much more has arrived. */
+const MIB_PER_KILL = 6;
+const SSH_KILLS = LONG_MIB === undefined ? 4 : 20;
+
+/** Blocks of a MiB, no two of them the same, and their hash when all are read. */
+class Source {
+  readonly #hash = createHash("sha256");
+  readonly #block = testBytes(MIB);
+  #count = 0;
+
+  get stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return new ReadableStream({
+      pull: (controller) => {
+        if (this.#count === TOTAL_MIB) return controller.close();
+        const block = this.#block.slice();
+        new DataView(block.buffer).setUint32(0, this.#count++);
+        this.#hash.update(block);
+        controller.enqueue(block);
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  get sha256(): string {
+    return this.#hash.copy().digest("hex");
+  }
+}
+
+/** Read all of it. @param onMib Called for every MiB that has arrived. */
+async function sha256Of(
+  stream: ReadableStream<Uint8Array>,
+  onMib: (count: number) => Promise<void> = async () => {},
+): Promise<string> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const chunk of stream) {
+    hash.update(chunk);
+    const before = Math.floor(bytes / MIB);
+    bytes += chunk.length;
+    for (let mib = before + 1; mib <= bytes / MIB; mib++) await onMib(mib);
+  }
+  return hash.digest("hex");
+}
+
+/** Gives a stream at `/down`, and at `/up` says what the hash of a body is. */
+function startSite(source: Source, onMib?: (count: number) => Promise<void>) {
+  return Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    async ({ url, body }) => {
+      if (new URL(url).pathname === "/down") {
+        return new Response(source.stream);
+      }
+      return new Response(body === null ? "" : await sha256Of(body, onMib));
+    },
+  );
+}
+
+/** Relays at ports that they keep, so that they come back where they were. */
+function startRelays(): Promise<ProcessNetwork> {
+  const ports = Array.from({ length: RELAYS }, freeUdpPort);
+  return ProcessNetwork.start({
+    relays: RELAYS,
+    relayFlags: (index) => [`--listen=127.0.0.1:${ports[index]}`],
+  });
+}
+
+const DIRECTIONS = ["download", "upload"] as const;
+
+for (let seed = FIRST_SEED; seed <= LAST_SEED; seed++) {
+  for (const direction of DIRECTIONS) {
+    Deno.test(`${direction} of ${TOTAL_MIB} MiB is whole while relays die and come back (seed ${seed})`, async () => {
+      await using network = await startRelays();
+      using chaos = new RelayChaos(network.relays, seededRandom(seed));
+      const onMib = async (count: number) => {
+        const isDue = LONG_MIB === undefined && count % MIB_PER_KILL === 0 &&
+          count < TOTAL_MIB;
+        if (isDue) await chaos.step();
+      };
+      const source = new Source();
+      await using site = startSite(source, onMib);
+      const [service, proxy] = await Promise.all([
+        network.serve([`80=127.0.0.1:${site.addr.port}`]),
+        network.proxy("proxy"),
+      ]);
+      using client = Deno.createHttpClient({
+        proxy: { url: `socks5h://${proxy.socks}` },
+      });
+      const url = `http://${service.host}`;
+      const killing = LONG_MIB === undefined
+        ? undefined
+        : chaos.run(EVERY_MS, DEAD_MS);
+      if (direction === "download") {
+        const response = await fetch(`${url}/down`, { client });
+        assert.ok(response.body !== null);
+        const sha256 = await sha256Of(response.body, onMib);
+        assert.equal(sha256, source.sha256);
+      } else {
+        const body = source.stream;
+        const request = { method: "POST", body, client };
+        const answer = await fetch(`${url}/up`, request);
+        assert.equal(await answer.text(), source.sha256);
+      }
+      chaos[Symbol.dispose]();
+      await killing;
+      assert.ok(chaos.kills >= 3, `${chaos.kills} kills`);
+    });
+  }
+}
+
+const SSH_PROGRAMS = ["ssh", "sshd", "ssh-keygen", "nc"];
+const MISSING = SSH_PROGRAMS.filter((name) => !isInstalled(name));
+
+Deno.test({
+  name: `an SSH session over SOCKS survives ${SSH_KILLS} kills of relays` +
+    MISSING.map((name) => `; skipped: no ${name} here`).join(""),
+  ignore: MISSING.length > 0 || Deno.build.os !== "linux",
+  async fn() {
+    await using sshd = await startSshd();
+    await using network = await startRelays();
+    using chaos = new RelayChaos(network.relays, seededRandom(FIRST_SEED));
+    const [service, proxy] = await Promise.all([
+      network.serve([`22=${sshd.target}`]),
+      network.proxy("proxy"),
+    ]);
+    const child = command("ssh", [
+      ...sshd.clientOptions,
+      ...["-o", `ProxyCommand=nc -X 5 -x ${proxy.socks} %h %p`],
+      ...[service.host, "cat"],
+    ], { stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn();
+    const lines = new Lines(child.stdout);
+    const writer = child.stdin.getWriter();
+    const type = async (line: string) => {
+      await writer.write(new TextEncoder().encode(`${line}\n`));
+      await lines.until((answer) => answer === line);
+    };
+    const killing = LONG_MIB === undefined
+      ? undefined
+      : chaos.run(EVERY_MS, DEAD_MS);
+    for (let line = 0; chaos.kills < SSH_KILLS; line++) {
+      if (LONG_MIB === undefined) await chaos.step();
+      await type(`line ${line}`);
+    }
+    chaos[Symbol.dispose]();
+    await killing;
+    await type("the last line");
+    await writer.close();
+    assert.equal((await child.status).code, 0);
+    await lines.all;
+  },
+});
