@@ -31,6 +31,7 @@ export const FROZEN_FLAGS = [
   "--allow-net", // peers at any address; IPv6 ranges cannot be expressed
   "--allow-read", // the state directory is the user's choice
   "--allow-write",
+  "--allow-sys=networkInterfaces", // to see that the machine is on another network
   "--deny-import", // all code is inside
   "--no-prompt",
 ] as const;

@@ -30,11 +30,20 @@ interface Failure {
 /** Memory of dials that failed. */
 export class DialBackoff {
   readonly #random: Random;
+  readonly #longestWaitMs: number;
   readonly #failures: RecentMap<string, Failure>;
 
-  /** @param capacity Most peers remembered. Default {@linkcode MAX_REMEMBERED_PEERS}. */
-  constructor(random: Random, capacity: number = MAX_REMEMBERED_PEERS) {
+  /**
+   * @param capacity Most peers remembered. Default {@linkcode MAX_REMEMBERED_PEERS}.
+   * @param longestWaitMs Default {@linkcode LONGEST_WAIT_MS}.
+   */
+  constructor(
+    random: Random,
+    capacity: number = MAX_REMEMBERED_PEERS,
+    longestWaitMs: number = LONGEST_WAIT_MS,
+  ) {
     this.#random = random;
+    this.#longestWaitMs = longestWaitMs;
     this.#failures = new RecentMap(capacity);
   }
 
@@ -49,7 +58,10 @@ export class DialBackoff {
   /** A dial failed. */
   onFailure(key: string, error: unknown, nowMs: number): void {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (count - 1));
+    const longest = Math.min(
+      this.#longestWaitMs,
+      FIRST_WAIT_MS * 2 ** (count - 1),
+    );
     // Jitter: else all who lost a peer at once would come back at once.
     const waitMs = randomBetween(this.#random, longest / 2, longest);
     this.#failures.set(key, { count, untilMs: nowMs + waitMs, error });
@@ -58,5 +70,10 @@ export class DialBackoff {
   /** A link came up. */
   onSuccess(key: string): void {
     this.#failures.delete(key);
+  }
+
+  /** Forget everything: it was our own network that failed. */
+  clear(): void {
+    this.#failures.clear();
   }
 }

@@ -43,8 +43,6 @@ import type { Runtime } from "./runtime.ts";
 
 /** How often the dates of guards are looked at, ms. */
 const LOOK_MS = 60_000;
-/** The calendar may run ahead of the timers by so much before we take it that the machine slept, ms. */
-const SLEEP_MS = 30_000;
 
 /** What a driver is made of. */
 export interface CircuitPoolDriverOptions {
@@ -82,7 +80,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #obstacles = new Set<PoolObstacle["reason"]>();
   readonly #first = Promise.withResolvers<void>();
   #lookTimer: Timer | undefined;
-  #lookedAt = { nowMs: 0, unixMs: 0 };
   #keys = 0;
   #isStopped = false;
 
@@ -173,6 +170,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   /** The machine is on another network, or awake again: what failed may work. */
   onNetworkChange(): void {
+    this.#onRelays();
     this.#obey(this.#pool.onNetworkChange(this.#nowMs));
   }
 
@@ -198,9 +196,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   #begin(): void {
     const { clock } = this.#options.runtime;
-    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
-    this.#lookedAt = { nowMs, unixMs };
-    this.#selector.refresh(nowMs, unixMs);
+    const nowMs = clock.nowMs();
+    this.#selector.refresh(nowMs, clock.unixMs());
     this.#obey(this.#pool.start(nowMs));
     this.#lookLater();
     this.#meter.start();
@@ -208,21 +205,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   #lookLater(): void {
     const { clock } = this.#options.runtime;
-    this.#lookTimer = clock.schedule(LOOK_MS, () => this.#look(), {
-      keepAlive: false,
-    });
-  }
-
-  /** Timers do not see that the machine slept; the calendar does. */
-  #look(): void {
-    const { clock } = this.#options.runtime;
-    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
-    const before = this.#lookedAt;
-    this.#lookedAt = { nowMs, unixMs };
-    const sleptMs = (unixMs - before.unixMs) - (nowMs - before.nowMs);
-    this.#onRelays();
-    if (sleptMs > SLEEP_MS) this.onNetworkChange();
-    this.#lookLater();
+    this.#lookTimer = clock.schedule(LOOK_MS, () => {
+      this.#onRelays();
+      this.#lookLater();
+    }, { keepAlive: false });
   }
 
   #onRelays(): void {

@@ -28,6 +28,7 @@ import { ServiceGateway } from "./gateway.ts";
 import { logLinks } from "./link_log.ts";
 import { LinkServices } from "./link_services.ts";
 import { LinkTable } from "./link_table.ts";
+import { type NetworkChange, NetworkWatch } from "./network_watch.ts";
 import type { NodeBase } from "./node_base.ts";
 import { NodeServices } from "./node_services.ts";
 import type { RelayDirectory } from "./relay_directory.ts";
@@ -40,6 +41,18 @@ import { ServiceLookup } from "./service_lookup.ts";
 
 /** Time for the last cells to reach our guards before links are closed, ms. */
 const LINGER_MS = 300;
+/** Tuning: time that a guard has to answer after the machine slept or moved, ms. */
+const PROBE_MS = 2_000;
+/** Tuning: guards are retried at a pace of their own, and sources of lists too. */
+export const LONGEST_DIAL_WAIT_MS = 1_000;
+/**
+ * Tuning: a guard that falls silent is given up within 5 s. A client has two links,
+ * and can afford to ask them often; a relay has thousands.
+ */
+export const GUARD_SILENCE = {
+  idleTimeoutMs: 5_000,
+  keepAliveMs: 1_500,
+} as const;
 
 /** What a client is told. */
 export interface ClientOptions {
@@ -118,6 +131,16 @@ export async function startClient(
   const gateway = new ServiceGateway(runtime.crypto, visits);
   const lookup = new ServiceLookup(context, clientSecrets);
   const services = stack.use(new NodeServices(context, visits, state, runtime));
+  const onChange = (change: NetworkChange) => {
+    runtime.log.part("links").info(
+      change === "woke" ? "The machine was asleep" : "The network has changed",
+    );
+    links.onNetworkChange(PROBE_MS);
+    list?.onNetworkChange();
+    circuits.onNetworkChange();
+    services.onNetworkChange();
+  };
+  stack.use(new NetworkWatch(runtime, onChange));
   return { links, relays, circuits, visits, gateway, lookup, services };
 }
 
@@ -136,6 +159,7 @@ async function openLinks(
     crypto,
     // Nobody is answered: as if there were no such port.
     admit: () => false,
+    limits: GUARD_SILENCE,
   });
   const services = new LinkServices(log.part("links"));
   services.listen(logLinks(log.part("links")));
@@ -150,6 +174,7 @@ async function openLinks(
       identity,
       identityFor: () => Identity.generate(crypto, random),
       handlers: services,
+      longestDialWaitMs: LONGEST_DIAL_WAIT_MS,
       ...linkLimits && { linkLimits },
     }),
   );

@@ -302,6 +302,21 @@ export class Link {
     );
   }
 
+  /** See whether the peer is still there: if no answer comes in time, the link ends. */
+  async probe(answerMs: number): Promise<void> {
+    try {
+      await this.request(PING_METHOD, new Uint8Array(), {
+        timeoutMs: answerMs,
+      });
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      // Whoever says "busy" is there.
+      if (error.code === "link.request_timeout") {
+        this.close(CLOSE_CODE.done, "link.silent");
+      }
+    }
+  }
+
   /**
    * Open a stream for a new circuit. The caller ends it, both ways.
    *

@@ -29,7 +29,7 @@ import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { Admission } from "../link/answerer_handshake.ts";
 import { CLOSE_CODE } from "../link/close_code.ts";
-import { DialBackoff } from "../link/dial_backoff.ts";
+import { DialBackoff, MAX_REMEMBERED_PEERS } from "../link/dial_backoff.ts";
 import type { HandshakeResult } from "../link/handshake.ts";
 import {
   DEFAULT_LINK_LIMITS,
@@ -113,6 +113,11 @@ export interface LinkTableOptions {
   readonly linkLimits?: Partial<LinkLimits>;
   /** What differs from {@linkcode DEFAULT_TABLE_LIMITS}. */
   readonly tableLimits?: Partial<TableLimits>;
+  /**
+   * The longest that a peer is not dialled again after failures, ms. Short where
+   * whoever dials keeps to a pace of his own. Default 5 min.
+   */
+  readonly longestDialWaitMs?: number;
 }
 
 /** Numbers for a status page. */
@@ -160,7 +165,11 @@ export class LinkTable implements AsyncDisposable {
       requests: new Slots(this.#limits.requests),
       load: "normal",
     };
-    this.#backoff = new DialBackoff(random);
+    this.#backoff = new DialBackoff(
+      random,
+      MAX_REMEMBERED_PEERS,
+      options.longestDialWaitMs,
+    );
     this.#handshakes = new Slots(this.#limits.handshakes);
     const perHost = network.allowPrivateAddresses
       ? Infinity
@@ -226,6 +235,15 @@ export class LinkTable implements AsyncDisposable {
       this.#run(dial.then(() => {}));
     }
     return await raceSignal(dial, options.signal);
+  }
+
+  /**
+   * The machine is on another network, or awake again: close the links that do
+   * not answer within `answerMs`, and dial whom we could not reach before.
+   */
+  onNetworkChange(answerMs: number): void {
+    this.#backoff.clear();
+    for (const link of this.links) this.#run(link.probe(answerMs));
   }
 
   /** Close all links and the endpoint. Idempotent. */

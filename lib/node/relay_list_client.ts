@@ -89,6 +89,8 @@ export class RelayListClient implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #guards: () => readonly PeerAddress[] = () => [];
   #savedVersion = 0;
+  /** Ends a wait for the next round. */
+  #hurry = Promise.withResolvers<void>();
   /** Rounds in a row that brought nothing. */
   #failures = 0;
 
@@ -154,6 +156,11 @@ export class RelayListClient implements AsyncDisposable {
   /** From now on these are asked, and nobody else as long as there are any. */
   useGuards(guards: () => readonly PeerAddress[]): void {
     this.#guards = guards;
+  }
+
+  /** The machine is on another network, or awake again: ask now, not in an hour. */
+  onNetworkChange(): void {
+    this.#hurry.resolve();
   }
 
   /** Stop, and remember for the next run. */
@@ -295,13 +302,17 @@ export class RelayListClient implements AsyncDisposable {
   /** Timers do not see that a machine slept: look at the calendar now and then. */
   async #waitUntil(untilMs: number): Promise<void> {
     const { clock } = this.#options.runtime;
+    let isHurried = false;
+    this.#hurry = Promise.withResolvers();
+    const hurried = this.#hurry.promise.then(() => void (isHurried = true));
     for (;;) {
       this.#list.sweep(clock.unixMs());
       this.#watched.notice();
       const leftMs = untilMs - clock.nowMs();
-      if (leftMs <= 0) return;
+      if (leftMs <= 0 || isHurried) return;
       const wasEmpty = this.#list.size === 0;
-      await this.#pause(Math.min(leftMs, MAX_LOOK_MS));
+      const pause = this.#pause(Math.min(leftMs, MAX_LOOK_MS));
+      await Promise.race([pause, hurried]);
       this.#list.sweep(clock.unixMs());
       // All of it has expired while the machine slept: do not wait for the hour.
       if (!wasEmpty && this.#list.size === 0) return;

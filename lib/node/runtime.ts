@@ -31,6 +31,11 @@ export interface Runtime {
    */
   readonly verifier?: RecordVerifier;
   /**
+   * Addresses of this machine that lead out of it, as texts in any order; when they
+   * change, it is on another network. `undefined` where that cannot be known.
+   */
+  readonly localAddresses?: () => readonly string[] | undefined;
+  /**
    * Open the node's place on the network.
    *
    * @throws {ConfigError} when the address cannot be used; the message says why.
@@ -53,6 +58,20 @@ export async function systemRuntime(log: Log): Promise<Runtime> {
     crypto,
     files: new DenoFiles(),
     log,
+    localAddresses,
     openEndpoint: openQuicEndpoint,
   };
+}
+
+/** Nobody is asked for leave that was not given at the start. */
+function localAddresses(): string[] | undefined {
+  const leave = { name: "sys", kind: "networkInterfaces" } as const;
+  if (Deno.permissions.querySync(leave).state !== "granted") return undefined;
+  return Deno.networkInterfaces().map(({ address }) => address)
+    .filter((address) => !isLocal(address));
+}
+
+/** Whether an address leads nowhere: loopback, or one that comes and goes with a cable. */
+function isLocal(address: string): boolean {
+  return address === "::1" || /^(127\.|169\.254\.|fe80:)/i.test(address);
 }

@@ -52,3 +52,20 @@ Deno.test("DialBackoff remembers a bounded number of peers", () => {
     .filter((peer) => backoff.refusal(`${peer}`, 0) !== undefined);
   assert.equal(remembered.length, 10);
 });
+
+Deno.test("DialBackoff never waits for longer than it was told", () => {
+  const backoff = new DialBackoff(seededRandom(5), 10, 1000);
+  for (let count = 0; count < 9; count++) {
+    backoff.onFailure("a", "why", 0);
+    assert.ok(allowedMs(backoff, "a", 0) <= 1001);
+  }
+});
+
+Deno.test("DialBackoff.clear() forgets everybody's failures", () => {
+  const backoff = new DialBackoff(seededRandom(6));
+  for (const key of ["a", "b"]) backoff.onFailure(key, "why", 0);
+  backoff.clear();
+  for (const key of ["a", "b"]) {
+    assert.equal(backoff.refusal(key, 0), undefined);
+  }
+});

@@ -93,6 +93,8 @@ export interface WorldMachine {
   readonly log: RecordingLog;
   readonly clock: MachineClock;
   readonly runtime: Runtime;
+  /** What its operating system says of its addresses. */
+  addresses: readonly string[];
   /** The endpoints that were opened on it, the latest last. */
   readonly endpoints: Endpoint[];
 }
@@ -267,6 +269,7 @@ export class WholeWorld implements AsyncDisposable {
     const { host = (n) => `10.0.0.${n}`, cryptoOf, uplinkBytesPerSecond } =
       this.#options;
     const clock = new MachineClock(this.clock);
+    const localAddresses = () => machine.addresses;
     const runtime: Runtime = {
       clock,
       random: seededRandom(this.seed * 1_000 + number),
@@ -274,6 +277,7 @@ export class WholeWorld implements AsyncDisposable {
       files,
       log,
       verifier: this.#verifier,
+      localAddresses,
       openEndpoint: (options) =>
         Promise.try(() => {
           const endpoint = this.network.endpoint({
@@ -286,9 +290,10 @@ export class WholeWorld implements AsyncDisposable {
           return endpoint;
         }),
     };
-    const machine = {
+    const machine: WorldMachine = {
       name,
       host: host(number),
+      addresses: [host(number)],
       files,
       log,
       clock,
@@ -312,8 +317,10 @@ export class WholeWorld implements AsyncDisposable {
   }
 
   /** Start a node that builds circuits. */
-  async addClient(name = "client"): Promise<WorldClient> {
-    const machine = this.machine(name);
+  async addClient(
+    name = "client",
+    machine: WorldMachine = this.machine(name),
+  ): Promise<WorldClient> {
     return new WorldClient(this, machine, await this.#startClient(machine));
   }
 
@@ -321,9 +328,10 @@ export class WholeWorld implements AsyncDisposable {
   async addService(
     handle: StreamHandler = echo,
     definition: Partial<ServiceDefinition> = {},
+    machine?: WorldMachine,
   ): Promise<WorldService> {
     const { name = "service" } = definition;
-    const client = await this.addClient(name);
+    const client = await this.addClient(name, machine);
     const driver = await client.role.services.start({
       name,
       targets: new Map([[80, { type: "handler", handle }]]),

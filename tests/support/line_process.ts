@@ -58,8 +58,13 @@ export class LineProcess implements AsyncDisposable {
 
   /** End the process without a word. */
   kill(): void {
+    this.signal("SIGKILL");
+  }
+
+  /** Send it a signal, such as `SIGSTOP`; nothing if it has ended. */
+  signal(name: Deno.Signal): void {
     try {
-      this.#child.kill("SIGKILL");
+      this.#child.kill(name);
     } catch {
       // It has ended already.
     }

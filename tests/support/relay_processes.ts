@@ -15,6 +15,7 @@ import { OwnCircuit } from "../../lib/node/own_circuit.ts";
 import type { OwnCircuitHost } from "../../lib/node/circuit_build.ts";
 import { SystemClock } from "../../lib/node/system_clock.ts";
 import { systemRandom } from "../../lib/node/system_random.ts";
+import type { TransportLimits } from "../../lib/transport/endpoint_options.ts";
 import { openQuicEndpoint } from "../../lib/transport/quic_endpoint.ts";
 import { LineProcess } from "./line_process.ts";
 import {
@@ -68,8 +69,16 @@ export interface ProcessClient extends OwnCircuitHost, AsyncDisposable {
   readonly errors: unknown[];
 }
 
+/** Where a client's links differ from those of a relay. */
+export interface ClientLinks {
+  readonly transport?: Partial<TransportLimits>;
+  readonly longestDialWaitMs?: number;
+}
+
 /** Start a node in this process that only builds circuits. */
-export async function openClient(): Promise<ProcessClient> {
+export async function openClient(
+  { transport, ...links }: ClientLinks = {},
+): Promise<ProcessClient> {
   const crypto = nativeSuite();
   const network = networkParameters("local");
   const clock = new SystemClock();
@@ -82,6 +91,7 @@ export async function openClient(): Promise<ProcessClient> {
     alpn: network.alpn,
     identity,
     crypto,
+    ...transport && { limits: transport },
   });
   const table = new LinkTable({
     endpoint,
@@ -92,6 +102,7 @@ export async function openClient(): Promise<ProcessClient> {
     verifier: new RecordVerifier(crypto, network),
     identity,
     identityFor: newIdentity,
+    ...links,
     handlers: {
       onRequest: () => Promise.resolve(undefined),
       onCircuit: (_link, stream) => stream.cancel(),

@@ -1,0 +1,83 @@
+/**
+ * Sees that the machine slept, or is on another network: then links may be dead
+ * without a word, and what failed before may work.
+ *
+ *     every 5 s   calendar or timers ahead by 10 s or more ──→ it slept
+ *                 other addresses than before              ──→ it moved
+ *
+ * While a machine sleeps, timers stand still and the calendar goes on; on some
+ * systems the timers go on too, and one of them comes late.
+ *
+ * @see protocol §9.2
+ * @module
+ */
+import type { Timer } from "../base/clock.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Tuning: time between two looks, ms. */
+const LOOK_MS = 5_000;
+/** Tuning: shorter sleeps are left to the keep-alive of links, ms. */
+const SLEEP_MS = 10_000;
+
+/** What happened. */
+export type NetworkChange =
+  /** The machine, or this process, stood still. */
+  | "woke"
+  /** Its addresses are others. */
+  | "moved";
+
+/** Looks now and then, until disposed of. */
+export class NetworkWatch implements Disposable {
+  readonly #runtime: Pick<Runtime, "clock" | "localAddresses">;
+  readonly #onChange: (change: NetworkChange) => void;
+  #timer: Timer | undefined;
+  #lookedMs: number;
+  #lookedUnixMs: number;
+  #addresses: string | undefined;
+
+  /** @param onChange Hears of each change; must not throw. */
+  constructor(
+    runtime: Pick<Runtime, "clock" | "localAddresses">,
+    onChange: (change: NetworkChange) => void,
+  ) {
+    this.#runtime = runtime;
+    this.#onChange = onChange;
+    this.#lookedMs = runtime.clock.nowMs();
+    this.#lookedUnixMs = runtime.clock.unixMs();
+    this.#addresses = this.#readAddresses();
+    this.#lookLater();
+  }
+
+  /** Stop. */
+  [Symbol.dispose](): void {
+    this.#timer?.cancel();
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#runtime.clock.schedule(LOOK_MS, () => this.#look(), {
+      keepAlive: false,
+    });
+  }
+
+  #look(): void {
+    this.#lookLater();
+    const { clock } = this.#runtime;
+    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
+    const lateMs = Math.max(
+      nowMs - this.#lookedMs,
+      unixMs - this.#lookedUnixMs,
+    ) - LOOK_MS;
+    this.#lookedMs = nowMs;
+    this.#lookedUnixMs = unixMs;
+    const addresses = this.#readAddresses();
+    const hasMoved = addresses !== this.#addresses;
+    this.#addresses = addresses;
+    if (hasMoved) this.#onChange("moved");
+    else if (lateMs >= SLEEP_MS) this.#onChange("woke");
+  }
+
+  /** In an order of their own: systems list them in any. */
+  #readAddresses(): string | undefined {
+    return this.#runtime.localAddresses?.()?.toSorted().join(" ");
+  }
+}
