@@ -30,12 +30,14 @@ export class IntroductionListener implements Disposable {
   readonly keys: IntroductionKeys;
   readonly #context: ServiceContext;
   readonly #circuit: ServiceCircuit;
+  readonly #binding: Bytes;
   readonly #replays: ReplayCache;
   #isOpen = true;
 
   private constructor(
     context: ServiceContext,
     circuit: ServiceCircuit,
+    binding: Bytes,
     relay: NodeRecord,
     keys: IntroductionKeys,
   ) {
@@ -43,6 +45,7 @@ export class IntroductionListener implements Disposable {
     this.keys = keys;
     this.#context = context;
     this.#circuit = circuit;
+    this.#binding = binding;
     this.#replays = new ReplayCache(context.crypto);
   }
 
@@ -50,6 +53,7 @@ export class IntroductionListener implements Disposable {
    * Establish a point on a relay that is not among `taken`.
    *
    * @param avoid Relays that had better not be on the way: those of the others.
+   * @param rate Introductions per second that we want of it.
    * @param onIntroduction Hears of introductions that are new.
    * @throws {UnreachableError} `service.no_relay` when there is no other relay,
    * `circuit.*`.
@@ -58,6 +62,7 @@ export class IntroductionListener implements Disposable {
     context: ServiceContext,
     taken: readonly NodeId[],
     avoid: readonly NodeId[],
+    rate: number,
     onIntroduction: (listener: IntroductionListener, sealed: Bytes) => void,
     { signal }: WaitLimit,
   ): Promise<IntroductionListener> {
@@ -76,13 +81,18 @@ export class IntroductionListener implements Disposable {
       // Before anything is waited for: a circuit that has ended has none.
       const { binding } = circuit;
       const keys = await IntroductionKeys.generate(crypto, random);
-      const self = new IntroductionListener(context, circuit, relay, keys);
+      const self = new IntroductionListener(
+        context,
+        circuit,
+        binding,
+        relay,
+        keys,
+      );
       circuit.onIntroduction((sealed) => {
         if (self.#replays.add(sealed)) onIntroduction(self, sealed);
       });
       try {
-        const body = encodeEstablishIntro(keys, binding);
-        await circuit.ask("establish_intro", body, limit);
+        await self.#establish(rate, limit);
         return self;
       } catch (error) {
         self[Symbol.dispose]();
@@ -116,6 +126,17 @@ export class IntroductionListener implements Disposable {
     return this.#isOpen;
   }
 
+  /**
+   * Tell the point how many introductions per second we want of it now.
+   *
+   * @throws {UnreachableError} `circuit.*`, `service.point_silent`.
+   */
+  async setRate(rate: number, { signal }: WaitLimit): Promise<void> {
+    const { clock } = this.#context;
+    using limit = deadline(clock, CHECK_ANSWER_MS, silent, signal);
+    await this.#establish(rate, limit);
+  }
+
   /** Whether the circuit answers. */
   async check({ signal }: WaitLimit): Promise<"alive" | "silent"> {
     const { clock } = this.#context;
@@ -127,6 +148,11 @@ export class IntroductionListener implements Disposable {
       signal.throwIfAborted();
       return "silent";
     }
+  }
+
+  async #establish(rate: number, limit: WaitLimit): Promise<void> {
+    const body = encodeEstablishIntro(this.keys, this.#binding, rate);
+    await this.#circuit.ask("establish_intro", body, limit);
   }
 
   /** Listen no more, and forget the keys. */

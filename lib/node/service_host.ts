@@ -5,7 +5,7 @@
  *     ServiceHost ─▶ build, check, close ─▶ IntroductionListener ─┐
  *                 ─▶ publish ─▶ DHT                               │ introductions
  *                 ─▶ probe ─▶ as a client would                   ▼
- *                                              IntroductionQueue ─▶ ServiceSessions
+ *                                                 ServiceAnswers ─▶ ServiceSessions
  *                                                                        │ streams
  *                                                                        ▼
  *                                                                     targets
@@ -23,9 +23,9 @@ import {
   UnreachableError,
 } from "../base/errors.ts";
 import { formatServiceHost } from "../service/address.ts";
+import { AnswerPace } from "../service/answer_pace.ts";
 import { openIntroduction } from "../service/introduction.ts";
 import type { PointId } from "../service/introduction_points.ts";
-import { IntroductionQueue } from "../service/introduction_queue.ts";
 import type { PublishAction } from "../service/publication.ts";
 import {
   type HostAction,
@@ -39,11 +39,13 @@ import {
 } from "../service/time_period.ts";
 import { RESET_CODE } from "../session/stream.ts";
 import { whileAlive } from "./circuit_use.ts";
+import type { WaitLimit } from "./circuits.ts";
 import { publishDescriptor, type Publishing } from "./descriptor_store.ts";
 import { IntroductionListener } from "./introduction_listener.ts";
 import type { Log } from "./log.ts";
 import { MachineTimer } from "./machine_timer.ts";
 import { serveStream } from "./serve_stream.ts";
+import { ServiceAnswers } from "./service_answers.ts";
 import { momentOf, type ServiceContext } from "./service_context.ts";
 import { ServiceProbe } from "./service_probe.ts";
 import { ServiceSessions } from "./service_sessions.ts";
@@ -52,8 +54,6 @@ import { Slots } from "./slots.ts";
 import type { StreamTarget } from "./stream_target.ts";
 import { systemDial, type TargetDial } from "./target_dial.ts";
 
-/** Introductions that are being answered at once. */
-const MAX_ANSWERS = 32;
 /** Streams of one service that are served at once, and of one session: each takes a socket. */
 const MAX_SERVED = 4096;
 const MAX_SERVED_PER_SESSION = 1024;
@@ -113,9 +113,8 @@ export class ServiceHostDriver implements AsyncDisposable {
   readonly #machine: ServiceHost;
   readonly #timer: MachineTimer;
   readonly #listeners = new Map<PointId, IntroductionListener>();
-  readonly #queue: IntroductionQueue<Waiting>;
-  readonly #queueTimer: MachineTimer;
-  readonly #answers = new Slots(MAX_ANSWERS);
+  readonly #answers: ServiceAnswers<Waiting>;
+  readonly #pace: AnswerPace;
   readonly #served = new Slots(MAX_SERVED);
   readonly #servedBySession = new WeakMap<object, Slots>();
   readonly #sessions: ServiceSessions;
@@ -140,8 +139,11 @@ export class ServiceHostDriver implements AsyncDisposable {
       clock,
       () => this.#carryOut(this.#machine.onTime(momentOf(clock))),
     );
-    this.#queue = new IntroductionQueue(clock.nowMs());
-    this.#queueTimer = new MachineTimer(clock, () => this.#answerWaiting());
+    this.#answers = new ServiceAnswers(
+      clock,
+      (waiting, limit) => this.#run(this.#answer(waiting, limit)),
+    );
+    this.#pace = new AnswerPace(clock.nowMs());
     this.#sessions = new ServiceSessions(
       context,
       {
@@ -190,7 +192,7 @@ export class ServiceHostDriver implements AsyncDisposable {
       points: this.#machine.reachablePoints(unixMs).length,
       sessions: this.#sessions.size,
       streams: this.#sessions.streamCount,
-      shed: this.#queue.shed,
+      shed: this.#answers.shed,
     };
   }
 
@@ -209,7 +211,7 @@ export class ServiceHostDriver implements AsyncDisposable {
     this.#stopping.abort(stopped);
     this.#ready.reject(stopped);
     this.#timer.stop();
-    this.#queueTimer.stop();
+    this.#answers[Symbol.dispose]();
     this.#sessions[Symbol.dispose]();
     for (const listener of this.#listeners.values()) {
       listener[Symbol.dispose]();
@@ -271,6 +273,7 @@ export class ServiceHostDriver implements AsyncDisposable {
         this.#context,
         taken,
         others,
+        this.#pace.perPoint,
         (listener, sealed) => this.#onIntroduction(point, listener, sealed),
         this.#stopping,
       );
@@ -295,7 +298,7 @@ export class ServiceHostDriver implements AsyncDisposable {
   #close(point: PointId): void {
     this.#listeners.get(point)?.[Symbol.dispose]();
     this.#listeners.delete(point);
-    this.#queue.remove(point);
+    this.#answers.remove(point);
   }
 
   async #check(point: PointId): Promise<void> {
@@ -392,31 +395,23 @@ export class ServiceHostDriver implements AsyncDisposable {
   ): void {
     const { clock } = this.#context;
     const at = momentOf(clock);
-    this.#queue.push(point, { listener, sealed }, at.nowMs);
+    const isOther = this.#pace.onIntroduction(this.#answers, at.nowMs);
+    if (isOther) this.#tellPace();
     this.#carryOut(this.#machine.onIntroduction(point, at));
-    this.#answerWaiting();
+    this.#answers.push(point, { listener, sealed });
   }
 
-  #answerWaiting(): void {
-    const { clock } = this.#context;
-    while (this.#answers.take()) {
-      const waiting = this.#queue.take(clock.nowMs());
-      if (waiting === undefined) {
-        this.#answers.give();
-        return this.#queueTimer.set(this.#queue.readyMs ?? Infinity);
-      }
-      this.#run(
-        this.#answer(waiting).finally(() => {
-          this.#answers.give();
-          if (!this.#stopping.signal.aborted) this.#answerWaiting();
-        }),
-      );
+  #tellPace(): void {
+    const { perPoint } = this.#pace;
+    for (const listener of this.#listeners.values()) {
+      this.#run(listener.setRate(perPoint, this.#stopping));
     }
-    // Whoever gives back a place asks again.
-    this.#queueTimer.stop();
   }
 
-  async #answer({ listener, sealed }: Waiting): Promise<void> {
+  async #answer(
+    { listener, sealed }: Waiting,
+    limit: WaitLimit,
+  ): Promise<void> {
     if (!listener.isOpen) return;
     const { crypto } = this.#context;
     const { keys } = listener;
@@ -429,7 +424,7 @@ export class ServiceHostDriver implements AsyncDisposable {
       throw error;
     }
     if (this.#probe.onIntroduction(introduction.cookie)) return;
-    await this.#sessions.answer(introduction, keys, blinded, this.#stopping);
+    await this.#sessions.answer(introduction, keys, blinded, limit);
   }
 
   /** Our blinded keys of now; each takes a millisecond to work out. */
@@ -475,10 +470,11 @@ export class ServiceHostDriver implements AsyncDisposable {
   }
 
   /** Own a promise: it is awaited, and its failure is for the log. */
-  #run(work: Promise<void>): void {
+  #run(work: Promise<void>): Promise<void> {
     const task = work.catch((error) => this.#onFailure(error))
       .finally(() => this.#tasks.delete(task));
     this.#tasks.add(task);
+    return task;
   }
 
   #onFailure(error: unknown): void {

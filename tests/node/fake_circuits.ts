@@ -52,6 +52,10 @@ export class FakeRelay {
   isAlive = true;
   /** Takes introductions and passes none on. */
   isDeaf = false;
+  /** Lets whoever extends to it wait for ever. */
+  isTarpit = false;
+  /** Answers this to all introductions. */
+  lie: IntroduceAnswer | undefined;
 
   readonly #clock: VirtualClock;
 
@@ -199,6 +203,9 @@ export class FakeCircuits implements Circuits {
     this.wishes.push(wish);
     const path = this.#draw(wish);
     await sleep(network.clock, 2 * LATENCY_MS, { signal: wish.signal });
+    if (path.at(-1)?.isTarpit && wish.endAt !== undefined) {
+      await raceSignal(new Promise<never>(() => {}), wish.signal);
+    }
     const isDead = network.isDown || path.length === 0 ||
       path.some(({ isAlive }) => !isAlive);
     if (isDead) throw gone();
@@ -300,9 +307,10 @@ export class FakeCircuit implements ServiceCircuit {
       case "introduce1": {
         const asker = { circuit: this, binding: this.binding };
         const wanted = decodeIntroduce1(body);
+        const { introductions, lie } = this.last;
+        if (lie !== undefined) return encodeIntroduceAck(lie);
         const { promise, resolve } = Promise.withResolvers<IntroduceAnswer>();
         this.#acknowledge.push(resolve);
-        const { introductions } = this.last;
         this.last.carryOut(introductions.introduce(wanted, asker, nowMs));
         const ended = this.#closed.promise.then(() => {
           throw gone();

@@ -10,6 +10,11 @@ import { networkParameters } from "../../lib/auth/network.ts";
 import { CLIENT_IDLE_MS } from "../../lib/node/client_session.ts";
 import { ServiceGateway } from "../../lib/node/gateway.ts";
 import { formatServiceHost } from "../../lib/service/address.ts";
+import type { IntroduceAnswer } from "../../lib/service/introduction_messages.ts";
+import {
+  LEAST_EFFORT,
+  MAX_EFFORT,
+} from "../../lib/service/introduction_work.ts";
 import { blindedSigner, timePeriod } from "../../lib/service/time_period.ts";
 import { LATENCY_MS } from "./fake_circuits.ts";
 import {
@@ -347,6 +352,29 @@ Deno.test("ServiceClientDriver goes by another introduction point when some fail
       const stream = await connect(client, service);
       await stream.opened;
       stream.abort();
+    }
+  }));
+
+Deno.test("ServiceClientDriver goes by another introduction point when some demand work without end, or too much", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const [greedy, insatiable] = world.network.relays.filter((
+      { introductions },
+    ) => introductions.size > 0);
+    assert.ok(greedy !== undefined && insatiable !== undefined);
+    const seed = pattern(32);
+    const lie = (effort: number): IntroduceAnswer => ({
+      status: "work",
+      demand: { seed, effort },
+    });
+    greedy.lie = lie(MAX_EFFORT + 1);
+    insatiable.lie = lie(LEAST_EFFORT);
+    for (let n = 0; n < 6; n++) {
+      const startMs = world.clock.nowMs();
+      const stream = await connect(world.client(), service);
+      await stream.opened;
+      stream.abort();
+      assert.ok(world.clock.nowMs() - startMs < 5_000);
     }
   }));
 

@@ -3,6 +3,8 @@ import type { Bytes } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { decodeStoredRecord } from "../../lib/dht/stored_record.ts";
+import { STALLED_MS } from "../../lib/node/service_answers.ts";
+import { INTRODUCTIONS_BURST } from "../../lib/service/introduction_gate.ts";
 import {
   HALF_OPEN_MS,
   MAX_HALF_OPEN,
@@ -421,4 +423,70 @@ Deno.test("ServiceHostDriver is there for those who come by other points while o
     await flooding;
     assert.ok(took < 10_000, `${took} ms`);
     assert.ok(service.driver.status.sessions <= MAX_HALF_OPEN + 20);
+  }));
+
+Deno.test("ServiceHostDriver is there for visitors while others name rendezvous points that never answer", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const visitor = await RawVisitor.of(world, service.publicKey);
+    // A relay that everybody knows.
+    const tarpit = world.network.relays.find(({ introductions }) =>
+      introductions.size === 0
+    );
+    assert.ok(tarpit !== undefined);
+    tarpit.isTarpit = true;
+    const rendezvous = tarpit.record.encoded;
+    const [points, each] = [3, 25];
+    for (let n = 0; n < points * each; n++) {
+      const cookie = pattern(20, n);
+      const { request } = await visitor.handshake(cookie, n % points);
+      const handshake = request;
+      const sealed = await visitor.seal(
+        { cookie, rendezvous, handshake },
+        n % points,
+      );
+      assert.equal(await visitor.send(sealed, n % points), "passed");
+    }
+    const tookMs = await visit(world, service, 20_000);
+    assert.ok(tookMs < 2 * STALLED_MS, `${tookMs} ms`);
+    await sleep(world.clock, MINUTE);
+    assert.equal(service.driver.status.sessions, 0);
+  }));
+
+Deno.test("ServiceHostDriver is reached by visitors who work while its points are flooded by others who do not", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const visitor = await RawVisitor.of(world, service.publicKey);
+    const { cookie, rendezvous } = await visitor.wait();
+    const { request } = await visitor.handshake(cookie);
+    const handshake = request;
+    const points = [0, 1, 2];
+    const sealed = await Promise.all(
+      points.map((n) => visitor.seal({ cookie, rendezvous, handshake }, n)),
+    );
+    let isOver = false;
+    const answers = new Map<string, number>();
+    const flood = async () => {
+      while (!isOver) {
+        for (const n of points) {
+          const bytes = sealed[n] ?? pattern(1);
+          visitor.send(bytes, n).then((status) =>
+            answers.set(status, (answers.get(status) ?? 0) + 1)
+          );
+        }
+        await sleep(world.clock, 10); // 300 per second
+      }
+    };
+    const flooding = flood();
+    await sleep(world.clock, 3_000);
+    for (let n = 0; n < 10; n++) {
+      const tookMs = await visit(world, service, 20_000);
+      assert.ok(tookMs < 3_000, `${tookMs} ms`);
+    }
+    isOver = true;
+    await flooding;
+    const passed = answers.get("passed") ?? 0;
+    assert.ok(passed < 3 * INTRODUCTIONS_BURST, `${passed} passed`);
+    assert.ok((answers.get("work") ?? 0) > 10 * passed);
+    assert.equal(answers.get("busy"), undefined);
   }));
