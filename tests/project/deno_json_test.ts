@@ -71,7 +71,7 @@ Deno.test("the executable is given no more than the permission set", () => {
     .map((flag) => flag.slice("--allow-".length));
   const { default: set = {} } = CONFIG.permissions;
   const wanted = Object.entries(set).filter(([, value]) => value !== false)
-    .map(([kind]) => kind);
+    .map(([kind, value]) => kind === "sys" ? `${kind}=${value}` : kind);
   assert.deepEqual(given.sort(), wanted.sort());
   assert.ok(FROZEN_FLAGS.includes("--no-prompt"));
 });
