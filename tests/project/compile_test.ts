@@ -78,7 +78,7 @@ Deno.test("compile() embeds the program and freezes its permissions", async () =
       deny_ffi: null,
       allow_run: null,
       deny_run: null,
-      allow_sys: null,
+      allow_sys: ["networkInterfaces"],
       deny_sys: null,
       prompt: false,
     });
