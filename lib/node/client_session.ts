@@ -138,11 +138,13 @@ export class ClientSession {
   }
 
   #onLegSuspect(leg: LegNumber): void {
+    this.#options.log.debug("A leg is silent", { leg });
     this.#checkOffers();
     this.#legs((nowMs) => this.#plan.onSuspect(leg, nowMs));
   }
 
   #onLegGone(leg: LegNumber): void {
+    this.#options.log.debug("A leg is gone", { leg });
     this.#paths.delete(leg);
     this.#checkOffers();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
@@ -176,10 +178,13 @@ export class ClientSession {
   async #build(): Promise<void> {
     const { log } = this.#options;
     try {
-      const met = await this.#offer() ?? await this.#approach();
+      const offered = await this.#offer();
+      const met = offered ?? await this.#approach();
       if (!this.isOpen) return met.circuit.close();
       this.#makeRoom();
       this.#attach(met);
+      const by = offered === undefined ? "a ticket" : "another leg";
+      log.debug("A leg was added", { leg: met.leg, by });
       this.#legs((nowMs) => this.#plan.onAdded(met.leg, nowMs));
     } catch (error) {
       if (!this.isOpen) return;
