@@ -3,9 +3,12 @@
  * manner of TCP Vegas. The least round trip seen is the path's own; what comes
  * on top is queueing in relays, which the window is kept just short of causing.
  *
- *     queueing delay   below 15 ms, or 1/16 of the path   grow, faster and faster
- *                      up to 45 ms, or 1/8 of the path    hold
- *                      above                              shrink to what the path carries
+ *     queueing delay   below 15 ms, or 1/8 of the path   grow, faster and faster
+ *                      up to 45 ms, or 1/4 of the path   hold
+ *                      above                             shrink to what the path carries
+ *
+ * To begin with it doubles each round trip, up to 15 ms or half of the path: the
+ * links themselves begin slowly, and only what waits for them makes them faster.
  *
  * What counts is the least delay of many acknowledgements: single ones are late
  * for reasons of their own, such as a relay that was not given the processor.
@@ -24,11 +27,13 @@ export const MAX_CELLS = 2048;
 /** Queueing delay below which the window grows, ms … */
 export const LOW_QUEUE_MS = 15;
 /** … or that part of a long path. */
-const LOW_QUEUE_PART = 1 / 16;
+const LOW_QUEUE_PART = 1 / 8;
 /** Queueing delay above which the window shrinks, ms … */
 export const HIGH_QUEUE_MS = 45;
 /** … or that part of a long path. */
-const HIGH_QUEUE_PART = 1 / 8;
+const HIGH_QUEUE_PART = 1 / 4;
+/** Queueing delay up to which the window doubles, as part of a long path. */
+const DOUBLING_QUEUE_PART = 1 / 2;
 /** Acknowledgements of which all must be late to end the doubling. */
 const EXIT_SAMPLES = 8;
 /** Parts by which the window grows after so many rounds without a queue. */
@@ -47,6 +52,7 @@ export class CongestionWindow {
   #roundLeastMs = Infinity;
   #roundSinceMs = -Infinity;
   #heardMs = -Infinity;
+  #lastRoundLeastMs = Infinity;
   /** Least round trip of the last few acknowledgements, and how few. */
   #recentLeastMs = Infinity;
   #recentSamples = 0;
@@ -67,6 +73,15 @@ export class CongestionWindow {
   /** Least round trip, ms; `undefined` before the first sample. */
   get baseMs(): number | undefined {
     return this.#baseMs === Infinity ? undefined : this.#baseMs;
+  }
+
+  /**
+   * Least round trip of late, ms: what is left of a slow one when the bursts of
+   * its own data are taken off. `undefined` before the first sample.
+   */
+  get leastMs(): number | undefined {
+    const least = Math.min(this.#lastRoundLeastMs, this.#roundLeastMs);
+    return least === Infinity ? undefined : least;
   }
 
   /** Silence after which a leg with cells in flight is suspect (after RFC 6298), ms. */
@@ -102,18 +117,20 @@ export class CongestionWindow {
     }
     this.#baseMs = Math.min(this.#baseMs, sample);
     // After a pause a round begins anew: one acknowledgement says little.
-    if (nowMs - this.#heardMs > 2 * this.#smoothedMs) {
-      this.#roundSinceMs = nowMs;
-      this.#roundLeastMs = Infinity;
-    }
+    if (nowMs - this.#heardMs > 2 * this.#smoothedMs) this.#beginRound(nowMs);
     this.#heardMs = nowMs;
     this.#roundLeastMs = Math.min(this.#roundLeastMs, sample);
     if (nowMs - this.#roundSinceMs >= this.#smoothedMs) {
       this.#onRound(this.#roundLeastMs, isLimited, nowMs);
-      this.#roundLeastMs = Infinity;
-      this.#roundSinceMs = nowMs;
+      this.#beginRound(nowMs);
     }
     if (this.#isSlowStart) this.#double(acknowledged, sample, isLimited);
+  }
+
+  #beginRound(nowMs: number): void {
+    this.#lastRoundLeastMs = this.#roundLeastMs;
+    this.#roundLeastMs = Infinity;
+    this.#roundSinceMs = nowMs;
   }
 
   get #lowQueueMs(): number {
@@ -124,6 +141,10 @@ export class CongestionWindow {
     return Math.max(HIGH_QUEUE_MS, this.#baseMs * HIGH_QUEUE_PART);
   }
 
+  get #doublingQueueMs(): number {
+    return Math.max(LOW_QUEUE_MS, this.#baseMs * DOUBLING_QUEUE_PART);
+  }
+
   /** Double each round trip, until none of some acknowledgements comes without delay. */
   #double(acknowledged: number, sampleMs: number, isLimited: boolean): void {
     this.#recentLeastMs = Math.min(this.#recentLeastMs, sampleMs);
@@ -131,7 +152,8 @@ export class CongestionWindow {
       const queueMs = this.#recentLeastMs - this.#baseMs;
       this.#recentLeastMs = Infinity;
       this.#recentSamples = 0;
-      this.#isSlowStart = queueMs <= this.#highQueueMs;
+      this.#isSlowStart = queueMs <=
+        Math.max(this.#highQueueMs, this.#doublingQueueMs);
     }
     if (this.#isSlowStart && isLimited) this.#set(this.#cells + acknowledged);
   }
@@ -139,16 +161,15 @@ export class CongestionWindow {
   /** Once a round trip: the least delay of the round is what every cell had to wait. */
   #onRound(leastMs: number, isLimited: boolean, nowMs: number): void {
     const queueMs = leastMs - this.#baseMs;
+    if (queueMs >= this.#doublingQueueMs) this.#isSlowStart = false;
+    if (this.#isSlowStart) return;
     if (queueMs > this.#highQueueMs) {
-      this.#isSlowStart = false;
       this.#calmRounds = 0;
       return this.#shrink(leastMs, nowMs);
     }
     this.#leastSinceMs = undefined;
-    if (queueMs >= this.#lowQueueMs) {
-      this.#isSlowStart = false;
-      this.#calmRounds = 0;
-    } else if (isLimited && !this.#isSlowStart) {
+    if (queueMs >= this.#lowQueueMs) this.#calmRounds = 0;
+    else if (isLimited) {
       const part = GROWTH[this.#calmRounds++] ?? GROWTH[GROWTH.length - 1] ?? 0;
       this.#set(this.#cells + Math.max(2, this.#cells * part));
     }

@@ -17,7 +17,7 @@ import { Leg, type SessionRole } from "./leg.ts";
 /** Legs that a session has at most at once. */
 export const MAX_LEGS = 3;
 /** Least silence after which an end with open streams asks for a sign of life, ms. */
-const FIRST_PING_MS = 500;
+const FIRST_PING_MS = 300;
 /** Most silence between two such questions, ms. */
 const MAX_PING_MS = 30_000;
 /** An acknowledgement goes out on another leg when its own has not taken it for so long, ms. */
@@ -75,6 +75,13 @@ export class LegState {
     this.#pingDueMs = nowMs + this.#pingWaitMs;
   }
 
+  /** Ask at once, whenever the last time was: there is reason to doubt. */
+  pingSoon(nowMs: number): void {
+    this.isPingWanted = true;
+    this.#pingWaitMs = FIRST_PING_MS;
+    this.#pingDueMs = nowMs + this.#pingWaitMs;
+  }
+
   /** Whether the cell built now, for `on`, must acknowledge what came on this leg. */
   owesAckOn(on: LegState, nowMs: number): boolean {
     const { ackDueMs } = this.leg;
@@ -92,7 +99,7 @@ export class LegState {
   }
 
   get #roundTripMs(): number {
-    return this.leg.congestion.roundTripMs ?? UNMEASURED_MS;
+    return this.leg.congestion.leastMs ?? UNMEASURED_MS;
   }
 }
 
@@ -225,7 +232,15 @@ export class LegTable {
       }
       if (streams === "some") state.pingIfDue(nowMs);
     }
+    // What one relay took with it may be more than one leg.
+    if (suspect.length > 0) this.#doubtOthers(nowMs);
     return suspect;
+  }
+
+  #doubtOthers(nowMs: number): void {
+    for (const state of this.#legs.values()) {
+      if (!state.isSuspect) state.pingSoon(nowMs);
+    }
   }
 
   /** Forget all keys. */

@@ -47,15 +47,24 @@ Deno.test("CongestionWindow does not grow for a sender that it does not limit", 
 
 Deno.test("CongestionWindow stops doubling when cells begin to queue, holds, and shrinks beyond", () => {
   const window = new CongestionWindow();
-  let nowMs = rounds(window, 3, 50);
+  let nowMs = rounds(window, 3, 20);
   const before = window.cells;
-  nowMs = rounds(window, 2, 50 + LOW_QUEUE_MS + 5, { startMs: nowMs });
+  nowMs = rounds(window, 2, 20 + LOW_QUEUE_MS + 5, { startMs: nowMs });
   const held = window.cells;
   assert.ok(held <= 2 * before, "a round trip later");
-  nowMs = rounds(window, 4, 50 + LOW_QUEUE_MS + 5, { startMs: nowMs });
+  nowMs = rounds(window, 4, 20 + LOW_QUEUE_MS + 5, { startMs: nowMs });
   assert.equal(window.cells, held, "holds between the two delays");
-  rounds(window, 3, 50 + HIGH_QUEUE_MS + 50, { startMs: nowMs });
+  rounds(window, 3, 20 + HIGH_QUEUE_MS + 50, { startMs: nowMs });
   assert.ok(window.cells < held, `${window.cells} of ${held}`);
+});
+
+Deno.test("CongestionWindow goes on doubling on a long path whose links are only getting faster", () => {
+  const window = new CongestionWindow();
+  let nowMs = rounds(window, 1, 350);
+  nowMs = rounds(window, 3, 500, { startMs: nowMs });
+  assert.equal(window.cells, 16 * INITIAL_CELLS);
+  rounds(window, 3, 600, { startMs: nowMs });
+  assert.ok(window.cells < 16 * INITIAL_CELLS, "but not for ever");
 });
 
 Deno.test("CongestionWindow goes on doubling when single acknowledgements are late", () => {
@@ -87,12 +96,26 @@ Deno.test("CongestionWindow grows faster the longer no cell has to queue", () =>
 Deno.test("CongestionWindow bears more delay on a long path", () => {
   const window = new CongestionWindow();
   let nowMs = rounds(window, 4, 400);
-  nowMs = rounds(window, 2, 400 + HIGH_QUEUE_MS + 4, { startMs: nowMs });
+  nowMs = rounds(window, 1, 700, { startMs: nowMs });
   const held = window.cells;
-  nowMs = rounds(window, 4, 400 + HIGH_QUEUE_MS + 4, { startMs: nowMs });
+  nowMs = rounds(window, 4, 400 + 2 * HIGH_QUEUE_MS, { startMs: nowMs });
   assert.equal(window.cells, held);
-  rounds(window, 4, 400 + 2 * HIGH_QUEUE_MS, { startMs: nowMs });
+  rounds(window, 4, 400 + 3 * HIGH_QUEUE_MS, { startMs: nowMs });
   assert.ok(window.cells < held);
+});
+
+Deno.test("CongestionWindow tells the least round trip of late, whatever its own bursts add", () => {
+  const window = new CongestionWindow();
+  assert.equal(window.leastMs, undefined);
+  let nowMs = 0;
+  for (let n = 0; n < 20 * ACKS; n++) {
+    nowMs += 100 / ACKS;
+    window.onAcknowledged(1, 100 + 50 * (n % ACKS), true, nowMs);
+  }
+  assert.equal(window.leastMs, 100);
+  assert.ok((window.roundTripMs ?? 0) > 200);
+  rounds(window, 3, 300, { startMs: nowMs });
+  assert.equal(window.leastMs, 300);
 });
 
 Deno.test("CongestionWindow never falls below what keeps acknowledgements coming", () => {
