@@ -98,11 +98,10 @@ Deno.test("LegTable asks for signs of life less and less often, while streams ar
     asked.push(ms);
   }
   const waits = asked.map((ms, n) => ms - (asked[n - 1] ?? 0));
-  assert.equal(waits[0], 500);
-  assert.deepEqual(waits.slice(0, 4), [500, 1_000, 2_000, 4_000]);
+  assert.deepEqual(waits.slice(0, 5), [300, 600, 1_200, 2_400, 4_800]);
   assert.equal(waits.at(-1), 30_000);
   leg(legs, 0).onHeard("news", 300_000);
-  assert.equal(legs.dueMs("some"), 300_500);
+  assert.equal(legs.dueMs("some"), 300_300);
 });
 
 Deno.test("LegTable finds a leg suspect once, when it owes an answer for too long", () => {
@@ -114,6 +113,26 @@ Deno.test("LegTable finds a leg suspect once, when it owes an answer for too lon
   assert.deepEqual(legs.onTime("none", 2_999), []);
   assert.deepEqual(legs.onTime("none", 3_000), [leg(legs, 0)]);
   assert.deepEqual(legs.onTime("none", 9_000), []);
+});
+
+Deno.test("LegTable doubts all legs when one falls silent", () => {
+  const legs = table();
+  for (const number of [0, 1, 2]) legs.add(SECRET, number, 0);
+  for (const state of legs) state.onHeard("news", 60_000);
+  // The third has not been asked for long.
+  for (let ms = 60_000; ms < 100_000; ms += 100) {
+    leg(legs, 2).pingIfDue(ms);
+    leg(legs, 2).isPingWanted = false;
+  }
+  assert.ok(leg(legs, 2).pingDueMs > 101_000);
+  const { leg: first } = leg(legs, 0);
+  first.seal(new Uint8Array(SESSION_CELL_BYTES));
+  first.onSent([], [], 97_000);
+  assert.deepEqual(legs.onTime("some", 100_000), [leg(legs, 0)]);
+  for (const number of [1, 2]) {
+    assert.ok(leg(legs, number).isPingWanted);
+    assert.equal(leg(legs, number).pingDueMs, 100_300);
+  }
 });
 
 Deno.test("LegState owes its acknowledgement on its own leg, and later on any", () => {
