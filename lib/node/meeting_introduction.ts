@@ -38,9 +38,9 @@ const MAX_DEMANDS = 4;
 /** Hashes for all introductions of one approach, at most: some ten seconds of one core. */
 const MAX_HASHES = 2 * MAX_EFFORT;
 /** Hashes computed at once, some ms: streams go on meanwhile. */
-const SLICE_HASHES = 2_048;
+export const SLICE_HASHES = 2_048;
 /** Rest between slices, ms. */
-const REST_MS = 1;
+export const REST_MS = 1;
 
 /** What becomes of an introduction at its point. */
 export type Introduced = Exclude<IntroduceAnswer["status"], "work">;

@@ -46,6 +46,11 @@ const MEET_MS = 20_000;
  * may invent relays that do not exist, and each costs a time-out.
  */
 const MAX_STRANGERS = 4;
+/**
+ * Clients met at once at one relay: one that lets us wait must not take all the
+ * places that there are for answers.
+ */
+const MAX_AT_RELAY = 8;
 /** A session without a stream for so long is closed; clients do it sooner, ms. */
 export const SERVICE_IDLE_MS = 15 * 60_000;
 const SWEEP_MS = 60_000;
@@ -81,6 +86,7 @@ export class ServiceSessions implements Disposable {
   );
   readonly #sessions = new Set<ServiceSession>();
   readonly #strangers = new Slots(MAX_STRANGERS);
+  readonly #atRelay = new Slots(Infinity, MAX_AT_RELAY);
   readonly #timer: MachineTimer;
   readonly #stopping = new AbortController();
   #sweepMs = Infinity;
@@ -166,13 +172,19 @@ export class ServiceSessions implements Disposable {
     signal: AbortSignal,
     meet: (relay: NodeRecord, limit: WaitLimit) => Promise<void>,
   ): Promise<void> {
-    const relay = await namedRelay(this.#context, rendezvous);
-    if (!relay.isKnown && !this.#strangers.take()) throw busy();
+    const { record, isKnown } = await namedRelay(this.#context, rendezvous);
+    const name = record.nodeId.toHex();
+    if (!this.#atRelay.take(name)) throw busy();
     try {
-      using limit = deadline(this.#context.clock, MEET_MS, tooLate, signal);
-      await meet(relay.record, limit);
+      if (!isKnown && !this.#strangers.take()) throw busy();
+      try {
+        using limit = deadline(this.#context.clock, MEET_MS, tooLate, signal);
+        await meet(record, limit);
+      } finally {
+        if (!isKnown) this.#strangers.give();
+      }
     } finally {
-      if (!relay.isKnown) this.#strangers.give();
+      this.#atRelay.give(name);
     }
   }
 

@@ -20,6 +20,7 @@ import type {
   ServiceQuestion,
   WaitLimit,
 } from "../../lib/node/circuits.ts";
+import { MachineTimer } from "../../lib/node/machine_timer.ts";
 import type { CellPort } from "../../lib/node/session_driver.ts";
 import {
   decodeEstablishIntro,
@@ -58,6 +59,7 @@ export class FakeRelay {
   lie: IntroduceAnswer | undefined;
 
   readonly #clock: VirtualClock;
+  readonly #timer: MachineTimer;
 
   constructor(
     record: NodeRecord,
@@ -65,6 +67,7 @@ export class FakeRelay {
   ) {
     this.record = record;
     this.#clock = clock;
+    this.#timer = new MachineTimer(clock, () => this.#onTime());
     this.introductions = new IntroductionTable(crypto, random);
   }
 
@@ -83,10 +86,7 @@ export class FakeRelay {
           action.client.end();
       }
     }
-    const { deadlineMs } = this.introductions;
-    if (deadlineMs === Infinity) return;
-    const waitMs = Math.max(0, deadlineMs - this.#clock.nowMs());
-    this.#clock.schedule(waitMs, () => this.#onTime());
+    this.#timer.set(this.introductions.deadlineMs);
   }
 
   #onTime(): void {

@@ -5,7 +5,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { PublicKey } from "../../lib/auth/identity.ts";
+import type { NodeId, PublicKey } from "../../lib/auth/identity.ts";
+import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { DescriptorFinder } from "../../lib/node/descriptor_finder.ts";
 import { waitAtRendezvous } from "../../lib/node/meeting.ts";
@@ -90,11 +91,8 @@ export class RawVisitor {
 
   /** Send what was sealed, or something else, by point `index`. */
   async send(sealed: Bytes, index = 0): Promise<IntroduceAnswer["status"]> {
-    const { relay, keys } = this.#point(index);
-    const endAt = this.circuits.relays().find(({ encoded }) =>
-      encoded.toHex() === relay.toHex()
-    );
-    assert.ok(endAt !== undefined);
+    const { keys } = this.#point(index);
+    const endAt = this.#relay(index);
     const circuit = await this.circuits.take({
       purpose: "introduction",
       endAt,
@@ -117,6 +115,27 @@ export class RawVisitor {
     );
     const secret = await handshake.finish(await circuit.met(LIMIT));
     return { secret, circuit };
+  }
+
+  /** The keys under which the service listens. */
+  get authentications(): PublicKey[] {
+    return this.#descriptor.content.points.map(({ keys }) =>
+      keys.authentication
+    );
+  }
+
+  /** Where point `index` is. */
+  relayId(index: number): NodeId {
+    return this.#relay(index).nodeId;
+  }
+
+  #relay(index: number): NodeRecord {
+    const { relay } = this.#point(index);
+    const record = this.circuits.relays().find(({ encoded }) =>
+      encoded.toHex() === relay.toHex()
+    );
+    assert.ok(record !== undefined);
+    return record;
   }
 
   #point(index: number) {

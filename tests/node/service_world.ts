@@ -10,6 +10,7 @@ import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
 import { type Bytes, concat } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
+import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import {
   ServiceClientDriver,
@@ -83,13 +84,18 @@ export const echo: StreamHandler = async (stream) => {
 /** A network with services and visitors, all gone at its end. */
 export class ServiceWorld implements AsyncDisposable {
   readonly clock = new VirtualClock({ drain: createDrain(), maxEvents: 3e6 });
-  readonly crypto = repeatableSuite();
+  readonly crypto: CryptoSuite;
   readonly network: FakeNetwork;
   readonly #opened = new AsyncDisposableStack();
   readonly #logs: RecordingLog[] = [];
   #seed = 1;
 
-  constructor(seed = 1) {
+  /** @param change What differs from the suite of worlds that repeat themselves. */
+  constructor(
+    seed = 1,
+    change: (suite: CryptoSuite) => CryptoSuite = (suite) => suite,
+  ) {
+    this.crypto = change(repeatableSuite());
     this.network = new FakeNetwork(
       this.clock,
       seededRandom(seed * 1000),
@@ -170,8 +176,9 @@ export class ServiceWorld implements AsyncDisposable {
 export async function inServiceWorld(
   test: (world: ServiceWorld) => Promise<void>,
   seed = 1,
+  change?: (suite: CryptoSuite) => CryptoSuite,
 ): Promise<void> {
-  const world = new ServiceWorld(seed);
+  const world = new ServiceWorld(seed, change);
   const run = async () => {
     await using _ = world;
     await test(world);
