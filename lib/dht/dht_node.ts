@@ -35,6 +35,7 @@ import { type MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelayNews } from "./relay_news.ts";
 import { RoutingTable, type TableAction } from "./routing_table.ts";
 import { Searches } from "./searches.ts";
+import { TableFill } from "./table_fill.ts";
 import { decodeStoredRecord, type StoredRecord } from "./stored_record.ts";
 
 /** Tuning: tasks of others under way at once: circuits can ask for any number. */
@@ -51,11 +52,6 @@ const MAX_BOOTSTRAP_MS = 5 * 60 * 1000;
 const BOOTSTRAP_RELAYS = 8;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
-/** Tuning: wait before buckets are filled again; longer when it was in vain. */
-const FILL_MS = 2 * 1000;
-const REFILL_MS = 10 * 60 * 1000;
-/** Tuning: how many more are drawn for a bucket than it has room for, as some are gone. */
-const SPARE_DRAWS = 2;
 /** Tuning: how long a node that broke the protocol is not let in. */
 const BLAME_MS = 3600 * 1000;
 /** Tuning: such nodes remembered. */
@@ -111,6 +107,7 @@ export class DhtNode {
   readonly #news: RelayNews;
   readonly #copies: Copies;
   readonly #chores: Chores;
+  readonly #fill: TableFill;
   /** Until when nodes that broke the protocol are kept out. */
   readonly #blamed = new RecentMap<string, number>(MAX_BLAMED);
   #self: NodeRecord | undefined;
@@ -120,10 +117,6 @@ export class DhtNode {
   #bootstrapMs = Infinity;
   #bootstrapDelayMs = BOOTSTRAP_MS;
   #sweepMs = Infinity;
-  /** When to draw relays of the list for buckets that have room. */
-  #fillMs = Infinity;
-  /** Contacts when that was last done. */
-  #filledSize = 0;
   #out: DhtAction[] = [];
 
   constructor(options: DhtNodeOptions) {
@@ -157,7 +150,10 @@ export class DhtNode {
     const news = new RelayNews({
       random,
       calls,
-      contacts: () => this.#contacts(),
+      contacts: {
+        get: (id) => table.get(id)?.record,
+        all: () => Array.from(table.contacts(), ({ record }) => record),
+      },
       sources: ({ nowMs, unixMs }) => this.#others(nowMs, unixMs),
       onRound: (at) => this.#onRound(at),
       learn,
@@ -175,6 +171,12 @@ export class DhtNode {
       onBroken,
       onHeard: (records, at) => records.forEach((record) => learn(record, at)),
     });
+    this.#fill = new TableFill({
+      random,
+      table,
+      relays,
+      isBlamed: ({ nodeId }, nowMs) => this.#isBlamed(nodeId, nowMs),
+    });
     this.#chores = new Chores({
       refresh: (target, at, done) => this.#lookNear(target, at, done),
       republish: (key, at, done) => this.#republish(key, at, done),
@@ -186,7 +188,7 @@ export class DhtNode {
     const due = Math.min(
       this.#bootstrapMs,
       this.#sweepMs,
-      this.#fillMs,
+      this.#fill.deadlineMs,
       this.table.deadlineMs ?? Infinity,
       this.table.refreshMs ?? Infinity,
       this.store.deadlineMs ?? Infinity,
@@ -400,7 +402,7 @@ export class DhtNode {
     }
     this.#news.onTime(at);
     if (nowMs >= this.#bootstrapMs) this.#bootstrap(at);
-    if (nowMs >= this.#fillMs) this.#fill(at);
+    if (nowMs >= this.#fill.deadlineMs) this.#fillTable(at);
     this.#chores.run(at);
     return this.#flush();
   }
@@ -409,10 +411,6 @@ export class DhtNode {
     const out = this.#out;
     this.#out = [];
     return out;
-  }
-
-  *#contacts(): Generator<NodeRecord> {
-    for (const { record } of this.table.contacts()) yield record;
   }
 
   #seeds(target: NodeId | DhtKey): NodeRecord[] {
@@ -493,7 +491,7 @@ export class DhtNode {
   }
 
   #onContactLost(nowMs: number): void {
-    this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
+    this.#fill.hurry(nowMs);
     if (this.table.size > 0 || this.#bootstrapMs < Infinity) return;
     this.#bootstrapDelayMs = BOOTSTRAP_MS;
     this.#bootstrapMs = nowMs + BOOTSTRAP_MS;
@@ -550,11 +548,12 @@ export class DhtNode {
   #learn(record: NodeRecord, { nowMs }: Moment): MergeOutcome {
     const isSelf = equalBytes(record.nodeId, this.#options.selfId);
     if (isSelf || this.#isBlamed(record.nodeId, nowMs)) return "known";
-    this.table.renew(record);
     const outcome = this.relays.merge(record, nowMs);
+    // What is known to the list came to the table the same way.
+    if (outcome !== "known") this.table.renew(record);
     const isFill = outcome === "added" && this.#news.rounds > 0 &&
-      this.table.hasRoomFor(record);
-    if (isFill) this.#fillMs = Math.min(this.#fillMs, nowMs + FILL_MS);
+      this.table.vacancyFor(record) !== undefined;
+    if (isFill) this.#fill.hurry(nowMs);
     return outcome;
   }
 
@@ -564,53 +563,15 @@ export class DhtNode {
 
   /** The list is complete: draw from it, and have a look at our neighbourhood again. */
   #onRound(at: Moment): void {
-    this.#fill(at);
+    this.#fillTable(at);
     if (this.#news.rounds > 1) return;
     const { selfId } = this.#options;
     this.#chores.add({ type: "refresh", target: selfId });
     this.#chores.run(at);
   }
 
-  /**
-   * Fill buckets that have room with relays drawn from the list. The list is as
-   * complete as can be had, so a draw is fair, and liars have no larger part of
-   * the table than of the network.
-   */
-  #fill({ nowMs, unixMs }: Moment): void {
-    const { random } = this.#options;
-    const wanted = this.#wanted({ nowMs, unixMs });
-    const drawn: NodeRecord[] = [];
-    let isMore = false;
-    for (const [bucket, records] of wanted) {
-      const room = this.table.roomIn(bucket);
-      const count = room > 0 ? room + SPARE_DRAWS : 0;
-      if (records.length > count) isMore = true;
-      drawn.push(...sampled(random, records, count));
-    }
-    const free = this.table.freePings;
-    isMore ||= drawn.length > free;
-    // Nodes that answer, yet cannot enter, must not keep us asking for ever. And
-    // those that were silent may be back: a network was cut in two, and is no more.
-    const hasGrown = this.table.size > this.#filledSize;
-    this.#fillMs = nowMs + (isMore && hasGrown ? FILL_MS : REFILL_MS);
-    this.#filledSize = this.table.size;
-    for (const record of sampled(random, drawn, free)) {
-      this.#consider(record, nowMs);
-    }
-  }
-
-  /** Relays that their buckets have room for, by bucket. */
-  #wanted({ nowMs, unixMs }: Moment): Map<number, NodeRecord[]> {
-    const wanted = new Map<number, NodeRecord[]>();
-    for (const record of this.relays.promising(nowMs, unixMs)) {
-      if (!this.table.hasRoomFor(record)) continue;
-      if (this.#isBlamed(record.nodeId, nowMs)) continue;
-      const bucket = this.table.bucketIndex(record.nodeId);
-      const others = wanted.get(bucket);
-      if (others === undefined) wanted.set(bucket, [record]);
-      else others.push(record);
-    }
-    return wanted;
+  #fillTable(at: Moment): void {
+    for (const record of this.#fill.draw(at)) this.#consider(record, at.nowMs);
   }
 
   *#others(nowMs: number, unixMs: number): Generator<NodeRecord> {

@@ -10,6 +10,7 @@
  * @see protocol §4.7
  * @module
  */
+import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { type Random, sampled } from "../base/random.ts";
@@ -45,6 +46,14 @@ export const MAX_ANNOUNCED = 2 * MAX_PAGE_RECORDS;
 /** Tuning: peers whose announcements are looked at in a window. */
 export const MAX_ANNOUNCERS = 1024;
 
+/** Nodes that may be told. */
+export interface GossipContacts {
+  /** The node with this id, if it is one of them. */
+  get(id: NodeId): NodeRecord | undefined;
+  /** All of them. */
+  all(): Iterable<NodeRecord>;
+}
+
 /** News for one node. */
 export interface Announcement {
   readonly to: NodeRecord;
@@ -62,7 +71,7 @@ export class Gossip {
   #dueMs = Infinity;
   #toldMs = -Infinity;
   /** Who hears of news from us, and until when. */
-  #partners: readonly string[] = [];
+  #partners: readonly NodeId[] = [];
   #partnersMs = -Infinity;
 
   constructor(random: Random) {
@@ -103,7 +112,7 @@ export class Gossip {
   }
 
   /** Time has come: the news, for some of these contacts. */
-  onTime(contacts: Iterable<NodeRecord>, nowMs: number): Announcement[] {
+  onTime(contacts: GossipContacts, nowMs: number): Announcement[] {
     if (nowMs < this.#dueMs) return [];
     const news = [...this.#news.values()];
     this.#news.clear();
@@ -115,28 +124,27 @@ export class Gossip {
 
   /** The partners that are contacts still, and others in place of the rest. */
   #choosePartners(
-    contacts: Iterable<NodeRecord>,
+    contacts: GossipContacts,
     nowMs: number,
   ): readonly NodeRecord[] {
     if (nowMs >= this.#partnersMs) {
       this.#partners = [];
       this.#partnersMs = nowMs + PARTNERS_MS;
     }
-    const kept: NodeRecord[] = [];
-    const others: NodeRecord[] = [];
-    for (const contact of contacts) {
-      const isPartner = this.#partners.includes(nodeKey(contact));
-      (isPartner ? kept : others).push(contact);
-    }
+    const kept = this.#partners.map((id) => contacts.get(id))
+      .filter((contact) => contact !== undefined);
     const missing = GOSSIP_FANOUT - kept.length;
+    if (missing === 0) return kept;
+    const others = Array.from(contacts.all())
+      .filter((contact) => !kept.includes(contact));
     const partners = [...kept, ...sampled(this.#random, others, missing)];
-    this.#partners = partners.map(nodeKey);
+    this.#partners = partners.map(({ nodeId }) => nodeId);
     return partners;
   }
 
   /** Our own record, for some of these contacts. */
-  introduce(self: NodeRecord, contacts: Iterable<NodeRecord>): Announcement[] {
-    return sampled(this.#random, contacts, OWN_FANOUT)
+  introduce(self: NodeRecord, contacts: GossipContacts): Announcement[] {
+    return sampled(this.#random, contacts.all(), OWN_FANOUT)
       .map((to) => ({ to, records: [self.encoded] }));
   }
 }

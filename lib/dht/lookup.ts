@@ -37,20 +37,26 @@ export const MAX_ASKED_PER_PATH = 24;
 /**
  * Tuning: a node that has not answered by then is passed over: another is asked in
  * its place. Its answer still counts, should it come before the end. Sooner, where
- * others answer sooner: after so many times their median, within these bounds.
+ * others answer sooner: after so many times their median, within these bounds. A
+ * link to be set up takes four round trips, and its node may be farther than most.
  */
 export const STALL_MS = 800;
 export const MIN_STALL_MS = 300;
-const STALL_MEDIANS = 4;
+const STALL_MEDIANS = 12;
 /** Tuning: answers before their times say anything. */
 const MIN_TIMES = 3;
 /**
- * Tuning: after so many times that, a node that was passed over is waited for no
- * longer, though there be nobody else to ask, if any other has answered: each of
- * five neighbours that died together would hold up the end by seconds. And for so
- * long other paths go on for a newer record, once one is found.
+ * Tuning: after so many times the median, within these bounds, a node that was
+ * passed over is waited for no longer, though there be nobody else to ask: each of
+ * five neighbours that died together would hold up the end by seconds. Time enough
+ * for a link to be set up with a node twice as far away, and a packet to get lost.
+ * And for so long other paths go on for a newer record, once one is found.
  */
-export const PATIENCE_STALLS = 2.5;
+const PATIENCE_MEDIANS = 20;
+export const MIN_PATIENCE_MS = 750;
+export const MAX_PATIENCE_MS = 2000;
+/** Tuning: even the fastest may take long, on a slow line of our own. */
+const PATIENCE_FASTEST = 2.5;
 /** Tuning: the whole look-up. */
 export const LOOKUP_MS = 30 * 1000;
 /** Tuning: own contacts that a path asks before it ends, however close it believes to be. */
@@ -266,8 +272,7 @@ export class Lookup {
     }
     asked.path.isOver = true;
     this.#hasFound = true;
-    const graceMs = PATIENCE_STALLS * this.#stallMs;
-    this.#endMs = Math.min(this.#endMs, nowMs + graceMs);
+    this.#endMs = Math.min(this.#endMs, nowMs + this.#patienceMs);
     return this.#continue(nowMs);
   }
 
@@ -298,18 +303,24 @@ export class Lookup {
 
   /** After how long a node is passed over. */
   get #stallMs(): number {
-    const median = this.#times[this.#times.length >> 1];
-    if (median === undefined || this.#times.length < MIN_TIMES) return STALL_MS;
-    return Math.min(Math.max(STALL_MEDIANS * median, MIN_STALL_MS), STALL_MS);
+    const wishedMs = STALL_MEDIANS * this.#medianMs;
+    return Math.min(Math.max(wishedMs, MIN_STALL_MS), STALL_MS);
   }
 
-  /**
-   * After how long it holds up nothing. Even the fastest may take long: it is our
-   * own line that is slow then, and as long as nobody answers, perhaps, too.
-   */
+  /** After how long it holds up nothing; never, as long as nobody has answered. */
   get #patienceMs(): number {
-    const fastest = this.#times[0] ?? Infinity;
-    return PATIENCE_STALLS * Math.max(this.#stallMs, fastest);
+    const wishedMs = PATIENCE_MEDIANS * this.#medianMs;
+    const usualMs = Math.min(
+      Math.max(wishedMs, MIN_PATIENCE_MS),
+      MAX_PATIENCE_MS,
+    );
+    return Math.max(usualMs, PATIENCE_FASTEST * (this.#times[0] ?? Infinity));
+  }
+
+  /** How long an answer takes; Infinity before that can be said. */
+  get #medianMs(): number {
+    if (this.#times.length < MIN_TIMES) return Infinity;
+    return this.#times[this.#times.length >> 1] ?? Infinity;
   }
 
   /** Mark an answer; `undefined` when none was expected, or its subnet has had enough. */

@@ -125,6 +125,8 @@ export class RelayList {
   #changes = 0;
   /** Keys of the entries, by subnet. */
   readonly #groups = new Map<string, Set<string>>();
+  /** No record expires before this. */
+  #firstExpiry = Infinity;
   #added = 0;
   #refused = 0;
   #evicted = 0;
@@ -209,8 +211,12 @@ export class RelayList {
 
   /** Drop what has expired. */
   sweep(unixMs: number): void {
+    if (unixMs < this.#firstExpiry) return;
+    this.#firstExpiry = Infinity;
     for (const [key, entry] of this.#entries) {
-      if (entry.record.expiry <= unixMs) this.#remove(key, entry);
+      const { expiry } = entry.record;
+      if (expiry <= unixMs) this.#remove(key, entry);
+      else this.#firstExpiry = Math.min(this.#firstExpiry, expiry);
     }
     this.#compact();
   }
@@ -267,6 +273,7 @@ export class RelayList {
       draw: undefined,
     };
     this.#entries.set(key, entry);
+    this.#firstExpiry = Math.min(this.#firstExpiry, record.expiry);
     this.#regroup(key, entry);
     if (this.#entries.size > this.#maxRelays) {
       const victim = this.#draw();
@@ -284,6 +291,7 @@ export class RelayList {
 
   #change(key: string, entry: Entry, record: NodeRecord, nowMs: number): void {
     entry.record = record;
+    this.#firstExpiry = Math.min(this.#firstExpiry, record.expiry);
     entry.changedMs = nowMs;
     this.#regroup(key, entry);
     this.#toEnd(entry);

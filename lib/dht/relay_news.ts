@@ -17,7 +17,7 @@ import type { Random } from "../base/random.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
 import type { Moment } from "./dht_action.ts";
 import { pointKey } from "./distance.ts";
-import { type Announcement, Gossip } from "./gossip.ts";
+import { type Announcement, Gossip, type GossipContacts } from "./gossip.ts";
 import type { MergeOutcome } from "./relay_list.ts";
 import { RelaySync, type SyncAction } from "./relay_sync.ts";
 
@@ -26,7 +26,7 @@ export interface RelayNewsOptions {
   readonly random: Random;
   readonly calls: Calls;
   /** Nodes that may be told of news. */
-  readonly contacts: () => Iterable<NodeRecord>;
+  readonly contacts: GossipContacts;
   /** Nodes that may be asked for their lists. */
   readonly sources: (at: Moment) => Iterable<NodeRecord>;
   /** A round has ended: the list is as complete as it can be had. */
@@ -84,7 +84,7 @@ export class RelayNews {
 
   /** Tell some contacts of our own record. */
   introduce(self: NodeRecord, nowMs: number): void {
-    const contacts = this.#options.contacts();
+    const { contacts } = this.#options;
     this.#announce(this.#gossip.introduce(self, contacts), nowMs);
   }
 
@@ -104,7 +104,7 @@ export class RelayNews {
     const { nowMs } = at;
     const { contacts } = this.#options;
     if ((this.#gossip.deadlineMs ?? Infinity) <= nowMs) {
-      this.#announce(this.#gossip.onTime(contacts(), nowMs), nowMs);
+      this.#announce(this.#gossip.onTime(contacts, nowMs), nowMs);
     }
     if ((this.#sync.deadlineMs ?? Infinity) <= nowMs) this.startRound(at);
   }

@@ -24,6 +24,7 @@ import { type Random, randomBetween } from "../base/random.ts";
 import { type Contact, isRelay, listedAddress } from "./contact.ts";
 import {
   compareDistance,
+  POINT_BYTES,
   pointKey,
   randomPointIn,
   sharedPrefixBits,
@@ -101,6 +102,8 @@ export class RoutingTable {
     [];
   #size = 0;
   #tickMs = Infinity;
+  /** What {@linkcode refreshMs} is, until something has changed. */
+  #refreshMs: number | undefined;
 
   constructor(options: RoutingTableOptions) {
     this.#network = options.network;
@@ -164,21 +167,21 @@ export class RoutingTable {
     return found.slice(0, count);
   }
 
-  /** Whether a node is not known, and would be pinged if it were considered. */
-  hasRoomFor(record: NodeRecord): boolean {
-    if (!this.#isEligible(record)) return false;
-    const bucket = this.#bucketOf(record.nodeId);
-    if (bucket === undefined) return true;
-    return bucket.contacts.length < this.#network.k &&
-      find(bucket.contacts, record.nodeId) === undefined &&
+  /** The bucket of a node that is not known, if it would be pinged if it were considered. */
+  vacancyFor(record: NodeRecord): number | undefined {
+    // All relays of a list pass this way: nearly all of them end at a full bucket.
+    const index = sharedPrefixBits(this.#selfId, record.nodeId);
+    const bucket = this.#buckets[index];
+    if (bucket !== undefined) {
+      if (bucket.contacts.length >= this.#network.k) return undefined;
+      if (find(bucket.contacts, record.nodeId) !== undefined) return undefined;
+    }
+    if (!this.#isEligible(record)) return undefined;
+    const hasRoom = bucket === undefined ||
       record.addresses.some((address) =>
         this.#hasGroupRoom(bucket, this.#groupOf(address))
       );
-  }
-
-  /** The bucket that a point belongs to: 0 to 255, and 256 for the node's own. */
-  bucketIndex(id: Uint8Array): number {
-    return sharedPrefixBits(this.#selfId, id);
+    return hasRoom ? index : undefined;
   }
 
   /** Places in a bucket, less the newcomers that are being pinged for it; below 0 if those are more. */
@@ -336,17 +339,24 @@ export class RoutingTable {
   /** A look-up for `target` begins: its bucket needs no refresh for a while. */
   onLookup(target: Uint8Array, nowMs: number): void {
     const bucket = this.#bucketOf(target);
-    if (bucket !== undefined) bucket.lookedUpMs = nowMs;
+    if (bucket === undefined) return;
+    bucket.lookedUpMs = nowMs;
+    this.#refreshMs = undefined;
   }
 
   /** When the next bucket is due for a refresh; `undefined` without buckets. */
   get refreshMs(): number | undefined {
+    const due = this.#refreshMs ??= this.#firstRefreshMs();
+    return due === Infinity ? undefined : due;
+  }
+
+  #firstRefreshMs(): number {
     let due = Infinity;
     for (const bucket of this.#buckets) {
       if (bucket === undefined || bucket.contacts.length === 0) continue;
       due = Math.min(due, bucket.lookedUpMs + REFRESH_MS);
     }
-    return due === Infinity ? undefined : due;
+    return due;
   }
 
   /** A random point in a bucket that is due for a refresh, the most overdue first. */
@@ -417,6 +427,7 @@ export class RoutingTable {
     );
     bucket.contacts.push(contact);
     this.#size++;
+    this.#refreshMs = undefined;
     if (contact.group !== "") {
       const { group } = contact;
       this.#groups.set(group, (this.#groups.get(group) ?? 0) + 1);
@@ -428,6 +439,7 @@ export class RoutingTable {
     removeFrom(bucket.contacts, contact);
     if (bucket.checked === contact) bucket.checked = undefined;
     this.#size--;
+    this.#refreshMs = undefined;
     const { group } = contact;
     const left = (this.#groups.get(group) ?? 0) - 1;
     if (left > 0) this.#groups.set(group, left);
@@ -455,7 +467,7 @@ export class RoutingTable {
     const key = nodeKey(record);
     if ((this.#pending.get(key)?.untilMs ?? -Infinity) > nowMs) return [];
     if (this.#pending.size >= MAX_PENDING_PINGS) return [];
-    const bucket = this.bucketIndex(record.nodeId);
+    const bucket = sharedPrefixBits(this.#selfId, record.nodeId);
     this.#pending.set(key, { untilMs: nowMs + PENDING_PING_MS, bucket });
     return [{ type: "ping", record }];
   }
@@ -493,7 +505,16 @@ function find(
   contacts: readonly Contact[] | undefined,
   id: Uint8Array,
 ): Contact | undefined {
-  return contacts?.find(({ record }) => equalBytes(record.nodeId, id));
+  if (contacts === undefined) return undefined;
+  const last = id[POINT_BYTES - 1];
+  for (const contact of contacts) {
+    // Nodes of a bucket begin alike: look at the end first.
+    const { nodeId } = contact.record;
+    if (nodeId[POINT_BYTES - 1] === last && equalBytes(nodeId, id)) {
+      return contact;
+    }
+  }
+  return undefined;
 }
 
 function removeFrom(contacts: Contact[], contact: Contact | undefined): void {

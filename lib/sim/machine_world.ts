@@ -10,13 +10,12 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { type Random, randomFloat, seededRandom } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DhtAction, SendAction, VerifyAction } from "../dht/dht_action.ts";
 import { DhtNode, type DhtTask } from "../dht/dht_node.ts";
-import { type DhtKey, POINT_BYTES, pointKey } from "../dht/distance.ts";
-import { nodeKey } from "../dht/node_key.ts";
+import { type DhtKey, POINT_BYTES } from "../dht/distance.ts";
 import type { StoredRecord } from "../dht/stored_record.ts";
 import type { Behaviour, Conspiracy } from "./behaviour.ts";
 import { EventQueue } from "./event_queue.ts";
@@ -154,9 +153,6 @@ export class MachineWorld implements SimWorld {
   readonly #events = new EventQueue();
   readonly #nodes: MachineNode[] = [];
   readonly #records: UnsignedRecords;
-  /** Records by their keys: who is not in here does not exist. */
-  readonly #known = new Map<string, NodeRecord>();
-  readonly #byId = new Map<string, MachineNode>();
   readonly #host: NodeHost = {
     begin: (node, work, end) => this.#begin(node, work, end),
     ask: (node, to, request) => this.#ask(node, to, request),
@@ -228,8 +224,6 @@ export class MachineWorld implements SimWorld {
       via: via === undefined ? undefined : this.#nodes[via.index],
     }, this.#host);
     this.#nodes.push(node);
-    this.#known.set(pointKey(record.nodeId), record);
-    this.#byId.set(nodeKey(record), node);
     if (behaviour !== "honest") conspiracy.enter(index, record);
     this.#obey(node, dht.start(record, [], this.nowMs, this.unixMs));
     return node;
@@ -262,6 +256,10 @@ export class MachineWorld implements SimWorld {
         for (const node of members) if (node.side === side) node.side = 0;
       },
     };
+  }
+
+  #nodeOf({ encoded }: NodeRecord): MachineNode | undefined {
+    return this.#nodes[this.#records.indexOf(encoded)];
   }
 
   /** As who makes keys until one of them is where it wants to be. */
@@ -313,7 +311,7 @@ export class MachineWorld implements SimWorld {
   }
 
   #bootstrap(node: MachineNode, relays: readonly NodeRecord[]): void {
-    const others = relays.map((record) => this.#byId.get(nodeKey(record)));
+    const others = relays.map((record) => this.#nodeOf(record));
     for (const other of [node.via, ...others]) {
       if (other === undefined || other === node) continue;
       this.#reach(node, other, () => {
@@ -354,7 +352,7 @@ export class MachineWorld implements SimWorld {
 
   #send(from: MachineNode, { rpcId, to: record, request }: SendAction): void {
     this.#requests++;
-    const to = this.#byId.get(nodeKey(record));
+    const to = this.#nodeOf(record);
     if (to === undefined || to === from) return;
     this.#reach(from, to, () => {
       const response = this.#answer(to, from, request);
@@ -401,8 +399,8 @@ export class MachineWorld implements SimWorld {
     const records: NodeRecord[] = [];
     let lie: string | undefined;
     for (const bytes of encoded) {
-      const record = this.#known.get(pointKey(this.#records.keyOf(bytes)));
-      if (record === undefined) {
+      const record = this.#nodes[this.#records.indexOf(bytes)]?.record;
+      if (record === undefined || !equalBytes(record.encoded, bytes)) {
         lie = "auth.record_signature";
         break;
       }

@@ -1,6 +1,6 @@
 /**
- * Node records for worlds that verify none: of true form and length, with a
- * signature of zeros. Signing a thousand takes longer than many an experiment.
+ * Node records for worlds that verify none: of true form and length, with the
+ * number of the relay at the start of a signature that is not its own. Signing a thousand takes longer than many an experiment.
  *
  * @module
  */
@@ -13,8 +13,9 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 /** Makes records after one that is signed. */
 export class UnsignedRecords {
   readonly #model: NodeRecord;
-  /** Where the public key stands in an encoding. */
+  /** Where the public key stands in an encoding, and where the signature does. */
   readonly #keyOffset: number;
+  readonly #signatureOffset: number;
 
   constructor(
     crypto: CryptoSuite,
@@ -31,7 +32,9 @@ export class UnsignedRecords {
       expiry: unixMs + network.maxNodeRecordLifeMs,
       workNonce: new Uint8Array(16),
     });
-    this.#keyOffset = offsetOf(this.#model.encoded, identity.publicKey);
+    const { encoded, signature } = this.#model;
+    this.#keyOffset = offsetOf(encoded, identity.publicKey);
+    this.#signatureOffset = offsetOf(encoded, signature);
   }
 
   /**
@@ -42,14 +45,17 @@ export class UnsignedRecords {
   make(index: number, nodeId: NodeId): NodeRecord {
     const encoded = new Uint8Array(this.#model.encoded);
     encoded.set(nodeId, this.#keyOffset);
+    new DataView(encoded.buffer).setUint32(this.#signatureOffset, index);
     const addresses = [{ host: hostOf(index), port: PORT }];
     const publicKey = new Uint8Array(nodeId);
     return { ...this.#model, publicKey, nodeId, addresses, encoded };
   }
 
-  /** Part of an encoded record that no two share. */
-  keyOf(encoded: Uint8Array): Uint8Array {
-    return encoded.subarray(this.#keyOffset, this.#keyOffset + 32);
+  /** The number of the relay whose record this may be; −1 for what can be none. */
+  indexOf(encoded: Uint8Array): number {
+    if (encoded.length !== this.#model.encoded.length) return -1;
+    const at = encoded.byteOffset + this.#signatureOffset;
+    return new DataView(encoded.buffer, at).getUint32(0);
   }
 }
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import type { NodeRecord } from "../../lib/auth/node_record.ts";
+import { equalBytes } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { pointKey } from "../../lib/dht/distance.ts";
 import {
@@ -6,6 +8,7 @@ import {
   GATHER_MS,
   Gossip,
   GOSSIP_FANOUT,
+  type GossipContacts,
   MAX_ANNOUNCED,
   MAX_ANNOUNCERS,
   MAX_GATHERED,
@@ -16,10 +19,18 @@ import {
 import { MAX_PAGE_RECORDS } from "../../lib/dht/messages.ts";
 import { fakeRecord, point } from "./fake_records.ts";
 
-const CONTACTS = Array.from(
+function contactsOf(records: readonly NodeRecord[]): GossipContacts {
+  return {
+    get: (id) => records.find(({ nodeId }) => equalBytes(nodeId, id)),
+    all: () => records,
+  };
+}
+
+const NODES = Array.from(
   { length: 20 },
   (_, index) => fakeRecord(point(index)),
 );
+const CONTACTS = contactsOf(NODES);
 const news = (number: number) => fakeRecord(point(100, number >> 8, number));
 
 Deno.test("news is gathered, told to a few contacts, and forgotten", () => {
@@ -51,12 +62,12 @@ Deno.test("in busy times news waits, so that messages are few", () => {
 });
 
 Deno.test("news does not go back to who told it, nor to whom it is about", () => {
-  const [first, second] = CONTACTS;
+  const [first, second] = NODES;
   const teller = first ?? assert.fail();
   const subject = second ?? assert.fail();
   const gossip = new Gossip(seededRandom(1));
   gossip.spread(subject, pointKey(teller.nodeId), 0);
-  const told = gossip.onTime([teller, subject], GATHER_MS);
+  const told = gossip.onTime(contactsOf([teller, subject]), GATHER_MS);
   assert.deepEqual(told, []);
 });
 
@@ -112,7 +123,7 @@ Deno.test("a node introduces itself to more contacts than it gossips with", () =
   const told = gossip.introduce(self, CONTACTS);
   assert.equal(told.length, OWN_FANOUT);
   for (const { records } of told) assert.deepEqual(records, [self.encoded]);
-  assert.deepEqual(gossip.introduce(self, []), []);
+  assert.deepEqual(gossip.introduce(self, contactsOf([])), []);
 });
 
 Deno.test("the same contacts hear of news for a while, then others; who is gone is replaced", () => {
@@ -128,7 +139,7 @@ Deno.test("the same contacts hear of news for a while, then others; who is gone 
     assert.deepEqual(tell(nowMs), first);
   }
   const [gone] = first;
-  const left = CONTACTS.filter((contact) => contact !== gone);
+  const left = contactsOf(NODES.filter((contact) => contact !== gone));
   const second = tell(10 * TELL_MS, left);
   assert.equal(second.size, GOSSIP_FANOUT);
   assert.equal(first.intersection(second).size, GOSSIP_FANOUT - 1);

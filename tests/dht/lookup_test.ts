@@ -12,8 +12,9 @@ import {
   type LookupOptions,
   MAX_ASKED_PER_GROUP,
   MAX_ASKED_PER_PATH,
+  MAX_PATIENCE_MS,
+  MIN_PATIENCE_MS,
   MIN_STALL_MS,
-  PATIENCE_STALLS,
   STALL_MS,
 } from "../../lib/dht/lookup.ts";
 import type { StoredRecord } from "../../lib/dht/stored_record.ts";
@@ -206,11 +207,11 @@ Deno.test("a slow node is waited for where there is nobody else, in proportion t
     return [lookup.closest.length, endMs];
   };
   assert.deepEqual(slowMs(20, 700), [4, 700]);
-  assert.deepEqual(slowMs(20, 4000), [3, PATIENCE_STALLS * MIN_STALL_MS]);
-  assert.deepEqual(slowMs(150, 1400), [4, 1400]);
-  assert.deepEqual(slowMs(150, 4000), [3, PATIENCE_STALLS * 600]);
+  assert.deepEqual(slowMs(20, 4000), [3, MIN_PATIENCE_MS]);
+  assert.deepEqual(slowMs(60, 1100), [4, 1100]);
+  assert.deepEqual(slowMs(60, 4000), [3, 1200]);
   assert.deepEqual(slowMs(700, 1900), [4, 1900]);
-  assert.deepEqual(slowMs(700, 4000), [3, PATIENCE_STALLS * STALL_MS]);
+  assert.deepEqual(slowMs(700, 4000), [3, MAX_PATIENCE_MS]);
 });
 
 Deno.test("while nobody answers at all, everybody is waited for", () => {
@@ -241,12 +242,12 @@ Deno.test("another is asked in place of a slow node, whose answer still counts",
   const lookUp = (afterMs: number) =>
     run({ seeds: nodes.slice(0, k) }, (node) => ({
       nodes: nodes.slice(k, 2 * k),
-      afterMs: node === slow ? afterMs : 140,
+      afterMs: node === slow ? afterMs : 30,
     }));
-  // Passed over after 4 × 140 ms; the others are not done by then.
-  const late = lookUp(650);
+  // Passed over after 12 × 30 ms; the others are not done by then.
+  const late = lookUp(380);
   assert.equal(late.lookup.closest[0], slow);
-  assert.ok(late.asked.length > lookUp(140).asked.length);
+  assert.ok(late.asked.length > lookUp(30).asked.length);
 });
 
 Deno.test("a look-up among the dead ends when its time is up", () => {
@@ -465,7 +466,7 @@ Deno.test("once there is a value, slow paths have little time left", () => {
         : undefined,
   );
   assert.equal(lookup.values.length, 1);
-  assert.ok(endMs <= 100 + PATIENCE_STALLS * STALL_MS, `${endMs} ms`);
+  assert.ok(endMs <= 100 + MAX_PATIENCE_MS, `${endMs} ms`);
 });
 
 Deno.test("once there is a value, nobody who is slow is waited for where nobody else is asked", () => {

@@ -61,6 +61,37 @@ Deno.test("decodeRequest() undoes encodeRequest()", () => {
   }
 });
 
+Deno.test("lists of records are the deterministic CBOR that they would be as values", () => {
+  const sizes = fc.array(
+    fc.constantFrom(0, 1, 23, 24, 255, 256, 300, 1024, 16_640),
+    { maxLength: 48 },
+  );
+  const cursor = testBytes("cursor", MAX_CURSOR_BYTES);
+  fc.assert(
+    fc.property(sizes, (lengths) => {
+      const records = lengths.map((length) => testBytes("record", length));
+      const page = { records, cursor, more: false };
+      const pairs = [
+        [encodeRequest({ type: "announce", records }), { m: 6, records }],
+        [encodeResponse({ type: "nodes", records }), { r: 1, records }],
+        [encodeResponse({ type: "value", records }), { r: 2, records }],
+        [encodeResponse({ type: "relays", ...page }), { r: 3, ...page }],
+      ] as const;
+      for (const [bytes, value] of pairs) {
+        assert.deepEqual(bytes, encodeCbor(value));
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+Deno.test("lists that no message holds are not encoded", () => {
+  const empty = new Uint8Array();
+  for (const records of [Array(256).fill(empty), [new Uint8Array(65_536)]]) {
+    assert.throws(() => encodeResponse({ type: "nodes", records }), RangeError);
+  }
+});
+
 Deno.test("decodeResponse() undoes encodeResponse()", () => {
   for (const [type, response] of RESPONSES) {
     const bytes = encodeResponse(response);
