@@ -6,7 +6,8 @@
  *       │  ╲
  *       │   ╲ slow: another one beside it
  *       ▼    ▼
- *      met   all tried ──▶ search for a newer descriptor, once ──▶ its points
+ *      met   one does not know the service, or all were tried
+ *              └──▶ search for a newer descriptor, once ──▶ its points
  *
  * Without a newer one, only a service that is busy is worth asking again.
  *
@@ -126,7 +127,8 @@ export class Approach {
       ? this.#waitUntilMs
       : Infinity;
     for (const { endMs } of this.#attempts.values()) due = Math.min(due, endMs);
-    if (this.#attempts.size > 0 && this.#mayTryAnother) {
+    const mayDoMore = this.#mayTryAnother || this.#search === "possible";
+    if (this.#attempts.size > 0 && mayDoMore) {
       due = Math.min(due, this.#startedMs + this.#hurry.secondTryMs);
     }
     return due;
@@ -151,7 +153,9 @@ export class Approach {
   ): ApproachAction[] {
     if (!this.#attempts.delete(attempt)) return [];
     this.#failures.add(failure);
-    return this.#goOn(nowMs);
+    // The service has left this point, and most likely the others as well.
+    const search = failure === "unknown" ? this.#beginSearch() : [];
+    return [...search, ...this.#goOn(nowMs)];
   }
 
   /**
@@ -166,11 +170,13 @@ export class Approach {
     nowMs: number,
   ): ApproachAction[] {
     this.#search = "done";
-    const isBusy = this.#failures.has("busy");
-    this.#points = news === "newer" || isBusy
-      ? indices(this.#random, points)
-      : [];
-    if (isBusy) {
+    if (news === "newer") {
+      this.#points = indices(this.#random, points);
+      if (this.#isSlow(nowMs) && this.#mayTryAnother) return this.#try(nowMs);
+      return this.#goOn(nowMs);
+    }
+    if (this.#failures.has("busy") && this.#points.length === 0) {
+      this.#points = indices(this.#random, points);
       this.#waitUntilMs = nowMs +
         randomBetween(this.#random, BUSY_MS.low, BUSY_MS.high);
     }
@@ -186,10 +192,23 @@ export class Approach {
       this.#failures.add("silent");
       actions.push({ type: "abandon", attempt });
     }
-    const isSlow = this.#attempts.size > 0 &&
-      this.#startedMs + this.#hurry.secondTryMs <= nowMs;
-    if (isSlow && this.#mayTryAnother) actions.push(...this.#try(nowMs));
+    if (this.#isSlow(nowMs)) {
+      actions.push(
+        ...this.#mayTryAnother ? this.#try(nowMs) : this.#beginSearch(),
+      );
+    }
     return [...actions, ...this.#goOn(nowMs)];
+  }
+
+  #isSlow(nowMs: number): boolean {
+    return this.#attempts.size > 0 &&
+      this.#startedMs + this.#hurry.secondTryMs <= nowMs;
+  }
+
+  #beginSearch(): ApproachAction[] {
+    if (this.#search !== "possible") return [];
+    this.#search = "under way";
+    return [{ type: "search" }];
   }
 
   get #mayTryAnother(): boolean {
@@ -200,13 +219,10 @@ export class Approach {
 
   #goOn(nowMs: number): ApproachAction[] {
     const mustWait = this.#isOver || this.#attempts.size > 0 ||
-      this.#search === "under way" || this.#waitUntilMs > nowMs;
+      this.#waitUntilMs > nowMs;
     if (mustWait) return [];
     if (this.#mayTryAnother) return this.#try(nowMs);
-    if (this.#search === "possible") {
-      this.#search = "under way";
-      return [{ type: "search" }];
-    }
+    if (this.#search !== "done") return this.#beginSearch();
     this.#isOver = true;
     const found = FAILURES.find(([failure]) => this.#failures.has(failure));
     return [{ type: "failed", code: found?.[1] ?? "service.unreachable" }];

@@ -23,11 +23,43 @@ Deno.test("Approach tries one point after the other, in random order, and then l
   while (actions[0]?.type === "introduce") {
     assert.equal(actions.length, 1);
     points.push(actions[0].point);
-    actions = approach.onFailed(actions[0].attempt, "unknown", 0);
+    actions = approach.onFailed(actions[0].attempt, "unreachable", 0);
   }
   assert.deepEqual(points.sort(), [0, 1, 2]);
   assert.deepEqual(types(actions), ["search"]);
   assert.deepEqual(types(approach.onDescriptor(2, "newer", 0)), ["introduce"]);
+});
+
+Deno.test("Approach looks for a newer descriptor as soon as one point does not know the service, and goes on meanwhile", () => {
+  const approach = new Approach(seededRandom(1), 3, "session");
+  approach.start(0);
+  assert.deepEqual(types(approach.onFailed(0, "unknown", 0)), [
+    "search",
+    "introduce",
+  ]);
+  assert.deepEqual(types(approach.onFailed(1, "unknown", 0)), ["introduce"]);
+  assert.deepEqual(approach.onDescriptor(3, "newer", 500), []);
+  assert.deepEqual(types(approach.onFailed(2, "unknown", 600)), ["introduce"]);
+});
+
+Deno.test("Approach tries all points of a descriptor that turns out to be the newest", () => {
+  const approach = new Approach(seededRandom(1), 3, "session");
+  approach.start(0);
+  approach.onFailed(0, "unknown", 0);
+  assert.deepEqual(approach.onDescriptor(3, "same", 0), []);
+  assert.deepEqual(types(approach.onFailed(1, "unknown", 0)), ["introduce"]);
+  assert.deepEqual(types(approach.onFailed(2, "unknown", 0)), ["failed"]);
+});
+
+Deno.test("Approach looks for a newer descriptor beside slow points, and tries its points beside them", () => {
+  const approach = new Approach(seededRandom(1), 1, "leg");
+  approach.start(0);
+  const { secondTryMs } = HURRY.leg;
+  assert.equal(approach.deadlineMs, secondTryMs);
+  assert.deepEqual(types(approach.onTime(secondTryMs)), ["search"]);
+  const tries = approach.onDescriptor(2, "newer", secondTryMs + 100);
+  assert.deepEqual(types(tries), ["introduce"]);
+  assert.equal(approach.deadlineMs, 2 * secondTryMs + 100);
 });
 
 Deno.test("Approach gives up on the same descriptor, unless the service was only busy", () => {
@@ -64,7 +96,9 @@ Deno.test("Approach tries another point beside a slow one, and no third", () => 
   assert.deepEqual(types(approach.onTime(HURRY.session.secondTryMs)), [
     "introduce",
   ]);
-  assert.deepEqual(approach.onTime(2 * HURRY.session.secondTryMs), []);
+  const laterMs = 2 * HURRY.session.secondTryMs;
+  assert.deepEqual(types(approach.onTime(laterMs)), ["search"]);
+  assert.deepEqual(approach.onTime(laterMs + 1_000), []);
 });
 
 Deno.test("Approach is in more of a hurry for a leg than for a session", () => {
@@ -76,22 +110,26 @@ Deno.test("Approach is in more of a hurry for a leg than for a session", () => {
     assert.equal(approach.deadlineMs, dueMs);
     assert.deepEqual(types(approach.onTime(dueMs)), ["introduce"]);
   }
-  assert.deepEqual(approach.onTime(3 * secondTryMs), [], "three at once");
+  const laterMs = 3 * secondTryMs;
+  assert.deepEqual(
+    types(approach.onTime(laterMs)),
+    ["search"],
+    "three at once",
+  );
 });
 
 Deno.test("Approach abandons a point that takes nothing, and a service that does not answer", () => {
   const approach = new Approach(seededRandom(1), 1, "session");
   approach.start(0);
-  assert.deepEqual(approach.onTime(INTRODUCE_MS - 1), []);
-  assert.deepEqual(types(approach.onTime(INTRODUCE_MS)), ["abandon", "search"]);
+  assert.deepEqual(types(approach.onTime(INTRODUCE_MS - 1)), ["search"]);
+  assert.deepEqual(types(approach.onTime(INTRODUCE_MS)), ["abandon"]);
   const other = new Approach(seededRandom(1), 1, "session");
   other.start(0);
   other.onTaken(0, 1_000);
+  other.onTime(HURRY.session.secondTryMs);
   assert.equal(other.deadlineMs, 1_000 + HURRY.session.answerMs);
-  assert.deepEqual(types(other.onTime(1_000 + HURRY.session.answerMs)), [
-    "abandon",
-    "search",
-  ]);
+  const abandoned = other.onTime(1_000 + HURRY.session.answerMs);
+  assert.deepEqual(types(abandoned), ["abandon"]);
   assert.deepEqual(other.onFailed(0, "unknown", 20_000), [], "too late");
 });
 
