@@ -361,6 +361,7 @@ export class RoutingTable {
 
   /** A random point in a bucket that is due for a refresh, the most overdue first. */
   refreshTarget(nowMs: number): NodeId | undefined {
+    if ((this.refreshMs ?? Infinity) > nowMs) return undefined;
     let index = -1;
     let oldestMs = nowMs - REFRESH_MS;
     for (const [at, bucket] of this.#buckets.entries()) {

@@ -75,13 +75,13 @@ export class TableFill {
   #wanted({ nowMs, unixMs }: Moment): Map<number, NodeRecord[]> {
     const { table, relays, isBlamed } = this.#options;
     const wanted = new Map<number, NodeRecord[]>();
-    for (const record of relays.promising(nowMs, unixMs)) {
+    relays.visitPromising(nowMs, unixMs, (record) => {
       const bucket = table.vacancyFor(record);
-      if (bucket === undefined || isBlamed(record, nowMs)) continue;
+      if (bucket === undefined || isBlamed(record, nowMs)) return;
       const others = wanted.get(bucket);
       if (others === undefined) wanted.set(bucket, [record]);
       else others.push(record);
-    }
+    });
     return wanted;
   }
 }

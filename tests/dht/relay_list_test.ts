@@ -271,8 +271,16 @@ Deno.test("a relay that moves to another subnet counts there", () => {
 Deno.test("promising() leaves out who was silent lately, until it is proven or time has passed", () => {
   const list = makeList();
   for (const number of [1, 2]) list.merge(relay(number), 0);
-  const promising = (nowMs: number) =>
-    Array.from(list.promising(nowMs, NOW), ({ nodeId }) => nodeId[1]);
+  const promising = (nowMs: number) => {
+    const found = Array.from(
+      list.promising(nowMs, NOW),
+      ({ nodeId }) => nodeId[1],
+    );
+    const visited: unknown[] = [];
+    list.visitPromising(nowMs, NOW, ({ nodeId }) => visited.push(nodeId[1]));
+    assert.deepEqual(visited, found);
+    return found;
+  };
   assert.deepEqual(promising(0), [1, 2]);
   list.doubt(relay(1).nodeId, 1000);
   assert.deepEqual(promising(1000), [2]);
