@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { type Experiment, runExperiment } from "../../lib/sim/experiment.ts";
 import { formatReport } from "../../lib/sim/report_table.ts";
+import { DHT_PROMISES, experimentOf, foundIn } from "./dht_promises.ts";
 
 const network = networkParameters("local");
 
@@ -67,16 +68,23 @@ Deno.test("all look-ups of a network without faults succeed, and all relays are 
   assert.ok(total.copies !== null && total.copies >= 20);
 });
 
-Deno.test("look-ups succeed with a fifth hostile, in an hour in which half of the relays are replaced", async () => {
-  const { total } = await run({ relays: 120, hours: 1, values: 50 });
-  assert.ok(total.nodeLookups.count > 1700);
-  assert.ok((total.nodeLookups.found ?? 0) >= 0.99, "nodes");
-  assert.ok((total.valueLookups.found ?? 0) >= 0.99, "values");
-});
+for (const promise of DHT_PROMISES) {
+  const percent = 100 * promise.least;
+  Deno.test(`${percent} % of the look-ups succeed: ${promise.name}`, async () => {
+    const size = { relays: 80, seed: 1 };
+    const report = await runExperiment(network, experimentOf(promise, size));
+    const found = foundIn(report);
+    for (const kind of promise.about) {
+      const { count, found: right } = found[kind];
+      assert.ok(count >= 1000, `${count} look-ups of ${kind}`);
+      assert.ok(right / count >= promise.least, `${right} of ${count} ${kind}`);
+    }
+  });
+}
 
-Deno.test("who eclipses one place of a value does not keep it from being found at another", async () => {
+Deno.test("who eclipses one place of a value takes that place, and no more", async () => {
   const { total } = await run({
-    relays: 120,
+    relays: 100,
     evil: 0.25,
     evilKinds: ["eclipser"],
     churn: 0,
