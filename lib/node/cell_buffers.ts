@@ -3,9 +3,9 @@
  *
  *     take ─▶ a read waits ─▶ part ─▶ cells are written from it ─▶ give
  *
- * An idle stream waits with room for one cell, so that ten thousand of them are
- * cheap. One that brings many cells gets 64 KiB from here: the more cells one
- * read brings, the less each of them costs.
+ * An idle stream waits with little room, so that ten thousand of them are cheap.
+ * One that brings cells now and then waits with room for one, and one that brings
+ * many gets 64 KiB from here: the more a read brings, the less each cell costs.
  *
  * @see protocol §5.6
  * @module
@@ -24,6 +24,12 @@ export const CHUNK_BYTES: number = 16 * CELL_BYTES;
  */
 const MAX_READING = 256;
 
+/**
+ * Tuning: reads that may wait at once with room for a cell, 4 MiB, for the same
+ * reason. Beyond this each cell that comes alone takes two reads again.
+ */
+const MAX_EXPECTING = 1024;
+
 /** Tuning: free buffers kept for the next reads, 4 MiB. */
 const MAX_FREE = 64;
 
@@ -31,6 +37,7 @@ const MAX_FREE = 64;
 export class CellBuffers {
   readonly #free: Bytes[] = [];
   #reading = 0;
+  #expecting = 0;
 
   /** Buffers in which reads wait. */
   get reading(): number {
@@ -47,6 +54,23 @@ export class CellBuffers {
     if (this.#reading >= MAX_READING) return undefined;
     this.#reading++;
     return this.borrow();
+  }
+
+  /** Reads that wait with room for one cell. */
+  get expecting(): number {
+    return this.#expecting;
+  }
+
+  /** Whether one more read may wait with room for a cell; {@linkcode met} ends it. */
+  expect(): boolean {
+    if (this.#expecting >= MAX_EXPECTING) return false;
+    this.#expecting++;
+    return true;
+  }
+
+  /** A read that was expected to bring a cell has, or never will. */
+  met(): void {
+    this.#expecting--;
   }
 
   /** A buffer of {@linkcode CHUNK_BYTES} for other work than reading. */

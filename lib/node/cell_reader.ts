@@ -32,6 +32,13 @@ const CELL_ROOM_BYTES = CELL_BYTES + IDLE_BYTES;
 /** Tuning: a large read is followed by another if it brings so much. */
 const BUSY_BYTES = 4 * CELL_BYTES;
 
+/**
+ * Tuning: a stream that has brought so many cells is expected to bring more, and
+ * waits with room for a cell: one read each is cheaper than two. Building a
+ * circuit takes fewer, so those that are built ahead wait in little.
+ */
+const EXPECTED_AFTER_CELLS = 12;
+
 /** Takes what a {@linkcode CellReader} reads. */
 export interface CellSink {
   /**
@@ -55,7 +62,10 @@ export class CellReader {
   readonly #sink: CellSink;
   /** Empty while a read has its memory. */
   #buffer: Bytes = new Uint8Array(IDLE_BYTES);
-  #isLarge = false;
+  /** What the buffer counts for with `#buffers`. */
+  #room: "little" | "cell" | "large" = "little";
+  /** Cells that have come, until they are enough to tell. */
+  #cells = 0;
   /** Bytes of a cell that has begun, at the start of the buffer. */
   #begun = 0;
   #isPaused = false;
@@ -125,8 +135,15 @@ export class CellReader {
     if (this.#isOver) return;
     this.#isOver = true;
     // The last read has taken the memory with it.
-    if (this.#isLarge) this.#buffers.part();
+    this.#part();
     this.#sink.onEnd();
+  }
+
+  /** The buffer is no longer what the next read waits in. */
+  #part(): void {
+    if (this.#room === "large") this.#buffers.part();
+    if (this.#room === "cell") this.#buffers.met();
+    this.#room = "little";
   }
 
   #onChunk(chunk: Bytes): void {
@@ -136,20 +153,38 @@ export class CellReader {
     const whole = filled - begun;
     const isBusy = filled === buffer.length || whole >= BUSY_BYTES;
     if (whole === 0) {
+      // Only the room of those that are idle is so little.
       if (isBusy) this.#goOn(buffer, new Uint8Array(CELL_ROOM_BYTES));
       return;
     }
     const rest = buffer.subarray(whole, filled);
     const isKept = this.#sink.onCells(buffer.subarray(0, whole));
-    if (!isKept && isBusy && this.#isLarge) {
+    if (this.#cells < EXPECTED_AFTER_CELLS) this.#cells += whole / CELL_BYTES;
+    if (!isKept && this.#room === (isBusy ? "large" : "cell")) {
       if (begun > 0) buffer.copyWithin(0, whole, filled);
       return;
     }
-    if (this.#isLarge) this.#buffers.part();
-    const large = isBusy ? this.#buffers.take() : undefined;
-    this.#isLarge = large !== undefined;
-    this.#goOn(rest, large ?? waitingBuffer(begun));
+    this.#part();
+    const next = (isBusy ? this.#takeLarge() : undefined) ??
+      this.#takeSmall(begun);
+    this.#goOn(rest, next);
     if (!isKept) this.#buffers.give(buffer.buffer);
+  }
+
+  #takeLarge(): Bytes | undefined {
+    const large = this.#buffers.take();
+    if (large !== undefined) this.#room = "large";
+    return large;
+  }
+
+  /** Memory to wait in, behind `begun` bytes of a cell. */
+  #takeSmall(begun: number): Bytes {
+    const isExpected = this.#cells >= EXPECTED_AFTER_CELLS &&
+      this.#buffers.expect();
+    if (isExpected) this.#room = "cell";
+    return new Uint8Array(
+      isExpected || begun > 0 ? CELL_ROOM_BYTES : IDLE_BYTES,
+    );
   }
 
   /** Read into other memory, behind the cell that has begun. */
@@ -157,9 +192,4 @@ export class CellReader {
     buffer.set(begun);
     this.#buffer = buffer;
   }
-}
-
-/** Memory to wait in, behind `begun` bytes of a cell. */
-function waitingBuffer(begun: number): Bytes {
-  return new Uint8Array(begun === 0 ? IDLE_BYTES : CELL_ROOM_BYTES);
 }

@@ -58,7 +58,7 @@ Deno.test("CellReader hands out the same cells wherever reads cut them, kept or 
         const copies = chunks.filter((_, i) => keeps[(i + 1) % keeps.length]);
         assert.deepEqual(kept.map((cells) => new Uint8Array(cells)), copies);
         assert.equal(ends(), 1);
-        assert.equal(buffers.reading, 0);
+        assert.deepEqual([buffers.reading, buffers.expecting], [0, 0]);
       },
     ),
     { numRuns: 100 },
@@ -80,12 +80,39 @@ Deno.test("CellReader waits with little room, and takes much where much comes", 
   assert.equal(buffers.reading, 1);
   stream.arrive(BYTES.subarray(0, CELL_BYTES));
   await settle();
-  assert.equal(stream.rooms.at(-1), 256);
-  assert.equal(buffers.reading, 0);
+  // By now it is known to bring cells: one read each, where they come alone.
+  assert.equal(stream.rooms.at(-1), CELL_BYTES + 256);
+  assert.deepEqual([buffers.reading, buffers.expecting], [0, 1]);
+  const reads = stream.rooms.length;
+  for (let n = 0; n < 4; n++) {
+    stream.arrive(BYTES.subarray(n * CELL_BYTES, (n + 1) * CELL_BYTES));
+    await settle();
+  }
+  assert.equal(stream.rooms.length, reads + 4);
   assert.equal(
     chunks.reduce((sum, { length }) => sum + length, 0),
-    41 * CELL_BYTES,
+    45 * CELL_BYTES,
   );
+});
+
+Deno.test("CellReader waits in little while too many others expect a cell", async () => {
+  const { stream, buffers, reader } = reading();
+  while (buffers.expect());
+  const limit = buffers.expecting;
+  for (let n = 0; n < 20; n++) {
+    stream.arrive(BYTES.subarray(n * CELL_BYTES, (n + 1) * CELL_BYTES));
+    await settle();
+  }
+  assert.equal(stream.rooms.at(-1), 256);
+  buffers.met();
+  stream.arrive(BYTES.subarray(0, CELL_BYTES));
+  await settle();
+  assert.equal(stream.rooms.at(-1), CELL_BYTES + 256);
+  assert.equal(buffers.expecting, limit);
+  reader.stop();
+  stream.end();
+  await settle();
+  assert.equal(buffers.expecting, limit - 1);
 });
 
 Deno.test("CellReader goes on in small pieces when too many large reads wait", async () => {
