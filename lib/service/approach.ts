@@ -6,10 +6,12 @@
  *       │  ╲
  *       │   ╲ slow: another one beside it
  *       ▼    ▼
- *      met   one does not know the service, or all were tried
- *              └──▶ search for a newer descriptor, once ──▶ its points
+ *      met   one does not know the service, or is slow, or all were tried
+ *              └──▶ search for a newer descriptor ──▶ its points
  *
- * Without a newer one, only a service that is busy is worth asking again.
+ * While points are slow the search is repeated: their service may be finding
+ * others. Without a newer descriptor, only a service that is busy is worth
+ * asking again.
  *
  * @see protocol §7.4
  * @module
@@ -28,7 +30,7 @@ export const HURRY = {
     /** Introductions under way at once. */
     atOnce: 2,
     /** Another point is tried as well when a meeting takes this long, ms. */
-    secondTryMs: 6_000,
+    secondTryMs: 3_000,
     /** A service that has not answered an introduction by then will not, ms. */
     answerMs: 12_000,
   },
@@ -40,6 +42,10 @@ export type ApproachPurpose = keyof typeof HURRY;
 
 /** A point that has not taken an introduction by then is given up, ms. */
 export const INTRODUCE_MS = 25_000;
+/** Searches for a newer descriptor, at most. */
+export const MAX_SEARCHES = 4;
+/** A service whose points all died needs some seconds: wait before the next search, ms. */
+export const SEARCH_AGAIN_MS = 4_000;
 /** Wait before a busy service is asked again, drawn between these, ms. */
 const BUSY_MS = { low: 1_000, high: 3_000 } as const;
 
@@ -101,7 +107,12 @@ export class Approach {
   #nextAttempt = 0;
   /** When the last attempt was begun. */
   #startedMs = -Infinity;
-  #search: "possible" | "under way" | "done" = "possible";
+  /** Attempts from this one on are by the newest descriptor. */
+  #firstAttempt = 0;
+  #isSearching = false;
+  #searches = 0;
+  /** When the next search may begin. */
+  #searchMs = -Infinity;
   #waitUntilMs = -Infinity;
   readonly #hurry: typeof HURRY[ApproachPurpose];
   #isOver = false;
@@ -127,10 +138,10 @@ export class Approach {
       ? this.#waitUntilMs
       : Infinity;
     for (const { endMs } of this.#attempts.values()) due = Math.min(due, endMs);
-    const mayDoMore = this.#mayTryAnother || this.#search === "possible";
-    if (this.#attempts.size > 0 && mayDoMore) {
-      due = Math.min(due, this.#startedMs + this.#hurry.secondTryMs);
-    }
+    if (this.#attempts.size === 0) return due;
+    const slowMs = this.#startedMs + this.#hurry.secondTryMs;
+    if (this.#mayTryAnother) due = Math.min(due, slowMs);
+    if (this.#maySearch) due = Math.min(due, Math.max(slowMs, this.#searchMs));
     return due;
   }
 
@@ -154,7 +165,8 @@ export class Approach {
     if (!this.#attempts.delete(attempt)) return [];
     this.#failures.add(failure);
     // The service has left this point, and most likely the others as well.
-    const search = failure === "unknown" ? this.#beginSearch() : [];
+    const isGone = failure === "unknown" && this.#searches === 0;
+    const search = isGone ? this.#beginSearch() : [];
     return [...search, ...this.#goOn(nowMs)];
   }
 
@@ -169,9 +181,11 @@ export class Approach {
     news: "newer" | "same",
     nowMs: number,
   ): ApproachAction[] {
-    this.#search = "done";
+    this.#isSearching = false;
+    this.#searchMs = nowMs + SEARCH_AGAIN_MS;
     if (news === "newer") {
       this.#points = indices(this.#random, points);
+      this.#firstAttempt = this.#nextAttempt;
       if (this.#isSlow(nowMs) && this.#mayTryAnother) return this.#try(nowMs);
       return this.#goOn(nowMs);
     }
@@ -193,9 +207,9 @@ export class Approach {
       actions.push({ type: "abandon", attempt });
     }
     if (this.#isSlow(nowMs)) {
-      actions.push(
-        ...this.#mayTryAnother ? this.#try(nowMs) : this.#beginSearch(),
-      );
+      const search = this.#searchMs <= nowMs ? this.#beginSearch() : [];
+      if (this.#mayTryAnother) actions.push(...this.#try(nowMs));
+      actions.push(...search);
     }
     return [...actions, ...this.#goOn(nowMs)];
   }
@@ -206,13 +220,22 @@ export class Approach {
   }
 
   #beginSearch(): ApproachAction[] {
-    if (this.#search !== "possible") return [];
-    this.#search = "under way";
+    if (!this.#maySearch) return [];
+    this.#isSearching = true;
+    this.#searches++;
     return [{ type: "search" }];
   }
 
+  get #maySearch(): boolean {
+    return !this.#isSearching && this.#searches < MAX_SEARCHES;
+  }
+
   get #mayTryAnother(): boolean {
-    return this.#attempts.size < this.#hurry.atOnce &&
+    let underWay = 0;
+    for (const attempt of this.#attempts.keys()) {
+      if (attempt >= this.#firstAttempt) underWay++;
+    }
+    return underWay < this.#hurry.atOnce &&
       this.#points.length > 0 &&
       this.#nextAttempt < MAX_ATTEMPTS;
   }
@@ -222,7 +245,9 @@ export class Approach {
       this.#waitUntilMs > nowMs;
     if (mustWait) return [];
     if (this.#mayTryAnother) return this.#try(nowMs);
-    if (this.#search !== "done") return this.#beginSearch();
+    if (this.#isSearching) return [];
+    const isOld = this.#searches === 0 || this.#searchMs <= nowMs;
+    if (isOld && this.#maySearch) return this.#beginSearch();
     this.#isOver = true;
     const found = FAILURES.find(([failure]) => this.#failures.has(failure));
     return [{ type: "failed", code: found?.[1] ?? "service.unreachable" }];

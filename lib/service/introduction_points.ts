@@ -26,7 +26,7 @@ export const RETIRE_AFTER = MAX_INTRODUCTIONS - 1024;
 /** How long a replaced point still listens: descriptors are kept by clients, ms. */
 export const LINGER_MS = 5 * 60_000;
 /** How often a circuit is asked for a sign of life, a quarter more or less, ms. */
-export const CHECK_MS = 8_000;
+export const CHECK_MS = 5_000;
 /** Sessions that fall silent lead to checks at most so often, ms. */
 const DOUBT_MS = 3_000;
 /** First and longest wait after a point could not be built, ms. */

@@ -109,7 +109,11 @@ export class ServiceHost {
     answer: "alive" | "silent",
     at: Moment,
   ): HostAction[] {
-    if (answer === "silent") return this.#giveUp(point, at);
+    if (answer === "silent") {
+      // What took this one may have taken others.
+      this.#points.onDoubt(at.nowMs);
+      return this.#giveUp(point, at);
+    }
     this.#points.onChecked(point, at.nowMs);
     return this.onTime(at);
   }

@@ -50,9 +50,9 @@ Deno.test("IntroductionPoints does not wait long for one that is slow to build",
 
 Deno.test("IntroductionPoints replaces one that is gone, on another relay than those it has", () => {
   const points = open();
-  points.onFailed(2, 5_000);
+  points.onFailed(2, 3_000);
   assert.deepEqual(points.listed, [1, 3]);
-  const [action] = points.onTime(5_000);
+  const [action] = points.onTime(3_000);
   assert.deepEqual(action, {
     type: "build",
     point: 4,
@@ -92,7 +92,7 @@ Deno.test("IntroductionPoints builds at a bounded rate, whatever happens to them
 Deno.test("IntroductionPoints checks each circuit every few seconds, one check at a time", () => {
   const points = open();
   const checks: number[] = [];
-  for (let ms = 0; ms < 60_000; ms += 50) {
+  for (let ms = 0; ms < 8 * CHECK_MS; ms += 50) {
     for (const action of points.onTime(ms)) {
       assert.equal(action.type, "check");
       if (action.point === 1) checks.push(ms);

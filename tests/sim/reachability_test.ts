@@ -1,0 +1,87 @@
+/**
+ * How long a service stays away when all its introduction points die at once, as
+ * a client sees it that knew nothing before: it joins the network, and visits.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { sleep } from "../../lib/base/clock.ts";
+import { seeds } from "./seeds.ts";
+import {
+  inWholeWorld,
+  type WholeWorld,
+  type WorldRelay,
+  type WorldService,
+} from "./whole_world.ts";
+
+const NEVER = new AbortController().signal;
+/** A service must be back by then, ms. */
+const BACK_MS = 30_000;
+const RELAYS = 14;
+
+/** The relays where the service listens. */
+function pointsOf(world: WholeWorld): WorldRelay[] {
+  return world.relays.filter(({ isUp, role }) =>
+    isUp && role.circuits.stats.listening > 0
+  );
+}
+
+/** Visit a service as somebody who has just come. @returns How long it took, ms. */
+async function visit(
+  world: WholeWorld,
+  { publicKey }: WorldService,
+  name: string,
+): Promise<number> {
+  const startMs = world.clock.nowMs();
+  const client = await world.addClient(name);
+  for (;;) {
+    try {
+      const stream = await client.role.visits.connect({
+        service: publicKey,
+        port: 80,
+        isolation: undefined,
+      }, { signal: NEVER });
+      await stream.opened;
+      stream.abort();
+      return world.clock.nowMs() - startMs;
+    } catch (error) {
+      // A person presses reload; after a while the test fails anyway.
+      if (world.clock.nowMs() - startMs > 2 * BACK_MS) throw error;
+      await sleep(world.clock, 500);
+    }
+  }
+}
+
+/** How all introduction points of a service go at once. */
+const ENDS: Record<
+  string,
+  (world: WholeWorld, points: readonly WorldRelay[]) => Promise<void>
+> = {
+  "lose their power": (world, points) => {
+    for (const point of points) world.crash(point);
+    return Promise.resolve();
+  },
+  "are stopped": async (world, points) => {
+    await Promise.all(points.map((point) => world.stop(point)));
+  },
+  "are restarted": async (world, points) => {
+    await Promise.all(points.map((point) => world.stop(point)));
+    await Promise.all(points.map((point) => world.restart(point)));
+  },
+};
+
+for (const [how, end] of Object.entries(ENDS)) {
+  Deno.test(`a service is back within 30 s when all its introduction points ${how}, seen by somebody who has just come`, async () => {
+    for (const seed of seeds(2)) {
+      await inWholeWorld({ seed, relays: RELAYS }, async (world) => {
+        const service = await world.addService();
+        await sleep(world.clock, 30_000);
+        const points = pointsOf(world);
+        assert.ok(points.length >= 3, `${points.length} points`);
+        await end(world, points);
+        const tookMs = await visit(world, service, "newcomer");
+        assert.ok(tookMs <= BACK_MS, `back after ${tookMs} ms`);
+      });
+    }
+  });
+}
