@@ -27,6 +27,7 @@ import type {
 import type { KeptContact } from "../path/kept_relays.ts";
 import type { PoolStatus } from "../path/pool_status.ts";
 import { PathSelector } from "../path/path_selection.ts";
+import { type RelayKey, relayKey } from "../path/relay_key.ts";
 import { CellBuffers } from "./cell_buffers.ts";
 import { blame, type BlamedHop, describeFailure } from "./circuit_blame.ts";
 import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
@@ -44,10 +45,16 @@ import type { Runtime } from "./runtime.ts";
 /** How often the dates of guards are looked at, ms. */
 const LOOK_MS = 60_000;
 
+/** Failed dials that say nothing of who was dialled: we did not even try. */
+const NOT_DIALLED = new Set(["link.backoff", "link.full", "link.stopping"]);
+
 /** What a driver is made of. */
 export interface CircuitPoolDriverOptions {
   readonly network: NetworkParameters;
-  readonly runtime: Pick<Runtime, "clock" | "random" | "crypto" | "log">;
+  readonly runtime: Pick<
+    Runtime,
+    "clock" | "random" | "crypto" | "log" | "localAddresses"
+  >;
   /** Our guards, kept. */
   readonly memory: GuardMemory;
   /** Where first hops are reached. */
@@ -79,6 +86,9 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   /** What stands in the way, as far as the log says. */
   readonly #obstacles = new Set<PoolObstacle["reason"]>();
   readonly #first = Promise.withResolvers<void>();
+  /** Guards being dialled. */
+  readonly #dialled = new Set<RelayKey>();
+  readonly #stopping = new AbortController();
   #lookTimer: Timer | undefined;
   #keys = 0;
   #isStopped = false;
@@ -179,6 +189,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     if (this.#isStopped) return;
     this.#obey(this.#pool.close());
     this.#isStopped = true;
+    this.#stopping.abort(stopped());
     this.#listener[Symbol.dispose]();
     this.#lookTimer?.cancel();
     this.#meter.stop();
@@ -301,6 +312,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#builds.set(id, stop);
     try {
       await this.#memory.save();
+      const [guard] = path;
+      if (guard !== undefined) this.#run(this.#judge(guard));
       const result = await this.#buildHops(id, path, signal);
       if (!(result instanceof OwnCircuit)) {
         const { hop, failure } = result;
@@ -314,6 +327,36 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     } finally {
       this.#builds.delete(id);
     }
+  }
+
+  /**
+   * Guards are judged by their links alone: nobody who ends circuits, or floods us
+   * so that they are slow, makes us leave a guard. The dial is that of the build,
+   * and goes on when the build has been given up.
+   */
+  async #judge(guard: NodeRecord): Promise<void> {
+    const { links } = this.#options;
+    const { nodeId } = guard;
+    const key = relayKey(nodeId);
+    if (this.#dialled.has(key)) return;
+    this.#dialled.add(key);
+    try {
+      await links.getOrDial(guard, { signal: this.#stopping.signal });
+      this.#selector.guards.onLinked(nodeId);
+    } catch (error) {
+      if (!(error instanceof AnonNetError)) throw error;
+      if (this.#isOffline || NOT_DIALLED.has(error.code)) return;
+      const { guards } = this.#selector;
+      if (guards.onUnlinked(nodeId, this.#nowMs)) this.#onRelays();
+    } finally {
+      this.#dialled.delete(key);
+    }
+  }
+
+  /** Whether the system says that no address of the machine leads anywhere. */
+  get #isOffline(): boolean {
+    const { localAddresses } = this.#options.runtime;
+    return this.#isStopped || localAddresses?.()?.length === 0;
   }
 
   /** Hop by hop, each reported. @returns The circuit, or who failed and how. */

@@ -5,6 +5,10 @@
  *
  *     we ──→ guard ──→ second hop ──→ … ──→ last hop
  *
+ * Eight more are drawn with them, in an order. They are met only where no link can be
+ * made to either guard: not by who ends circuits, but by who takes guards off the
+ * network. One guard of two is enough to wait with for the other.
+ *
  * @see protocol §5.8, and {@linkcode KeptRelays} for how they are kept
  * @module
  */
@@ -17,6 +21,8 @@ const DAY_MS = 24 * 3600 * 1000;
 
 /** Guards in use at once. */
 export const GUARDS = 2;
+/** They, and those who stand in for them where no link can be made to either. */
+export const GUARD_LINE = 10;
 /** Shortest and longest life of a guard, ms. */
 export const GUARD_LIFE_MS = {
   least: 60 * DAY_MS,
@@ -26,11 +32,12 @@ export const GUARD_LIFE_MS = {
 const GUARD_RULES: KeepingRules = {
   kind: "guards",
   size: GUARDS,
-  // One guard of two is enough to wait with for the return of the other.
+  line: GUARD_LINE,
   leastListed: 1,
   missingMs: 3 * DAY_MS,
   yields: false,
-  maxExtra: 8,
+  // None: who stands in was drawn when they were.
+  maxExtra: 0,
   longestLifeMs: GUARD_LIFE_MS.most,
   drawLifeMs: (random) =>
     randomBetween(random, GUARD_LIFE_MS.least, GUARD_LIFE_MS.most),

@@ -15,8 +15,11 @@
  * it is on the relay list. A relay that never answered has learned nothing from
  * us, and replacing it lets a first start survive dead relays.
  *
- * When (nearly) all are off the list, as after a network was set up anew, stand-ins
- * are drawn at the same price; when the old ones come back, they come first again.
+ * A set may hold a line of more than are in use, drawn at the same time: when no
+ * link can be made to those in use, the next in line stand in for them (see
+ * {@linkcode succeed}). Without a line, when (nearly) all are off the list, stand-ins
+ * are drawn at the price of given-up ones. When the old ones come back, they come
+ * first again.
  *
  * @see protocol §5.8
  * @module
@@ -28,20 +31,34 @@ import { type Random, randomBetween } from "../base/random.ts";
 import { encodeKept, type KeptState, MAX_KEPT } from "./_kept_format.ts";
 import { shareSubnet } from "./path_subnets.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
+import {
+  fill,
+  GIVE_UP_FAILURES,
+  isGivenUp,
+  succeed,
+  type Successor,
+} from "./succession.ts";
 import type { PathRelay, WeightedRelays } from "./weighted_relays.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Draws beyond what filling takes are counted over this time, ms. */
 export const EXTRA_PERIOD_MS = 30 * DAY_MS;
-/** Failures in a row after which a relay that never answered is given up. */
-export const GIVE_UP_FAILURES = 3;
 /** Tuning: wait after the first failure, ms; it doubles. */
 export const FIRST_RETRY_MS = 1000;
 /** Tuning: longest wait, ms. Short: where both guards are away, we are cut off. */
 export const LONGEST_RETRY_MS = 30_000;
-/** How long too few must have been listed before stand-ins are drawn, ms. */
+/** How long too few must have been listed before others stand in for them, ms. */
 export const STAND_IN_AFTER_MS = 600_000;
+/** Dials in a row that must have failed before others stand in for a relay. */
+export const DOWN_DIALS = 3;
+/** And for how long at least, ms: many networks fail for seconds. */
+export const DOWN_AFTER_MS = 30_000;
+/**
+ * Scouts are tried so soon after the others failed, ms: when our own network comes
+ * back, those who know us are mostly tried first.
+ */
+export const SCOUT_WINDOW_MS = 10_000;
 
 /** Where the kinds of sets differ. */
 export interface KeepingRules {
@@ -49,6 +66,8 @@ export interface KeepingRules {
   readonly kind: "guards" | "layer2";
   /** Relays in use at once. */
   readonly size: number;
+  /** Relays in the set, if there are so many: `size`, and who stands in for them. */
+  readonly line: number;
   /** Below so many listed ones, stand-ins are drawn; at least 1. */
   readonly leastListed: number;
   /** A relay that is off the relay list for so long is let go, ms. */
@@ -82,7 +101,7 @@ export interface KeptStatus {
   readonly daysLeft: number;
 }
 
-interface Kept {
+interface Kept extends Successor {
   readonly key: RelayKey;
   readonly nodeId: NodeId;
   readonly publicKey: PublicKey;
@@ -91,10 +110,15 @@ interface Kept {
   expiresUnixMs: number;
   /** Since when it is off the relay list. */
   missingUnixMs: number | undefined;
-  /** 0 never; else the higher, the later it was reached for the first time. */
   reachedOrder: number;
   failures: number;
   retryMs: number;
+  isListed: boolean;
+  isHopeful: boolean;
+  /** Dials in a row that failed: how many, the first and the last of them. */
+  failedDials: number;
+  firstDialMs: number;
+  lastDialMs: number;
 }
 
 /** A set of relays that is kept over days and restarts. */
@@ -109,7 +133,9 @@ export class KeptRelays {
   #others: readonly PathRelay[] = [];
   /** Wall clock less monotonic clock, at the last {@linkcode update}. */
   #unixOffsetMs = 0;
-  #inUse: Kept[] = [];
+  #unixMs = 0;
+  #inUse: readonly Kept[] = [];
+  #scouts: readonly Kept[] = [];
   #revision = 0;
 
   /** @param state From a snapshot; none at the first start. */
@@ -120,7 +146,7 @@ export class KeptRelays {
     this.#kept = (state?.relays ?? []).map((relay) => ({
       ...relay,
       key: relayKey(relay.nodeId),
-      retryMs: 0,
+      ...UNTRIED,
     }));
   }
 
@@ -144,8 +170,10 @@ export class KeptRelays {
 
   /** Relays in use that may be tried now. */
   candidates(nowMs: number): PathRelay[] {
+    const scout = this.#mayScout(nowMs) ? this.#nextScout : undefined;
     return this.#inUse
       .filter((kept) => kept.retryMs <= nowMs)
+      .filter((kept) => kept === scout || !this.#scouts.includes(kept))
       .flatMap((kept) => this.#relays?.get(kept.key) ?? []);
   }
 
@@ -157,12 +185,14 @@ export class KeptRelays {
   }
 
   /**
-   * Where to dial kept relays, best first, also those that are off the relay list:
-   * a client that was away for days asks them for the list before anybody else.
+   * Where to dial those in use, best first; while none is, because there is no relay
+   * list, those that know us: a client that was away for days asks them for the list
+   * before anybody else.
    */
   contacts(): KeptContact[] {
-    const first = new Set(this.#inUse);
-    return [...first, ...this.#kept.filter((kept) => !first.has(kept))]
+    const inUse = this.#inUse.filter((kept) => !this.#scouts.includes(kept));
+    const known = this.#kept.filter(({ reachedOrder }) => reachedOrder > 0);
+    return (inUse.length > 0 ? inUse : known)
       .map(({ publicKey, nodeId, addresses }) => ({
         publicKey,
         nodeId,
@@ -170,10 +200,13 @@ export class KeptRelays {
       }));
   }
 
-  /** Figures for status. */
+  /** Figures for status, of those in use and those that know us. */
   status(nowMs: number): KeptStatus[] {
     const unixMs = nowMs + this.#unixOffsetMs;
-    return this.#kept.map((kept) => ({
+    const shown = this.#kept.filter((kept) =>
+      kept.reachedOrder > 0 || this.#inUse.includes(kept)
+    );
+    return shown.map((kept) => ({
       isInUse: this.#inUse.includes(kept),
       isListed: kept.missingUnixMs === undefined,
       wasReached: kept.reachedOrder > 0,
@@ -203,6 +236,7 @@ export class KeptRelays {
     this.#unixOffsetMs = unixMs - nowMs;
     // Snapshots hold whole milliseconds.
     const wholeMs = Math.floor(unixMs);
+    this.#unixMs = wholeMs;
     if (relays.size > 0) {
       for (const kept of this.#kept) this.#look(kept, relays, wholeMs);
       this.#letGo(wholeMs);
@@ -222,17 +256,46 @@ export class KeptRelays {
     if (kept === undefined) return false;
     if (kept.reachedOrder === 0) {
       const orders = this.#kept.map((other) => other.reachedOrder);
-      const inUse = this.#inUse.filter((other) => other.reachedOrder > 0);
-      if (inUse.length >= this.#rules.size) return false;
+      const places = this.#scouts.length > 0 ? 1 : this.#rules.size;
+      const taken = this.#inUse.filter((other) =>
+        other.reachedOrder > 0 && (places > 1 || other.isHopeful)
+      );
+      if (taken.length >= places) return false;
       kept.reachedOrder = Math.max(...orders) + 1;
       this.#revision++;
     }
     if (kept.failures > 0) this.#revision++;
     kept.failures = 0;
     kept.retryMs = 0;
+    kept.failedDials = 0;
     this.#forgetGivenUp();
     this.#choose();
     return true;
+  }
+
+  /** There is a link to the relay. */
+  onLinked(nodeId: NodeId): void {
+    const kept = this.#find(nodeId);
+    if (kept === undefined || kept.failedDials === 0) return;
+    kept.failedDials = 0;
+    this.#choose();
+  }
+
+  /**
+   * No link to the relay could be made. Not to be called while this machine has no
+   * network, nor for anything that the relay, or who is behind it, did on a link.
+   *
+   * @returns Whether others stand in for it now who did not before.
+   */
+  onUnlinked(nodeId: NodeId, nowMs: number): boolean {
+    const kept = this.#find(nodeId);
+    if (kept === undefined) return false;
+    if (kept.failedDials++ === 0) kept.firstDialMs = nowMs;
+    kept.lastDialMs = nowMs;
+    const before = this.#inUse;
+    this.#choose();
+    return this.#scouts.length > 0 ||
+      this.#inUse.some((now) => !before.includes(now));
   }
 
   /** The relay could not be reached, or refused to take part. */
@@ -253,7 +316,24 @@ export class KeptRelays {
 
   /** The machine is on another network, or awake again: try all at once. */
   retryAll(): void {
-    for (const kept of this.#kept) kept.retryMs = 0;
+    for (const kept of this.#kept) {
+      kept.retryMs = 0;
+      kept.failedDials = 0;
+    }
+    this.#choose();
+  }
+
+  /** One at a time: two that answer would both have met us. */
+  get #nextScout(): Kept | undefined {
+    return this.#scouts.toSorted((a, b) => a.failures - b.failures)[0];
+  }
+
+  /** Those who know us are not to be tried now, and just did not answer. */
+  #mayScout(nowMs: number): boolean {
+    const known = this.#inUse.filter(({ reachedOrder }) => reachedOrder > 0);
+    return known.length === 0 ||
+      (known.every(({ retryMs }) => retryMs > nowMs) &&
+        known.some(({ lastDialMs }) => nowMs - lastDialMs <= SCOUT_WINDOW_MS));
   }
 
   #find(nodeId: NodeId): Kept | undefined {
@@ -308,6 +388,7 @@ export class KeptRelays {
 
   /** Once enough were reached, those that never answered are of no more use. */
   #forgetGivenUp(): void {
+    if (this.#rules.line > this.#rules.size) return;
     const reached = this.#inUse.filter((kept) => kept.reachedOrder > 0);
     const isDone = reached.length >= this.#rules.size;
     if (!isDone || !this.#kept.some(isGivenUp)) return;
@@ -316,8 +397,8 @@ export class KeptRelays {
   }
 
   #fill(unixMs: number): void {
-    const { size, leastListed, maxExtra } = this.#rules;
-    while (this.#kept.length < size && this.#add(unixMs));
+    const { size, line, leastListed, maxExtra } = this.#rules;
+    while (this.#kept.length < line && this.#add(unixMs));
     const isScarce = this.#countListed() < leastListed &&
       this.#kept.every(({ missingUnixMs }) =>
         unixMs - (missingUnixMs ?? -Infinity) >= STAND_IN_AFTER_MS
@@ -361,7 +442,7 @@ export class KeptRelays {
       missingUnixMs: undefined,
       reachedOrder: 0,
       failures: 0,
-      retryMs: 0,
+      ...UNTRIED,
     });
     this.#revision++;
     return true;
@@ -389,22 +470,33 @@ export class KeptRelays {
   }
 
   #choose(): void {
-    const listed = this.#kept
-      .filter((kept) => this.#relays?.get(kept.key) !== undefined);
-    const hopeful = listed.filter((kept) => !isGivenUp(kept));
-    const ordered = [
-      ...hopeful.filter((kept) => kept.reachedOrder > 0)
-        .sort((a, b) => a.reachedOrder - b.reachedOrder),
-      ...hopeful.filter((kept) => kept.reachedOrder === 0),
-    ].slice(0, this.#rules.size);
-    this.#inUse = ordered.length < this.#rules.size
-      ? [...ordered, ...listed.filter(isGivenUp)]
-      : ordered;
+    const { size, line } = this.#rules;
+    for (const kept of this.#kept) {
+      kept.isListed = this.#relays?.get(kept.key) !== undefined;
+      kept.isHopeful = !isDown(kept) &&
+        this.#unixMs - (kept.missingUnixMs ?? Infinity) < STAND_IN_AFTER_MS;
+    }
+    if (line > size) {
+      const { inUse, scouts } = succeed(this.#kept, size);
+      this.#inUse = inUse;
+      this.#scouts = scouts;
+    } else this.#inUse = fill(this.#kept, size);
   }
 }
 
-function isGivenUp({ reachedOrder, failures }: Kept): boolean {
-  return reachedOrder === 0 && failures >= GIVE_UP_FAILURES;
+/** What is not known yet of a relay that was drawn, or read from the disk. */
+const UNTRIED = {
+  retryMs: 0,
+  isListed: false,
+  isHopeful: true,
+  failedDials: 0,
+  firstDialMs: 0,
+  lastDialMs: -Infinity,
+};
+
+/** Whether dials have failed so often, and for so long, that the relay counts as gone. */
+function isDown({ failedDials, firstDialMs, lastDialMs }: Kept): boolean {
+  return failedDials >= DOWN_DIALS && lastDialMs - firstDialMs >= DOWN_AFTER_MS;
 }
 
 function sameAddresses(

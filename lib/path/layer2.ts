@@ -28,6 +28,7 @@ export const LAYER2_LIFE_MS = { least: DAY_MS, most: 12 * DAY_MS } as const;
 const LAYER2_RULES: KeepingRules = {
   kind: "layer2",
   size: LAYER2_GUARDS,
+  line: LAYER2_GUARDS,
   // With one, it would be the same as the last hop now and then.
   leastListed: 2,
   missingMs: DAY_MS,

@@ -29,7 +29,7 @@ export function describeNoPath(why: NoPath): string {
     case "too_few_relays":
       return `Cannot choose a path: it takes ${why.needed} relays, ${why.known} known`;
     case "guards_down":
-      return "Cannot choose a path: none of the guards of this node answers; they are retried, and not replaced while they are listed";
+      return "Cannot choose a path: none of the guards of this node answers; they are retried, and others in time";
     case "guards_missing":
       return "Cannot choose a path: the guards of this node have left the relay list";
     case "subnets":

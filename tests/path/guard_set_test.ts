@@ -3,15 +3,20 @@ import fc from "fast-check";
 import { ProtocolError } from "../../lib/base/errors.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
-import { GUARD_LIFE_MS, GUARDS, GuardSet } from "../../lib/path/guard_set.ts";
 import {
-  EXTRA_PERIOD_MS,
+  GUARD_LIFE_MS,
+  GUARD_LINE,
+  GUARDS,
+  GuardSet,
+} from "../../lib/path/guard_set.ts";
+import {
+  DOWN_AFTER_MS,
   FIRST_RETRY_MS,
-  GIVE_UP_FAILURES,
   LONGEST_RETRY_MS,
   STAND_IN_AFTER_MS,
 } from "../../lib/path/kept_relays.ts";
-import { relayKey } from "../../lib/path/relay_key.ts";
+import { type RelayKey, relayKey } from "../../lib/path/relay_key.ts";
+import { GIVE_UP_FAILURES, SCOUTS } from "../../lib/path/succession.ts";
 import { decodeCbor, encodeCbor } from "../../lib/wire/cbor.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
 import {
@@ -24,8 +29,6 @@ import {
   relays,
   weighted,
 } from "./_relays.ts";
-
-const MAX_EXTRA = 8;
 
 /** A set over a list, with a clock of its own. */
 class GuardWorld {
@@ -67,6 +70,30 @@ class GuardWorld {
       }
       this.nowMs += LONGEST_RETRY_MS;
     }
+  }
+
+  /**
+   * Use guards for so long, a second at a time, where only these answer dials.
+   *
+   * @returns Those that were met.
+   */
+  use(ms: number, isUp: (record: NodeRecord) => boolean): Set<string> {
+    const met = new Set<string>();
+    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs;) {
+      for (const { record, key } of this.guards.candidates(this.nowMs)) {
+        const { nodeId } = record;
+        if (isUp(record)) {
+          met.add(key);
+          this.guards.onLinked(nodeId);
+          this.guards.onReached(nodeId);
+        } else {
+          this.guards.onUnlinked(nodeId, this.nowMs);
+          this.guards.onFailed(nodeId, this.nowMs);
+        }
+      }
+      this.nowMs += 1000;
+    }
+    return met;
   }
 
   unlist(records: readonly NodeRecord[]): void {
@@ -214,16 +241,13 @@ Deno.test("GuardSet tries no more than ten relays in 30 days, then goes on retry
     if (round % 100 === 0) world.restart();
     world.nowMs += 10_000;
   }
-  assert.equal(tried.size, GUARDS + MAX_EXTRA);
+  assert.equal(tried.size, GUARD_LINE);
   const last = world.guards.candidates(world.nowMs + LONGEST_RETRY_MS);
   assert.deepEqual(new Set(last.map(({ key }) => key)), tried);
   const [late] = last;
   assert.ok(late);
   assert.equal(world.guards.onReached(late.record.nodeId), true);
   assert.equal(world.inUse[0], late.record);
-  world.pass(EXTRA_PERIOD_MS);
-  world.failAll(1);
-  assert.ok(world.guards.status(0).length > GUARDS + MAX_EXTRA, "a new month");
 });
 
 Deno.test("GuardSet.onReached() refuses a third relay that answers in a race", () => {
@@ -283,13 +307,16 @@ Deno.test("GuardSet draws stand-ins when all guards have left the list, and goes
   world.pass(1000);
   const standIns = keysOf(world.inUse);
   assert.equal(standIns.size, GUARDS);
-  world.reachAll();
+  const met = world.guards.inUse[0]?.record;
+  assert.ok(met);
+  assert.ok(world.guards.onReached(met.nodeId));
+  assert.deepEqual(world.inUse, [met], "one is enough");
   world.list = all;
   world.pass(1000);
   assert.deepEqual(world.inUse, before);
   world.unlist(before);
   world.pass(STAND_IN_AFTER_MS);
-  assert.deepEqual(keysOf(world.inUse), standIns, "the same ones again");
+  assert.deepEqual(world.inUse, [met], "the same one again");
 });
 
 Deno.test("GuardSet counts its draws, however often the list loses its guards", () => {
@@ -301,7 +328,90 @@ Deno.test("GuardSet counts its draws, however often the list loses its guards", 
     world.pass(STAND_IN_AFTER_MS);
     for (const key of keysOf(world.inUse)) seen.add(key);
   }
-  assert.equal(seen.size, GUARDS + MAX_EXTRA);
+  assert.equal(seen.size, GUARD_LINE);
+});
+
+Deno.test("GuardSet turns to the next in line when no link can be made to either guard, and back as soon as one can", () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const world = new GuardWorld(relays(40), seed);
+    world.reachAll();
+    const guards = world.inUse;
+    const dead = keysOf(guards);
+    const isUp = (record: NodeRecord) => !dead.has(relayKey(record.nodeId));
+    assert.equal(world.use(DOWN_AFTER_MS - 5000, isUp).size, 0, "too soon");
+    assert.equal(world.use(60_000, isUp).size, 1, "one is enough");
+    const [standIn] = world.inUse.filter(isUp);
+    assert.ok(standIn);
+    world.restart();
+    assert.deepEqual(world.use(600_000, isUp), keysOf([standIn]));
+    dead.delete(relayKey(guards[1]?.nodeId ?? new Uint8Array()));
+    assert.ok(world.use(60_000, isUp).size <= 2);
+    assert.deepEqual(world.use(HOUR_MS, isUp), keysOf(guards.slice(1)));
+  }
+});
+
+Deno.test("GuardSet makes do with one guard of two, however long the other is away", () => {
+  const world = new GuardWorld(relays(40));
+  world.reachAll();
+  const [first, second] = world.inUse;
+  assert.ok(first && second);
+  const met = world.use(DAY_MS / 4, (record) => record === second);
+  assert.deepEqual(met, keysOf([second]));
+  assert.deepEqual(world.inUse, [first, second]);
+});
+
+Deno.test("GuardSet shows no more than its line to who takes one guard after the other off the network", () => {
+  const world = new GuardWorld(relays(200));
+  world.reachAll();
+  const met = keysOf(world.inUse);
+  for (let round = 0; round < 40; round++) {
+    const dead = new Set(met);
+    const isUp = (record: NodeRecord) => !dead.has(relayKey(record.nodeId));
+    for (const key of world.use(600_000, isUp)) met.add(key as RelayKey);
+    if (round % 5 === 0) world.restart();
+  }
+  assert.equal(met.size, GUARD_LINE);
+});
+
+Deno.test("GuardSet tries two strangers at a time while nobody answers, and mostly meets none of them when its own network is back", () => {
+  let strangers = 0;
+  for (let seed = 0; seed < 40; seed++) {
+    const world = new GuardWorld(relays(40), seed);
+    world.reachAll();
+    const known = keysOf(world.inUse);
+    world.use(300_000 + 700 * seed, () => false);
+    assert.ok(world.inUse.length <= GUARDS + SCOUTS);
+    const [first] = world.use(1000 * 40, () => true);
+    assert.ok(first !== undefined);
+    if (!known.has(first as RelayKey)) strangers++;
+    world.use(60_000, () => true);
+    assert.deepEqual(keysOf(world.inUse), known);
+  }
+  assert.ok(strangers <= 16, `${strangers} of 40`);
+});
+
+Deno.test("GuardSet.retryAll() forgets dials that failed, and sends scouts home", () => {
+  const world = new GuardWorld(relays(40));
+  world.reachAll();
+  const known = keysOf(world.inUse);
+  world.use(300_000, () => false);
+  assert.equal(world.inUse.length, GUARDS + SCOUTS);
+  world.guards.retryAll();
+  assert.deepEqual(keysOf(world.inUse), known);
+  assert.deepEqual(keysOf(world.guards.candidates(world.nowMs)), known);
+});
+
+Deno.test("GuardSet.contacts() names nobody whom we have not met, once there are two who know us", () => {
+  const world = new GuardWorld(relays(40));
+  world.reachAll();
+  const known = keysOf(world.inUse);
+  const contacts = () =>
+    new Set(world.guards.contacts().map(({ nodeId }) => relayKey(nodeId)));
+  world.use(300_000, () => false);
+  assert.deepEqual(contacts(), known);
+  world.list = [];
+  world.restart();
+  assert.deepEqual(contacts(), known);
 });
 
 Deno.test("GuardSet changes nothing for an empty list, whatever the clock says", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ProtocolError } from "../../lib/base/errors.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { GuardSet } from "../../lib/path/guard_set.ts";
-import { GIVE_UP_FAILURES } from "../../lib/path/kept_relays.ts";
+import { GIVE_UP_FAILURES } from "../../lib/path/succession.ts";
 import {
   LAYER2_GUARDS,
   LAYER2_LIFE_MS,

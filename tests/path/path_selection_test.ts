@@ -314,6 +314,9 @@ const REASONS: readonly (readonly [
     () => {
       const { selector, source } = testSelector(relays(30));
       const gone = keysOf(selector.guards.inUse);
+      for (const { record } of selector.guards.inUse) {
+        selector.guards.onReached(record.nodeId);
+      }
       source.records = relays(30).filter((r) => !gone.has(relayKey(r.nodeId)));
       selector.refresh(1000, TEST_UNIX_MS);
       return selector.select({ hops: 3 }, 1000);
