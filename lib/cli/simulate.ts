@@ -10,14 +10,17 @@ import {
   type Experiment,
   runExperiment,
   WORLD_KINDS,
+  type WorldKind,
 } from "../sim/experiment.ts";
 import { formatReport } from "../sim/report_table.ts";
 import { defineCommand } from "./command.ts";
-import { defaultFlag, oneOf, switchFlag } from "./flag.ts";
+import { defaultFlag, oneOf, optionalFlag, switchFlag } from "./flag.ts";
 
 /** Fewer relays do not make a network worth watching. */
 const MIN_RELAYS = 10;
 const MAX_RELAYS = 100_000;
+/** Less would leave buckets empty. */
+const MIN_LISTED = 50;
 const MAX_HOURS = 24 * 7;
 const MAX_SEED = 2 ** 32 - 1;
 
@@ -62,6 +65,12 @@ export const simulateCommand = defineCommand({
       "0.1%",
       share(0.5),
     ),
+    listed: optionalFlag(
+      "N",
+      "relays in each one's list, at most; with --world machines, where " +
+        "thousands of complete ones would take gigabytes",
+      wholeNumber(MIN_LISTED, MAX_RELAYS),
+    ),
     split: defaultFlag(
       "MINUTES",
       "for how long a third of the relays is cut off in between",
@@ -92,6 +101,7 @@ export const simulateCommand = defineCommand({
       churn: values.churn,
       hours: values.hours,
       loss: values.loss,
+      maxRelays: listedIn(values),
       splitMinutes: values.split,
       seed: values.seed,
     };
@@ -105,6 +115,18 @@ export const simulateCommand = defineCommand({
     return 0;
   },
 });
+
+/** @throws {ConfigError} `cli.listed` where whole nodes are simulated. */
+function listedIn(
+  { listed, world }: { listed: number | undefined; world: WorldKind },
+): number | undefined {
+  if (listed === undefined || world === "machines") return listed;
+  throw new ConfigError(
+    "cli.listed",
+    "Cannot limit the relay lists of whole nodes: add --world machines, or " +
+      "leave --listed out",
+  );
+}
 
 /** Tells of every tenth of the way, once. */
 function progressTo(

@@ -45,6 +45,11 @@ export interface Experiment extends
   readonly world: WorldKind;
   /** Share of messages that are lost, and repeated. */
   readonly loss: number;
+  /**
+   * Relays in each one's list, at most: what a network of thousands takes most
+   * memory for. Machines alone. Default: as real ones.
+   */
+  readonly maxRelays?: number | undefined;
   readonly seed: number;
 }
 
@@ -84,7 +89,7 @@ export async function runExperiment(
   };
   const world: SimWorld = experiment.world === "nodes"
     ? new NodeWorld(shared)
-    : new MachineWorld(shared);
+    : new MachineWorld({ ...shared, maxRelays: experiment.maxRelays });
   if (evilKinds.includes("flooder")) {
     new Flood(world, seededRandom(seedFrom(random))).start();
   }

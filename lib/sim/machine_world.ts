@@ -16,6 +16,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DhtAction, SendAction, VerifyAction } from "../dht/dht_action.ts";
 import { DhtNode, type DhtTask } from "../dht/dht_node.ts";
 import { type DhtKey, POINT_BYTES } from "../dht/distance.ts";
+import type { RecordStoreLimits } from "../dht/record_store.ts";
 import type { StoredRecord } from "../dht/stored_record.ts";
 import type { Behaviour, Conspiracy } from "./behaviour.ts";
 import { EventQueue } from "./event_queue.ts";
@@ -59,6 +60,10 @@ export interface MachineWorldOptions {
   readonly loss?: number;
   /** Whether a relay may have this place in the DHT. Default: any. */
   readonly isWanted?: (nodeId: NodeId, behaviour: Behaviour) => boolean;
+  /** How much a relay stores. Default: as real ones. */
+  readonly storeLimits?: RecordStoreLimits;
+  /** Relays in each one's list, at most. Default: as real ones. */
+  readonly maxRelays?: number | undefined;
 }
 
 /** Somebody waits for the end of a task. */
@@ -206,7 +211,8 @@ export class MachineWorld implements SimWorld {
   }
 
   add({ behaviour = "honest", via }: Arrival = {}): SimNode {
-    const { crypto, network, random, conspiracy } = this.#options;
+    const { crypto, network, random, conspiracy, storeLimits, maxRelays } =
+      this.#options;
     const index = this.#nodes.length;
     const record = this.#records.make(index, this.#chooseId(behaviour));
     const dht = new DhtNode({
@@ -214,6 +220,8 @@ export class MachineWorld implements SimWorld {
       network,
       random: seededRandom(seedFrom(random)),
       selfId: record.nodeId,
+      ...storeLimits !== undefined && { storeLimits },
+      ...maxRelays !== undefined && { maxRelays },
     });
     const node = new MachineNode({
       index,

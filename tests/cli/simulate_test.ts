@@ -49,6 +49,20 @@ Deno.test("anonnet simulate --json prints one object, the same bytes for the sam
   assert.equal(rows.length, 1);
 });
 
+Deno.test("anonnet simulate --listed keeps lists short, and look-ups right", async () => {
+  const args = ["--relays=60", "--hours=0.05", "--world=machines", "--json"];
+  const { printed: [text = ""] } = await simulate(...args, "--listed=50");
+  const { experiment, total } = JSON.parse(text);
+  assert.equal(experiment.maxRelays, 50);
+  assert.ok(total.listed < 0.9 && total.nodeLookups.found > 0.99);
+});
+
+Deno.test("anonnet simulate --listed is refused where whole nodes are simulated", async () => {
+  const { code, printed, told } = await simulate("--listed=200");
+  assert.deepEqual([code, printed], [1, []]);
+  assert.match(told.join("\n"), /add --world machines/);
+});
+
 const WRONG: readonly (readonly [string, RegExp])[] = [
   ["--relays=9", /write a whole number from 10/],
   ["--relays=1e9", /whole number/],
@@ -65,6 +79,7 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["--seed=0x10", /whole number/],
   ["--world=real", /write one of nodes, machines/],
   ["--loss=1", /share from 0 to 0\.5/],
+  ["--listed=49", /whole number from 50/],
 ];
 
 for (const [flag, message] of WRONG) {

@@ -2,10 +2,16 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { seededRandom } from "../../lib/base/random.ts";
+import { closestTo } from "../../lib/dht/distance.ts";
 import { nodeKey } from "../../lib/dht/node_key.ts";
+import { RECORD_STORE_LIMITS } from "../../lib/dht/record_store.ts";
+import type { StoredRecord } from "../../lib/dht/stored_record.ts";
 import { Conspiracy } from "../../lib/sim/behaviour.ts";
 import { Flood } from "../../lib/sim/flood.ts";
-import { MachineWorld } from "../../lib/sim/machine_world.ts";
+import {
+  MachineWorld,
+  type MachineWorldOptions,
+} from "../../lib/sim/machine_world.ts";
 import { NodeWorld } from "../../lib/sim/node_world.ts";
 import { Publication } from "../../lib/sim/publication.ts";
 import { rememberingSuite } from "../../lib/sim/remembering_suite.ts";
@@ -19,7 +25,10 @@ import { TEST_UNIX_MS } from "../support/nodes.ts";
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-function makeWorld(kind: "nodes" | "machines", loss = 0): SimWorld {
+function makeWorld(
+  kind: "nodes" | "machines",
+  more: Pick<MachineWorldOptions, "loss" | "storeLimits"> = {},
+): SimWorld {
   const network = networkParameters("local");
   const options = {
     crypto: rememberingSuite(),
@@ -27,7 +36,7 @@ function makeWorld(kind: "nodes" | "machines", loss = 0): SimWorld {
     random: seededRandom(1),
     startUnixMs: TEST_UNIX_MS,
     conspiracy: new Conspiracy(network),
-    loss,
+    ...more,
   };
   return kind === "nodes" ? new NodeWorld(options) : new MachineWorld(options);
 }
@@ -119,7 +128,7 @@ for (const kind of ["nodes", "machines"] as const) {
   });
 
   Deno.test(`${kind}: a look-up finds exactly the closest, also where messages are lost`, async () => {
-    const world = makeWorld(kind, 0.05);
+    const world = makeWorld(kind, { loss: 0.05 });
     const first = await grow(world, 30);
     const random = seededRandom(9);
     for (let count = 0; count < 5; count++) {
@@ -171,7 +180,7 @@ for (const kind of ["nodes", "machines"] as const) {
     const value = await publish(world, first, 5 * HOUR_MS);
     const flooder = world.add({ via: first, behaviour: "flooder" });
     new Flood(world, seededRandom(3)).start();
-    await world.advance(30 * MINUTE_MS);
+    await world.advance(12 * MINUTE_MS);
     let flooded = 0;
     for (const node of world.nodes) {
       if (node === flooder) continue;
@@ -206,6 +215,38 @@ for (const kind of ["nodes", "machines"] as const) {
     assert.equal(second.isUp, false);
   });
 }
+
+Deno.test("machines: where more is published than stores hold, each keeps the keys closest to it, and all are found", async () => {
+  const maxKeys = 100;
+  const world = makeWorld("machines", {
+    storeLimits: { ...RECORD_STORE_LIMITS, maxKeys },
+  });
+  const first = await grow(world, 12);
+  const random = seededRandom(6);
+  const expiry = world.unixMs + 5 * HOUR_MS;
+  const values: StoredRecord[] = [];
+  for (let count = 0; count < maxKeys + 30; count++) {
+    const value = Publication.draw(world, random);
+    values.push(...value.publish(world, { replicas: 1, expiry }));
+    const publisher = world.nodes[count % 12] ?? first;
+    for (const record of value.records) publisher.put(record, () => {});
+    await world.advance(1000);
+  }
+  await world.advance(MINUTE_MS);
+  for (const { record: { nodeId }, dht } of world.nodes) {
+    assert.equal(dht.store.keys, maxKeys);
+    const closest = closestTo(nodeId, values, maxKeys, ({ key }) => key);
+    for (const { key } of closest) {
+      assert.equal(dht.store.get(key, world.unixMs).length, 1);
+    }
+  }
+  let found = 0;
+  for (const { key, publisher } of values) {
+    first.get(key, publisher, (end) => found += end?.records.length ?? 0);
+    await world.advance(5000);
+  }
+  assert.equal(found, values.length);
+});
 
 Deno.test("machines: a value outlives its holders", async () => {
   const world = makeWorld("machines");
