@@ -29,7 +29,12 @@ import type { PoolStatus } from "../path/pool_status.ts";
 import { PathSelector } from "../path/path_selection.ts";
 import { type RelayKey, relayKey } from "../path/relay_key.ts";
 import { CellBuffers } from "./cell_buffers.ts";
-import { blame, type BlamedHop, describeFailure } from "./circuit_blame.ts";
+import {
+  blame,
+  type BlamedHop,
+  describeFailure,
+  howEnded,
+} from "./circuit_blame.ts";
 import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
 import { CircuitMeter } from "./circuit_meter.ts";
@@ -401,10 +406,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   #onClosed(id: CircuitId, end: CircuitEnd): void {
     this.#circuits.delete(id);
-    const isDone = end.code === "done" ||
-      (end.code === "closed" && end.reason === "done");
-    const how = isDone ? "done" : "lost";
-    this.#obey(this.#pool.onClosed(id, how, this.#nowMs));
+    this.#obey(this.#pool.onClosed(id, howEnded(end), this.#nowMs));
   }
 
   /** Own a promise. What the network does is no failure of ours. */

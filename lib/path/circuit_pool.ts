@@ -295,10 +295,10 @@ export class CircuitPool {
   }
 
   /**
-   * A circuit has ended, and we did not end it.
+   * A circuit has ended, and the pool did not end it.
    *
-   * @param how `"done"` when whoever used it was done with it, by agreement with
-   * the other end; `"lost"` for everything else: replacing it is counted.
+   * @param how `"done"` when we ended it ourselves, whoever used it being done;
+   * `"lost"` for everything else, whatever was said: replacing it is counted.
    */
   onClosed(id: CircuitId, how: "lost" | "done", nowMs: number): PoolAction[] {
     const circuit = this.#circuits.get(id);

@@ -116,6 +116,10 @@ Deno.test("CircuitPoolDriver.take() gives circuits of three relays that work, ea
       assert.ok(await circuit.ping({ signal: NEVER }) >= 60);
       circuit.close();
       await circuit.closed;
+      assert.throws(() => circuit.binding, {
+        name: "UnreachableError",
+        code: "circuit.ended",
+      });
     }
     const { counts } = client.circuits.status;
     assert.equal(counts.lost, 0);
