@@ -52,6 +52,8 @@ const PONG_MS = 5_000;
 export interface CircuitSource {
   readonly circuits: Circuits;
   readonly clock: Clock;
+  /** Hears when a circuit is slow to answer. */
+  readonly doubt?: () => void;
 }
 
 /**
@@ -122,8 +124,11 @@ class Tries<T> {
     this.#running++;
     const { besideMs, endMs } = patience;
     if (besideMs < Infinity) {
-      const { clock } = this.#source;
-      this.#timer = clock.schedule(besideMs, () => this.#next());
+      const { clock, doubt } = this.#source;
+      this.#timer = clock.schedule(besideMs, () => {
+        doubt?.();
+        this.#next();
+      });
     }
     this.#try(number, endMs);
   }

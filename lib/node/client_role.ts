@@ -41,7 +41,10 @@ import { ServiceLookup } from "./service_lookup.ts";
 
 /** Time for the last cells to reach our guards before links are closed, ms. */
 const LINGER_MS = 300;
-/** Tuning: time that a guard has to answer after the machine slept or moved, ms. */
+/**
+ * Tuning: time that a guard has to answer after the machine slept or moved, or
+ * when something behind it is silent, ms.
+ */
 const PROBE_MS = 2_000;
 /** Tuning: guards are retried at a pace of their own, and sources of lists too. */
 export const LONGEST_DIAL_WAIT_MS = 1_000;
@@ -125,6 +128,7 @@ export async function startClient(
     verifier: base.verifier,
     quota: new SessionQuota(),
     log: runtime.log,
+    doubt: () => links.probe(PROBE_MS),
   };
   const clientSecrets = await loadClientSecrets(state, runtime.crypto);
   const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));

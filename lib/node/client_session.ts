@@ -139,6 +139,7 @@ export class ClientSession {
 
   #onLegSuspect(leg: LegNumber): void {
     this.#options.log.debug("A leg is silent", { leg });
+    this.#options.context.doubt();
     this.#checkOffers();
     this.#legs((nowMs) => this.#plan.onSuspect(leg, nowMs));
   }

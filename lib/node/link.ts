@@ -150,6 +150,7 @@ export class Link {
   #timer: Timer | undefined;
   #armedMs = Infinity;
   #isOpen = true;
+  #isProbed = false;
   #reason: string | undefined;
 
   constructor(options: LinkOptions) {
@@ -302,8 +303,13 @@ export class Link {
     );
   }
 
-  /** See whether the peer is still there: if no answer comes in time, the link ends. */
+  /**
+   * See whether the peer is still there: if no answer comes in time, the link ends.
+   * Nothing is asked while an answer is waited for.
+   */
   async probe(answerMs: number): Promise<void> {
+    if (this.#isProbed) return;
+    this.#isProbed = true;
     try {
       await this.request(PING_METHOD, new Uint8Array(), {
         timeoutMs: answerMs,
@@ -314,6 +320,8 @@ export class Link {
       if (error.code === "link.request_timeout") {
         this.close(CLOSE_CODE.done, "link.silent");
       }
+    } finally {
+      this.#isProbed = false;
     }
   }
 

@@ -243,6 +243,11 @@ export class LinkTable implements AsyncDisposable {
    */
   onNetworkChange(answerMs: number): void {
     this.#backoff.clear();
+    this.probe(answerMs);
+  }
+
+  /** Close the links that do not answer within `answerMs`. */
+  probe(answerMs: number): void {
     for (const link of this.links) this.#run(link.probe(answerMs));
   }
 

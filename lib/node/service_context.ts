@@ -26,6 +26,8 @@ export interface ServiceContext {
   /** What all sessions of the process may hold. */
   readonly quota: SessionQuota;
   readonly log: Log;
+  /** Something behind our circuits is silent: see whether first hops answer. */
+  readonly doubt: () => void;
 }
 
 /** Both times of now. */

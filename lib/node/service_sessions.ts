@@ -243,7 +243,10 @@ export class ServiceSessions implements Disposable {
     const id = sessionId(crypto, secret);
     const driver = new SessionDriver(machine, clock, {
       onStream: (stream, port) => this.#handlers.onStream(stream, port, driver),
-      onLegSuspect: () => this.#handlers.onDoubt(),
+      onLegSuspect: () => {
+        this.#context.doubt();
+        this.#handlers.onDoubt();
+      },
       onHeard: () => this.#registry.onHeard(id),
       onLegOffered: (offer) => this.#onOffer(session, offer),
       onLegGone: (leg) => session.paths.delete(leg),

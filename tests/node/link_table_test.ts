@@ -483,6 +483,30 @@ Deno.test("LinkTable goes on answering when its own record cannot be had for onc
     assert.ok(await a.table.getOrDial(b.peer));
   }));
 
+Deno.test("LinkTable.probe() closes links that do not answer, and leaves the others", () =>
+  inMemory(async (world) => {
+    const [a, b, c] = [
+      await world.node(),
+      await world.node(),
+      await world.node(),
+    ];
+    const toB = await a.table.getOrDial(b.peer);
+    const toC = await a.table.getOrDial(c.peer);
+    const startMs = world.clock.nowMs();
+    a.table.probe(2_000);
+    await sleep(world.clock, 3_000);
+    assert.ok(toB.isOpen && toC.isOpen, "both answer");
+    const { port } = b.endpoint.localAddress;
+    world.network.intercept = ({ from, to }) =>
+      [from.port, to.port].includes(port) ? { delayMs: 3_600_000 } : undefined;
+    // One question at a time, however often there is doubt.
+    for (let n = 0; n < 100; n++) a.table.probe(2_000);
+    await toB.closed;
+    assert.equal(world.clock.nowMs() - startMs, 5_000);
+    await sleep(world.clock, 3_000);
+    assert.ok(toC.isOpen);
+  }));
+
 Deno.test("LinkTable.close() ends silent peers and dials under way", () =>
   inMemory(async (world) => {
     const [a, b] = [await world.node(), await world.node()];

@@ -118,6 +118,7 @@ export class ServiceWorld implements AsyncDisposable {
       verifier: new RecordVerifier(crypto, network),
       quota: new SessionQuota(),
       log,
+      doubt: () => {},
     };
   }
 
