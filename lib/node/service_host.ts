@@ -15,7 +15,7 @@
  */
 import type { Identity, NodeId, PublicKey } from "../auth/identity.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { deadline } from "../base/clock.ts";
+import { deadline, sleep } from "../base/clock.ts";
 import {
   AnonNetError,
   BugError,
@@ -57,6 +57,9 @@ import { systemDial, type TargetDial } from "./target_dial.ts";
 /** Streams of one service that are served at once, and of one session: each takes a socket. */
 const MAX_SERVED = 4096;
 const MAX_SERVED_PER_SESSION = 1024;
+/** How long streams may take to end when the service is stopped, ms; some never would. */
+export const DRAIN_MS = 4_000;
+const DRAIN_LOOK_MS = 50;
 /** A publication that has not ended by then has failed, ms. */
 const PUBLISH_WAIT_MS = 40_000;
 
@@ -122,7 +125,10 @@ export class ServiceHostDriver implements AsyncDisposable {
   readonly #dial: TargetDial;
   readonly #blinded = new Map<TimePeriod, PublicKey>();
   readonly #ready = Promise.withResolvers<void>();
+  /** No client is let in any more. */
   readonly #stopping = new AbortController();
+  /** No stream is served any more. */
+  readonly #closing = new AbortController();
   /** Everything that runs on its own, awaited on dispose. */
   readonly #tasks = new Set<Promise<void>>();
   #isReachable = false;
@@ -202,23 +208,37 @@ export class ServiceHostDriver implements AsyncDisposable {
     this.#carryOut(this.#machine.onNetworkChange(at));
   }
 
-  /** Stop: streams and sessions end, and clients find nobody any more. */
+  /**
+   * Stop: nobody new is let in, streams under way may end for some seconds, and
+   * then all sessions are closed. Idempotent.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     const stopped = new UnreachableError(
       "service.stopped",
       "Cannot serve: the service has been stopped",
     );
-    this.#stopping.abort(stopped);
     this.#ready.reject(stopped);
+    this.#stopping.abort(stopped);
     this.#timer.stop();
     this.#answers[Symbol.dispose]();
-    this.#sessions[Symbol.dispose]();
     for (const listener of this.#listeners.values()) {
       listener[Symbol.dispose]();
     }
     this.#listeners.clear();
+    await this.#drain();
+    this.#closing.abort(stopped);
+    this.#sessions[Symbol.dispose]();
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
     this.#options.identity[Symbol.dispose]();
+  }
+
+  /** Wait until the last stream has ended, its bytes with the client, or time is up. */
+  async #drain(): Promise<void> {
+    const { clock } = this.#context;
+    const endMs = clock.nowMs() + DRAIN_MS;
+    while (this.#sessions.streamCount > 0 && clock.nowMs() < endMs) {
+      await sleep(clock, DRAIN_LOOK_MS);
+    }
   }
 
   // ---- what the machine wants ----
@@ -450,6 +470,7 @@ export class ServiceHostDriver implements AsyncDisposable {
     port: number,
     session: object,
   ): void {
+    if (this.#stopping.signal.aborted) return stream.abort(RESET_CODE.failed);
     const target = this.#options.targets.get(port);
     if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
     const ofSession = this.#servedBySession.get(session) ??
@@ -460,7 +481,7 @@ export class ServiceHostDriver implements AsyncDisposable {
       ofSession.give();
       return stream.abort(RESET_CODE.exhausted);
     }
-    const options = { dial: this.#dial, signal: this.#stopping.signal };
+    const options = { dial: this.#dial, signal: this.#closing.signal };
     this.#run(
       serveStream(stream, target, options).finally(() => {
         ofSession.give();

@@ -3,6 +3,8 @@ import type { Bytes } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { decodeStoredRecord } from "../../lib/dht/stored_record.ts";
+import { DRAIN_MS } from "../../lib/node/service_host.ts";
+import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { STALLED_MS } from "../../lib/node/service_answers.ts";
 import { INTRODUCTIONS_BURST } from "../../lib/service/introduction_gate.ts";
 import {
@@ -228,6 +230,83 @@ Deno.test("ServiceHostDriver ends a stream to a port that it does not have", () 
       isolation: undefined,
     }, { signal: NEVER });
     await assert.rejects(stream.opened, { code: "service.no_port" });
+  }));
+
+// ---- stopping ----
+
+/** Sends so many bytes, a tenth each 200 ms. */
+const slowly =
+  (bytes: Uint8Array, world: ServiceWorld): StreamHandler => async (stream) => {
+    stream.accept();
+    for (let n = 0; n < 10; n++) {
+      const step = Math.ceil(bytes.length / 10);
+      await stream.write(bytes.subarray(n * step, (n + 1) * step));
+      await sleep(world.clock, 200);
+    }
+    await stream.closeWrite();
+  };
+
+const targets = (handle: StreamHandler) =>
+  new Map([[80, { type: "handler", handle } as const]]);
+
+Deno.test("ServiceHostDriver lets streams under way end when it is stopped, and nobody new in", () =>
+  inServiceWorld(async (world) => {
+    const bytes = pattern(200_000);
+    const service = await world.readyService({
+      targets: targets(slowly(bytes, world)),
+    });
+    const { publicKey, driver } = service;
+    const client = world.client();
+    const connect = () =>
+      client.driver.connect({
+        service: publicKey,
+        port: 80,
+        isolation: undefined,
+      }, { signal: NEVER });
+    const stream = await connect();
+    await stream.opened;
+    const stopMs = world.clock.nowMs();
+    const stopping = driver[Symbol.asyncDispose]();
+    assert.ok(
+      world.network.relays.every(({ introductions }) =>
+        introductions.size === 0
+      ),
+    );
+    const second = await connect();
+    await assert.rejects(second.opened, { code: "session.reset_failed" });
+    assert.deepEqual(await exchange(stream, pattern(1)), bytes);
+    await stopping;
+    const tookMs = world.clock.nowMs() - stopMs;
+    assert.ok(tookMs >= 1_500 && tookMs < DRAIN_MS, `${tookMs} ms`);
+    assert.equal(service.circuits.open.size, 0);
+    assert.equal(driver.status.sessions, 0);
+  }));
+
+Deno.test("ServiceHostDriver waits for no stream for ever when it is stopped", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const stream = await world.client().driver.connect({
+      service: service.publicKey,
+      port: 80,
+      isolation: undefined,
+    }, { signal: NEVER });
+    await stream.opened;
+    const stopMs = world.clock.nowMs();
+    const reading = stream.read();
+    reading.catch(() => {});
+    await service.driver[Symbol.asyncDispose]();
+    const tookMs = world.clock.nowMs() - stopMs;
+    assert.ok(tookMs >= DRAIN_MS && tookMs < DRAIN_MS + 1_000, `${tookMs} ms`);
+    await assert.rejects(reading, { code: "session.reset_failed" });
+  }));
+
+Deno.test("ServiceHostDriver stops at once when nobody is being served", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    await visit(world, service, 1);
+    const stopMs = world.clock.nowMs();
+    await service.driver[Symbol.asyncDispose]();
+    assert.ok(world.clock.nowMs() - stopMs < 500);
   }));
 
 // ---- visitors that keep to no rule ----

@@ -10,6 +10,7 @@ import { seeds } from "./seeds.ts";
 import {
   inWholeWorld,
   type WholeWorld,
+  type WorldMachine,
   type WorldRelay,
   type WorldService,
 } from "./whole_world.ts";
@@ -81,6 +82,38 @@ for (const [how, end] of Object.entries(ENDS)) {
         await end(world, points);
         const tookMs = await visit(world, service, "newcomer");
         assert.ok(tookMs <= BACK_MS, `back after ${tookMs} ms`);
+      });
+    }
+  });
+}
+
+const addressesOf = (machines: readonly WorldMachine[]) =>
+  machines.flatMap(({ endpoints }) =>
+    endpoints.map(({ localAddress }) => localAddress)
+  );
+
+/** How the machine of a service is away for a while. */
+const ABSENCES = {
+  "was without a network for ten minutes": { awayMs: 600_000, sleptMs: 0 },
+  "slept for an hour": { awayMs: 20_000, sleptMs: 3_600_000 },
+  "lost its network for some seconds": { awayMs: 7_000, sleptMs: 0 },
+} as const;
+
+for (const [how, { awayMs, sleptMs }] of Object.entries(ABSENCES)) {
+  Deno.test(`a service is back within 30 s when its machine ${how}, seen by somebody who has just come`, async () => {
+    for (const seed of seeds(2)) {
+      await inWholeWorld({ seed, relays: RELAYS }, async (world) => {
+        const service = await world.addService();
+        await sleep(world.clock, 30_000);
+        const cut = world.network.cut(
+          addressesOf([service.machine]),
+          addressesOf(world.relays.map(({ machine }) => machine)),
+        );
+        await sleep(world.clock, awayMs);
+        service.machine.clock.setAhead(sleptMs);
+        cut.heal();
+        const tookMs = await visit(world, service, "newcomer");
+        assert.ok(tookMs <= BACK_MS, `seed ${seed}: back after ${tookMs} ms`);
       });
     }
   });
