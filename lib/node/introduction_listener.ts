@@ -21,8 +21,11 @@ import { useCircuit } from "./circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "./circuits.ts";
 import { newestRecord, type ServiceContext } from "./service_context.ts";
 
-/** A circuit that has not answered a ping by then is dead, ms. */
-const CHECK_ANSWER_MS = 4_000;
+/**
+ * A circuit that has not answered a ping by then is dead: so many of its round
+ * trips, within these, ms.
+ */
+const CHECK_ANSWER_MS = { roundTrips: 8, least: 1_000, most: 4_000 } as const;
 
 /** One introduction point, as its service has it. */
 export class IntroductionListener implements Disposable {
@@ -33,6 +36,8 @@ export class IntroductionListener implements Disposable {
   readonly #binding: Bytes;
   readonly #replays: ReplayCache;
   #isOpen = true;
+  /** Of the last answer, ms. */
+  #roundTripMs = Infinity;
 
   private constructor(
     context: ServiceContext,
@@ -133,16 +138,19 @@ export class IntroductionListener implements Disposable {
    */
   async setRate(rate: number, { signal }: WaitLimit): Promise<void> {
     const { clock } = this.#context;
-    using limit = deadline(clock, CHECK_ANSWER_MS, silent, signal);
+    using limit = deadline(clock, CHECK_ANSWER_MS.most, silent, signal);
     await this.#establish(rate, limit);
   }
 
   /** Whether the circuit answers. */
   async check({ signal }: WaitLimit): Promise<"alive" | "silent"> {
     const { clock } = this.#context;
-    using limit = deadline(clock, CHECK_ANSWER_MS, silent, signal);
+    const { roundTrips, least, most } = CHECK_ANSWER_MS;
+    const waitMs = roundTrips * this.#roundTripMs;
+    const answerMs = Math.min(most, Math.max(least, waitMs));
+    using limit = deadline(clock, answerMs, silent, signal);
     try {
-      await this.#circuit.ping({ signal: limit.signal });
+      this.#roundTripMs = await this.#circuit.ping({ signal: limit.signal });
       return "alive";
     } catch {
       signal.throwIfAborted();
@@ -151,8 +159,11 @@ export class IntroductionListener implements Disposable {
   }
 
   async #establish(rate: number, limit: WaitLimit): Promise<void> {
+    const { clock } = this.#context;
     const body = encodeEstablishIntro(this.keys, this.#binding, rate);
+    const sentMs = clock.nowMs();
     await this.#circuit.ask("establish_intro", body, limit);
+    this.#roundTripMs = clock.nowMs() - sentMs;
   }
 
   /** Listen no more, and forget the keys. */
