@@ -27,13 +27,16 @@ import type { StreamId } from "./frames.ts";
 
 /** Bytes of one session cell: the body of a DATA payload (§5.3). */
 export const SESSION_CELL_BYTES = FRAME_SPACE_BYTES + TAG_BYTES;
-/** Acknowledge after so many cells that ask for it. */
-export const ACK_EVERY_CELLS = 32;
+/**
+ * Acknowledge after so many cells that ask for it: an acknowledgement is a cell,
+ * and travels alone, which costs each hop as much as three cells of a batch.
+ */
+export const ACK_EVERY_CELLS = 64;
 /** … or sooner while a leg is young and every round trip counts. */
 export const EARLY_ACK_EVERY_CELLS = 8;
 const EARLY_CELLS = 256;
 /** … or after this long, ms. */
-export const ACK_DELAY_MS = 8;
+export const ACK_DELAY_MS = 16;
 
 /** Which end of the session we are. */
 export type SessionRole = "client" | "service";
