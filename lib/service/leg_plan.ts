@@ -4,6 +4,7 @@
  *     age of the session      wanted     built
  *     below 3 s               1
  *     3 s and in use          2          one that is gone or suspect: soon
+ *     … and a leg was lost    3          for 30 s: what kills legs may go on
  *     not in use              0          as they are
  *     none left, streams open 1          at once
  *
@@ -18,17 +19,19 @@ import type { LegNumber } from "../session/frames.ts";
 
 /** A session this old gets a second leg, ms: most are over sooner. */
 export const WARM_AFTER_MS = 3_000;
-/** Legs kept by a session in use. */
-const WARM_LEGS = 2;
+/** Legs kept by a session in use, and for a while after one was lost. */
+const WARM_LEGS = { calm: 2, storm: 3 } as const;
+/** How long that while is, ms. */
+export const STORM_MS = 30_000;
 /** A session without a stream for so long is not in use, ms. */
 export const IN_USE_MS = 30_000;
-/** Legs built at once, and then one per five seconds. */
+/** Legs built at once, and then one per two seconds. */
 export const LEG_BURST = 8;
-const LEG_EVERY_MS = 5_000;
+export const LEG_EVERY_MS = 2_000;
 /** Longest delay of a build: with no leg left, and with one that carries, ms. */
 const JITTER_MS = { urgent: 100, warm: 1_000 } as const;
-/** First and longest wait after a leg could not be built, ms. */
-const WAIT_MS = { first: 500, longest: 8_000 } as const;
+/** First and longest wait after a leg could not be built, and with no leg left, ms. */
+const WAIT_MS = { first: 500, longest: 8_000, urgent: 1_000 } as const;
 /** A leg that was suspect for so long while others carry is given up, ms. */
 export const GIVE_UP_MS = 10_000;
 
@@ -51,6 +54,8 @@ export class LegPlan {
   #failures = 0;
   #buildMs = Infinity;
   #waitUntilMs = -Infinity;
+  /** When a leg was lost last. */
+  #lostMs = -Infinity;
   #tokens = LEG_BURST;
   #tokensAtMs: number;
   /** When the plan was last looked at. */
@@ -92,7 +97,7 @@ export class LegPlan {
     this.#building--;
     this.#failures++;
     const wait = Math.min(
-      WAIT_MS.longest,
+      this.#carrying === 0 ? WAIT_MS.urgent : WAIT_MS.longest,
       WAIT_MS.first * 2 ** (this.#failures - 1),
     );
     this.#waitUntilMs = nowMs + randomBetween(this.#random, wait / 2, wait);
@@ -112,7 +117,7 @@ export class LegPlan {
 
   /** A leg is gone. */
   onGone(leg: LegNumber, nowMs: number): LegAction[] {
-    this.#legs.delete(leg);
+    if (this.#legs.delete(leg)) this.#lostMs = nowMs;
     return this.onTime(nowMs);
   }
 
@@ -156,7 +161,10 @@ export class LegPlan {
     const isInUse = this.#streams > 0 || nowMs - this.#usedMs < IN_USE_MS;
     if (!isInUse) return 0;
     if (this.#legs.size === 0) return this.#streams > 0 ? 1 : 0;
-    return nowMs - this.#bornMs >= WARM_AFTER_MS ? WARM_LEGS : 1;
+    if (nowMs - this.#bornMs < WARM_AFTER_MS) return 1;
+    const isStorm = this.#carrying < this.#legs.size ||
+      nowMs - this.#lostMs < STORM_MS;
+    return isStorm ? WARM_LEGS.storm : WARM_LEGS.calm;
   }
 
   #dropDead(nowMs: number): LegAction[] {
@@ -165,6 +173,7 @@ export class LegPlan {
     for (const [leg, sinceMs] of this.#legs) {
       if (sinceMs === undefined || nowMs - sinceMs < GIVE_UP_MS) continue;
       this.#legs.delete(leg);
+      this.#lostMs = nowMs;
       dead.push({ type: "drop", leg });
     }
     return dead;
