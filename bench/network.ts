@@ -3,7 +3,7 @@
  * The whole network in separate processes: a client, a service, and six relays
  * between them, near and far apart.
  *
- *     deno task bench:network [near] [far] [memory] [stall]
+ *     deno task bench:network [near] [shares] [far] [memory] [stall]
  *
  * Figures and what they are held against are kept in docs/performance.md.
  *
@@ -18,7 +18,7 @@ import {
   upload,
   type Visit,
 } from "./network_load.ts";
-import { NetworkWorld } from "./network_world.ts";
+import { Forwarder, NetworkWorld } from "./network_world.ts";
 import { cpuSeconds, residentMiB, total } from "./process_facts.ts";
 
 const MIB = 1024 * 1024;
@@ -62,19 +62,15 @@ async function together(count: number, work: () => Promise<unknown>) {
 async function near(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const world = stack.use(await NetworkWorld.create({ relays: RELAYS }));
-  const pipes = [stack.use(await PipeProcess.start("end"))];
-  while (pipes.length < LINKS) {
-    const next = pipes.at(-1)?.port ?? 0;
-    pipes.push(stack.use(await PipeProcess.start(next)));
-  }
+  const chain = stack.use(await BareChain.start());
   const { visit } = world;
   await download(visit, { bytes: 64 * MIB });
 
   const turns = [];
-  for (let turn = 0; turn < 4; turn++) {
-    const bytes = 192 * MIB;
+  for (let turn = 0; turn < 3; turn++) {
+    const bytes = 128 * MIB;
     const one = await loaded(world, bytes, () => download(visit, { bytes }));
-    const bare = await bareRate(pipes, bytes / MIB);
+    const bare = await chain.rate(bytes / MIB);
     turns.push({ ...one, bare });
   }
   const rates = turns.map(({ rate }) => rate);
@@ -93,23 +89,23 @@ async function near(): Promise<void> {
   report("… CPU s per GiB", sent.cpu.toFixed(1));
 
   const eight = [];
-  for (let turn = 0; turn < 3; turn++) {
+  for (let turn = 0; turn < 2; turn++) {
     eight.push(
       await loaded(
         world,
-        8 * 32 * MIB,
-        () => together(8, () => download(visit, { bytes: 32 * MIB })),
+        8 * 16 * MIB,
+        () => together(8, () => download(visit, { bytes: 16 * MIB })),
       ),
     );
   }
   report("8 streams, MiB/s", list(eight.map(({ rate }) => rate), 1), "30");
   report("… CPU s per GiB", list(eight.map(({ cpu }) => cpu), 1), "65");
-  const apart = await loaded(world, 8 * 32 * MIB, () => {
+  const apart = await loaded(world, 8 * 8 * MIB, () => {
     let key = 0;
     return together(
       8,
       () =>
-        download({ ...visit, isolation: `bulk ${key++}` }, { bytes: 32 * MIB }),
+        download({ ...visit, isolation: `bulk ${key++}` }, { bytes: 8 * MIB }),
     );
   });
   report("8 streams over 8 sessions, MiB/s", apart.rate.toFixed(1));
@@ -119,6 +115,36 @@ async function near(): Promise<void> {
     bulk: "",
     cold: "",
   });
+}
+
+/** How streams of one session share it. */
+async function shares(): Promise<void> {
+  await using world = await NetworkWorld.create({ relays: RELAYS });
+  const { visit } = world;
+  const received = Array.from({ length: 8 }, () => 0);
+  let whenFirstEnds: number[] | undefined;
+  await Promise.all(received.map(async (_, i) => {
+    const onBytes = (count: number) => received[i] = (received[i] ?? 0) + count;
+    await download(visit, { bytes: 16 * MIB, onBytes });
+    whenFirstEnds ??= received.map((bytes) => bytes / MIB);
+  }));
+  report(
+    "8 streams, MiB of each when the first has its 16",
+    list((whenFirstEnds ?? []).toSorted((a, b) => a - b), 1),
+  );
+  const times: number[] = [];
+  const bytes = 100 * MIB;
+  const hundred = await loaded(world, bytes, () =>
+    together(
+      100,
+      async () => times.push(await download(visit, { bytes: MIB })),
+    ));
+  report("100 downloads of 1 MiB at once: whole", String(times.length), "100");
+  report("… MiB/s", hundred.rate.toFixed(1));
+  report(
+    "… ms of the first, the median one and the last",
+    [0, 0.5, 1].map((q) => quantile(times, q).toFixed(0)).join(", "),
+  );
 }
 
 async function far(): Promise<void> {
@@ -144,6 +170,12 @@ async function far(): Promise<void> {
     "12",
   );
   report("… CPU s per GiB", list(turns.map(({ cpu }) => cpu), 1));
+  await using chain = await BareChain.start(DELAY_MS);
+  const bare = [await chain.rate(64), await chain.rate(64)];
+  report(
+    "far: bare chain, 64 MiB, MiB/s",
+    list(bare.map(({ rate }) => rate), 1),
+  );
 }
 
 function inTrips(ms: number): string {
@@ -193,32 +225,73 @@ async function reportFirstBytes(
   show("cold", cold, aims.cold);
 }
 
-/** A stream over a chain of bare pipes. */
-async function bareRate(
-  pipes: readonly PipeProcess[],
-  mib: number,
-): Promise<{ readonly rate: number; readonly cpu: number }> {
-  const pids = pipes.map(({ process }) => process.pid);
-  const connection = await dialBare(pipes.at(-1)?.port ?? 0);
-  const stream = await connection.createBidirectionalStream();
-  const writer = stream.writable.getWriter();
-  const before = total(await cpuSeconds(pids));
-  const startMs = performance.now();
-  await writer.write(Uint8Array.of(1, mib));
-  const reader = stream.readable.getReader({ mode: "byob" });
+/** As many bare pipes as there are links. */
+class BareChain implements AsyncDisposable {
+  readonly #pids: readonly number[];
+  readonly #front: number;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    pids: readonly number[],
+    front: number,
+    stack: AsyncDisposableStack,
+  ) {
+    this.#pids = pids;
+    this.#front = front;
+    this.#stack = stack;
+  }
+
+  /** @param delayMs Of each link one way. Default: no forwarder at all. */
+  static async start(delayMs?: number): Promise<BareChain> {
+    await using starting = new AsyncDisposableStack();
+    const pids: number[] = [];
+    let next: number | "end" = "end";
+    for (let i = 0; i < LINKS; i++) {
+      const pipe: PipeProcess = starting.use(await PipeProcess.start(next));
+      pids.push(pipe.process.pid);
+      next = pipe.port;
+      if (delayMs === undefined) continue;
+      const forwarder = starting.use(await Forwarder.start(delayMs, [next]));
+      next = forwarder.fronts[0] ?? next;
+    }
+    return new BareChain(pids, Number(next), starting.move());
+  }
+
+  /** Send over one stream. */
+  async rate(
+    mib: number,
+  ): Promise<{ readonly rate: number; readonly cpu: number }> {
+    const connection = await dialBare(this.#front);
+    const stream = await connection.createBidirectionalStream();
+    const writer = stream.writable.getWriter();
+    const before = total(await cpuSeconds(this.#pids));
+    const startMs = performance.now();
+    await writer.write(Uint8Array.of(1, mib));
+    const received = await drain(stream.readable);
+    if (received !== mib * MIB) throw new Error(`${received} bytes`);
+    const seconds = (performance.now() - startMs) / 1000;
+    const after = total(await cpuSeconds(this.#pids));
+    connection.close();
+    return { rate: mib / seconds, cpu: (after - before) * 1024 / mib };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+/** Read to the end. @returns How many bytes. */
+async function drain(
+  readable: ReadableStream<Uint8Array<ArrayBuffer>>,
+): Promise<number> {
+  const reader = readable.getReader({ mode: "byob" });
   let buffer = new Uint8Array(64 * 1024);
-  let received = 0;
-  for (;;) {
+  for (let received = 0;;) {
     const { value, done } = await reader.read(buffer);
     if (value !== undefined) received += value.length;
-    if (done) break;
+    if (done) return received;
     buffer = new Uint8Array(value.buffer);
   }
-  if (received !== mib * MIB) throw new Error(`${received} bytes`);
-  const seconds = (performance.now() - startMs) / 1000;
-  const cpu = (total(await cpuSeconds(pids)) - before) * 1024 / mib;
-  connection.close();
-  return { rate: mib / seconds, cpu };
 }
 
 async function memory(): Promise<void> {
@@ -318,7 +391,7 @@ function quantile(values: readonly number[], part: number): number {
     NaN;
 }
 
-const parts = { near, far, memory, stall };
+const parts = { near, shares, far, memory, stall };
 const wanted = new Set(Deno.args);
 for (const [name, measure] of Object.entries(parts)) {
   if (wanted.size > 0 && !wanted.has(name)) continue;

@@ -106,7 +106,7 @@ function profiling(command: string): string[] {
 }
 
 /** The process that holds up packets. */
-class Forwarder implements AsyncDisposable {
+export class Forwarder implements AsyncDisposable {
   /** Where to send to, for each port. */
   readonly fronts: readonly number[];
   readonly #child: Deno.ChildProcess;
