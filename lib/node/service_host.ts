@@ -59,7 +59,9 @@ const MAX_SERVED = 4096;
 const MAX_SERVED_PER_SESSION = 1024;
 /** How long streams may take to end when the service is stopped, ms; some never would. */
 export const DRAIN_MS = 4_000;
-const DRAIN_LOOK_MS = 50;
+/** Streams that carry nothing for so long are not waited for, ms. */
+export const REST_MS = 1_000;
+const DRAIN_LOOK_MS = 250;
 /** A publication that has not ended by then has failed, ms. */
 const PUBLISH_WAIT_MS = 40_000;
 
@@ -209,8 +211,8 @@ export class ServiceHostDriver implements AsyncDisposable {
   }
 
   /**
-   * Stop: nobody new is let in, streams under way may end for some seconds, and
-   * then all sessions are closed. Idempotent.
+   * Stop: nobody new is let in, streams that carry something may end for some
+   * seconds, and then all sessions are closed. Idempotent.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const stopped = new UnreachableError(
@@ -232,12 +234,20 @@ export class ServiceHostDriver implements AsyncDisposable {
     this.#options.identity[Symbol.dispose]();
   }
 
-  /** Wait until the last stream has ended, its bytes with the client, or time is up. */
+  /** Wait until the last stream has ended, all of them rest, or time is up. */
   async #drain(): Promise<void> {
     const { clock } = this.#context;
     const endMs = clock.nowMs() + DRAIN_MS;
+    let lookedMs = clock.nowMs();
+    let before = this.#sessions.receivedCells;
     while (this.#sessions.streamCount > 0 && clock.nowMs() < endMs) {
       await sleep(clock, DRAIN_LOOK_MS);
+      if (clock.nowMs() - lookedMs < REST_MS) continue;
+      // Bytes either way bring cells, if only acknowledgements; pings are few.
+      const { receivedCells, legCount } = this.#sessions;
+      if (receivedCells - before <= 2 * legCount) return;
+      lookedMs = clock.nowMs();
+      before = receivedCells;
     }
   }
 

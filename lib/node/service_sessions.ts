@@ -114,6 +114,22 @@ export class ServiceSessions implements Disposable {
     return count;
   }
 
+  /** Cells that came from clients on all legs there are. */
+  get receivedCells(): number {
+    let cells = 0;
+    for (const { driver } of this.#sessions) {
+      for (const { receivedCells } of driver.legs) cells += receivedCells;
+    }
+    return cells;
+  }
+
+  /** Legs that there are. */
+  get legCount(): number {
+    let legs = 0;
+    for (const { driver } of this.#sessions) legs += driver.legNumbers.length;
+    return legs;
+  }
+
   /**
    * Meet a client.
    *

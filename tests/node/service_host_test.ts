@@ -3,7 +3,7 @@ import type { Bytes } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { decodeStoredRecord } from "../../lib/dht/stored_record.ts";
-import { DRAIN_MS } from "../../lib/node/service_host.ts";
+import { DRAIN_MS, REST_MS } from "../../lib/node/service_host.ts";
 import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { STALLED_MS } from "../../lib/node/service_answers.ts";
 import { INTRODUCTIONS_BURST } from "../../lib/service/introduction_gate.ts";
@@ -282,22 +282,52 @@ Deno.test("ServiceHostDriver lets streams under way end when it is stopped, and 
     assert.equal(driver.status.sessions, 0);
   }));
 
+/** How long a service takes to stop while a client reads one stream of it, ms. */
+async function timeToStop(
+  world: ServiceWorld,
+  service: TestService,
+): Promise<number> {
+  const stream = await world.client().driver.connect({
+    service: service.publicKey,
+    port: 80,
+    isolation: undefined,
+  }, { signal: NEVER });
+  await stream.opened;
+  const reading = exchange(stream, pattern(1));
+  reading.catch(() => {});
+  await sleep(world.clock, 2_000);
+  const stopMs = world.clock.nowMs();
+  await service.driver[Symbol.asyncDispose]();
+  const tookMs = world.clock.nowMs() - stopMs;
+  await assert.rejects(reading, { code: "session.reset_failed" });
+  return tookMs;
+}
+
 Deno.test("ServiceHostDriver waits for no stream for ever when it is stopped", () =>
   inServiceWorld(async (world) => {
-    const service = await world.readyService();
-    const stream = await world.client().driver.connect({
-      service: service.publicKey,
-      port: 80,
-      isolation: undefined,
-    }, { signal: NEVER });
-    await stream.opened;
-    const stopMs = world.clock.nowMs();
-    const reading = stream.read();
-    reading.catch(() => {});
-    await service.driver[Symbol.asyncDispose]();
-    const tookMs = world.clock.nowMs() - stopMs;
+    const endless: StreamHandler = async (stream) => {
+      stream.accept();
+      for (;;) {
+        await stream.write(pattern(10_000));
+        await sleep(world.clock, 50);
+      }
+    };
+    const service = await world.readyService({ targets: targets(endless) });
+    const tookMs = await timeToStop(world, service);
     assert.ok(tookMs >= DRAIN_MS && tookMs < DRAIN_MS + 1_000, `${tookMs} ms`);
-    await assert.rejects(reading, { code: "session.reset_failed" });
+  }));
+
+Deno.test("ServiceHostDriver waits hardly for streams that rest when it is stopped", () =>
+  inServiceWorld(async (world) => {
+    const resting: StreamHandler = async (stream, signal) => {
+      stream.accept();
+      await new Promise((resolve) =>
+        signal.addEventListener("abort", resolve, { once: true })
+      );
+    };
+    const service = await world.readyService({ targets: targets(resting) });
+    const tookMs = await timeToStop(world, service);
+    assert.ok(tookMs < 2 * REST_MS, `${tookMs} ms`);
   }));
 
 Deno.test("ServiceHostDriver stops at once when nobody is being served", () =>
