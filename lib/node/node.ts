@@ -21,6 +21,7 @@ import { raceSignal } from "../base/clock.ts";
 import type { ControlPlace } from "../control/control_note.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
+import type { CircuitLimits } from "./circuit_server.ts";
 import {
   type ClientOptions,
   type ClientRole,
@@ -61,6 +62,8 @@ export interface NodeOptions {
   readonly proxies?: ProxyPlaces | undefined;
   /** What differs from the limits of links. Default: nothing. */
   readonly linkLimits?: Partial<LinkLimits> | undefined;
+  /** What differs from the limits of circuits of others. Default: nothing. */
+  readonly circuitLimits?: Partial<CircuitLimits> | undefined;
   /** Whether to answer `anonnet status`, and where instead of the state directory. */
   readonly control: "off" | "state" | SocketAddress;
   /** Who holds the state directory, for the message to who wants it too. */
@@ -138,6 +141,7 @@ export class Node implements AsyncDisposable {
       verifier: runtime.verifier ?? new RecordVerifier(crypto, network),
       bootstrap: options.bootstrap,
       linkLimits: options.linkLimits,
+      circuitLimits: options.circuitLimits,
       signal,
     };
     if (options.relay) {

@@ -8,6 +8,7 @@ import type { NodeAddress } from "../auth/node_address.ts";
 import type { RecordVerifier } from "../auth/record_verifier.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
+import type { CircuitLimits } from "./circuit_server.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** State, network, runtime: made once, before any role begins. */
@@ -21,6 +22,8 @@ export interface NodeBase {
   readonly bootstrap: readonly NodeAddress[];
   /** What differs from the limits of links. */
   readonly linkLimits?: Partial<LinkLimits> | undefined;
+  /** What differs from the limits of circuits of others. */
+  readonly circuitLimits?: Partial<CircuitLimits> | undefined;
   /** Ends the start. */
   readonly signal: AbortSignal;
 }

@@ -146,6 +146,7 @@ export async function startRelay(
       ownId: identity.nodeId,
       onionKeys: record.onionKeys,
       links,
+      limits: base.circuitLimits ?? {},
       answerDht: (_circuit, request, signal) =>
         circuitDht.answer(request, signal),
       onError: (error) => services.onError(error),

@@ -19,6 +19,9 @@ import { SESSION_CODE, type SessionEvent } from "../session/session_event.ts";
 import { RESET_CODE } from "../session/stream.ts";
 import { SessionStreamHandle } from "./session_stream.ts";
 
+/** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
+const OVERDUE_MS = 5;
+
 /** What sends and takes the cells of one leg. */
 export interface CellPort {
   /**
@@ -71,6 +74,7 @@ export class SessionDriver {
   readonly #ended = Promise.withResolvers<number>();
   #timer: Timer | undefined;
   #timerMs = Infinity;
+  #leastWaitMs = 0;
   #usedMs: number;
   #isHeard = false;
 
@@ -271,7 +275,8 @@ export class SessionDriver {
     this.#timerMs = Infinity;
     if (dueMs === Infinity) return;
     this.#timerMs = dueMs;
-    const waitMs = Math.max(0, dueMs - this.#clock.nowMs());
+    const leftMs = dueMs - this.#clock.nowMs();
+    const waitMs = leftMs > 0 ? leftMs : this.#leastWaitMs;
     this.#timer = this.#clock.schedule(waitMs, () => this.#onTime(), {
       keepAlive: false,
     });
@@ -284,7 +289,10 @@ export class SessionDriver {
     if (nowMs >= (this.#session.deadlineMs ?? Infinity)) {
       this.#dispatch(this.#session.onTime(nowMs));
     }
+    // What is due cannot leave where nobody takes our cells: look again, but at leisure.
+    this.#leastWaitMs = OVERDUE_MS;
     this.#turn();
+    this.#leastWaitMs = 0;
   }
 
   #dispatch(events: readonly SessionEvent[]): void {

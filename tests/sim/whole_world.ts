@@ -22,6 +22,7 @@ import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import type { LinkLimits } from "../../lib/link/link_limits.ts";
+import type { CircuitLimits } from "../../lib/node/circuit_server.ts";
 import type { ServiceCircuit } from "../../lib/node/circuits.ts";
 import type { ClientRole } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
@@ -54,6 +55,8 @@ export interface WorldOptions {
   readonly cryptoOf?: (name: string, suite: CryptoSuite) => CryptoSuite;
   /** What differs from the limits of links. */
   readonly linkLimits?: Partial<LinkLimits>;
+  /** What differs from the limits of relays for circuits. */
+  readonly circuitLimits?: Partial<CircuitLimits>;
   /** Events before a world counts as stuck. Default 2e7. */
   readonly maxEvents?: number;
 }
@@ -412,6 +415,7 @@ export class WholeWorld implements AsyncDisposable {
       holder: machine.name,
       signal: NEVER,
       linkLimits: this.#options.linkLimits,
+      circuitLimits: this.#options.circuitLimits,
       ...roles,
     }, machine.runtime);
   }
