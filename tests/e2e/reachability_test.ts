@@ -1,0 +1,92 @@
+/**
+ * A service comes back by itself, over real processes: when all its introduction
+ * points are killed at once, and when it is restarted; and so does a proxy.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { untilFound } from "../support/polling.ts";
+import { runProgram } from "../support/process.ts";
+import {
+  type NodeProcess,
+  ProcessNetwork,
+} from "../support/process_network.ts";
+
+/** A service or a proxy must be back by then, ms. */
+const BACK_MS = 30_000;
+/** Those that are left must do for circuits of four hops. */
+const RELAYS = 10;
+const POINTS = 3;
+
+/** The relays where services listen. */
+async function pointsOf(
+  relays: readonly NodeProcess[],
+): Promise<NodeProcess[]> {
+  const listening = await Promise.all(relays.map(async (relay) => {
+    const { stdout } = await runProgram([
+      "circuits",
+      `--state=${relay.state}`,
+      "--json",
+    ]);
+    return JSON.parse(stdout).relayed.listening > 0;
+  }));
+  return relays.filter((_, index) => listening[index]);
+}
+
+/** Fetch through a proxy, again and again until it works. @returns How long it took, ms. */
+async function timeToReach(proxy: NodeProcess, host: string): Promise<number> {
+  const startMs = performance.now();
+  await untilFound(
+    async () => {
+      // Connections to the proxy that are kept open would be those of a former one.
+      using client = Deno.createHttpClient({
+        proxy: { url: `http://${proxy.http}` },
+        poolMaxIdlePerHost: 0,
+      });
+      const response = await fetch(`http://${host}/`, { client });
+      const text = await response.text();
+      return text === "hello" ? text : undefined;
+    },
+    2 * BACK_MS,
+    "the service",
+  );
+  return performance.now() - startMs;
+}
+
+Deno.test("a service is back within 30 s after all its introduction points were killed, and it and a proxy after a restart", async () => {
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response("hello"),
+  );
+  await using network = await ProcessNetwork.start({ relays: RELAYS });
+  const target = `80=127.0.0.1:${server.addr.port}`;
+  const [service, newcomer] = await Promise.all([
+    network.serve([target]),
+    network.proxy("newcomer"),
+  ]);
+  const { host } = service;
+  const within = (what: string, tookMs: number) =>
+    assert.ok(tookMs <= BACK_MS, `${what}: back after ${tookMs} ms`);
+
+  const points = await untilFound(
+    async () => {
+      const points = await pointsOf(network.relays);
+      return points.length >= POINTS ? points : undefined;
+    },
+    BACK_MS,
+    "introduction points",
+  );
+  for (const point of points) point.process.signal("SIGKILL");
+  within("points", await timeToReach(newcomer, host));
+
+  const restartMs = performance.now();
+  await service.restart();
+  assert.equal(service.host, host);
+  await timeToReach(newcomer, host);
+  within("service", performance.now() - restartMs);
+
+  const againMs = performance.now();
+  await newcomer.restart();
+  await timeToReach(newcomer, host);
+  within("proxy", performance.now() - againMs);
+});
