@@ -21,6 +21,7 @@ import {
 import { KEY_BYTES } from "../crypto/suite.ts";
 import type { Introduction } from "../service/introduction.ts";
 import type { IntroductionKeys } from "../service/introduction_keys.ts";
+import { LegBudget } from "../service/leg_budget.ts";
 import {
   encodeRendezvous1,
   respondToRendezvous,
@@ -72,6 +73,8 @@ interface ServiceSession {
   readonly driver: SessionDriver;
   /** The relays of each leg, so that the next one can take others. */
   readonly paths: Map<LegNumber, readonly NodeRecord[]>;
+  /** Legs that its client may still ask for. */
+  readonly budget: LegBudget;
   /** Whether an offer of its client is being taken. */
   isTakingOffer: boolean;
 }
@@ -164,6 +167,7 @@ export class ServiceSessions implements Disposable {
   async #onOffer(session: ServiceSession, offer: LegOffer): Promise<void> {
     // One at a time: whoever offers without end waits without end.
     if (session.isTakingOffer) return;
+    if (!session.budget.take(this.#context.clock.nowMs())) return;
     session.isTakingOffer = true;
     try {
       const { signal } = this.#stopping;
@@ -220,6 +224,7 @@ export class ServiceSessions implements Disposable {
         "Cannot take ticket: it is used, forged, or of no session here",
       );
     }
+    if (!session.budget.take(this.#context.clock.nowMs())) throw busy();
     return session;
   }
 
@@ -273,6 +278,7 @@ export class ServiceSessions implements Disposable {
       secret: new Uint8Array(secret),
       driver,
       paths: new Map(),
+      budget: new LegBudget(clock.nowMs()),
       isTakingOffer: false,
     };
     const closed = this.#registry.add(id, session, clock.nowMs());

@@ -213,6 +213,19 @@ const LIES: Record<
     });
     return Promise.resolve(forged.encoded);
   },
+  "a descriptor that has expired": (world, honest) => {
+    const seed = new Uint8Array(32).fill(1);
+    const { publicKey } = world.crypto.signer(seed);
+    const period = timePeriod(world.clock.unixMs());
+    const signer = blindedSigner(world.crypto, seed, publicKey, period);
+    const { key, value, sequence } = decodeStoredRecord(honest);
+    const expiry = Math.floor(world.clock.unixMs()) - 1;
+    const content = { key, value, sequence, expiry };
+    const network = networkParameters("local");
+    return Promise.resolve(
+      createStoredRecord(network, signer, content).encoded,
+    );
+  },
   "the value of another period, signed for this one": (world, honest) => {
     // Only the service itself could: its own mistake must not pass either.
     const { key, expiry, sequence } = decodeStoredRecord(honest);

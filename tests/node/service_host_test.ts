@@ -7,6 +7,7 @@ import { DRAIN_MS, REST_MS } from "../../lib/node/service_host.ts";
 import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { STALLED_MS } from "../../lib/node/service_answers.ts";
 import { INTRODUCTIONS_BURST } from "../../lib/service/introduction_gate.ts";
+import { LEGS_BURST, LEGS_EVERY_MS } from "../../lib/service/leg_budget.ts";
 import {
   HALF_OPEN_MS,
   MAX_HALF_OPEN,
@@ -474,7 +475,11 @@ Deno.test("ServiceHostDriver keeps no more than three legs, and a client that re
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
     const { secret } = await visitor.beginSilently();
-    for (let leg = 1; leg < 60; leg++) {
+    const met = () =>
+      service.circuits.wishes.filter(({ purpose }) => purpose === "rendezvous")
+        .length;
+    const startMs = world.clock.nowMs();
+    for (let leg = 1; leg < 80; leg++) {
       const { cookie, rendezvous } = await visitor.wait();
       const ticket = makeTicket(world.crypto, secret, leg, cookie);
       await visitor.send(await visitor.seal({ cookie, rendezvous, ticket }));
@@ -483,6 +488,8 @@ Deno.test("ServiceHostDriver keeps no more than three legs, and a client that re
       );
       assert.ok(legs.length <= 4, `${legs.length} circuits`);
     }
+    const tookMs = world.clock.nowMs() - startMs;
+    assert.ok(met() <= 2 + LEGS_BURST + tookMs / LEGS_EVERY_MS, `${met()}`);
     await sleep(world.clock, HALF_OPEN_MS + 1000);
     assert.equal(service.driver.status.sessions, 0);
     assert.equal(service.circuits.open.size, 3);
