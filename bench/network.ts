@@ -311,7 +311,7 @@ async function memory(): Promise<void> {
   await firstByte(visit);
   await show("idle");
   for (const streams of [1, 8, 100]) {
-    const bytes = 512 * MIB / streams;
+    const bytes = Math.floor(512 * MIB / streams);
     await together(streams, () => download(visit, { bytes }));
     await show(`after 512 MiB over ${streams} streams`);
   }
