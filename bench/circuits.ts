@@ -2,7 +2,7 @@
  * Circuits over relays that are processes of their own, beside chains of as many
  * bare QUIC pipes, in one run.
  *
- *     deno task bench:circuits [relay] [throughput] [builds] [memory] [stalled]
+ *     deno task bench:circuits [relay] [throughput] [chain] [builds] [memory] [stalled]
  *
  * Figures are kept in docs/performance.md.
  *
@@ -21,7 +21,8 @@ import { PipeProcess } from "./circuit_processes.ts";
 import { openRaw, relayRates } from "./raw_circuit.ts";
 
 const MIB = 1024 * 1024;
-const IDLE_CIRCUITS = 6000;
+/** Circuits at which memory is looked at. */
+const IDLE_CIRCUITS = [1000, 2000, 4000, 6000] as const;
 const STALLED_CIRCUITS = 1000;
 const CIRCUITS_PER_CLIENT = 50;
 
@@ -53,7 +54,8 @@ async function relayAlone(): Promise<void> {
   }
 }
 
-async function throughput(): Promise<void> {
+/** Chains of so many relays and a last hop. */
+async function throughput(counts: readonly number[]): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const client = stack.use(await openClient());
   const relays = await startRelays(stack, 3, "refuse");
@@ -66,9 +68,7 @@ async function throughput(): Promise<void> {
     const next = pipes.at(-1)?.port ?? 0;
     pipes.push(stack.use(await PipeProcess.start(next)));
   }
-  for (
-    const count of [1, 2, 3]
-  ) {
+  for (const count of counts) {
     for (const way of ["sink", "source"] as const) {
       const ratios: number[] = [];
       const ours: number[] = [];
@@ -144,7 +144,7 @@ async function memory(): Promise<void> {
   const client = stack.use(await openClient());
   const many = 1_000_000;
   const options = {
-    transport: { maxStreams: 2 * IDLE_CIRCUITS },
+    transport: { maxStreams: 2 * Math.max(...IDLE_CIRCUITS) },
     links: {
       openStreams: many,
       circuits: { perSecond: many, burst: many },
@@ -153,10 +153,15 @@ async function memory(): Promise<void> {
   };
   const middle = stack.use(await RelayProcess.start("refuse", options));
   const last = stack.use(await RelayProcess.start("refuse", options));
+  const report = async () => ({
+    count: circuits.length,
+    middle: await middle.cleanReport(),
+    last: await last.cleanReport(),
+  });
   const circuits: OwnCircuit[] = [];
-  const reports: { middle: RelayReport; last: RelayReport }[] = [];
-  // What the first ones take, the program has taken for good: the slope counts.
-  for (const count of [IDLE_CIRCUITS / 2, IDLE_CIRCUITS]) {
+  let before = await report();
+  // What the first ones take, the program has taken for good: the slopes count.
+  for (const count of IDLE_CIRCUITS) {
     while (circuits.length < count) {
       const batch = Array.from(
         { length: 50 },
@@ -164,26 +169,33 @@ async function memory(): Promise<void> {
       );
       circuits.push(...await Promise.all(batch));
     }
-    reports.push({
-      middle: await middle.cleanReport(),
-      last: await last.cleanReport(),
-    });
-  }
-  const [half, full] = reports;
-  if (half === undefined || full === undefined) return;
-  for (const place of ["middle", "last"] as const) {
-    const growth = (key: "residentBytes" | "heapBytes" | "externalBytes") =>
-      ((full[place][key] - half[place][key]) / (IDLE_CIRCUITS / 2) / 1024)
-        .toFixed(1);
-    print(
-      `${IDLE_CIRCUITS} idle circuits, ${place} relay: ${
-        growth("residentBytes")
-      } KiB each, of which heap ${growth("heapBytes")}, buffers ${
-        growth("externalBytes")
-      }`,
-    );
+    const now = await report();
+    for (const place of ["middle", "last"] as const) {
+      printGrowth(place, [before.count, before[place]], [
+        now.count,
+        now[place],
+      ]);
+    }
+    before = now;
   }
   for (const circuit of circuits) circuit.close();
+}
+
+/** What each circuit took between two reports. */
+function printGrowth(
+  place: string,
+  [fewer, before]: readonly [number, RelayReport],
+  [more, now]: readonly [number, RelayReport],
+): void {
+  const growth = (key: "residentBytes" | "heapBytes" | "externalBytes") =>
+    ((now[key] - before[key]) / (more - fewer) / 1024).toFixed(1);
+  print(
+    `idle circuits ${fewer} to ${more}, ${place} relay: ${
+      growth("residentBytes")
+    } KiB each, of which heap ${growth("heapBytes")}, buffers ${
+      growth("externalBytes")
+    }`,
+  );
 }
 
 /** A relay whose neighbours ask for much on many circuits, and read nothing. */
@@ -259,7 +271,8 @@ function median(values: readonly number[]): number {
 const wanted = new Set(Deno.args);
 const want = (name: string) => wanted.size === 0 || wanted.has(name);
 if (want("relay")) await relayAlone();
-if (want("throughput")) await throughput();
+if (want("throughput")) await throughput([1, 2, 3]);
+if (wanted.has("chain")) await throughput([3]);
 if (want("builds")) await builds();
 if (want("memory")) await memory();
 if (want("stalled")) await stalled();
