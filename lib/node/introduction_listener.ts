@@ -26,15 +26,25 @@ import { newestRecord, type ServiceContext } from "./service_context.ts";
  * trips, within these, ms.
  */
 const CHECK_ANSWER_MS = { roundTrips: 8, least: 1_000, most: 4_000 } as const;
+/** Tries to reach a point by another circuit, and the longest time of each, ms. */
+const MOVE = { tries: 2, ms: 2_500 } as const;
+
+/** Hears of introductions that are new. */
+export type OnIntroduction = (
+  listener: IntroductionListener,
+  sealed: Bytes,
+) => void;
 
 /** One introduction point, as its service has it. */
 export class IntroductionListener implements Disposable {
   readonly #relay: NodeRecord;
   readonly keys: IntroductionKeys;
   readonly #context: ServiceContext;
-  readonly #circuit: ServiceCircuit;
-  readonly #binding: Bytes;
   readonly #replays: ReplayCache;
+  readonly #onIntroduction: OnIntroduction;
+  #circuit: ServiceCircuit;
+  #binding: Bytes;
+  #rate: number;
   #isOpen = true;
   /** Of the last answer, ms. */
   #roundTripMs = Infinity;
@@ -45,13 +55,18 @@ export class IntroductionListener implements Disposable {
     binding: Bytes,
     relay: NodeRecord,
     keys: IntroductionKeys,
+    rate: number,
+    onIntroduction: OnIntroduction,
   ) {
     this.#relay = relay;
     this.keys = keys;
     this.#context = context;
     this.#circuit = circuit;
     this.#binding = binding;
+    this.#rate = rate;
+    this.#onIntroduction = onIntroduction;
     this.#replays = new ReplayCache(context.crypto);
+    this.#listenOn(circuit);
   }
 
   /**
@@ -68,7 +83,7 @@ export class IntroductionListener implements Disposable {
     taken: readonly NodeId[],
     avoid: readonly NodeId[],
     rate: number,
-    onIntroduction: (listener: IntroductionListener, sealed: Bytes) => void,
+    onIntroduction: OnIntroduction,
     { signal }: WaitLimit,
   ): Promise<IntroductionListener> {
     const { crypto, random } = context;
@@ -92,12 +107,11 @@ export class IntroductionListener implements Disposable {
         binding,
         relay,
         keys,
+        rate,
+        onIntroduction,
       );
-      circuit.onIntroduction((sealed) => {
-        if (self.#replays.add(sealed)) onIntroduction(self, sealed);
-      });
       try {
-        await self.#establish(rate, limit);
+        await self.#establish(circuit, binding, limit);
         return self;
       } catch (error) {
         self[Symbol.dispose]();
@@ -121,7 +135,7 @@ export class IntroductionListener implements Disposable {
     return this.#circuit.path;
   }
 
-  /** Resolves when its circuit is gone; never rejects. */
+  /** Resolves when the circuit that it has now is gone; never rejects. */
   get closed(): Promise<unknown> {
     return this.#circuit.closed;
   }
@@ -139,7 +153,48 @@ export class IntroductionListener implements Disposable {
   async setRate(rate: number, { signal }: WaitLimit): Promise<void> {
     const { clock } = this.#context;
     using limit = deadline(clock, CHECK_ANSWER_MS.most, silent, signal);
-    await this.#establish(rate, limit);
+    this.#rate = rate;
+    await this.#establish(this.#circuit, this.#binding, limit);
+  }
+
+  /**
+   * Reach the point by another circuit, under the same keys: descriptors that name
+   * it stay true. The circuit before is closed.
+   *
+   * @returns Whether that worked; most likely the point itself is dead otherwise.
+   */
+  async move({ signal }: WaitLimit): Promise<"moved" | "lost"> {
+    const { circuits, clock } = this.#context;
+    const avoid = this.path.slice(0, -1).map(({ nodeId }) => nodeId);
+    for (let n = 0; n < MOVE.tries; n++) {
+      using limit = deadline(clock, MOVE.ms, silent, signal);
+      const wish = {
+        purpose: "introduction",
+        endAt: this.relay,
+        avoid,
+        signal: limit.signal,
+      } as const;
+      let circuit: ServiceCircuit | undefined;
+      try {
+        circuit = await circuits.take(wish);
+        if (!this.#isOpen) throw silent();
+        const { binding } = circuit;
+        this.#listenOn(circuit);
+        await this.#establish(circuit, binding, limit);
+        if (!this.#isOpen) throw silent();
+        const before = this.#circuit;
+        this.#circuit = circuit;
+        this.#binding = binding;
+        before.close();
+        return "moved";
+      } catch (error) {
+        circuit?.close();
+        signal.throwIfAborted();
+        if (!(error instanceof UnreachableError)) throw error;
+        if (!this.#isOpen) break;
+      }
+    }
+    return "lost";
   }
 
   /** Whether the circuit answers. */
@@ -158,11 +213,21 @@ export class IntroductionListener implements Disposable {
     }
   }
 
-  async #establish(rate: number, limit: WaitLimit): Promise<void> {
+  #listenOn(circuit: ServiceCircuit): void {
+    circuit.onIntroduction((sealed) => {
+      if (this.#replays.add(sealed)) this.#onIntroduction(this, sealed);
+    });
+  }
+
+  async #establish(
+    circuit: ServiceCircuit,
+    binding: Bytes,
+    limit: WaitLimit,
+  ): Promise<void> {
     const { clock } = this.#context;
-    const body = encodeEstablishIntro(this.keys, this.#binding, rate);
+    const body = encodeEstablishIntro(this.keys, binding, this.#rate);
     const sentMs = clock.nowMs();
-    await this.#circuit.ask("establish_intro", body, limit);
+    await circuit.ask("establish_intro", body, limit);
     this.#roundTripMs = clock.nowMs() - sentMs;
   }
 

@@ -22,6 +22,7 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../base/errors.ts";
+import { TokenBucket, type TokenRate } from "../link/token_bucket.ts";
 import { formatServiceHost } from "../service/address.ts";
 import { AnswerPace } from "../service/answer_pace.ts";
 import { openIntroduction } from "../service/introduction.ts";
@@ -62,6 +63,11 @@ export const DRAIN_MS = 4_000;
 /** Streams that carry nothing for so long are not waited for, ms. */
 export const REST_MS = 1_000;
 const DRAIN_LOOK_MS = 250;
+/**
+ * How often points are reached by another circuit, after which they are replaced:
+ * whoever kills our circuits shall not have us build them as fast as it kills.
+ */
+const MOVES: TokenRate = { perSecond: 0.2, burst: 12 };
 /** A publication that has not ended by then has failed, ms. */
 const PUBLISH_WAIT_MS = 40_000;
 
@@ -118,6 +124,9 @@ export class ServiceHostDriver implements AsyncDisposable {
   readonly #machine: ServiceHost;
   readonly #timer: MachineTimer;
   readonly #listeners = new Map<PointId, IntroductionListener>();
+  /** Points that are being reached by another circuit. */
+  readonly #moving = new Set<PointId>();
+  readonly #moves: TokenBucket;
   readonly #answers: ServiceAnswers<Waiting>;
   readonly #pace: AnswerPace;
   readonly #served = new Slots(MAX_SERVED);
@@ -152,6 +161,7 @@ export class ServiceHostDriver implements AsyncDisposable {
       (waiting, limit) => this.#run(this.#answer(waiting, limit)),
     );
     this.#pace = new AnswerPace(clock.nowMs());
+    this.#moves = new TokenBucket(MOVES, clock.nowMs());
     this.#sessions = new ServiceSessions(
       context,
       {
@@ -313,16 +323,46 @@ export class ServiceHostDriver implements AsyncDisposable {
     }
     if (this.#stopping.signal.aborted) return listener[Symbol.dispose]();
     this.#listeners.set(point, listener);
-    listener.closed.then(() => this.#onListenerGone(point));
+    this.#watch(point, listener);
     const relay = listener.relay.nodeId.toHex();
     this.#carryOut(this.#machine.onPointOpen(point, relay, momentOf(clock)));
   }
 
-  #onListenerGone(point: PointId): void {
-    if (!this.#listeners.has(point)) return;
+  /** See when its circuit ends: whoever ends it need not be the point. */
+  #watch(point: PointId, listener: IntroductionListener): void {
+    const { closed } = listener;
+    closed.then(() => {
+      const isOurs = this.#listeners.get(point) === listener &&
+        listener.closed === closed && !this.#moving.has(point);
+      if (isOurs) this.#run(this.#onCircuitGone(point, listener));
+    });
+  }
+
+  async #onCircuitGone(
+    point: PointId,
+    listener: IntroductionListener,
+  ): Promise<void> {
+    if (await this.#move(point, listener) === "moved") return;
+    if (this.#listeners.get(point) !== listener) return;
     this.#close(point);
     const at = momentOf(this.#context.clock);
     this.#carryOut(this.#machine.onPointFailed(point, at));
+  }
+
+  async #move(
+    point: PointId,
+    listener: IntroductionListener,
+  ): Promise<"moved" | "lost"> {
+    const { clock } = this.#context;
+    if (!this.#moves.take(1, clock.nowMs())) return "lost";
+    this.#moving.add(point);
+    try {
+      const outcome = await listener.move(this.#stopping);
+      if (outcome === "moved") this.#watch(point, listener);
+      return outcome;
+    } finally {
+      this.#moving.delete(point);
+    }
   }
 
   #close(point: PointId): void {
@@ -332,8 +372,15 @@ export class ServiceHostDriver implements AsyncDisposable {
   }
 
   async #check(point: PointId): Promise<void> {
-    const answer = await this.#listeners.get(point)?.check(this.#stopping) ??
-      "silent";
+    const listener = this.#listeners.get(point);
+    // A point that is being moved shows by that whether it lives.
+    if (this.#moving.has(point)) return;
+    let answer = await listener?.check(this.#stopping) ?? "silent";
+    if (answer === "silent" && listener !== undefined) {
+      if (this.#moving.has(point)) return;
+      const outcome = await this.#move(point, listener);
+      if (outcome === "moved") answer = "alive";
+    }
     const at = momentOf(this.#context.clock);
     this.#carryOut(this.#machine.onChecked(point, answer, at));
   }

@@ -28,7 +28,7 @@ export const LINGER_MS = 5 * 60_000;
 /** How often a circuit is asked for a sign of life, a quarter more or less, ms. */
 export const CHECK_MS = 5_000;
 /** Sessions that fall silent lead to checks at most so often, ms. */
-const DOUBT_MS = 3_000;
+const DOUBT_MS = 1_000;
 /** First and longest wait after a point could not be built, ms. */
 export const BUILD_WAIT_MS = { first: 500, longest: 15_000 } as const;
 /**

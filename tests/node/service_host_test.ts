@@ -205,6 +205,28 @@ Deno.test("ServiceHostDriver publishes anew when storing nodes have lost its des
     await visit(world, service, 1);
   }));
 
+Deno.test("ServiceHostDriver keeps its points, and its descriptor, when their circuits alone die", async () => {
+  for (const how of ["killed", "silent"] as const) {
+    await inServiceWorld(async (world) => {
+      const service = await world.readyService();
+      await sleep(world.clock, 5 * MINUTE);
+      const relays = () =>
+        world.network.relays.filter(({ introductions }) =>
+          introductions.size > 0
+        );
+      const [before, revisions] = [relays(), [...service.revisions.all]];
+      for (const circuit of [...service.circuits.open]) {
+        if (how === "killed") circuit.end();
+        else circuit.isSilent = true;
+      }
+      await sleep(world.clock, 10_000);
+      assert.deepEqual(relays(), before);
+      assert.deepEqual(service.revisions.all, revisions);
+      await visit(world, service);
+    });
+  }
+});
+
 Deno.test("ServiceHostDriver builds points at a bounded rate while somebody kills every circuit", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
