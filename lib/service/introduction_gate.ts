@@ -37,6 +37,9 @@ const DECAY_EVERY_MS = 1_000;
 /** Tuning: work is wanted until so long after somebody was turned away without, ms. */
 const CALM_AFTER_MS = 5_000;
 
+/** One token, but for rounding: else a wake-up at the due moment might come to nothing, again and again. */
+const ONE_TOKEN = 1 - 1e-6;
+
 interface Waiting<T> {
   readonly item: T;
   readonly effort: number;
@@ -127,7 +130,7 @@ export class IntroductionGate<T> {
   /** Whoever passes now, if anybody. */
   take(nowMs: number): T | undefined {
     this.#advance(nowMs);
-    if (this.#tokens < 1) return undefined;
+    if (this.#tokens < ONE_TOKEN) return undefined;
     const first = this.#queue.shift();
     if (first !== undefined) this.#tokens--;
     return first?.item;

@@ -27,6 +27,9 @@ export const ANSWERS_PER_SECOND = 50;
 /** Answers that may be saved up. */
 export const ANSWERS_BURST = 100;
 
+/** One token, but for rounding: else a wake-up at the due moment might come to nothing, again and again. */
+const ONE_TOKEN = 1 - 1e-6;
+
 interface Waiting<T> {
   readonly item: T;
   readonly sinceMs: number;
@@ -78,7 +81,7 @@ export class IntroductionQueue<T> {
     const gained = (nowMs - this.#tokensAtMs) * ANSWERS_PER_SECOND / 1000;
     this.#tokens = Math.min(ANSWERS_BURST, this.#tokens + gained);
     this.#tokensAtMs = nowMs;
-    if (this.#tokens < 1) return undefined;
+    if (this.#tokens < ONE_TOKEN) return undefined;
     for (const [point, queue] of this.#queues) {
       // To the end of the turn, or out of it.
       this.#queues.delete(point);

@@ -110,6 +110,29 @@ Deno.test("IntroductionGate keeps nobody waiting for long", () => {
   assert.ok(gate.price(500 + QUEUE_WAIT_MS) >= 6000);
 });
 
+Deno.test("IntroductionGate passes somebody on at each deadline, or lets somebody go (property)", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: INTRODUCTIONS_PER_SECOND }),
+      fc.double({ min: 0, max: 1e9, noNaN: true }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (rate, startMs, stepMs) => {
+        const gate = crowded(startMs);
+        gate.setRate(rate, startMs);
+        for (let n = 0; n < MAX_QUEUED; n++) {
+          gate.add("a", LEAST_EFFORT, startMs + n * stepMs);
+        }
+        for (let left = gate.length; left > 0; left = gate.length) {
+          const dueMs = gate.deadlineMs;
+          gate.take(dueMs);
+          gate.expire(dueMs);
+          assert.ok(gate.length < left, `nothing happens at ${dueMs}`);
+        }
+      },
+    ),
+  );
+});
+
 Deno.test("IntroductionGate passes on what the service wants, and never more than a service gets", () => {
   for (const [wish, rate] of [[5, 5], [1000, INTRODUCTIONS_PER_SECOND]]) {
     const gate = crowded();
