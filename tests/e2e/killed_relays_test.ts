@@ -13,9 +13,9 @@ import { relayKey } from "../../lib/path/relay_key.ts";
 import { PooledClient } from "../support/pooled_client.ts";
 import { RelayProcess } from "../support/relay_processes.ts";
 
-const RELAYS = 9;
+const RELAYS = 8;
 /** Silence after which relays give a neighbour up: 10 s but for the time that tests may take. */
-const SILENCE_MS = Number(Deno.env.get("SILENCE_MS") ?? 4_000);
+const SILENCE_MS = Number(Deno.env.get("SILENCE_MS") ?? 3_000);
 const TRANSPORT = { idleTimeoutMs: SILENCE_MS, keepAliveMs: SILENCE_MS / 3 };
 /** From its last word to that of who waited: machines that test are slow. */
 const FOUND_OUT_MS = 2 * Math.max(SILENCE_MS, 5_000);

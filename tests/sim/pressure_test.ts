@@ -30,7 +30,7 @@ const NEVER = new AbortController().signal;
 /** What waits at a relay, bytes: small, so that attacks reach it. */
 const QUOTA_BYTES = 4 * 1024 * 1024;
 const UPLINK_BYTES_PER_SECOND = 2_000_000;
-const WATCH_MS = sized(5_000, 60_000);
+const WATCH_MS = sized(3_000, 60_000);
 /** The innocent: 250 kB/s. */
 const PACE = { everyMs: 40, bytes: 10_000 } as const;
 const LEAST_SHARE = 0.5;
@@ -237,7 +237,7 @@ for (const { what, attack, end } of ATTACKS) {
         }
         return transfer.down.bytes - before;
       };
-      await sleep(clock, 5_000);
+      await sleep(clock, 2_000);
       const quiet = await pace();
       const ids = new Set(
         client.legs.flatMap(({ circuit }) => circuit.path)
