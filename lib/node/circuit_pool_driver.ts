@@ -17,7 +17,8 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { raceSignal, type Timer } from "../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../base/errors.ts";
-import { CircuitPool, type PoolAction } from "../path/circuit_pool.ts";
+import { CircuitPool } from "../path/circuit_pool.ts";
+import type { PoolAction } from "../path/pool_action.ts";
 import type {
   CircuitId,
   CircuitWant,

@@ -17,7 +17,8 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { CircuitSample } from "./bandwidth_weights.ts";
 import { BuildTime } from "./build_time.ts";
-import { type ChoiceRules, rank, suits } from "./circuit_choice.ts";
+import { type ChoiceRules, suits } from "./circuit_choice.ts";
+import { CircuitStock } from "./circuit_stock.ts";
 import { Lane } from "./_lane.ts";
 import type { PathSelector } from "./path_selection.ts";
 import {
@@ -32,6 +33,7 @@ import {
   type RequestFailure,
   type RequestId,
 } from "./pool_circuit.ts";
+import type { PoolAction } from "./pool_action.ts";
 import { circuitStatus, type PoolStatus } from "./pool_status.ts";
 import {
   type Purpose,
@@ -59,37 +61,6 @@ const WARM_RESERVE = 0.5;
 /** Share of the newest round-trip time in a circuit's average. */
 const ROUND_TRIP_SHARE = 0.3;
 
-/** What a pool asks its driver to do. */
-export type PoolAction =
-  /** Build a circuit over these relays. */
-  | {
-    readonly type: "build";
-    readonly id: CircuitId;
-    readonly purpose: Purpose;
-    readonly path: readonly NodeRecord[];
-  }
-  /** Destroy a circuit, or stop building it. */
-  | { readonly type: "close"; readonly id: CircuitId }
-  /** A request has its circuit. Release it when done. */
-  | {
-    readonly type: "ready";
-    readonly request: RequestId;
-    readonly id: CircuitId;
-    readonly path: readonly NodeRecord[];
-  }
-  /** A request gets none. */
-  | {
-    readonly type: "failed";
-    readonly request: RequestId;
-    readonly why: RequestFailure;
-  }
-  /** Something stands in the way of building, or (`undefined`) no longer: say so. */
-  | {
-    readonly type: "obstacle";
-    readonly purpose: Purpose;
-    readonly why: PoolObstacle | undefined;
-  };
-
 /** What a pool is made of. */
 export interface CircuitPoolOptions {
   readonly selector: PathSelector;
@@ -109,16 +80,11 @@ export class CircuitPool {
   readonly #selector: PathSelector;
   readonly #random: Random;
   readonly #hops: number;
-  readonly #maxCircuits: number;
   readonly #lanes: Readonly<Record<Purpose, Lane>>;
   readonly #choice: ChoiceRules;
   readonly #buildTime = new BuildTime();
-  /** Built and being built, the oldest first. */
-  readonly #circuits = new Map<CircuitId, PoolCircuit>();
-  /** Those of them being built. */
-  readonly #builds = new Set<PoolCircuit>();
+  readonly #circuits: CircuitStock;
   readonly #waiting: WaitingRequests;
-  #nextCircuit = 1;
   #nextRequest = 1;
   /** When something can be built that cannot be now. */
   #wakeMs = Infinity;
@@ -139,7 +105,7 @@ export class CircuitPool {
     this.#selector = selector;
     this.#random = options.random;
     this.#hops = options.hops ?? 3;
-    this.#maxCircuits = options.maxCircuits ?? MAX_CIRCUITS;
+    this.#circuits = new CircuitStock(options.maxCircuits ?? MAX_CIRCUITS);
     this.#waiting = new WaitingRequests(options.maxWaiting ?? MAX_WAITING);
     this.#lanes = {
       general: new Lane("general", rules.general),
@@ -163,7 +129,7 @@ export class CircuitPool {
 
   /** Builds under way. */
   get building(): number {
-    return this.#builds.size;
+    return this.#circuits.builds.size;
   }
 
   /** Requests that wait. */
@@ -174,12 +140,11 @@ export class CircuitPool {
   /** When to call {@linkcode onTime} next, ms; `undefined` with nothing to wait for. */
   get deadlineMs(): number | undefined {
     if (this.#isClosed) return undefined;
-    let deadlineMs = Math.min(this.#wakeMs, this.#waiting.deadlineMs);
-    for (const circuit of this.#circuits.values()) {
-      // An old circuit that somebody has is closed when it is released.
-      if (circuit.users > 0) continue;
-      deadlineMs = Math.min(deadlineMs, circuit.deadlineMs);
-    }
+    const deadlineMs = Math.min(
+      this.#wakeMs,
+      this.#waiting.deadlineMs,
+      this.#circuits.deadlineMs,
+    );
     return deadlineMs === Infinity ? undefined : deadlineMs;
   }
 
@@ -208,7 +173,7 @@ export class CircuitPool {
       return { request: id, actions };
     }
     this.#lanes[want.purpose].demand.onRequest(nowMs);
-    const circuit = this.#find(want, nowMs);
+    const circuit = this.#circuits.best(want, this.#choice, nowMs);
     if (circuit !== undefined) {
       this.#counts.servedAtOnce++;
       this.#give(circuit, id, want, actions, nowMs);
@@ -264,9 +229,8 @@ export class CircuitPool {
       return this.#plan(actions, nowMs);
     }
     const { least, most } = UNUSED_FOR_MS;
-    circuit.isOpen = true;
-    circuit.deadlineMs = nowMs + randomBetween(this.#random, least, most);
-    this.#builds.delete(circuit);
+    const unusedMs = randomBetween(this.#random, least, most);
+    this.#circuits.open(circuit, nowMs + unusedMs);
     this.#counts.built++;
     this.#buildTime.onBuilt(nowMs - circuit.startedMs);
     this.#selector.onBuilt(circuit.path, nowMs);
@@ -330,7 +294,7 @@ export class CircuitPool {
   /** Time has passed. */
   onTime(nowMs: number): PoolAction[] {
     const actions: PoolAction[] = [];
-    for (const circuit of [...this.#circuits.values()]) {
+    for (const circuit of [...this.#circuits]) {
       if (nowMs < circuit.deadlineMs) continue;
       if (!circuit.isOpen) {
         actions.push({ type: "close", id: circuit.id });
@@ -365,7 +329,7 @@ export class CircuitPool {
   close(): PoolAction[] {
     const actions: PoolAction[] = [];
     this.#isClosed = true;
-    for (const circuit of [...this.#circuits.values()]) {
+    for (const circuit of [...this.#circuits]) {
       this.#close(circuit, actions);
     }
     for (const { id } of this.#waiting) {
@@ -379,7 +343,7 @@ export class CircuitPool {
   status(nowMs: number): PoolStatus {
     return {
       circuits: Array.from(
-        this.#circuits.values(),
+        this.#circuits,
         (circuit) => circuitStatus(circuit, nowMs),
       ),
       waiting: this.#waiting.size,
@@ -391,22 +355,6 @@ export class CircuitPool {
       guards: this.#selector.guards.status(nowMs),
       layer2: this.#selector.layer2.status(nowMs),
     };
-  }
-
-  /** The best circuit for somebody, of those that are built. */
-  #find(want: CircuitWant, nowMs: number): PoolCircuit | undefined {
-    let best: PoolCircuit | undefined;
-    let bestRank = Infinity;
-    for (const circuit of this.#circuits.values()) {
-      if (!circuit.isOpen || !suits(circuit, want, this.#choice, nowMs)) {
-        continue;
-      }
-      const circuitRank = rank(circuit, want);
-      if (circuitRank >= bestRank) continue;
-      best = circuit;
-      bestRank = circuitRank;
-    }
-    return best;
   }
 
   #give(
@@ -463,13 +411,13 @@ export class CircuitPool {
   /** See to it that something is being built for a request. */
   #help(request: PoolRequest, actions: PoolAction[], nowMs: number): void {
     const { want } = request;
-    for (const circuit of this.#builds) {
+    for (const circuit of this.#circuits.builds) {
       if (!this.#mayClaim(circuit, want, nowMs)) continue;
       circuit.claim ??= want;
       request.build = circuit.id;
       return;
     }
-    if (this.#builds.size >= MAX_BUILDS) return;
+    if (this.building >= MAX_BUILDS) return;
     const lane = this.#lanes[want.purpose];
     const notBeforeMs = Math.max(request.notBeforeMs, lane.blockedUntilMs);
     if (nowMs < notBeforeMs) return this.#wakeAt(notBeforeMs);
@@ -494,10 +442,11 @@ export class CircuitPool {
 
   /** Keep some circuits ready: what requests leave of the builds. */
   #warm(lane: Lane, actions: PoolAction[], nowMs: number): void {
-    let missing = lane.warmTarget(nowMs) - this.#countWarm(lane.purpose);
-    while (missing-- > 0 && this.#builds.size < MAX_BUILDS) {
+    let missing = lane.warmTarget(nowMs) -
+      this.#circuits.countWarm(lane.purpose);
+    while (missing-- > 0 && this.building < MAX_BUILDS) {
       if (nowMs < lane.blockedUntilMs) return this.#wakeAt(lane.blockedUntilMs);
-      if (this.#circuits.size >= this.#maxCircuits) return;
+      if (this.#circuits.isFull) return;
       if (!this.#mayRebuild(lane, WARM_RESERVE, actions, nowMs)) return;
       const result = this.#selector.select({ hops: this.#hops }, nowMs);
       if (result.type === "no_path") {
@@ -532,36 +481,19 @@ export class CircuitPool {
       actions.push({ type: "obstacle", purpose, why: undefined });
     }
     lane.budget.onBuild(nowMs);
-    const circuit: PoolCircuit = {
-      id: this.#nextCircuit++,
-      purpose,
-      path,
-      startedMs: nowMs,
-      deadlineMs: nowMs + this.#buildTime.timeoutMs,
-      isOpen: false,
-      hops: 0,
-      isolation: undefined,
-      isExclusive: false,
-      users: 0,
-      roundTripMs: undefined,
-      claim: undefined,
-    };
-    this.#circuits.set(circuit.id, circuit);
-    this.#builds.add(circuit);
+    const deadlineMs = nowMs + this.#buildTime.timeoutMs;
+    const circuit = this.#circuits.begin(purpose, path, nowMs, deadlineMs);
     actions.push({ type: "build", id: circuit.id, purpose, path });
     return circuit;
   }
 
   /** Room for one circuit more: one that nobody has makes way. */
   #makeRoom(lane: Lane, actions: PoolAction[], nowMs: number): boolean {
-    if (this.#circuits.size < this.#maxCircuits) return true;
-    for (const circuit of this.#circuits.values()) {
-      if (!circuit.isOpen || circuit.users > 0) continue;
-      this.#close(circuit, actions);
-      return true;
-    }
-    this.#block(lane, { reason: "full" }, actions, nowMs);
-    return false;
+    if (!this.#circuits.isFull) return true;
+    const idle = this.#circuits.idle();
+    if (idle !== undefined) this.#close(idle, actions);
+    else this.#block(lane, { reason: "full" }, actions, nowMs);
+    return idle !== undefined;
   }
 
   #mayRebuild(
@@ -598,16 +530,6 @@ export class CircuitPool {
     this.#wakeMs = Math.min(this.#wakeMs, atMs);
   }
 
-  /** Circuits of a purpose that nobody has or waits for. */
-  #countWarm(purpose: Purpose): number {
-    let count = 0;
-    for (const circuit of this.#circuits.values()) {
-      if (circuit.purpose !== purpose || !isUnused(circuit)) continue;
-      if (circuit.claim === undefined) count++;
-    }
-    return count;
-  }
-
   /** Hops have answered; `false` when the circuit must not be. */
   #reach(circuit: PoolCircuit, hops: number): boolean {
     const upTo = Math.min(hops, circuit.path.length);
@@ -641,8 +563,7 @@ export class CircuitPool {
   }
 
   #remove(circuit: PoolCircuit): void {
-    this.#circuits.delete(circuit.id);
-    this.#builds.delete(circuit);
+    this.#circuits.remove(circuit);
     this.#unclaim(circuit);
   }
 

@@ -10,8 +10,8 @@ import {
   CircuitPool,
   type CircuitPoolOptions,
   MAX_BUILDS,
-  type PoolAction,
 } from "../../lib/path/circuit_pool.ts";
+import type { PoolAction } from "../../lib/path/pool_action.ts";
 import type { GuardSet } from "../../lib/path/guard_set.ts";
 import type { Layer2Set } from "../../lib/path/layer2.ts";
 import { PathSelector } from "../../lib/path/path_selection.ts";
