@@ -211,8 +211,9 @@ class Approaching {
   }
 
   #fail(code: ApproachFailure): void {
-    const { finder, service, isolation } = this.#options;
-    finder.forget(service, isolation);
+    const { finder, service, isolation, purpose } = this.#options;
+    // A leg had better try the same again at once, and search beside it.
+    if (purpose.type === "session") finder.forget(service, isolation);
     this.#result.reject(
       new UnreachableError(code, `Cannot reach service: ${REASONS[code]}`),
     );

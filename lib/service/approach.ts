@@ -34,7 +34,7 @@ export const HURRY = {
     /** A service that has not answered an introduction by then will not, ms. */
     answerMs: 12_000,
   },
-  leg: { atOnce: 3, secondTryMs: 1_500, answerMs: 8_000 },
+  leg: { atOnce: 3, secondTryMs: 1_500, answerMs: 5_000 },
 } as const;
 
 /** What a meeting is for. */
