@@ -59,12 +59,12 @@ type Way = readonly string[];
 /** When each relay died last, ms. */
 type Deaths = ReadonlyMap<string, number>;
 
-/** Both legs, whole; `undefined` while there are not two over relays that live. */
-function twoLegs(
+/** All legs, whole; `undefined` while there are not two at least, over relays that live. */
+function wholeLegs(
   client: WorldClient,
   service: WorldService,
   deaths: Deaths,
-): [Way, Way] | undefined {
+): readonly Way[] | undefined {
   const theirs = service.legs.filter(({ isExtended }) => isExtended);
   const isDead = [...client.legs, ...theirs].some(({ circuit, takenMs }) =>
     circuit.path.some(({ nodeId }) =>
@@ -72,8 +72,10 @@ function twoLegs(
     )
   );
   if (isDead) return undefined;
-  const isWarm = client.role.visits.status.legs === 2 &&
-    client.legs.length === 2 && theirs.length === 2;
+  // A third one is there for a while after a death.
+  const { legs } = client.role.visits.status;
+  const isWarm = legs >= 2 && client.legs.length === legs &&
+    theirs.length === legs;
   if (!isWarm) return undefined;
   const ways = client.legs.map(({ circuit }) => {
     const ids = circuit.path.map(({ nodeId }) => nodeId.toHex());
@@ -85,8 +87,7 @@ function twoLegs(
       ? []
       : [...ids, ...other.circuit.path.map(({ nodeId }) => nodeId.toHex())];
   });
-  const [one = [], two = []] = ways;
-  return one.length === 0 || two.length === 0 ? undefined : [one, two];
+  return ways.some((way) => way.length === 0) ? undefined : ways;
 }
 
 async function untilWarm(
@@ -96,14 +97,14 @@ async function untilWarm(
   deaths: Deaths,
 ): Promise<void> {
   for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 100) {
-    const legs = twoLegs(client, service, deaths);
+    const legs = wholeLegs(client, service, deaths);
     if (legs !== undefined) return;
     await sleep(world.clock, 100);
   }
   assert.fail("the session never has two legs");
 }
 
-/** The relay of a role on the leg that carries most, if the other leg does without it. */
+/** The relay of a role on the leg that carries most, if another leg does without it. */
 function victimOf(
   world: WholeWorld,
   client: WorldClient,
@@ -112,15 +113,15 @@ function victimOf(
   deaths: Deaths,
   traffic: Traffic,
 ): WorldRelay | undefined {
-  const legs = twoLegs(client, service, deaths);
+  const legs = wholeLegs(client, service, deaths);
   if (legs === undefined) return undefined;
   const load = (way: Way) => {
     const point = world.relays.find(({ id }) => id === way[2]);
     return traffic.of(point?.machine.host ?? "");
   };
-  const [busy, other] = [...legs].sort((a, b) => load(b) - load(a));
+  const [busy, ...others] = [...legs].sort((a, b) => load(b) - load(a));
   return relaysOf(world, client, service, role).find(({ id }) =>
-    busy?.includes(id) && !other?.includes(id)
+    busy?.includes(id) && others.some((other) => !other.includes(id))
   );
 }
 
