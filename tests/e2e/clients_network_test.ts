@@ -67,7 +67,9 @@ class WatchedNetwork implements AsyncDisposable {
 
 /** Local ports of all UDP sockets of a process, as its kernel has them. */
 async function udpPortsOf(pid: number): Promise<number[]> {
-  const open = await succeed("ls", ["-l", `/proc/${pid}/fd`]);
+  // Files that are closed while it reads are no failure, though `ls` says so.
+  const list = `ls -l /proc/${pid}/fd 2> /dev/null; true`;
+  const open = await succeed("sh", ["-c", list]);
   const inodes = new Set(
     [...open.text.matchAll(/socket:\[([0-9]+)\]/g)].map(([, inode]) => inode),
   );
