@@ -9,7 +9,7 @@ import {
   formatSocketAddress,
   type SocketAddress,
 } from "../auth/socket_address.ts";
-import { UnreachableError } from "../base/errors.ts";
+import { AnonNetError, UnreachableError } from "../base/errors.ts";
 import { demoBytes } from "./demo_site.ts";
 
 /** What of a demo is checked. */
@@ -63,6 +63,19 @@ async function checkProxy(
     poolMaxIdlePerHost: 0,
   });
   const visit = new Visit(client, `http://${host}`, proxy);
+  try {
+    return { proxy, ...await measure(visit) };
+  } catch (error) {
+    if (error instanceof AnonNetError) throw error;
+    throw visit.failed(
+      "broken",
+      "a response breaks off, or takes too long",
+      error,
+    );
+  }
+}
+
+async function measure(visit: Visit): Promise<Omit<ProxyFigures, "proxy">> {
   const coldMs = await visit.page();
   const times: number[] = [];
   for (let request = 0; request < SMALL_REQUESTS; request++) {
@@ -74,7 +87,7 @@ async function checkProxy(
   await visit.missing();
   const [warmMs = 0] = times.sort((a, b) => a - b).slice(times.length >> 1);
   const bulkMiBPerSecond = BULK_BYTES / 1024 / 1024 / (tookMs / 1000);
-  return { proxy, coldMs, warmMs, bulkMiBPerSecond };
+  return { coldMs, warmMs, bulkMiBPerSecond };
 }
 
 /** Requests of one client. */
@@ -95,7 +108,7 @@ class Visit {
     const response = await this.#fetch("/");
     const text = await response.text();
     if (response.status !== 200 || !text.includes("It works")) {
-      throw this.#failed("page", `status ${response.status}`);
+      throw this.failed("page", `status ${response.status}`);
     }
     return performance.now() - startedMs;
   }
@@ -114,7 +127,7 @@ class Visit {
     const expected = createHash("sha256");
     for (const chunk of demoBytes(count, seed)) expected.update(chunk);
     if (bytes !== count || hash.digest("hex") !== expected.digest("hex")) {
-      throw this.#failed(
+      throw this.failed(
         "bytes",
         `${bytes} of ${count} bytes, or not the same`,
       );
@@ -133,7 +146,7 @@ class Visit {
     const expected = createHash("sha256");
     for (const chunk of sent) expected.update(chunk);
     if (same !== expected.digest("hex")) {
-      throw this.#failed("echo", "what came back is not what was sent");
+      throw this.failed("echo", "what came back is not what was sent");
     }
   }
 
@@ -141,7 +154,7 @@ class Visit {
     const response = await this.#fetch("/nothing");
     await response.body?.cancel();
     if (response.status !== 404) {
-      throw this.#failed("missing", `status ${response.status}`);
+      throw this.failed("missing", `status ${response.status}`);
     }
   }
 
@@ -153,11 +166,11 @@ class Visit {
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
     } catch (cause) {
-      throw this.#failed("fetch", "no response", cause);
+      throw this.failed("fetch", "no response", cause);
     }
   }
 
-  #failed(code: string, why: string, cause?: unknown): UnreachableError {
+  failed(code: string, why: string, cause?: unknown): UnreachableError {
     return new UnreachableError(
       `cli.demo_${code}`,
       `The demo does not work through ${this.#proxy}: ${why}`,
