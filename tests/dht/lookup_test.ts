@@ -1,17 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { customNetwork, networkParameters } from "../../lib/auth/network.ts";
+import { customNetwork } from "../../lib/auth/network.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { equalBytes } from "../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
-import { closestTo } from "../../lib/dht/distance.ts";
 import {
   Lookup,
   LOOKUP_MS,
-  type LookupAction,
-  type LookupOptions,
   MAX_ASKED_PER_GROUP,
-  MAX_ASKED_PER_PATH,
   MAX_PATIENCE_MS,
   MIN_PATIENCE_MS,
   MIN_STALL_MS,
@@ -20,97 +16,17 @@ import {
 import type { StoredRecord } from "../../lib/dht/stored_record.ts";
 import { testBytes } from "../support/nodes.ts";
 import { addressOf, fakeRecord, point } from "./fake_records.ts";
-
-const network = networkParameters("local");
-const { k } = network;
-const TARGET = point(0xaa, 0x55);
-const SELF = point(0x01);
-/** No look-up asks more nodes, whatever it is told. */
-const MOST_ASKED = (network.disjointPaths + 1) * MAX_ASKED_PER_PATH;
-
-/** What a node answers: nodes, a value, or nothing. */
-type Answer =
-  | { nodes: readonly NodeRecord[]; afterMs?: number }
-  | { values: readonly StoredRecord[]; afterMs?: number }
-  | undefined;
-
-/** A look-up and the world around it. */
-interface Run {
-  readonly lookup: Lookup;
-  readonly asked: readonly NodeRecord[];
-  readonly steps: number;
-  readonly endMs: number;
-}
-
-/** Run a look-up to its end; `answer` says what each node does. */
-function run(
-  options: Partial<LookupOptions>,
-  answer: (node: NodeRecord, count: number) => Answer,
-): Run {
-  const lookup = new Lookup({
-    network,
-    selfId: SELF,
-    target: TARGET,
-    seeds: [],
-    ...options,
-  });
-  const asked: NodeRecord[] = [];
-  const inbox: { atMs: number; deliver: () => LookupAction[] }[] = [];
-  let nowMs = 0;
-  let done = 0;
-  const obey = (actions: readonly LookupAction[]) => {
-    for (const action of actions) {
-      if (action.type === "done") {
-        done++;
-        continue;
-      }
-      const { record } = action;
-      const result = answer(record, asked.length);
-      asked.push(record);
-      if (result === undefined) continue;
-      const atMs = nowMs + (result.afterMs ?? 50);
-      const address = record.addresses[0] ?? addressOf(0);
-      inbox.push({
-        atMs,
-        deliver: () =>
-          "nodes" in result
-            ? lookup.onNodes(record, result.nodes, address, atMs)
-            : lookup.onValue(record, result.values, address, atMs),
-      });
-    }
-  };
-  obey(lookup.start(nowMs));
-  let steps = 0;
-  for (; !lookup.isDone; steps++) {
-    assert.ok(steps < 1000, "a look-up without an end");
-    inbox.sort((a, b) => a.atMs - b.atMs);
-    const next = inbox[0];
-    const dueMs = lookup.deadlineMs ?? assert.fail("waits for nothing");
-    if (next !== undefined && next.atMs <= dueMs) {
-      inbox.shift();
-      nowMs = next.atMs;
-      obey(next.deliver());
-    } else {
-      nowMs = Math.max(nowMs, dueMs);
-      obey(lookup.onTime(nowMs));
-    }
-  }
-  assert.equal(done, 1, "done is said once");
-  assert.equal(lookup.deadlineMs, undefined);
-  assert.equal(lookup.askedCount, asked.length);
-  const ids = asked.map(({ nodeId }) => String(nodeId));
-  assert.equal(new Set(ids).size, ids.length, "a node was asked twice");
-  assert.ok(asked.length <= MOST_ASKED, `${asked.length} asked`);
-  return { lookup, asked, steps, endMs: nowMs };
-}
-
-function randomNodes(random: Random, count: number): NodeRecord[] {
-  return Array.from({ length: count }, () => fakeRecord(random.bytes(32)));
-}
-
-function nearest(nodes: readonly NodeRecord[], count: number): NodeRecord[] {
-  return closestTo(TARGET, nodes, count, ({ nodeId }) => nodeId);
-}
+import {
+  type Answer,
+  k,
+  MOST_ASKED,
+  nearest,
+  network,
+  randomNodes,
+  run,
+  SELF,
+  TARGET,
+} from "./lookup_run.ts";
 
 /** Everybody knows the k nodes closest to the target of a random part of all. */
 function partialKnowledge(random: Random, nodes: readonly NodeRecord[]) {
