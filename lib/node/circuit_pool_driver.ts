@@ -184,6 +184,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     );
   }
 
+  get waiting(): number {
+    return this.#pool.waiting;
+  }
+
   /** The machine is on another network, or awake again: what failed may work. */
   onNetworkChange(): void {
     this.#onRelays();

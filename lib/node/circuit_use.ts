@@ -26,7 +26,7 @@ import type {
 
 /** How long one try to use a circuit may take. */
 export interface Patience {
-  /** Another circuit is tried beside it then, ms. */
+  /** Another circuit is tried beside it when it is silent for so long, ms. */
   readonly besideMs: number;
   /** It is given up then, ms. */
   readonly endMs: number;
@@ -42,6 +42,13 @@ export const TRIES: readonly Patience[] = [
   { besideMs: 2_000, endMs: 12_000 },
   { besideMs: Infinity, endMs: 20_000 },
 ];
+/**
+ * Another circuit is asked for beside one that is not there after so long, ms:
+ * where many wait for circuits, asking twice makes all wait longer.
+ */
+export const TAKE_MS = 4_000;
+/** Requests that wait for circuits, from which on nobody asks for another one beside. */
+export const CROWD = 8;
 
 /** How often a circuit shows that it lives while something long is asked, ms. */
 const PING_EVERY_MS = 5_000;
@@ -122,23 +129,29 @@ class Tries<T> {
     if (patience === undefined) return;
     const number = ++this.#begun;
     this.#running++;
-    const { besideMs, endMs } = patience;
-    if (besideMs < Infinity) {
-      const { clock, doubt } = this.#source;
-      this.#timer = clock.schedule(besideMs, () => {
-        doubt?.();
-        this.#next();
-      });
-    }
-    this.#try(number, endMs);
+    if (patience.besideMs < Infinity) this.#nextIn(TAKE_MS);
+    this.#try(number, patience);
   }
 
-  async #try(number: number, endMs: number): Promise<void> {
+  /** Begin another try after this time, and not before. */
+  #nextIn(ms: number): void {
+    const { circuits, clock, doubt } = this.#source;
+    this.#timer?.cancel();
+    this.#timer = clock.schedule(ms, () => {
+      doubt?.();
+      if (circuits.waiting < CROWD) this.#next();
+      else this.#nextIn(ms);
+    });
+  }
+
+  async #try(number: number, { besideMs, endMs }: Patience): Promise<void> {
     const { circuits, clock } = this.#source;
     using limit = deadline(clock, endMs, tooSlow, this.#signal);
     let circuit: ServiceCircuit | undefined;
     try {
       circuit = await circuits.take({ ...this.#wish, signal: limit.signal });
+      const isLatest = number === this.#begun && !this.#signal.aborted;
+      if (isLatest && besideMs < Infinity) this.#nextIn(besideMs);
       const result = await this.#use(circuit, limit);
       if (this.#over.signal.aborted) return circuit.close();
       this.#result.resolve(result);

@@ -55,6 +55,8 @@ export interface Circuits {
    * @throws the signal's reason.
    */
   take(wish: CircuitWish): Promise<ServiceCircuit>;
+  /** Wishes that wait for a circuit now. */
+  readonly waiting: number;
   /** All relays that are known now. */
   relays(): readonly NodeRecord[];
 }

@@ -13,7 +13,7 @@ import type {
 } from "./pool_circuit.ts";
 
 /** Tuning: requests that wait. Stops a local program from filling memory. */
-export const MAX_WAITING = 256;
+export const MAX_WAITING = 1024;
 /** Tuning: how long a request waits, ms, unless it says otherwise. */
 export const DEFAULT_WAIT_MS = 30_000;
 

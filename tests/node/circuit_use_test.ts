@@ -6,6 +6,7 @@ import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import {
   type CircuitUse,
+  CROWD,
   TRIES,
   useCircuit,
 } from "../../lib/node/circuit_use.ts";
@@ -77,7 +78,7 @@ Deno.test("useCircuit() tries another circuit beside a silent one, and closes th
   inUseWorld(async (world) => {
     const answer = await world.use([world.silence, world.after(100, "b")]);
     assert.equal(answer, "b");
-    assert.deepEqual(world.tries, [BUILD_MS, 1_000 + BUILD_MS]);
+    assert.deepEqual(world.tries, [BUILD_MS, 1_000 + 2 * BUILD_MS]);
     await sleep(world.clock, 1);
     assert.equal(world.circuits.open.size, 1);
   }));
@@ -94,10 +95,21 @@ Deno.test("useCircuit() takes the answer of a slow circuit that is faster than t
 Deno.test("useCircuit() closes the circuit of a try that answers after another one", () =>
   inUseWorld(async (world) => {
     const both = world.after(2_000 - BUILD_MS, "both");
-    const tries = [both, world.after(1_000 - BUILD_MS, "both")];
+    const tries = [both, world.after(1_000 - 2 * BUILD_MS, "both")];
     assert.equal(await world.use(tries), "both");
     await sleep(world.clock, 1);
     assert.equal(world.circuits.open.size, 1);
+  }));
+
+Deno.test("useCircuit() asks for no second circuit while many wait for one", () =>
+  inUseWorld(async (world) => {
+    world.circuits.waiting = CROWD;
+    world.clock.schedule(10_000, () => world.circuits.waiting = 0);
+    const { silence } = world;
+    const uses = [silence, world.after(10, "late")];
+    assert.equal(await world.use(uses), "late");
+    const [, second = 0] = world.tries;
+    assert.ok(second >= 8_000, "the first is given up then");
   }));
 
 Deno.test("useCircuit() goes on at once when the latest try has failed", () =>
@@ -129,7 +141,7 @@ Deno.test("useCircuit() gives up circuits that never answer, and leaves none ope
     await assert.rejects(world.use([silence, silence, silence]), {
       code: "circuit.slow",
     });
-    const startsMs = (FIRST ?? 0) + (SECOND ?? 0);
+    const startsMs = (FIRST ?? 0) + (SECOND ?? 0) + 2 * BUILD_MS;
     assert.equal(THIRD, Infinity);
     assert.equal(world.clock.nowMs(), startsMs + (TRIES.at(-1)?.endMs ?? 0));
     assert.equal(world.circuits.open.size, 0);

@@ -193,6 +193,9 @@ export class FakeCircuits implements Circuits {
     this.network = network;
   }
 
+  /** As many as a test says. */
+  waiting = 0;
+
   relays(): readonly NodeRecord[] {
     return this.network.relays.filter(({ isAlive }) => isAlive)
       .map(({ record }) => record);
