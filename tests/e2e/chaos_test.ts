@@ -19,17 +19,17 @@ import { testBytes } from "./_site.ts";
 
 const MIB = 1024 * 1024;
 /** A long run kills by the clock, a short one as bytes arrive. */
-const LONG_MIB = Deno.env.get("CHAOS_MIB");
+const IS_LONG = Deno.env.get("CHAOS") === "long";
 /** In a long run some three are dead or starting at any time. */
-const RELAYS = LONG_MIB === undefined ? 10 : 24;
-const TOTAL_MIB = Number(LONG_MIB ?? 24);
-const [FIRST_SEED = 1, LAST_SEED = 1] = (Deno.env.get("CHAOS_SEEDS") ?? "1-1")
-  .split("-").map(Number);
+const RELAYS = IS_LONG ? 24 : 10;
+const TOTAL_MIB = Number(Deno.env.get("CHAOS_MIB") ?? (IS_LONG ? 1024 : 24));
+const SEEDS = Deno.env.get("CHAOS_SEEDS") ?? (IS_LONG ? "1-10" : "1-1");
+const [FIRST_SEED = 1, LAST_SEED = 1] = SEEDS.split("-").map(Number);
 const EVERY_MS = 2_000;
 const DEAD_MS = 5_000;
 /** In a short run a relay is killed whenever so much more has arrived. */
 const MIB_PER_KILL = 6;
-const SSH_KILLS = LONG_MIB === undefined ? 4 : 20;
+const SSH_KILLS = IS_LONG ? 20 : 4;
 
 /** Blocks of a MiB, no two of them the same, and their hash when all are read. */
 class Source {
@@ -100,7 +100,7 @@ for (let seed = FIRST_SEED; seed <= LAST_SEED; seed++) {
       await using network = await startRelays();
       using chaos = new RelayChaos(network.relays, seededRandom(seed));
       const onMib = async (count: number) => {
-        const isDue = LONG_MIB === undefined && count % MIB_PER_KILL === 0 &&
+        const isDue = !IS_LONG && count % MIB_PER_KILL === 0 &&
           count < TOTAL_MIB;
         if (isDue) await chaos.step();
       };
@@ -114,9 +114,7 @@ for (let seed = FIRST_SEED; seed <= LAST_SEED; seed++) {
         proxy: { url: `socks5h://${proxy.socks}` },
       });
       const url = `http://${service.host}`;
-      const killing = LONG_MIB === undefined
-        ? undefined
-        : chaos.run(EVERY_MS, DEAD_MS);
+      const killing = IS_LONG ? chaos.run(EVERY_MS, DEAD_MS) : undefined;
       if (direction === "download") {
         const response = await fetch(`${url}/down`, { client });
         assert.ok(response.body !== null);
@@ -161,11 +159,9 @@ Deno.test({
       await writer.write(new TextEncoder().encode(`${line}\n`));
       await lines.until((answer) => answer === line);
     };
-    const killing = LONG_MIB === undefined
-      ? undefined
-      : chaos.run(EVERY_MS, DEAD_MS);
+    const killing = IS_LONG ? chaos.run(EVERY_MS, DEAD_MS) : undefined;
     for (let line = 0; chaos.kills < SSH_KILLS; line++) {
-      if (LONG_MIB === undefined) await chaos.step();
+      if (!IS_LONG) await chaos.step();
       await type(`line ${line}`);
     }
     chaos[Symbol.dispose]();
