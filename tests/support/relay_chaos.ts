@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { sleep } from "../../lib/base/clock.ts";
+import { sleep, type Timer } from "../../lib/base/clock.ts";
 import { type Random, randomBelow } from "../../lib/base/random.ts";
 import { SystemClock } from "../../lib/node/system_clock.ts";
 import type { NodeProcess } from "./process_network.ts";
@@ -16,6 +16,8 @@ export class RelayChaos implements Disposable {
   readonly #dead: NodeProcess[] = [];
   readonly #clock = new SystemClock();
   readonly #over = new AbortController();
+  /** For those who come back later. */
+  readonly #timers = new Set<Timer>();
   #kills = 0;
 
   constructor(relays: readonly NodeProcess[], random: Random) {
@@ -43,7 +45,12 @@ export class RelayChaos implements Disposable {
       await sleep(this.#clock, waitMs, { signal }).catch(() => {});
       if (signal.aborted) return;
       await this.#kill();
-      this.#clock.schedule(deadMs, () => this.#revive(), { keepAlive: false });
+      if (signal.aborted) return;
+      const timer = this.#clock.schedule(deadMs, () => {
+        this.#timers.delete(timer);
+        this.#revive();
+      });
+      this.#timers.add(timer);
     }
   }
 
@@ -65,5 +72,7 @@ export class RelayChaos implements Disposable {
 
   [Symbol.dispose](): void {
     this.#over.abort();
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
   }
 }
