@@ -14,7 +14,7 @@ import {
   type NodeProcess,
   ProcessNetwork,
 } from "../tests/support/process_network.ts";
-import { freeUdpPort } from "../tests/support/udp_forwarder.ts";
+import { UdpPorts } from "../tests/support/udp_ports.ts";
 import { startTarget, type Visit } from "./network_load.ts";
 import { cpuSeconds, total } from "./process_facts.ts";
 
@@ -51,7 +51,7 @@ export class NetworkWorld implements AsyncDisposable {
   static async create(options: WorldOptions): Promise<NetworkWorld> {
     await using starting = new AsyncDisposableStack();
     const { relays, delayMs } = options;
-    const ports = Array.from({ length: relays }, freeUdpPort);
+    const { ports } = starting.use(new UdpPorts(relays));
     const fronts = delayMs === undefined
       ? ports
       : starting.use(await Forwarder.start(delayMs, ports)).fronts;

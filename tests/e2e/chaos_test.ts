@@ -14,7 +14,7 @@ import { command, isInstalled, startSshd } from "../support/client_programs.ts";
 import { Lines } from "../support/process.ts";
 import { ProcessNetwork } from "../support/process_network.ts";
 import { RelayChaos } from "../support/relay_chaos.ts";
-import { freeUdpPort } from "../support/udp_forwarder.ts";
+import { UdpPorts } from "../support/udp_ports.ts";
 import { testBytes } from "./_site.ts";
 
 const MIB = 1024 * 1024;
@@ -84,8 +84,7 @@ function startSite(source: Source, onMib?: (count: number) => Promise<void>) {
 }
 
 /** Relays at ports that they keep, so that they come back where they were. */
-function startRelays(): Promise<ProcessNetwork> {
-  const ports = Array.from({ length: RELAYS }, freeUdpPort);
+function startRelays({ ports }: UdpPorts): Promise<ProcessNetwork> {
   return ProcessNetwork.start({
     relays: RELAYS,
     relayFlags: (index) => [`--listen=127.0.0.1:${ports[index]}`],
@@ -97,7 +96,8 @@ const DIRECTIONS = ["download", "upload"] as const;
 for (let seed = FIRST_SEED; seed <= LAST_SEED; seed++) {
   for (const direction of DIRECTIONS) {
     Deno.test(`${direction} of ${TOTAL_MIB} MiB is whole while relays die and come back (seed ${seed})`, async () => {
-      await using network = await startRelays();
+      using ports = new UdpPorts(RELAYS);
+      await using network = await startRelays(ports);
       using chaos = new RelayChaos(network.relays, seededRandom(seed));
       const onMib = async (count: number) => {
         const isDue = !IS_LONG && count % MIB_PER_KILL === 0 &&
@@ -142,7 +142,8 @@ Deno.test({
   ignore: MISSING.length > 0 || Deno.build.os !== "linux",
   async fn() {
     await using sshd = await startSshd();
-    await using network = await startRelays();
+    using ports = new UdpPorts(RELAYS);
+    await using network = await startRelays(ports);
     using chaos = new RelayChaos(network.relays, seededRandom(FIRST_SEED));
     const [service, proxy] = await Promise.all([
       network.serve([`22=${sshd.target}`]),

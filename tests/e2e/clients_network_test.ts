@@ -2,11 +2,8 @@
 import assert from "node:assert/strict";
 import { succeed } from "../support/client_programs.ts";
 import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
-import {
-  freeUdpPort,
-  openForwarder,
-  type UdpForwarder,
-} from "../support/udp_forwarder.ts";
+import { openForwarder, type UdpForwarder } from "../support/udp_forwarder.ts";
+import { UdpPorts } from "../support/udp_ports.ts";
 
 /** Guards of a client (protocol §5.6). */
 const GUARDS = 2;
@@ -35,11 +32,9 @@ class WatchedNetwork implements AsyncDisposable {
   static async create(relays: number): Promise<WatchedNetwork> {
     await using starting = new AsyncDisposableStack();
     const forwarders: UdpForwarder[] = [];
-    const ports: number[] = [];
-    for (let index = 0; index < relays; index++) {
-      const port = freeUdpPort();
+    const { ports } = starting.use(new UdpPorts(relays));
+    for (const port of ports) {
       const target = { host: "127.0.0.1", port };
-      ports.push(port);
       forwarders.push(starting.use(await openForwarder(target)));
     }
     const network = starting.use(

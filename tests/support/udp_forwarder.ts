@@ -4,8 +4,6 @@
  *
  * @module
  */
-import { randomBelow } from "../../lib/base/random.ts";
-import { systemRandom } from "../../lib/node/system_random.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 
 /** A running forwarder. */
@@ -73,29 +71,10 @@ export function openForwarder(target: SocketAddress): Promise<UdpForwarder> {
   });
 }
 
-/** Ports that systems give to nobody who does not ask for them. */
-const OWN_PORTS = { first: 20_000, count: 10_000 } as const;
-
-/**
- * A UDP port on loopback that nobody has now, and that nobody gets by chance while
- * a process that has it is being restarted.
- */
-export function freeUdpPort(): number {
-  for (;;) {
-    const port = OWN_PORTS.first + randomBelow(systemRandom, OWN_PORTS.count);
-    try {
-      listen(port).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-}
-
-function listen(port = 0): Deno.DatagramConn {
+function listen(): Deno.DatagramConn {
   return Deno.listenDatagram({
     transport: "udp",
     hostname: "127.0.0.1",
-    port,
+    port: 0,
   });
 }
