@@ -86,7 +86,7 @@ async function lookUps(nodes: readonly NodeProcess[]): Promise<string[][]> {
     times.push(Number(tookMs));
   }
   const median = times.sort((a, b) => a - b)[times.length >> 1] ?? 0;
-  assert.ok(median <= LOOKUP_MS, `${times} ms`);
+  assert.ok(!IS_LONG || median <= LOOKUP_MS, `${times} ms`);
   return results;
 }
 
