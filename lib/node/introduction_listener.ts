@@ -112,6 +112,8 @@ export class IntroductionListener implements Disposable {
       );
       try {
         await self.#establish(circuit, binding, limit);
+        // Another try was faster: these keys are nobody's.
+        limit.signal.throwIfAborted();
         return self;
       } catch (error) {
         self[Symbol.dispose]();

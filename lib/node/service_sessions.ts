@@ -19,9 +19,9 @@ import {
   UnreachableError,
 } from "../base/errors.ts";
 import { KEY_BYTES } from "../crypto/suite.ts";
+import { TokenBucket, type TokenRate } from "../link/token_bucket.ts";
 import type { Introduction } from "../service/introduction.ts";
 import type { IntroductionKeys } from "../service/introduction_keys.ts";
-import { LegBudget } from "../service/leg_budget.ts";
 import {
   encodeRendezvous1,
   respondToRendezvous,
@@ -56,6 +56,13 @@ const MAX_AT_RELAY = 8;
 export const SERVICE_IDLE_MS = 15 * 60_000;
 const SWEEP_MS = 60_000;
 
+/**
+ * Legs that one client may ask for: each costs a circuit of four hops, and asking
+ * next to nothing. An honest client whose legs are all killed wants 8 at once and
+ * then one per 2 s, some of them asked for several times: it does not notice.
+ */
+export const LEGS: TokenRate = { perSecond: 1, burst: 32 };
+
 /** Nobody holds this secret: unknown sessions are checked against it. */
 const NO_SECRET = new Uint8Array(KEY_BYTES);
 
@@ -74,7 +81,7 @@ interface ServiceSession {
   /** The relays of each leg, so that the next one can take others. */
   readonly paths: Map<LegNumber, readonly NodeRecord[]>;
   /** Legs that its client may still ask for. */
-  readonly budget: LegBudget;
+  readonly budget: TokenBucket;
   /** Whether an offer of its client is being taken. */
   isTakingOffer: boolean;
 }
@@ -167,7 +174,7 @@ export class ServiceSessions implements Disposable {
   async #onOffer(session: ServiceSession, offer: LegOffer): Promise<void> {
     // One at a time: whoever offers without end waits without end.
     if (session.isTakingOffer) return;
-    if (!session.budget.take(this.#context.clock.nowMs())) return;
+    if (!session.budget.take(1, this.#context.clock.nowMs())) return;
     session.isTakingOffer = true;
     try {
       const { signal } = this.#stopping;
@@ -224,7 +231,7 @@ export class ServiceSessions implements Disposable {
         "Cannot take ticket: it is used, forged, or of no session here",
       );
     }
-    if (!session.budget.take(this.#context.clock.nowMs())) throw busy();
+    if (!session.budget.take(1, this.#context.clock.nowMs())) throw busy();
     return session;
   }
 
@@ -278,7 +285,7 @@ export class ServiceSessions implements Disposable {
       secret: new Uint8Array(secret),
       driver,
       paths: new Map(),
-      budget: new LegBudget(clock.nowMs()),
+      budget: new TokenBucket(LEGS, clock.nowMs()),
       isTakingOffer: false,
     };
     const closed = this.#registry.add(id, session, clock.nowMs());

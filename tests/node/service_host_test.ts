@@ -7,7 +7,7 @@ import { DRAIN_MS, REST_MS } from "../../lib/node/service_host.ts";
 import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { STALLED_MS } from "../../lib/node/service_answers.ts";
 import { INTRODUCTIONS_BURST } from "../../lib/service/introduction_gate.ts";
-import { LEGS_BURST, LEGS_EVERY_MS } from "../../lib/service/leg_budget.ts";
+import { LEGS } from "../../lib/node/service_sessions.ts";
 import {
   HALF_OPEN_MS,
   MAX_HALF_OPEN,
@@ -511,7 +511,8 @@ Deno.test("ServiceHostDriver keeps no more than three legs, and a client that re
       assert.ok(legs.length <= 4, `${legs.length} circuits`);
     }
     const tookMs = world.clock.nowMs() - startMs;
-    assert.ok(met() <= 2 + LEGS_BURST + tookMs / LEGS_EVERY_MS, `${met()}`);
+    const most = 2 + LEGS.burst + LEGS.perSecond * tookMs / 1000;
+    assert.ok(met() <= most, `${met()}`);
     await sleep(world.clock, HALF_OPEN_MS + 1000);
     assert.equal(service.driver.status.sessions, 0);
     assert.equal(service.circuits.open.size, 3);
