@@ -45,12 +45,22 @@ export class EventQueue {
       let first = this.#heap[0];
       first !== undefined && first.atMs <= endMs;
       first = this.#heap[0]
-    ) {
-      this.#removeFirst();
-      this.#nowMs = first.atMs;
-      first.run();
-    }
+    ) this.#run(first);
     this.#nowMs = endMs;
+  }
+
+  /** Let time pass until something happens. @returns Whether anything did. */
+  runNext(): boolean {
+    const first = this.#heap[0];
+    if (first !== undefined) this.#run(first);
+    return first !== undefined;
+  }
+
+  /** @param first Of the heap. */
+  #run(first: Event): void {
+    this.#removeFirst();
+    this.#nowMs = first.atMs;
+    first.run();
   }
 
   #removeFirst(): void {

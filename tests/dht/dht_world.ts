@@ -25,6 +25,7 @@ import { DhtNode } from "../../lib/dht/dht_node.ts";
 import { closestTo, type DhtKey, pointKey } from "../../lib/dht/distance.ts";
 import { decodeRequest, encodeResponse } from "../../lib/dht/messages.ts";
 import { MAX_RELAYS } from "../../lib/dht/relay_list.ts";
+import { EventQueue } from "../../lib/sim/event_queue.ts";
 import { TEST_UNIX_MS, testRecord } from "../support/nodes.ts";
 
 export const crypto = nativeSuite();
@@ -54,12 +55,6 @@ export interface WorldOptions {
   readonly maxRelays?: number;
 }
 
-interface Event {
-  readonly atMs: number;
-  readonly order: number;
-  readonly run: () => void;
-}
-
 /** Made once for all worlds: signing takes longer than a look-up. */
 const RECORDS = new Map<number, NodeRecord>();
 
@@ -82,22 +77,24 @@ export class DhtWorld {
   readonly network: NetworkParameters;
   readonly nodes: WorldNode[] = [];
   readonly random: Random;
-  nowMs = 0;
   /** RPCs sent so far. */
   sent = 0;
   /** Records that nobody made: verifying them says "lie". */
   readonly #known = new Map<string, NodeRecord>();
   readonly #byId = new Map<string, WorldNode>();
-  readonly #heap: Event[] = [];
+  readonly #events = new EventQueue();
   readonly #results = new Map<string, DhtAction>();
   readonly #maxRelays: number;
-  #order = 0;
 
   constructor(options: WorldOptions) {
     this.network = options.network ?? networkParameters("local");
     this.random = seededRandom(options.seed);
     this.#maxRelays = options.maxRelays ?? MAX_RELAYS;
     for (let index = 0; index < options.nodes; index++) this.add();
+  }
+
+  get nowMs(): number {
+    return this.#events.nowMs;
   }
 
   get unixMs(): number {
@@ -152,17 +149,7 @@ export class DhtWorld {
 
   /** Let time pass. */
   advance(ms: number): void {
-    const endMs = this.nowMs + ms;
-    for (
-      let next = this.#heap[0];
-      next !== undefined && next.atMs <= endMs;
-      next = this.#heap[0]
-    ) {
-      this.#pop();
-      this.nowMs = next.atMs;
-      next.run();
-    }
-    this.nowMs = endMs;
+    this.#events.advance(ms);
   }
 
   /** Let time pass until a task has ended; its result. */
@@ -174,10 +161,7 @@ export class DhtWorld {
         this.#results.delete(key);
         return result;
       }
-      const next = this.#pop();
-      if (next === undefined) break;
-      this.nowMs = next.atMs;
-      next.run();
+      if (!this.#events.runNext()) break;
     }
     throw new Error("A task never ended");
   }
@@ -357,42 +341,8 @@ export class DhtWorld {
   }
 
   #at(delayMs: number, run: () => void): void {
-    const event = { atMs: this.nowMs + delayMs, order: this.#order++, run };
-    const heap = this.#heap;
-    let at = heap.length;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(event, heap[parent] as Event)) break;
-      heap[at] = heap[parent] as Event;
-      at = parent;
-    }
-    heap[at] = event;
+    this.#events.schedule(delayMs, run);
   }
-
-  #pop(): Event | undefined {
-    const heap = this.#heap;
-    const first = heap[0];
-    const last = heap.pop();
-    if (first === undefined || last === undefined || heap.length === 0) {
-      return first;
-    }
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      const right = heap[child + 1];
-      if (right !== undefined && isBefore(right, heap[child] as Event)) child++;
-      if (!isBefore(heap[child] as Event, last)) break;
-      heap[at] = heap[child] as Event;
-      at = child;
-    }
-    heap[at] = last;
-    return first;
-  }
-}
-
-function isBefore(a: Event, b: Event): boolean {
-  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 }
 
 /** Half of a signature: no two records share it. */

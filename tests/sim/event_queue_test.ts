@@ -41,3 +41,17 @@ Deno.test("EventQueue.schedule() takes the past for now", () => {
   queue.advance(0);
   assert.equal(atMs, 5);
 });
+
+Deno.test("EventQueue.runNext() runs one event at its time, and says when there is none", () => {
+  const queue = new EventQueue();
+  const ran: number[] = [];
+  assert.ok(!queue.runNext());
+  queue.schedule(20, () => ran.push(queue.nowMs));
+  queue.schedule(10, () => ran.push(queue.nowMs));
+  assert.ok(queue.runNext());
+  assert.deepEqual(ran, [10]);
+  assert.ok(queue.runNext());
+  assert.deepEqual(ran, [10, 20]);
+  assert.ok(!queue.runNext());
+  assert.equal(queue.nowMs, 20);
+});
