@@ -4,8 +4,10 @@
  *     time-out = mean + 4 · variation, at least 2 means, within 1.5 and 20 s
  *
  * On a fast network a dead relay so costs a second or two, and not twenty. After
- * each time-out it grows by a half, until something is built: a network that has
- * become slow is learned and not given up.
+ * a time-out it grows by a half, until something is built: a network that has
+ * become slow is learned and not given up. Builds that began before the last
+ * time-out, or before the last success, do not count: where others go well it is
+ * a relay that is silent, and three builds that fail together are one failure.
  *
  * @see protocol §5.9, {@link https://www.rfc-editor.org/rfc/rfc6298#section-2 | RFC 6298 §2}
  * @module
@@ -21,6 +23,8 @@ export class BuildTime {
   #meanMs: number | undefined;
   #variationMs = 0;
   #stretch = 1;
+  /** When something was last learned. */
+  #learnedMs = -Infinity;
 
   /** How long the next build may take, ms. */
   get timeoutMs(): number {
@@ -32,8 +36,9 @@ export class BuildTime {
     return Math.min(most, Math.max(least, usual) * this.#stretch);
   }
 
-  /** A circuit was built in so many ms. */
-  onBuilt(tookMs: number): void {
+  /** A circuit is built that was begun then. */
+  onBuilt(startedMs: number, nowMs: number): void {
+    const tookMs = nowMs - startedMs;
     const mean = this.#meanMs;
     if (mean === undefined) {
       this.#meanMs = tookMs;
@@ -44,10 +49,13 @@ export class BuildTime {
       this.#meanMs = mean + (tookMs - mean) / 8;
     }
     this.#stretch = 1;
+    this.#learnedMs = nowMs;
   }
 
-  /** A build took too long. */
-  onTimeout(): void {
+  /** A build took too long that was begun then. */
+  onTimeout(startedMs: number, nowMs: number): void {
+    if (startedMs < this.#learnedMs) return;
     this.#stretch = Math.min(16, this.#stretch * 1.5);
+    this.#learnedMs = nowMs;
   }
 }

@@ -232,7 +232,7 @@ export class CircuitPool {
     const unusedMs = randomBetween(this.#random, least, most);
     this.#circuits.open(circuit, nowMs + unusedMs);
     this.#counts.built++;
-    this.#buildTime.onBuilt(nowMs - circuit.startedMs);
+    this.#buildTime.onBuilt(circuit.startedMs, nowMs);
     this.#selector.onBuilt(circuit.path, nowMs);
     if (roundTripMs !== undefined) this.onMeasured(id, { roundTripMs });
     this.#serve(circuit, actions, nowMs);
@@ -298,7 +298,7 @@ export class CircuitPool {
       if (nowMs < circuit.deadlineMs) continue;
       if (!circuit.isOpen) {
         actions.push({ type: "close", id: circuit.id });
-        this.#buildTime.onTimeout();
+        this.#buildTime.onTimeout(circuit.startedMs, nowMs);
         this.#counts.timedOut++;
         this.#lose(circuit, circuit.hops, "timeout", nowMs);
       } else if (circuit.users === 0) this.#close(circuit, actions);
