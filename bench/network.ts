@@ -369,9 +369,9 @@ async function stall(): Promise<void> {
     victim.begin();
     await victim.becomeReady();
   }
+  if (failure !== undefined) throw failure;
   control.abort();
   await running.catch(() => {});
-  if (failure !== undefined) throw failure;
   report(
     `stall when a relay of the path dies, median, 9th decile and worst of ${stalls.length}, ms`,
     [0.5, 0.9, 1].map((q) => quantile(stalls, q).toFixed(0)).join(", "),
