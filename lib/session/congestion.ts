@@ -38,6 +38,8 @@ const DOUBLING_QUEUE_PART = 1 / 2;
 const EXIT_SAMPLES = 8;
 /** Parts by which the window grows after so many rounds without a queue. */
 const GROWTH = [1 / 16, 1 / 16, 1 / 8, 1 / 4] as const;
+/** After so long without an answer round trips are measured anew, ms. */
+const PAUSE_MS = 1_000;
 /** After this long at the least window, the path itself must have become longer, ms. */
 const REBASE_AFTER_MS = 5_000;
 
@@ -107,7 +109,8 @@ export class CongestionWindow {
     nowMs: number,
   ): void {
     const sample = Math.max(0.05, roundTripMs);
-    if (this.#baseMs === Infinity) {
+    // What was learned of queues is old after a pause.
+    if (nowMs - this.#heardMs > Math.max(PAUSE_MS, 2 * this.#smoothedMs)) {
       this.#smoothedMs = sample;
       this.#variationMs = sample / 2;
     } else {

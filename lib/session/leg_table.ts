@@ -13,6 +13,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 import { type LegNumber, MAX_LEG_NUMBER } from "./frames.ts";
 import { HIGH_QUEUE_MS } from "./congestion.ts";
 import { Leg, type SessionRole } from "./leg.ts";
+import type { SendLane } from "./send_round.ts";
 
 /** Legs that a session has at most at once. */
 export const MAX_LEGS = 3;
@@ -26,6 +27,8 @@ const ACK_DETOUR_MS = 50;
 const UNMEASURED_MS = 10_000;
 /** A leg must be faster by so much, and by the queue that data makes, to get the data. */
 const SWITCH_FACTOR = 1.5;
+/** A leg must answer so much sooner than the one with the data to take young bursts off it. */
+const EXPRESS = { factor: 1.1, ms: 5 } as const;
 
 /** Whether the fastest leg alone carries data, or all of them. */
 export type LegSpread = "one" | "all";
@@ -96,6 +99,14 @@ export class LegState {
     // window: legs of about the same length must not take turns.
     return SWITCH_FACTOR * this.#roundTripMs + HIGH_QUEUE_MS <
       current.#roundTripMs;
+  }
+
+  /** Whether what is urgent arrives sooner here than behind the data on `loaded`, as far as known. */
+  isQuickerThan(loaded: LegState): boolean {
+    const { roundTripMs } = this.leg.congestion;
+    const loadedMs = loaded.leg.congestion.roundTripMs;
+    return roundTripMs !== undefined && loadedMs !== undefined &&
+      EXPRESS.factor * roundTripMs + EXPRESS.ms < loadedMs;
   }
 
   get #roundTripMs(): number {
@@ -203,11 +214,31 @@ export class LegTable {
     return false;
   }
 
-  /** Whether stream bytes and control frames may go out on a leg. */
-  mayCarryData(state: LegState): boolean {
-    if (this.#legs.size === 1) return true;
-    if (this.#options.spread === "all" && !state.isSuspect) return true;
-    return state === this.primary;
+  /**
+   * The leg that young bursts and control frames go out on: another than the one
+   * with the data, where the queue of that data would hold them up.
+   */
+  get express(): LegState | undefined {
+    if (this.#legs.size === 1 || this.#options.spread === "all") {
+      return undefined;
+    }
+    const { primary } = this;
+    let best = primary;
+    for (const state of this.#legs.values()) {
+      if (state.isSuspect || best === undefined) continue;
+      if (state.isQuickerThan(best)) best = state;
+    }
+    return best === primary || primary?.isSuspect ? undefined : best;
+  }
+
+  /** What may go out on a leg: control frames with `"all"` and `"young"`. */
+  laneOf(state: LegState): SendLane | "none" {
+    if (this.#legs.size === 1) return "all";
+    if (this.#options.spread === "all" && !state.isSuspect) return "all";
+    const { express } = this;
+    if (state === express) return "young";
+    if (state !== this.primary) return "none";
+    return express?.leg.hasRoom ? "bulk" : "all";
   }
 
   /** When something is due for one of the legs; `Infinity` if nothing is. */

@@ -1,6 +1,8 @@
 /**
  * Streams with something to send, in turn: each cell begins with the one whose
- * turn it is, so that a bulk transfer never holds up a keystroke.
+ * turn it is, so that a bulk transfer never holds up a keystroke. Those whose
+ * burst is young have a lane of their own, which comes first: a leg may carry it
+ * alone.
  *
  * @see protocol §6.4
  * @module
@@ -23,13 +25,18 @@ export interface CellLoad {
   readonly control: ControlFrame[];
 }
 
+/** What a leg carries of the streams: those whose burst is young, the others, or all. */
+export type SendLane = "young" | "bulk" | "all";
+
 /** The round of streams. */
 export class SendRound {
-  #streams: SessionStream[] = [];
+  #young: SessionStream[] = [];
+  #bulk: SessionStream[] = [];
 
-  /** Whether any stream has something to send. */
-  get isEmpty(): boolean {
-    return this.#streams.length === 0;
+  /** Whether any stream of a lane has something to send. */
+  has(lane: SendLane): boolean {
+    return lane !== "bulk" && this.#young.length > 0 ||
+      lane !== "young" && this.#bulk.length > 0;
   }
 
   /** Put a stream at the end of the round, if it has something to send. */
@@ -39,16 +46,18 @@ export class SendRound {
       (!stream.send.hasData && stream.send.finToSend === undefined)
     ) return;
     stream.isQueued = true;
-    this.#streams.push(stream);
+    const streams = stream.send.isYoung ? this.#young : this.#bulk;
+    streams.push(stream);
   }
 
   /** Forget all: the session is over. */
   clear(): void {
-    this.#streams = [];
+    this.#young = [];
+    this.#bulk = [];
   }
 
   /**
-   * Fill the rest of a cell with bytes of streams, and with their ends.
+   * Fill the rest of a cell with bytes of a lane's streams, and with their ends.
    *
    * @param isThere Whether a stream is still there: those that are not lose their turn.
    * @param onTaken Hears of each stream that gave bytes: its writer may go on.
@@ -58,13 +67,32 @@ export class SendRound {
     cell: Uint8Array,
     start: number,
     load: CellLoad,
+    lane: SendLane,
     isThere: (id: StreamId) => boolean,
     onTaken: (stream: SessionStream) => void,
   ): number {
     let at = start;
-    let turns = this.#streams.length;
+    if (lane !== "bulk") {
+      at = this.#fill(this.#young, cell, at, load, isThere, onTaken);
+    }
+    if (lane !== "young") {
+      at = this.#fill(this.#bulk, cell, at, load, isThere, onTaken);
+    }
+    return at;
+  }
+
+  #fill(
+    streams: SessionStream[],
+    cell: Uint8Array,
+    start: number,
+    load: CellLoad,
+    isThere: (id: StreamId) => boolean,
+    onTaken: (stream: SessionStream) => void,
+  ): number {
+    let at = start;
+    let turns = streams.length;
     while (turns-- > 0 && at + DATA_HEADER_BYTES < FRAME_SPACE_BYTES) {
-      const stream = this.#streams.shift() as SessionStream;
+      const stream = streams.shift() as SessionStream;
       stream.isQueued = false;
       if (!isThere(stream.id)) continue;
       const taken = stream.send.take(

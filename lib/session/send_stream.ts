@@ -11,6 +11,9 @@
 import { BugError } from "../base/errors.ts";
 import { RangeSet } from "./range_set.ts";
 
+/** Tuning: bytes of a burst that have precedence. A page and its requests, not a file. */
+export const YOUNG_BYTES = 64 * 1024;
+
 /** Bytes of one stream on their way to the peer. */
 export class SendStream {
   #chunks: Uint8Array[] = [];
@@ -19,6 +22,8 @@ export class SendStream {
   #end = 0;
   #next = 0;
   #limit: number;
+  /** Offset at which there was nothing on its way, and nothing waited. */
+  #burstStart = 0;
   readonly #acknowledged = new RangeSet();
   readonly #again = new RangeSet();
   #finAt: number | undefined;
@@ -39,6 +44,11 @@ export class SendStream {
   /** Bytes written and never sent so far. */
   get unsentBytes(): number {
     return this.#end - this.#next;
+  }
+
+  /** Whether little has been sent since all that was written before had arrived. */
+  get isYoung(): boolean {
+    return this.#next - this.#burstStart < YOUNG_BYTES;
   }
 
   /** Everything, the end included, has arrived. */
@@ -65,6 +75,7 @@ export class SendStream {
       );
     }
     if (bytes.length === 0) return;
+    if (this.#base === this.#end) this.#burstStart = this.#end;
     this.#chunks.push(bytes);
     this.#end += bytes.length;
   }

@@ -26,7 +26,7 @@ import {
 import { SESSION_CELL_BYTES, type SessionRole } from "./leg.ts";
 import { type LegSpread, type LegState, LegTable } from "./leg_table.ts";
 import type { SessionQuota } from "./quota.ts";
-import type { CellLoad } from "./send_round.ts";
+import type { CellLoad, SendLane } from "./send_round.ts";
 import { NO_EVENTS, SESSION_CODE, type SessionEvent } from "./session_event.ts";
 import {
   type ReadResult,
@@ -343,9 +343,16 @@ export class Session {
     if (state.isPingWanted || (state.leg.ackDueMs ?? Infinity) <= nowMs) {
       return true;
     }
-    if (!this.#legs.mayCarryData(state)) return false;
-    return this.#streams.control.length > 0 ||
-      (state.leg.hasRoom && this.#streams.hasData);
+    const lane = this.#laneOf(state);
+    if (lane === "none") return false;
+    return (lane !== "bulk" && this.#streams.control.length > 0) ||
+      (state.leg.hasRoom && this.#streams.hasData(lane));
+  }
+
+  /** Last words go behind the data, wherever that goes. */
+  #laneOf(state: LegState): SendLane | "none" {
+    if (this.#closed === undefined) return this.#legs.laneOf(state);
+    return state === this.#legs.primary ? "all" : "none";
   }
 
   /**
@@ -370,9 +377,10 @@ export class Session {
       state.isPingWanted = false;
       at = encodeControlFrame({ type: "ping" }, cell, at);
     }
-    if (this.#legs.mayCarryData(state)) {
-      at = this.#streams.fillControl(cell, at, load);
-      if (state.leg.hasRoom) at = this.#streams.fill(cell, at, load);
+    const lane = this.#laneOf(state);
+    if (lane !== "none") {
+      if (lane !== "bulk") at = this.#streams.fillControl(cell, at, load);
+      if (state.leg.hasRoom) at = this.#streams.fill(cell, at, load, lane);
     }
     cell.fill(0, at, FRAME_SPACE_BYTES);
     state.leg.seal(cell);

@@ -20,7 +20,7 @@ import {
 } from "./frames.ts";
 import type { SentCell, SessionRole } from "./leg.ts";
 import type { SessionQuota } from "./quota.ts";
-import { type CellLoad, SendRound } from "./send_round.ts";
+import { type CellLoad, type SendLane, SendRound } from "./send_round.ts";
 import type { SessionEvent } from "./session_event.ts";
 import { RESET_CODE, type SessionStream } from "./stream.ts";
 import { StreamTable } from "./stream_table.ts";
@@ -65,9 +65,9 @@ export class SessionStreams {
     return this.#table.size;
   }
 
-  /** Whether stream bytes wait for a cell. */
-  get hasData(): boolean {
-    return !this.#round.isEmpty;
+  /** Whether stream bytes of a lane wait for a cell. */
+  hasData(lane: SendLane): boolean {
+    return this.#round.has(lane);
   }
 
   // ---- from the peer ----
@@ -252,12 +252,18 @@ export class SessionStreams {
     return { chunks, isEnd };
   }
 
-  /** Write what waits into a cell, from `start` on. @returns The offset behind it. */
-  fill(cell: Uint8Array, start: number, load: CellLoad): number {
+  /** Write what waits in a lane into a cell, from `start` on. @returns The offset behind it. */
+  fill(
+    cell: Uint8Array,
+    start: number,
+    load: CellLoad,
+    lane: SendLane,
+  ): number {
     return this.#round.fill(
       cell,
       start,
       load,
+      lane,
       (id) => this.#table.has(id),
       (stream) => this.#sayWritable(stream),
     );

@@ -150,3 +150,12 @@ Deno.test("CongestionWindow smooths round trips, and suspects silence in time", 
   rounds(fast, 50, 0, { isLimited: false });
   assert.equal(fast.probeTimeoutMs, 250);
 });
+
+Deno.test("CongestionWindow measures round trips anew after a pause", () => {
+  const window = new CongestionWindow();
+  const nowMs = rounds(window, 10, 400);
+  window.onAcknowledged(1, 100, false, nowMs + 500);
+  assert.ok((window.roundTripMs ?? 0) > 300, "learned little by little");
+  window.onAcknowledged(1, 100, false, nowMs + 2_000);
+  assert.equal(window.roundTripMs, 100);
+});

@@ -72,7 +72,7 @@ Deno.test("LegTable sends data on the fastest leg that is not suspect", () => {
   assert.equal(legs.primary, leg(legs, 2));
   leg(legs, 2).isSuspect = true;
   assert.equal(legs.primary, leg(legs, 1));
-  assert.ok(!legs.mayCarryData(leg(legs, 0)));
+  assert.equal(legs.laneOf(leg(legs, 0)), "none");
   for (const number of [0, 1]) leg(legs, number).isSuspect = true;
   assert.equal(legs.primary, leg(legs, 2), "the best of bad ones");
 });
@@ -80,11 +80,38 @@ Deno.test("LegTable sends data on the fastest leg that is not suspect", () => {
 Deno.test("LegTable spreads data over all legs where it is to, but for suspect ones", () => {
   const legs = table("all");
   for (const number of [0, 1]) legs.add(SECRET, number, 0);
-  assert.ok(legs.mayCarryData(leg(legs, 0)) && legs.mayCarryData(leg(legs, 1)));
+  const lanes = () => Array.from(legs, (state) => legs.laneOf(state));
+  assert.deepEqual(lanes(), ["all", "all"]);
   leg(legs, 1).isSuspect = true;
-  assert.ok(!legs.mayCarryData(leg(legs, 1)));
+  assert.deepEqual(lanes(), ["all", "none"]);
   legs.remove(0, 0);
-  assert.ok(legs.mayCarryData(leg(legs, 1)), "there is no other");
+  assert.deepEqual(lanes(), ["all"], "there is no other");
+});
+
+Deno.test("LegTable sends young bursts on a leg that answers sooner than the one with the data", () => {
+  const legs = table();
+  for (const number of [0, 1, 2]) legs.add(SECRET, number, 0);
+  const lanes = () => Array.from(legs, (state) => legs.laneOf(state));
+  assert.deepEqual(lanes(), ["all", "none", "none"], "none is measured");
+  measure(leg(legs, 0), 60);
+  measure(leg(legs, 1), 56);
+  assert.deepEqual(lanes(), ["all", "none", "none"], "about the same");
+  measure(leg(legs, 2), 40);
+  assert.deepEqual(lanes(), ["bulk", "none", "young"]);
+  assert.equal(legs.express, leg(legs, 2));
+  leg(legs, 2).isSuspect = true;
+  assert.deepEqual(lanes(), ["all", "none", "none"]);
+});
+
+Deno.test("LegTable sends young bursts along with the data where the quicker leg is full", () => {
+  const legs = table();
+  for (const number of [0, 1]) legs.add(SECRET, number, 0);
+  const quick = leg(legs, 1);
+  measure(leg(legs, 0), 60);
+  measure(quick, 40);
+  assert.equal(legs.laneOf(leg(legs, 0)), "bulk");
+  while (quick.leg.hasRoom) quick.leg.onSent([], [], 100);
+  assert.equal(legs.laneOf(leg(legs, 0)), "all");
 });
 
 Deno.test("LegTable asks for signs of life less and less often, while streams are open", () => {

@@ -3,7 +3,11 @@ import {
   DATA_HEADER_BYTES,
   FRAME_SPACE_BYTES,
 } from "../../lib/session/frames.ts";
-import { type CellLoad, SendRound } from "../../lib/session/send_round.ts";
+import {
+  type CellLoad,
+  type SendLane,
+  SendRound,
+} from "../../lib/session/send_round.ts";
 import { SessionStream } from "../../lib/session/stream.ts";
 
 function stream(id: number, bytes: number): SessionStream {
@@ -14,12 +18,16 @@ function stream(id: number, bytes: number): SessionStream {
 
 function fill(
   round: SendRound,
-  options: { start?: number; isThere?: (id: number) => boolean } = {},
+  options: {
+    start?: number;
+    lane?: SendLane;
+    isThere?: (id: number) => boolean;
+  } = {},
 ): CellLoad & { end: number } {
   const load: CellLoad = { data: [], control: [] };
   const cell = new Uint8Array(FRAME_SPACE_BYTES);
-  const { start = 0, isThere = () => true } = options;
-  const end = round.fill(cell, start, load, isThere, () => {});
+  const { start = 0, lane = "all", isThere = () => true } = options;
+  const end = round.fill(cell, start, load, lane, isThere, () => {});
   return { ...load, end };
 }
 
@@ -40,18 +48,33 @@ Deno.test("SendRound fills a cell with small pieces of several streams", () => {
   const { data, end } = fill(round);
   assert.deepEqual(data.map(({ id }) => id), [1, 2, 3]);
   assert.equal(end, FRAME_SPACE_BYTES);
-  assert.ok(!round.isEmpty);
+  assert.ok(round.has("all"));
+});
+
+Deno.test("SendRound lets young bursts go first, and keeps lanes apart where it is asked to", () => {
+  const round = new SendRound();
+  const old = stream(1, 1_000_000);
+  while (old.send.isYoung) old.send.take(FRAME_SPACE_BYTES);
+  round.queue(old);
+  assert.ok(round.has("bulk") && !round.has("young"));
+  for (const id of [2, 3]) round.queue(stream(id, 100));
+  const ids = (lane: SendLane) => fill(round, { lane }).data.map((d) => d.id);
+  assert.deepEqual(ids("bulk"), [1]);
+  assert.deepEqual(ids("young"), [2, 3]);
+  assert.ok(!round.has("young"));
+  round.queue(stream(4, 100));
+  assert.deepEqual(ids("all"), [4, 1]);
 });
 
 Deno.test("SendRound queues a stream once, and only with something to send", () => {
   const round = new SendRound();
   round.queue(new SessionStream(1, 0, "open"));
-  assert.ok(round.isEmpty);
+  assert.ok(!round.has("all"));
   const busy = stream(2, 10);
   round.queue(busy);
   round.queue(busy);
   assert.equal(fill(round).data.length, 1);
-  assert.ok(round.isEmpty);
+  assert.ok(!round.has("all"));
 });
 
 Deno.test("SendRound sends the end of a stream behind its last bytes, in the next cell if it must", () => {
@@ -63,7 +86,7 @@ Deno.test("SendRound sends the end of a stream behind its last bytes, in the nex
   const { control, data } = fill(round);
   assert.equal(data.length, 0);
   assert.deepEqual(control.map(({ type }) => type), ["streamFin"]);
-  assert.ok(round.isEmpty);
+  assert.ok(!round.has("all"));
 });
 
 Deno.test("SendRound passes over streams that are gone", () => {
@@ -78,7 +101,7 @@ Deno.test("SendRound leaves a cell alone that has no room", () => {
   round.queue(stream(1, 10));
   const start = FRAME_SPACE_BYTES - DATA_HEADER_BYTES;
   assert.equal(fill(round, { start }).end, start);
-  assert.ok(!round.isEmpty);
+  assert.ok(round.has("all"));
   round.clear();
-  assert.ok(round.isEmpty);
+  assert.ok(!round.has("all"));
 });

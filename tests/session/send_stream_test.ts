@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { BugError } from "../../lib/base/errors.ts";
 import { randomBelow, seededRandom } from "../../lib/base/random.ts";
-import { SendStream } from "../../lib/session/send_stream.ts";
+import { SendStream, YOUNG_BYTES } from "../../lib/session/send_stream.ts";
 
 const bytesFrom = (start: number, length: number) =>
   Uint8Array.from({ length }, (_, n) => (start + n) % 251);
@@ -149,4 +149,21 @@ Deno.test("SendStream forgets everything when it is dropped", () => {
   assert.ok(!stream.hasData);
   stream.onLost(0, 100);
   assert.ok(!stream.hasData, "a late loss is no news");
+});
+
+Deno.test("SendStream has a young burst again once all that it sent has arrived", () => {
+  const stream = new SendStream(10_000_000);
+  stream.write(new Uint8Array(YOUNG_BYTES + 1));
+  assert.ok(stream.isYoung);
+  stream.take(YOUNG_BYTES - 1);
+  assert.ok(stream.isYoung);
+  stream.take(1);
+  assert.ok(!stream.isYoung);
+  stream.take(1);
+  stream.write(new Uint8Array(1));
+  assert.ok(!stream.isYoung, "still the same burst");
+  stream.take(1);
+  stream.onAcknowledged(0, YOUNG_BYTES + 2);
+  stream.write(new Uint8Array(1));
+  assert.ok(stream.isYoung);
 });

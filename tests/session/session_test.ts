@@ -106,6 +106,34 @@ Deno.test("Session keeps the queueing delay of a bulk transfer small", () => {
   assert.ok(tookMs < 50 + 60, `a new stream took ${tookMs} ms one way`);
 });
 
+Deno.test("Session sends what is urgent past a bulk transfer, on a leg of its own", () => {
+  const answered = (others: "no other leg" | "another leg") => {
+    const pair = new SessionPair();
+    const { client, service } = pair;
+    pair.addLeg(0, { latencyMs: 50, cellsPerMs: 2 });
+    const bulk = opened(pair);
+    pair.run(() => service.opened.has(bulk));
+    service.write(bulk, new Uint8Array(64 << 20));
+    pair.run(() => pair.nowMs >= 4_000);
+    if (others === "another leg") {
+      pair.addLeg(1, { latencyMs: 50, cellsPerMs: 2 });
+    }
+    pair.run(() => pair.nowMs >= 5_000);
+    const askedMs = pair.nowMs;
+    const urgent = opened(pair, 22);
+    client.write(urgent, new Uint8Array(1), { finish: false });
+    pair.run(() => service.bytesOf(urgent).length > 0);
+    service.write(urgent, new Uint8Array(1), { finish: false });
+    pair.run(() => client.bytesOf(urgent).length > 0);
+    assert.ok(client.bytesOf(bulk).length < 64 << 20);
+    return pair.nowMs - askedMs;
+  };
+  const behind = answered("no other leg");
+  const beside = answered("another leg");
+  assert.ok(behind > 115, `${behind} ms behind the bulk transfer`);
+  assert.ok(beside < 105, `${beside} ms beside it`);
+});
+
 Deno.test("Session fills a long fat path", () => {
   const pair = new SessionPair();
   pair.addLeg(0, { latencyMs: 175, cellsPerMs: 4 });
