@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { FarLinks } from "../tests/support/far_links.ts";
 import { dialBare } from "./bare_quic.ts";
 import { PipeProcess } from "./circuit_processes.ts";
 import {
@@ -18,7 +19,7 @@ import {
   upload,
   type Visit,
 } from "./network_load.ts";
-import { Forwarder, NetworkWorld } from "./network_world.ts";
+import { NetworkWorld } from "./network_world.ts";
 import { cpuSeconds, residentMiB, total } from "./process_facts.ts";
 
 const MIB = 1024 * 1024;
@@ -251,8 +252,10 @@ class BareChain implements AsyncDisposable {
       pids.push(pipe.process.pid);
       next = pipe.port;
       if (delayMs === undefined) continue;
-      const forwarder = starting.use(await Forwarder.start(delayMs, [next]));
-      next = forwarder.fronts[0] ?? next;
+      const far = starting.use(
+        await FarLinks.start({ delayMs, ports: [next] }),
+      );
+      next = far.fronts[0] ?? next;
     }
     return new BareChain(pids, Number(next), starting.move());
   }

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
+import { FarLinks } from "../tests/support/far_links.ts";
 import {
   type NodeProcess,
   ProcessNetwork,
@@ -17,10 +17,6 @@ import {
 import { UdpPorts } from "../tests/support/udp_ports.ts";
 import { startTarget, type Visit } from "./network_load.ts";
 import { cpuSeconds, total } from "./process_facts.ts";
-
-const FORWARDER = fileURLToPath(
-  new URL("./delay_forwarder.ts", import.meta.url),
-);
 
 /** What a world is made of. */
 export interface WorldOptions {
@@ -54,7 +50,7 @@ export class NetworkWorld implements AsyncDisposable {
     const { ports } = starting.use(new UdpPorts(relays));
     const fronts = delayMs === undefined
       ? ports
-      : starting.use(await Forwarder.start(delayMs, ports)).fronts;
+      : starting.use(await FarLinks.start({ delayMs, ports })).fronts;
     const network = starting.use(
       await ProcessNetwork.start({
         relays,
@@ -103,46 +99,4 @@ function profiling(command: string): string[] {
   if (!wanted.includes(command)) return [];
   const folder = Deno.env.get("PROFILE_DIR") ?? "profiles";
   return ["--cpu-prof", `--cpu-prof-dir=${folder}`];
-}
-
-/** The process that holds up packets. */
-export class Forwarder implements AsyncDisposable {
-  /** Where to send to, for each port. */
-  readonly fronts: readonly number[];
-  readonly #child: Deno.ChildProcess;
-  readonly #output: ReadableStreamDefaultReader<string>;
-
-  private constructor(
-    fronts: readonly number[],
-    child: Deno.ChildProcess,
-    output: ReadableStreamDefaultReader<string>,
-  ) {
-    this.fronts = fronts;
-    this.#child = child;
-    this.#output = output;
-  }
-
-  static async start(
-    delayMs: number,
-    ports: readonly number[],
-  ): Promise<Forwarder> {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "--quiet", "--no-prompt", "--no-config", "--allow-ffi"],
-        ...[FORWARDER, String(delayMs), "0", ...ports.map(String)],
-      ],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
-    const output = child.stdout.pipeThrough(new TextDecoderStream())
-      .getReader();
-    const { value = "[]" } = await output.read();
-    return new Forwarder(JSON.parse(value), child, output);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#child.stdin.close();
-    await this.#child.status;
-    await this.#output.cancel();
-  }
 }
