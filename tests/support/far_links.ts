@@ -54,7 +54,11 @@ export class FarLinks implements AsyncDisposable {
     }).spawn();
     const output = child.stdout.pipeThrough(new TextDecoderStream())
       .getReader();
-    const { value = "[]" } = await output.read();
+    const { value } = await output.read();
+    if (value === undefined) {
+      const { code } = await child.status;
+      throw new Error(`Cannot hold up packets: the process ended with ${code}`);
+    }
     return new FarLinks(JSON.parse(value), child, output);
   }
 
