@@ -4,8 +4,8 @@
  * @see protocol §3.6
  * @module
  */
+import type { TokenRate } from "../base/token_bucket.ts";
 import type { WelcomeLimits } from "./handshake_message.ts";
-import type { TokenRate } from "./token_bucket.ts";
 
 /** The limits of one link. All of them are tuning: peers need not agree on them. */
 export interface LinkLimits {

@@ -12,13 +12,13 @@
  * @see protocol §3.6
  * @module
  */
+import { TokenBucket } from "../base/token_bucket.ts";
 import type { WelcomeLimits } from "./handshake_message.ts";
 import {
   type LinkLimits,
   RESERVED_STREAMS,
   welcomeLimits,
 } from "./link_limits.ts";
-import { TokenBucket } from "./token_bucket.ts";
 
 /** How hard the node is pressed. */
 export type Load = "normal" | "overloaded";

@@ -22,7 +22,7 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../base/errors.ts";
-import { TokenBucket, type TokenRate } from "../link/token_bucket.ts";
+import { TokenBucket, type TokenRate } from "../base/token_bucket.ts";
 import { formatServiceHost } from "../service/address.ts";
 import { AnswerPace } from "../service/answer_pace.ts";
 import { openIntroduction } from "../service/introduction.ts";

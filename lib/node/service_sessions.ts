@@ -18,8 +18,8 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../base/errors.ts";
+import { TokenBucket, type TokenRate } from "../base/token_bucket.ts";
 import { KEY_BYTES } from "../crypto/suite.ts";
-import { TokenBucket, type TokenRate } from "../link/token_bucket.ts";
 import type { Introduction } from "../service/introduction.ts";
 import type { IntroductionKeys } from "../service/introduction_keys.ts";
 import {

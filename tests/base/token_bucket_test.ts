@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { TokenBucket } from "../../lib/link/token_bucket.ts";
+import { TokenBucket } from "../../lib/base/token_bucket.ts";
 
 Deno.test("TokenBucket.take() gives the burst at once and then the rate", () => {
   const bucket = new TokenBucket({ perSecond: 10, burst: 3 }, 0);
