@@ -4,6 +4,12 @@
  * @module
  */
 
+/**
+ * Tokens that rounding may cost: without them a wake-up at {@linkcode
+ * TokenBucket.readyMs} might come to nothing, again and again.
+ */
+const ROUNDING = 1e-6;
+
 /** How fast a bucket fills, and how much it holds. */
 export interface TokenRate {
   /** Tokens per second; `Infinity` for no limit. */
@@ -14,20 +20,44 @@ export interface TokenRate {
 
 /** Tokens that gather with time and are taken for work. Full at first. */
 export class TokenBucket {
-  readonly #perMs: number;
+  #perMs: number;
   readonly #burst: number;
   /** May be negative: promised to those who wait. */
   #tokens: number;
   #filledMs: number;
 
+  /** @throws {RangeError} For a rate that never gives a token. */
   constructor(rate: TokenRate, nowMs: number) {
-    if (!(rate.perSecond > 0) || !(rate.burst >= 1)) {
-      throw new RangeError("Cannot make a bucket that never has a token");
-    }
-    this.#perMs = rate.perSecond / 1000;
+    if (!(rate.burst >= 1)) throw neverFull();
+    this.#perMs = checkedPerMs(rate.perSecond);
     this.#burst = rate.burst;
     this.#tokens = rate.burst;
     this.#filledMs = nowMs;
+  }
+
+  /**
+   * When `count` tokens are there if none is taken before, ms; perhaps past.
+   *
+   * @param count Not more than the burst.
+   */
+  readyMs(count: number): number {
+    return this.#filledMs + Math.max(0, count - this.#tokens) / this.#perMs;
+  }
+
+  /** Whether `count` tokens are there. */
+  has(count: number, nowMs: number): boolean {
+    this.#fill(nowMs);
+    return this.#isThere(count);
+  }
+
+  /**
+   * From now on the bucket fills at another rate.
+   *
+   * @throws {RangeError} For a rate that never gives a token.
+   */
+  setRate(perSecond: number, nowMs: number): void {
+    this.#fill(nowMs);
+    this.#perMs = checkedPerMs(perSecond);
   }
 
   /** Take `count` tokens if they are there. */
@@ -49,11 +79,16 @@ export class TokenBucket {
   ): number | undefined {
     if (this.#perMs === Infinity) return 0;
     this.#fill(nowMs);
-    const missing = count - this.#tokens;
-    const waitMs = missing <= 0 ? 0 : missing / this.#perMs;
+    const waitMs = this.#isThere(count)
+      ? 0
+      : (count - this.#tokens) / this.#perMs;
     if (waitMs > maxWaitMs) return undefined;
     this.#tokens -= count;
     return waitMs;
+  }
+
+  #isThere(count: number): boolean {
+    return this.#perMs === Infinity || count - this.#tokens <= ROUNDING;
   }
 
   #fill(nowMs: number): void {
@@ -64,4 +99,13 @@ export class TokenBucket {
     );
     this.#filledMs = Math.max(this.#filledMs, nowMs);
   }
+}
+
+function checkedPerMs(perSecond: number): number {
+  if (!(perSecond > 0)) throw neverFull();
+  return perSecond / 1000;
+}
+
+function neverFull(): RangeError {
+  return new RangeError("Cannot make a bucket that never has a token");
 }

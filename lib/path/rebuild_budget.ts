@@ -11,6 +11,7 @@
  * @see protocol §5.9
  * @module
  */
+import { TokenBucket } from "../base/token_bucket.ts";
 
 /** A debt is forgotten when nothing has failed for so long, ms. */
 export const DEBT_MS = 60_000;
@@ -26,16 +27,16 @@ export interface RebuildLimit {
 export class RebuildBudget {
   readonly #limit: RebuildLimit;
   #debt = 0;
-  #tokens: number;
-  #filledMs = -Infinity;
+  readonly #tokens: TokenBucket;
   #lostMs = -Infinity;
 
   constructor(limit: RebuildLimit) {
-    if (!(limit.perMinute > 0) || !(limit.burst >= 1)) {
-      throw new RangeError("Cannot make a budget that never allows a rebuild");
-    }
+    const { perMinute, burst } = limit;
     this.#limit = limit;
-    this.#tokens = limit.burst;
+    this.#tokens = new TokenBucket(
+      { perSecond: perMinute / 60, burst },
+      -Infinity,
+    );
   }
 
   /** A circuit was lost, or could not be built. */
@@ -53,10 +54,9 @@ export class RebuildBudget {
    */
   readyMs(reserve: number, nowMs: number): number {
     this.#settle(nowMs);
-    const missing = this.#leastTokens(reserve) - this.#tokens;
-    if (this.#debt === 0 || missing <= 0) return nowMs;
-    const filledMs = nowMs + missing * 60_000 / this.#limit.perMinute;
-    return Math.min(filledMs, this.#lostMs + DEBT_MS);
+    const tokens = this.#leastTokens(reserve);
+    if (this.#debt === 0 || this.#tokens.has(tokens, nowMs)) return nowMs;
+    return Math.min(this.#tokens.readyMs(tokens), this.#lostMs + DEBT_MS);
   }
 
   /** Count a build. Whether it may be done is for {@linkcode readyMs} to say. */
@@ -64,7 +64,7 @@ export class RebuildBudget {
     this.#settle(nowMs);
     if (this.#debt === 0) return;
     this.#debt--;
-    this.#tokens--;
+    this.#tokens.reserve(1, Infinity, nowMs);
   }
 
   #leastTokens(reserve: number): number {
@@ -72,10 +72,6 @@ export class RebuildBudget {
   }
 
   #settle(nowMs: number): void {
-    const { perMinute, burst } = this.#limit;
-    const gained = (nowMs - this.#filledMs) * perMinute / 60_000;
-    this.#tokens = Math.min(burst, this.#tokens + gained);
-    this.#filledMs = nowMs;
     if (nowMs - this.#lostMs >= DEBT_MS) this.#debt = 0;
   }
 }

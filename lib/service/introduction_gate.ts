@@ -14,6 +14,7 @@
  * @see protocol §7.4
  * @module
  */
+import { TokenBucket } from "../base/token_bucket.ts";
 import { LEAST_EFFORT, MAX_EFFORT } from "./introduction_work.ts";
 
 /** Protocol: introductions per second that a service gets at most, on average. */
@@ -37,9 +38,6 @@ const DECAY_EVERY_MS = 1_000;
 /** Tuning: work is wanted until so long after somebody was turned away without, ms. */
 const CALM_AFTER_MS = 5_000;
 
-/** One token, but for rounding: else a wake-up at the due moment might come to nothing, again and again. */
-const ONE_TOKEN = 1 - 1e-6;
-
 interface Waiting<T> {
   readonly item: T;
   readonly effort: number;
@@ -50,17 +48,17 @@ interface Waiting<T> {
 export class IntroductionGate<T> {
   /** Highest effort first, and the newest of equals. */
   #queue: Waiting<T>[] = [];
-  #rate: number;
-  #tokens = INTRODUCTIONS_BURST;
-  #tokensAtMs: number;
+  readonly #passes: TokenBucket;
   #effort = 0;
   #decayedMs: number;
   /** When somebody who had done nothing was turned away. */
   #refusedMs = -Infinity;
 
   constructor(nowMs: number) {
-    this.#rate = INTRODUCTIONS_PER_SECOND;
-    this.#tokensAtMs = nowMs;
+    this.#passes = new TokenBucket({
+      perSecond: INTRODUCTIONS_PER_SECOND,
+      burst: INTRODUCTIONS_BURST,
+    }, nowMs);
     this.#decayedMs = nowMs;
   }
 
@@ -77,8 +75,7 @@ export class IntroductionGate<T> {
   /** When {@linkcode take} or {@linkcode expire} gives something; `Infinity` while nothing waits. */
   get deadlineMs(): number {
     if (this.#queue.length === 0) return Infinity;
-    const missing = Math.max(0, 1 - this.#tokens);
-    let due = this.#tokensAtMs + missing * 1000 / this.#rate;
+    let due = this.#passes.readyMs(1);
     for (const { sinceMs } of this.#queue) {
       due = Math.min(due, sinceMs + QUEUE_WAIT_MS);
     }
@@ -87,16 +84,16 @@ export class IntroductionGate<T> {
 
   /** How many the service wants per second, above 0 and at most {@linkcode INTRODUCTIONS_PER_SECOND}. */
   setRate(perSecond: number, nowMs: number): void {
-    this.#advance(nowMs);
-    this.#rate = Math.min(INTRODUCTIONS_PER_SECOND, perSecond);
+    const rate = Math.min(INTRODUCTIONS_PER_SECOND, perSecond);
+    this.#passes.setRate(rate, nowMs);
   }
 
   /** What a client must do now to be passed on soon; 0: nothing. */
   price(nowMs: number): number {
-    this.#advance(nowMs);
+    this.#decay(nowMs);
     const isCalm = this.#effort === 0 && this.#queue.length === 0 &&
       nowMs - this.#refusedMs >= CALM_AFTER_MS &&
-      this.#tokens >= INTRODUCTIONS_BURST * PAID_SHARE;
+      this.#passes.has(INTRODUCTIONS_BURST * PAID_SHARE, nowMs);
     return isCalm ? 0 : Math.max(LEAST_EFFORT, this.#effort);
   }
 
@@ -120,20 +117,20 @@ export class IntroductionGate<T> {
 
   /** Make room: whoever did least goes, the oldest of equals. */
   dropLowest(nowMs: number): T[] {
-    this.#advance(nowMs);
+    this.#decay(nowMs);
     const lowest = this.#queue.pop();
     if (lowest === undefined) return [];
-    this.#raise(lowest.effort);
+    this.#raise(lowest.effort, nowMs);
     return [lowest.item];
   }
 
   /** Whoever passes now, if anybody. */
   take(nowMs: number): T | undefined {
-    this.#advance(nowMs);
-    if (this.#tokens < ONE_TOKEN) return undefined;
-    const first = this.#queue.shift();
-    if (first !== undefined) this.#tokens--;
-    return first?.item;
+    this.#decay(nowMs);
+    if (this.#queue.length === 0 || !this.#passes.take(1, nowMs)) {
+      return undefined;
+    }
+    return this.#queue.shift()?.item;
   }
 
   /** Those who have waited for too long; they wait no more. */
@@ -142,9 +139,9 @@ export class IntroductionGate<T> {
       sinceMs + QUEUE_WAIT_MS <= nowMs;
     const late = this.#queue.filter(isLate);
     if (late.length === 0) return [];
-    this.#advance(nowMs);
+    this.#decay(nowMs);
     this.#queue = this.#queue.filter((waiting) => !isLate(waiting));
-    for (const { effort } of late) this.#raise(effort);
+    for (const { effort } of late) this.#raise(effort, nowMs);
     return late.map(({ item }) => item);
   }
 
@@ -155,16 +152,13 @@ export class IntroductionGate<T> {
     return gone.map(({ item }) => item);
   }
 
-  #raise(effort: number): void {
+  #raise(effort: number, nowMs: number): void {
     const price = Math.ceil(Math.max(effort, LEAST_EFFORT) * RAISE);
     this.#effort = Math.min(MAX_EFFORT, Math.max(this.#effort, price));
-    this.#decayedMs = this.#tokensAtMs;
+    this.#decayedMs = nowMs;
   }
 
-  #advance(nowMs: number): void {
-    const gained = (nowMs - this.#tokensAtMs) / 1000 * this.#rate;
-    this.#tokens = Math.min(INTRODUCTIONS_BURST, this.#tokens + gained);
-    this.#tokensAtMs = nowMs;
+  #decay(nowMs: number): void {
     const periods = Math.floor((nowMs - this.#decayedMs) / DECAY_EVERY_MS);
     if (periods < 1) return;
     this.#decayedMs += periods * DECAY_EVERY_MS;

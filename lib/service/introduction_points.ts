@@ -14,6 +14,7 @@
  * @module
  */
 import { type Random, randomBetween } from "../base/random.ts";
+import { TokenBucket } from "../base/token_bucket.ts";
 import { INTRODUCTION_POINTS } from "./descriptor.ts";
 import { MAX_INTRODUCTIONS } from "./replay_cache.ts";
 
@@ -82,15 +83,17 @@ export class IntroductionPoints {
   #nextId = 1;
   #failures = 0;
   #waitUntilMs = -Infinity;
-  #tokens = BUILD_BURST;
-  #tokensAtMs: number;
+  readonly #builds: TokenBucket;
   #doubtedMs = -Infinity;
   /** When the last point was begun. */
   #builtMs = -Infinity;
 
   constructor(random: Random, nowMs: number) {
     this.#random = random;
-    this.#tokensAtMs = nowMs;
+    this.#builds = new TokenBucket(
+      { perSecond: 1000 / BUILD_EVERY_MS, burst: BUILD_BURST },
+      nowMs,
+    );
   }
 
   /** Points that a descriptor should name now, oldest first. */
@@ -113,7 +116,7 @@ export class IntroductionPoints {
 
   /** When {@linkcode onTime} has something to do. */
   get deadlineMs(): number {
-    let due = this.#wanted > 0 ? this.#mayBuildAtMs : Infinity;
+    let due = Math.max(this.#buildDueMs, this.#builds.readyMs(1));
     for (const point of this.#points.values()) {
       if (point.state === "building") continue;
       due = Math.min(due, point.endMs);
@@ -201,8 +204,7 @@ export class IntroductionPoints {
     for (const point of this.#in("leaving").slice(0, -MAX_LEAVING)) {
       this.#onEnd(point, actions);
     }
-    this.#fillTokens(nowMs);
-    while (this.#wanted > 0 && this.#mayBuildAtMs <= nowMs) {
+    while (this.#buildDueMs <= nowMs && this.#builds.take(1, nowMs)) {
       actions.push(this.#build(nowMs));
     }
     return actions;
@@ -219,7 +221,6 @@ export class IntroductionPoints {
   }
 
   #build(nowMs: number): PointAction {
-    this.#tokens--;
     this.#builtMs = nowMs;
     const id = this.#nextId++;
     const avoid = [...this.#points.values()]
@@ -240,20 +241,13 @@ export class IntroductionPoints {
     return INTRODUCTION_POINTS - this.#in("open").length - this.building;
   }
 
-  get #mayBuildAtMs(): number {
-    const tokenMs = this.#tokens >= 1
-      ? -Infinity
-      : this.#tokensAtMs + (1 - this.#tokens) * BUILD_EVERY_MS;
+  /** When the next point should be begun, if tokens allow it. */
+  get #buildDueMs(): number {
+    if (this.#wanted <= 0) return Infinity;
     const staggeredMs = this.building > 0
       ? this.#builtMs + STAGGER_MS
       : -Infinity;
-    return Math.max(tokenMs, this.#waitUntilMs, staggeredMs);
-  }
-
-  #fillTokens(nowMs: number): void {
-    const gained = (nowMs - this.#tokensAtMs) / BUILD_EVERY_MS;
-    this.#tokens = Math.min(BUILD_BURST, this.#tokens + gained);
-    this.#tokensAtMs = nowMs;
+    return Math.max(this.#waitUntilMs, staggeredMs);
   }
 
   #in(state: PointState): Point[] {

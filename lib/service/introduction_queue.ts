@@ -13,6 +13,7 @@
  * @see protocol §7.4
  * @module
  */
+import { TokenBucket } from "../base/token_bucket.ts";
 import type { PointId } from "./introduction_points.ts";
 
 /** Introductions that wait at one point, 5 KiB each. */
@@ -27,9 +28,6 @@ export const ANSWERS_PER_SECOND = 50;
 /** Answers that may be saved up. */
 export const ANSWERS_BURST = 100;
 
-/** One token, but for rounding: else a wake-up at the due moment might come to nothing, again and again. */
-const ONE_TOKEN = 1 - 1e-6;
-
 interface Waiting<T> {
   readonly item: T;
   readonly sinceMs: number;
@@ -39,12 +37,14 @@ interface Waiting<T> {
 export class IntroductionQueue<T> {
   /** Points with something waiting, the next one in turn first. */
   readonly #queues = new Map<PointId, Waiting<T>[]>();
-  #tokens = ANSWERS_BURST;
-  #tokensAtMs: number;
+  readonly #answers: TokenBucket;
   #shed = 0;
 
   constructor(nowMs: number) {
-    this.#tokensAtMs = nowMs;
+    this.#answers = new TokenBucket(
+      { perSecond: ANSWERS_PER_SECOND, burst: ANSWERS_BURST },
+      nowMs,
+    );
   }
 
   /** Introductions that were never answered, ever: for a status page. */
@@ -62,8 +62,7 @@ export class IntroductionQueue<T> {
   /** When {@linkcode take} gives something; `undefined` while nothing waits. */
   get readyMs(): number | undefined {
     if (this.#queues.size === 0) return undefined;
-    const missing = Math.max(0, 1 - this.#tokens);
-    return this.#tokensAtMs + missing * 1000 / ANSWERS_PER_SECOND;
+    return this.#answers.readyMs(1);
   }
 
   /** An introduction came by a point. */
@@ -78,10 +77,7 @@ export class IntroductionQueue<T> {
 
   /** The next one to answer; `undefined` when there is none, or not yet. */
   take(nowMs: number): T | undefined {
-    const gained = (nowMs - this.#tokensAtMs) * ANSWERS_PER_SECOND / 1000;
-    this.#tokens = Math.min(ANSWERS_BURST, this.#tokens + gained);
-    this.#tokensAtMs = nowMs;
-    if (this.#tokens < ONE_TOKEN) return undefined;
+    if (!this.#answers.has(1, nowMs)) return undefined;
     for (const [point, queue] of this.#queues) {
       // To the end of the turn, or out of it.
       this.#queues.delete(point);
@@ -92,7 +88,7 @@ export class IntroductionQueue<T> {
         continue;
       }
       if (queue.length > 0) this.#queues.set(point, queue);
-      this.#tokens--;
+      this.#answers.take(1, nowMs);
       return next.item;
     }
     return undefined;

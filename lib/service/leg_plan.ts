@@ -15,6 +15,7 @@
  * @module
  */
 import { type Random, randomBetween } from "../base/random.ts";
+import { TokenBucket } from "../base/token_bucket.ts";
 import type { LegNumber } from "../session/frames.ts";
 
 /** A session this old gets a second leg, ms: most are over sooner. */
@@ -56,8 +57,7 @@ export class LegPlan {
   #waitUntilMs = -Infinity;
   /** When a leg was lost last. */
   #lostMs = -Infinity;
-  #tokens = LEG_BURST;
-  #tokensAtMs: number;
+  readonly #builds: TokenBucket;
   /** When the plan was last looked at. */
   #seenMs: number;
 
@@ -67,13 +67,16 @@ export class LegPlan {
     this.#legs.set(first, undefined);
     this.#bornMs = nowMs;
     this.#usedMs = nowMs;
-    this.#tokensAtMs = nowMs;
+    this.#builds = new TokenBucket(
+      { perSecond: 1000 / LEG_EVERY_MS, burst: LEG_BURST },
+      nowMs,
+    );
     this.#seenMs = nowMs;
   }
 
   /** When {@linkcode onTime} has something to do. */
   get deadlineMs(): number {
-    let due = Math.max(this.#buildMs, this.#tokenMs);
+    let due = Math.max(this.#buildMs, this.#builds.readyMs(1));
     const warmMs = this.#bornMs + WARM_AFTER_MS;
     if (this.#streams > 0 && this.#seenMs < warmMs) due = Math.min(due, warmMs);
     if (this.#carrying > 0) {
@@ -131,7 +134,6 @@ export class LegPlan {
   /** Build what is wanted, give up what is dead. */
   onTime(nowMs: number): LegAction[] {
     this.#seenMs = nowMs;
-    this.#fillTokens(nowMs);
     const actions = this.#dropDead(nowMs);
     for (;;) {
       const missing = this.#wanted(nowMs) - this.#carrying - this.#building;
@@ -140,8 +142,7 @@ export class LegPlan {
         return actions;
       }
       if (this.#buildMs === Infinity) this.#buildMs = this.#soon(nowMs);
-      if (this.#buildMs > nowMs || this.#tokenMs > nowMs) return actions;
-      this.#tokens--;
+      if (this.#buildMs > nowMs || !this.#builds.take(1, nowMs)) return actions;
       this.#building++;
       this.#buildMs = Infinity;
       actions.push({ type: "build" });
@@ -183,17 +184,5 @@ export class LegPlan {
     const jitter = this.#carrying === 0 ? JITTER_MS.urgent : JITTER_MS.warm;
     const soon = nowMs + randomBetween(this.#random, 0, jitter);
     return Math.max(soon, this.#waitUntilMs);
-  }
-
-  get #tokenMs(): number {
-    return this.#tokens >= 1
-      ? -Infinity
-      : this.#tokensAtMs + (1 - this.#tokens) * LEG_EVERY_MS;
-  }
-
-  #fillTokens(nowMs: number): void {
-    const gained = (nowMs - this.#tokensAtMs) / LEG_EVERY_MS;
-    this.#tokens = Math.min(LEG_BURST, this.#tokens + gained);
-    this.#tokensAtMs = nowMs;
   }
 }

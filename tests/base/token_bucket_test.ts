@@ -50,9 +50,45 @@ Deno.test("TokenBucket never gives more than burst plus rate times time", () => 
     for (const { count, ms } of all) {
       nowMs += ms;
       if (bucket.take(count, nowMs)) given += count;
-      assert.ok(given <= 7 + 20 * nowMs / 1000 + 1e-6);
+      assert.ok(given <= 7 + 20 * nowMs / 1000 + 1e-5);
     }
   }));
+});
+
+Deno.test("TokenBucket.readyMs() names the moment at which take() succeeds", () => {
+  const steps = fc.array(fc.record({ ms: fc.nat(300), reserve: fc.boolean() }));
+  // A clock that has run for years, and rates that floating point cannot hold.
+  const startMs = fc.integer({ min: 0, max: 1e11 });
+  fc.assert(fc.property(steps, startMs, (all, start) => {
+    const bucket = new TokenBucket({ perSecond: 7, burst: 3 }, start);
+    let nowMs = start;
+    for (const { ms, reserve } of all) {
+      nowMs += ms;
+      if (reserve) bucket.reserve(1, 1000, nowMs);
+      else bucket.take(1, nowMs);
+      assert.equal(bucket.has(1, nowMs), bucket.readyMs(1) <= nowMs + 1e-3);
+      const readyMs = Math.max(nowMs, bucket.readyMs(1));
+      if (readyMs > nowMs + 1) assert.equal(bucket.has(1, readyMs - 1), false);
+      assert.equal(bucket.has(1, readyMs), true);
+      nowMs = readyMs;
+    }
+  }));
+});
+
+Deno.test("TokenBucket.setRate() keeps the tokens that are there", () => {
+  const bucket = new TokenBucket({ perSecond: 10, burst: 4 }, 0);
+  assert.equal(bucket.take(4, 0), true);
+  bucket.setRate(1, 200);
+  assert.equal(bucket.has(2, 200), true);
+  assert.equal(bucket.has(3, 200), false);
+  assert.equal(bucket.readyMs(3), 1200);
+  assert.throws(() => bucket.setRate(0, 200), RangeError);
+});
+
+Deno.test("TokenBucket born before all time is full", () => {
+  const bucket = new TokenBucket({ perSecond: 1, burst: 2 }, -Infinity);
+  assert.equal(bucket.take(2, 5), true);
+  assert.equal(bucket.readyMs(1), 1005);
 });
 
 Deno.test("TokenBucket gains nothing from a clock that seems to go back", () => {
