@@ -14,6 +14,7 @@ import {
 } from "../../lib/service/session_registry.ts";
 import { makeTicket } from "../../lib/service/ticket.ts";
 import { publishedPeriods } from "../../lib/service/time_period.ts";
+import { sendSlowly } from "../support/stream_handlers.ts";
 import { RawVisitor } from "./raw_visitor.ts";
 import {
   exchange,
@@ -257,18 +258,6 @@ Deno.test("ServiceHostDriver ends a stream to a port that it does not have", () 
 
 // ---- stopping ----
 
-/** Sends so many bytes, a tenth each 200 ms. */
-const slowly =
-  (bytes: Uint8Array, world: ServiceWorld): StreamHandler => async (stream) => {
-    stream.accept();
-    for (let n = 0; n < 10; n++) {
-      const step = Math.ceil(bytes.length / 10);
-      await stream.write(bytes.subarray(n * step, (n + 1) * step));
-      await sleep(world.clock, 200);
-    }
-    await stream.closeWrite();
-  };
-
 const targets = (handle: StreamHandler) =>
   new Map([[80, { type: "handler", handle } as const]]);
 
@@ -276,7 +265,9 @@ Deno.test("ServiceHostDriver lets streams under way end when it is stopped, and 
   inServiceWorld(async (world) => {
     const bytes = pattern(200_000);
     const service = await world.readyService({
-      targets: targets(slowly(bytes, world)),
+      targets: targets(
+        sendSlowly(world.clock, bytes, { pieceBytes: 20_000, restMs: 200 }),
+      ),
     });
     const { publicKey, driver } = service;
     const client = world.client();

@@ -6,8 +6,9 @@ import { seededRandom } from "../../lib/base/random.ts";
 import type { Node } from "../../lib/node/node.ts";
 import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
+import { echo, sendSlowly } from "../support/stream_handlers.ts";
 import { inNodeWorld, type NodeWorld, type RelayNode } from "./node_world.ts";
-import { echo, exchange, NEVER } from "./service_world.ts";
+import { exchange, NEVER } from "./service_world.ts";
 
 const pattern = (length: number, seed = 1) => seededRandom(seed).bytes(length);
 const RELAYS = 20;
@@ -84,18 +85,6 @@ Deno.test("a service is visited over real circuits, and bytes go both ways", () 
     assert.deepEqual(await exchange(stream, bytes), bytes);
   }));
 
-/** Sends these bytes, some each second. */
-function slowly(world: NodeWorld, bytes: Uint8Array): StreamHandler {
-  return async (stream) => {
-    stream.accept();
-    for (let at = 0; at < bytes.length; at += 50_000) {
-      await stream.write(bytes.subarray(at, at + 50_000));
-      await sleep(world.clock, 250);
-    }
-    await stream.closeWrite();
-  };
-}
-
 /** What becomes of a relay. */
 const DEATHS: Record<
   string,
@@ -145,7 +134,11 @@ for (const { how, die, what, role, deaths, stallMs: longestMs } of CASES) {
     inNodeWorld(async (world) => {
       await using stack = new AsyncDisposableStack();
       const bytes = pattern(3_000_000);
-      const network = await startNetwork(world, stack, slowly(world, bytes));
+      const network = await startNetwork(
+        world,
+        stack,
+        sendSlowly(world.clock, bytes, { pieceBytes: 50_000, restMs: 250 }),
+      );
       const visitor = await startVisitor(world, network, stack);
       const stream = await connect(world, visitor, network);
       await stream.opened;

@@ -23,10 +23,10 @@ import {
   type ServiceHostOptions,
 } from "../../lib/node/service_host.ts";
 import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
-import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { RecordingLog } from "../support/recording_log.ts";
+import { echo } from "../support/stream_handlers.ts";
 import { runOn } from "../transport/world.ts";
 import { type FakeCircuits, FakeNetwork } from "./fake_circuits.ts";
 
@@ -69,17 +69,6 @@ export interface TestClient {
 export type ServiceChanges = Partial<
   Pick<ServiceHostOptions, "targets" | "clients" | "dial" | "revisions">
 >;
-
-/** Writes back what it reads. */
-export const echo: StreamHandler = async (stream) => {
-  stream.accept();
-  for (;;) {
-    const bytes = await stream.read();
-    if (bytes === undefined) break;
-    await stream.write(bytes);
-  }
-  await stream.closeWrite();
-};
 
 /** A network with services and visitors, all gone at its end. */
 export class ServiceWorld implements AsyncDisposable {

@@ -12,8 +12,8 @@ import {
   publishedPeriods,
   timePeriod,
 } from "../../lib/service/time_period.ts";
+import { echo } from "../support/stream_handlers.ts";
 import {
-  echo,
   inWholeWorld,
   type WholeWorld,
   type WorldClient,

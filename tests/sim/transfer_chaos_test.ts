@@ -14,7 +14,6 @@ import {
   randomChoice,
   seededRandom,
 } from "../../lib/base/random.ts";
-import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
 import {
   inNodeWorld,
@@ -23,6 +22,7 @@ import {
   type RelayNode,
 } from "../node/node_world.ts";
 import { NEVER } from "../node/service_world.ts";
+import { sendSlowly } from "../support/stream_handlers.ts";
 
 const RELAYS = 16;
 const BYTES = 2_000_000;
@@ -115,18 +115,6 @@ class RestlessRelays implements AsyncDisposable {
   }
 }
 
-/** Sends bytes, some each quarter of a second. */
-function slowly(world: NodeWorld, bytes: Uint8Array): StreamHandler {
-  return async (stream) => {
-    stream.accept();
-    for (let at = 0; at < bytes.length; at += 20_000) {
-      await stream.write(bytes.subarray(at, at + 20_000));
-      await sleep(world.clock, 250);
-    }
-    await stream.closeWrite();
-  };
-}
-
 for (const seed of [1, 2]) {
   Deno.test(`a download is whole while relays come and go, seed ${seed}`, () =>
     inNodeWorld(async (world) => {
@@ -146,7 +134,10 @@ for (const seed of [1, 2]) {
             name: "test",
             targets: new Map([[80, {
               type: "handler",
-              handle: slowly(world, bytes),
+              handle: sendSlowly(world.clock, bytes, {
+                pieceBytes: 20_000,
+                restMs: 250,
+              }),
             }]]),
           }],
         }),

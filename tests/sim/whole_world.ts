@@ -38,6 +38,7 @@ import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { MemoryNetwork } from "../../lib/transport/memory_network.ts";
 import type { Endpoint } from "../../lib/transport/transport.ts";
 import { RecordingLog } from "../support/recording_log.ts";
+import { echo } from "../support/stream_handlers.ts";
 import { runOn } from "../transport/world.ts";
 
 /** How a world is. */
@@ -197,17 +198,6 @@ export class WorldService extends WorldClient {
 }
 
 const NEVER = new AbortController().signal;
-
-/** Answers by writing back what it reads. */
-export const echo: StreamHandler = async (stream) => {
-  stream.accept();
-  for (;;) {
-    const bytes = await stream.read();
-    if (bytes === undefined) break;
-    await stream.write(bytes);
-  }
-  await stream.closeWrite();
-};
 
 /** One network. */
 export class WholeWorld implements AsyncDisposable {
