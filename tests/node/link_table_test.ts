@@ -7,6 +7,7 @@ import { sleep } from "../../lib/base/clock.ts";
 import { errorCode } from "../../lib/base/errors.ts";
 import type { Connection } from "../../lib/transport/transport.ts";
 import { testContent } from "../support/nodes.ts";
+import { testLinkAttacks } from "./link_attacks.ts";
 import { testLinks } from "./link_contract.ts";
 import {
   codeOf,
@@ -19,6 +20,7 @@ import {
 } from "./link_world.ts";
 
 testLinks("in memory", inMemory);
+testLinkAttacks("in memory", inMemory);
 
 const NOBODY = { host: "127.0.0.9", port: 9 };
 
