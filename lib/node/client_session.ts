@@ -36,6 +36,9 @@ import type { SessionStreamHandle } from "./session_stream.ts";
 /** A session without a stream for so long is closed, ms. */
 export const CLIENT_IDLE_MS = 5 * 60_000;
 
+/** Whoever asked for the first stream takes it by then, or has given up, ms. */
+const CLAIM_MS = 1_000;
+
 /** A service that has not taken the offer of a leg by then will not, ms. */
 const OFFER_MS = 8_000;
 
@@ -46,6 +49,13 @@ export interface ClientSessionOptions {
   readonly service: PublicKey;
   readonly isolation: string;
   readonly log: Log;
+}
+
+/** The stream that the introduction asked for, while nobody has taken it. */
+interface FirstStream {
+  readonly port: number;
+  readonly stream: SessionStreamHandle;
+  readonly untilMs: number;
 }
 
 /** One session, at its client. */
@@ -61,9 +71,13 @@ export class ClientSession {
   readonly #offers = new Set<AbortController>();
   #nextLeg: LegNumber;
   #idleMs: number;
+  #first: FirstStream | undefined;
 
-  /** @param met How the session began; its secret is wiped. */
-  constructor(options: ClientSessionOptions, met: Met) {
+  /**
+   * @param met How the session began; its secret is wiped.
+   * @param port Of the stream that its introduction asked for.
+   */
+  constructor(options: ClientSessionOptions, met: Met, port: number) {
     const { clock, crypto, quota, random } = options.context;
     const nowMs = clock.nowMs();
     this.#options = options;
@@ -84,8 +98,10 @@ export class ClientSession {
       onError: (error) => options.log.debug("A service broke off", { error }),
     });
     this.#driver.closed.then(() => this.#onClosed());
+    const stream = this.#watched(this.#driver.openKnownStream());
+    this.#first = { port, stream, untilMs: nowMs + CLAIM_MS };
     this.#attach(met);
-    this.#arm();
+    this.#onStreams();
   }
 
   /** Whether streams can be opened. */
@@ -120,9 +136,18 @@ export class ClientSession {
 
   /** Open a stream to a virtual port. @throws {UnreachableError} `session.*`. */
   openStream(port: number): SessionStreamHandle {
-    const stream = this.#driver.openStream(port);
-    stream.closed.then(() => this.#onStreams());
+    const first = this.#first;
+    if (first?.port === port) {
+      this.#first = undefined;
+      return first.stream;
+    }
+    const stream = this.#watched(this.#driver.openStream(port));
     this.#onStreams();
+    return stream;
+  }
+
+  #watched(stream: SessionStreamHandle): SessionStreamHandle {
+    stream.closed.then(() => this.#onStreams());
     return stream;
   }
 
@@ -155,6 +180,10 @@ export class ClientSession {
 
   #onTime(): void {
     const nowMs = this.#options.context.clock.nowMs();
+    if (this.#first !== undefined && nowMs >= this.#first.untilMs) {
+      this.#first.stream.abort();
+      this.#first = undefined;
+    }
     if (this.streamCount === 0 && nowMs >= this.#idleMs) return this.close();
     this.#legs((now) => this.#plan.onTime(now));
   }
@@ -173,7 +202,8 @@ export class ClientSession {
   #arm(): void {
     if (!this.isOpen) return;
     const idleMs = this.streamCount === 0 ? this.#idleMs : Infinity;
-    this.#timer.set(Math.min(idleMs, this.#plan.deadlineMs));
+    const claimMs = this.#first?.untilMs ?? Infinity;
+    this.#timer.set(Math.min(idleMs, claimMs, this.#plan.deadlineMs));
   }
 
   async #build(): Promise<void> {

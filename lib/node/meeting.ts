@@ -48,7 +48,8 @@ export interface WaitingCircuit {
 
 /** What a meeting is for. */
 export type Purpose =
-  | { readonly type: "session" }
+  /** A session, and in it a stream to this virtual port. */
+  | { readonly type: "session"; readonly port: number }
   /** One more leg of a session; each try needs a number of its own. */
   | {
     readonly type: "leg";
@@ -199,7 +200,7 @@ async function introduce(
 
 /** Our half of what passes between client and service during a meeting. */
 class Talk implements Disposable {
-  readonly request: Pick<Introduction, "handshake" | "ticket">;
+  readonly request: Pick<Introduction, "handshake" | "port" | "ticket">;
   readonly leg: LegNumber;
   readonly #handshake: RendezvousHandshake | undefined;
 
@@ -229,7 +230,8 @@ class Talk implements Disposable {
       blinded,
       cookie,
     );
-    return new Talk({ handshake: handshake.request }, handshake);
+    const { port } = purpose;
+    return new Talk({ handshake: handshake.request, port }, handshake);
   }
 
   /** @throws {ProtocolError} `service.rendezvous_reply`. */

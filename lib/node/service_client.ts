@@ -151,11 +151,11 @@ export class ServiceClientDriver implements AsyncDisposable {
     };
     const session = approachService({
       ...options,
-      purpose: { type: "session" },
+      purpose: { type: "session", port: target.port },
       avoid: [],
       signal: AbortSignal.any([control.signal, this.#stopping.signal]),
     }).then((met) => {
-      const session = new ClientSession(options, met);
+      const session = new ClientSession(options, met, target.port);
       this.#sessions.set(key, session);
       session.closed.then(() => {
         if (this.#sessions.get(key) === session) this.#sessions.delete(key);

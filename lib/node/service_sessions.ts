@@ -236,7 +236,7 @@ export class ServiceSessions implements Disposable {
   }
 
   async #begin(
-    { cookie, handshake }: Introduction,
+    { cookie, handshake, port }: Introduction,
     keys: IntroductionKeys,
     blinded: readonly PublicKey[],
     endAt: NodeRecord,
@@ -258,26 +258,41 @@ export class ServiceSessions implements Disposable {
       (circuit) => Promise.resolve(circuit),
     );
     circuit.meet(encodeRendezvous1(cookie, reply));
-    this.#open(secret, circuit);
+    this.#open(secret, circuit, port);
     wipe(secret);
   }
 
-  #open(secret: Bytes, circuit: ServiceCircuit): void {
+  /** @param port Of the stream that the introduction asks for. */
+  #open(
+    secret: Bytes,
+    circuit: ServiceCircuit,
+    port: number | undefined,
+  ): void {
     const { clock, crypto, quota } = this.#context;
     const machine = new Session(
       { crypto, role: "service", secret, quota },
       clock.nowMs(),
     );
     const id = sessionId(crypto, secret);
+    let isHeard = false;
     const driver = new SessionDriver(machine, clock, {
       onStream: (stream, port) => this.#handlers.onStream(stream, port, driver),
       onLegSuspect: () => {
+        // What is not yet there does not answer.
+        if (!isHeard) return;
         this.#context.doubt();
         this.#handlers.onDoubt();
       },
-      onHeard: () => this.#registry.onHeard(id),
+      onHeard: () => {
+        isHeard = true;
+        this.#registry.onHeard(id);
+      },
       onLegOffered: (offer) => this.#onOffer(session, offer),
-      onLegGone: (leg) => session.paths.delete(leg),
+      onLegGone: (leg) => {
+        session.paths.delete(leg);
+        // It met us by another introduction, or has given up.
+        if (!isHeard && driver.legNumbers.length === 0) driver.close();
+      },
       onError: (error) => this.#log.debug("A client broke off", { error }),
     });
     const session: ServiceSession = {
@@ -298,6 +313,7 @@ export class ServiceSessions implements Disposable {
     this.#sessions.add(session);
     driver.closed.then(() => this.#forget(session));
     this.#attach(session, 0, circuit);
+    if (port !== undefined) driver.onKnownStream(port);
     this.#arm();
   }
 

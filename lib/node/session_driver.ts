@@ -185,6 +185,19 @@ export class SessionDriver {
     return stream;
   }
 
+  /** The stream that our introduction asked for. Before the first leg, and all other streams. */
+  openKnownStream(): SessionStreamHandle {
+    return this.#addStream(
+      this.#session.openKnownStream(this.#clock.nowMs()),
+    );
+  }
+
+  /** The client's introduction asks for a stream to this virtual port. */
+  onKnownStream(port: number): void {
+    this.#dispatch(this.#session.onKnownStream(port, this.#clock.nowMs()));
+    this.#turn();
+  }
+
   /** End the session and all its streams, and tell the peer. */
   close(code: number = SESSION_CODE.done): void {
     if (!this.isOpen) return;

@@ -4,7 +4,7 @@
  *     sealed  = X(32) ‖ ct(1088) ‖ AEAD(key, 0, CBOR ‖ zeros (3072); aad)
  *     key     = HKDF(X25519(x, static) ‖ kem, blinded key, context ‖ H(aad), 32)
  *     aad     = authentication ‖ static ‖ X ‖ ct
- *     CBOR    { cookie 20, handshake? 1280, rendezvous ≤ 1024, ticket? }
+ *     CBOR    { cookie 20, handshake? 1280, port?, rendezvous ≤ 1024, ticket? }
  *
  * @see protocol §7.4
  * @module
@@ -39,6 +39,7 @@ export const SEALED_BYTES = X25519_BYTES + KEM_CIPHERTEXT_BYTES +
   PLAINTEXT_BYTES +
   TAG_BYTES;
 const MAX_RECORD_BYTES = 1024;
+const MAX_PORT = 65_535;
 const SEAL_CONTEXT = utf8("anonnet v1 introduction");
 /** Each key encrypts one message. */
 const ZERO_NONCE = new Uint8Array(NONCE_BYTES);
@@ -51,6 +52,8 @@ export interface Introduction {
   readonly cookie: Bytes;
   /** Request of the rendezvous handshake, for a new session. */
   readonly handshake?: Bytes;
+  /** Virtual port of the session's first stream, 1 to 65535: it is open from the beginning. */
+  readonly port?: number;
   /** Proof of a session, for a further leg of it. */
   readonly ticket?: Ticket;
 }
@@ -83,6 +86,7 @@ export async function sealIntroduction(
   const content = encodeCbor({
     cookie: introduction.cookie,
     handshake: introduction.handshake,
+    port: introduction.port,
     rendezvous: introduction.rendezvous,
     ticket: introduction.ticket === undefined
       ? undefined
@@ -143,6 +147,7 @@ function readIntroduction(plaintext: Bytes): Introduction {
   const handshake = fields.has("handshake")
     ? fields.bytes("handshake", { length: REQUEST_BYTES })
     : undefined;
+  const port = fields.has("port") ? fields.uint("port", MAX_PORT) : undefined;
   const ticket = fields.has("ticket")
     ? readTicket(fields.map("ticket"))
     : undefined;
@@ -153,9 +158,16 @@ function readIntroduction(plaintext: Bytes): Introduction {
       "Cannot take introduction: it wants either a session or a leg",
     );
   }
+  if (port === 0 || (port !== undefined && ticket !== undefined)) {
+    throw new ProtocolError(
+      "service.introduction_content",
+      "Cannot take introduction: a leg has no port, and port 0 is none",
+    );
+  }
   return {
     cookie,
     rendezvous,
+    ...(port === undefined ? {} : { port }),
     ...(handshake === undefined ? {} : { handshake }),
     ...(ticket === undefined ? {} : { ticket }),
   };

@@ -29,6 +29,7 @@ import type { SessionQuota } from "./quota.ts";
 import type { CellLoad, SendLane } from "./send_round.ts";
 import { NO_EVENTS, SESSION_CODE, type SessionEvent } from "./session_event.ts";
 import {
+  FIRST_STREAM,
   type ReadResult,
   SessionStreams,
   type WriteResult,
@@ -293,6 +294,23 @@ export class Session {
     return this.#closed === undefined
       ? this.#streams.open(port, nowMs)
       : undefined;
+  }
+
+  /**
+   * The stream that the introduction asked for, at its client: the service has it
+   * open from the beginning. Before all other streams.
+   *
+   * @returns Its id.
+   */
+  openKnownStream(nowMs: number): StreamId {
+    return this.#streams.openKnown(nowMs);
+  }
+
+  /** The introduction asks for a stream to `port`: as if its StreamOpen had come. */
+  onKnownStream(port: number, nowMs: number): readonly SessionEvent[] {
+    const frame = { type: "streamOpen", id: FIRST_STREAM, port } as const;
+    this.#streams.onFrame(frame, nowMs);
+    return this.takeEvents();
   }
 
   /** Tell the client that its stream has been taken, before anything is to be said on it. */

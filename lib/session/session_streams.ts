@@ -25,6 +25,9 @@ import type { SessionEvent } from "./session_event.ts";
 import { RESET_CODE, type SessionStream } from "./stream.ts";
 import { StreamTable } from "./stream_table.ts";
 
+/** The stream that an introduction asks for. */
+export const FIRST_STREAM: StreamId = 1;
+
 /** A frame that says something of one stream. */
 export type StreamFrame = Extract<
   ControlFrame,
@@ -181,13 +184,24 @@ export class SessionStreams {
 
   /** Open a stream. @returns Its id; `undefined` while as many are open as may be. */
   open(port: number, nowMs: number): StreamId | undefined {
-    if (this.#role !== "client") {
-      throw new BugError("session.open", "Services open no streams");
-    }
+    this.#onlyClients();
     if (this.#table.isFull || !this.control.hasRoom) return undefined;
     const { id } = this.#table.open(nowMs);
     this.control.push({ type: "streamOpen", id, port });
     return id;
+  }
+
+  /** The first stream, of which the service knows already. @returns Its id. */
+  openKnown(nowMs: number): StreamId {
+    this.#onlyClients();
+    const { id } = this.#table.open(nowMs);
+    if (id === FIRST_STREAM) return id;
+    throw new BugError("session.open", "The service knows of one stream only");
+  }
+
+  #onlyClients(): void {
+    if (this.#role === "client") return;
+    throw new BugError("session.open", "Services open no streams");
   }
 
   /** Tell the client that its stream has been taken. */

@@ -105,13 +105,21 @@ export class RawVisitor {
     return decodeIntroduceAck(ack).status;
   }
 
-  /** Begin a session and never say a word on it. @returns Its secret. */
-  async beginSilently(): Promise<{ secret: Bytes; circuit: FakeCircuit }> {
+  /**
+   * Begin a session and never say a word on it.
+   *
+   * @param port Of a stream to ask for.
+   * @returns Its secret.
+   */
+  async beginSilently(
+    port?: number,
+  ): Promise<{ secret: Bytes; circuit: FakeCircuit }> {
     const { circuit, cookie, rendezvous } = await this.wait();
     const handshake = await this.handshake(cookie);
     const { request } = handshake;
+    const asked = port === undefined ? {} : { port };
     await this.send(
-      await this.seal({ cookie, rendezvous, handshake: request }),
+      await this.seal({ cookie, rendezvous, handshake: request, ...asked }),
     );
     const secret = await handshake.finish(await circuit.met(LIMIT));
     return { secret, circuit };

@@ -9,6 +9,7 @@ import {
 import { networkParameters } from "../../lib/auth/network.ts";
 import { CLIENT_IDLE_MS } from "../../lib/node/client_session.ts";
 import { ServiceGateway } from "../../lib/node/gateway.ts";
+import type { StreamHandler } from "../../lib/node/stream_target.ts";
 import { formatServiceHost } from "../../lib/service/address.ts";
 import type { IntroduceAnswer } from "../../lib/service/introduction_messages.ts";
 import {
@@ -16,6 +17,8 @@ import {
   MAX_EFFORT,
 } from "../../lib/service/introduction_work.ts";
 import { blindedSigner, timePeriod } from "../../lib/service/time_period.ts";
+import { RESET_CODE } from "../../lib/session/stream.ts";
+import { echo } from "../support/stream_handlers.ts";
 import { LATENCY_MS } from "./fake_circuits.ts";
 import {
   exchange,
@@ -60,7 +63,7 @@ Deno.test("ServiceClientDriver is at a service it never heard of within few roun
     await stream.opened;
     // The way to the service and back takes 4 × LATENCY_MS.
     const roundTrips = (world.clock.nowMs() - startMs) / (4 * LATENCY_MS);
-    assert.ok(roundTrips <= 4, `${roundTrips} round trips`);
+    assert.ok(roundTrips <= 3.25, `${roundTrips} round trips`);
     stream.abort();
   }));
 
@@ -97,6 +100,69 @@ Deno.test("ServiceClientDriver begins one session for all who ask at once", () =
     assert.deepEqual(back, bytes);
     assert.equal(client.driver.status.sessions, 1);
     assert.equal(service.driver.status.sessions, 1);
+  }));
+
+Deno.test("ServiceClientDriver gives the stream that it asked for to whoever wants that port still", () =>
+  inServiceWorld(async (world) => {
+    let opened = 0;
+    const handle: StreamHandler = async (stream) => {
+      opened++;
+      await echo(stream, NEVER);
+    };
+    const service = await world.readyService({
+      targets: new Map([80, 81].map((port) => [
+        port,
+        { type: "handler", handle },
+      ])),
+    });
+    const client = world.client();
+    const stop = new AbortController();
+    const { signal } = stop;
+    const given = connect(client, service, { port: 80, signal });
+    const others = [81, 80, 80].map((port) =>
+      connect(client, service, { port })
+    );
+    await sleep(world.clock, 30);
+    stop.abort(new Error("enough"));
+    await assert.rejects(given, /enough/);
+    for (const [n, other] of others.entries()) {
+      const bytes = pattern(2000, n);
+      assert.deepEqual(await exchange(await other, bytes), bytes);
+    }
+    assert.equal(opened, 3);
+    await sleep(world.clock, 1000);
+    assert.equal(service.driver.status.streams, 0);
+  }));
+
+Deno.test("ServiceClientDriver takes the stream that it asked for back when nobody wants it", () =>
+  inServiceWorld(async (world) => {
+    const ends: unknown[] = [];
+    const handle: StreamHandler = async (stream) => {
+      stream.accept();
+      ends.push(await stream.closed);
+    };
+    const service = await world.readyService({
+      targets: new Map([80, 81].map((port) => [
+        port,
+        { type: "handler", handle },
+      ])),
+    });
+    const client = world.client();
+    const stop = new AbortController();
+    const { signal } = stop;
+    const given = connect(client, service, { port: 80, signal });
+    const kept = connect(client, service, { port: 81 });
+    await sleep(world.clock, 30);
+    stop.abort(new Error("enough"));
+    await assert.rejects(given, /enough/);
+    const stream = await kept;
+    await stream.opened;
+    assert.equal(client.driver.status.streams, 2);
+    await sleep(world.clock, 5_000);
+    assert.equal(client.driver.status.streams, 1);
+    assert.equal(service.driver.status.streams, 1);
+    assert.deepEqual(ends, [{ how: "reset", code: RESET_CODE.cancelled }]);
+    stream.abort();
   }));
 
 Deno.test("ServiceClientDriver keeps isolation keys apart: no circuit, no session is shared", () =>

@@ -525,6 +525,29 @@ Deno.test("ServiceHostDriver bounds sessions that never send, and forgets them",
     assert.ok(service.driver.status.sessions <= 1);
   }));
 
+Deno.test("ServiceHostDriver lets targets go whose client met it and never came", () =>
+  inServiceWorld(async (world) => {
+    const ends: unknown[] = [];
+    const service = await world.readyService({
+      targets: targets(async (stream) => {
+        stream.accept();
+        ends.push(await stream.closed);
+      }),
+    });
+    const visitor = await RawVisitor.of(world, service.publicKey);
+    // Silent for ever, and gone at once: by another introduction it was quicker.
+    await visitor.beginSilently(80);
+    const { circuit } = await visitor.beginSilently(80);
+    await sleep(world.clock, 500);
+    assert.equal(service.driver.status.streams, 2);
+    circuit.close();
+    await sleep(world.clock, 500);
+    assert.equal(service.driver.status.streams, 1);
+    await sleep(world.clock, HALF_OPEN_MS + 1000);
+    assert.equal(service.driver.status.sessions, 0);
+    assert.equal(ends.length, 2);
+  }));
+
 Deno.test("ServiceHostDriver is there for those who come by other points while one is flooded", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();

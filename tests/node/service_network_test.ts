@@ -80,7 +80,7 @@ Deno.test("a service is visited over real circuits, and bytes go both ways", () 
     await stream.opened;
     // Seven lines of 10 ms each way.
     const roundTrips = (world.clock.nowMs() - startMs) / 140;
-    assert.ok(roundTrips <= 4, `cold after ${roundTrips} round trips`);
+    assert.ok(roundTrips <= 3, `cold after ${roundTrips} round trips`);
     const bytes = pattern(1_000_000);
     assert.deepEqual(await exchange(stream, bytes), bytes);
   }));

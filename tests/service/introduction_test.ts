@@ -45,6 +45,8 @@ Deno.test("openIntroduction() undoes sealIntroduction(), for a session and for a
   const handshake = random.bytes(1280);
   const cases: Introduction[] = [
     { rendezvous, cookie, handshake },
+    { rendezvous, cookie, handshake, port: 1 },
+    { rendezvous, cookie, handshake, port: 65_535 },
     { rendezvous, cookie, ticket },
   ];
   const sizes = new Set<number>();
@@ -110,6 +112,25 @@ Deno.test("openIntroduction() refuses both a session and a leg, or neither", asy
       openIntroduction(crypto, keys, [today], sealed),
       "service.introduction_content",
     );
+  }
+});
+
+Deno.test("openIntroduction() refuses ports that are none, and ports of legs", async () => {
+  const handshake = random.bytes(1280);
+  const code = "service.introduction_content";
+  for (
+    const [introduction, expected] of [
+      [{ handshake, port: 0 }, code],
+      [{ ticket, port: 80 }, code],
+      [{ handshake, port: 65_536 }, "wire.field"],
+    ] as const
+  ) {
+    const sealed = await sealIntroduction(crypto, random, keys.public, today, {
+      rendezvous,
+      cookie,
+      ...introduction,
+    });
+    await refused(openIntroduction(crypto, keys, [today], sealed), expected);
   }
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ProtocolError } from "../../lib/base/errors.ts";
+import { BugError, ProtocolError } from "../../lib/base/errors.ts";
 import { randomBelow, seededRandom } from "../../lib/base/random.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import {
@@ -49,6 +49,34 @@ Deno.test("Session sends the first stream and its first bytes in the first cell"
   pair.run(() => pair.service.received.has(id), 1000);
   assert.ok(pair.nowMs < 102, `arrived after ${pair.nowMs} ms`);
   assert.equal(pair.cellsSent, 1);
+});
+
+Deno.test("Session has the stream that the introduction asked for open at both ends", () => {
+  const pair = new SessionPair();
+  const id = pair.client.session.openKnownStream(0);
+  pair.service.take(pair.service.session.onKnownStream(8080, 0), 0);
+  assert.equal(pair.service.opened.get(id), 8080);
+  pair.addLeg(0, { latencyMs: 100, cellsPerMs: 8 });
+  // The service need not wait for a cell of the client.
+  pair.service.write(id, pattern(100), { finish: false });
+  pair.run(() => pair.client.received.has(id), 1000);
+  assert.ok(pair.nowMs < 102, `arrived after ${pair.nowMs} ms`);
+  assert.ok(pair.client.events.some((event) => event.type === "accepted"));
+  // Another stream, and the first one's end, are as ever.
+  const other = opened(pair, 81);
+  assert.notEqual(other, id);
+  pair.client.write(other, pattern(10));
+  pair.client.write(id, pattern(1000));
+  pair.run(() => pair.service.ended.has(id) && pair.service.ended.has(other));
+  assert.deepEqual(pair.service.bytesOf(id), pattern(1000));
+  assert.equal(pair.service.opened.size, 2);
+});
+
+Deno.test("Session knows of one stream at most, and services open none", () => {
+  const pair = new SessionPair();
+  opened(pair);
+  assert.throws(() => pair.client.session.openKnownStream(0), BugError);
+  assert.throws(() => pair.service.session.openKnownStream(0), BugError);
 });
 
 Deno.test("Session keeps a half-closed stream open in the other direction", () => {
