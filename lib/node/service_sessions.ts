@@ -288,11 +288,7 @@ export class ServiceSessions implements Disposable {
         this.#registry.onHeard(id);
       },
       onLegOffered: (offer) => this.#onOffer(session, offer),
-      onLegGone: (leg) => {
-        session.paths.delete(leg);
-        // It met us by another introduction, or has given up.
-        if (!isHeard && driver.legNumbers.length === 0) driver.close();
-      },
+      onLegGone: (leg) => session.paths.delete(leg),
       onError: (error) => this.#log.debug("A client broke off", { error }),
     });
     const session: ServiceSession = {

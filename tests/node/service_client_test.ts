@@ -591,6 +591,18 @@ Deno.test("a transfer survives the death of the circuit that carries it, within 
     assert.ok(stall <= 2_000, `${stall} ms`);
   }));
 
+Deno.test("a stream survives the death of its circuit before the service has heard of the client", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    const stream = await connect(client, service);
+    assert.equal(joined(client).length, 1);
+    joined(client)[0]?.end();
+    const bytes = pattern(100_000);
+    assert.deepEqual(await exchange(stream, bytes), bytes);
+    assert.equal(service.driver.status.sessions, 1);
+  }));
+
 Deno.test("a transfer survives circuits that fall silent, within two seconds", () =>
   inServiceWorld(async (world) => {
     let silenced = 0;
