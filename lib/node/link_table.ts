@@ -26,6 +26,7 @@ import {
   UnreachableError,
 } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
+import { TimedPlaces } from "../base/timed_places.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { Admission } from "../link/answerer_handshake.ts";
 import { CLOSE_CODE } from "../link/close_code.ts";
@@ -65,6 +66,8 @@ export interface TableLimits {
   readonly linksPerKey: number;
   /** Handshakes towards us under way. */
   readonly handshakes: number;
+  /** Age from which a handshake gives way to a newcomer where all those are taken, ms. */
+  readonly handshakeGraceMs: number;
   /** Requests served at once: 64 KiB each, 32 MiB. */
   readonly requests: number;
   /** Idle time after which a link gives way to a newcomer, ms. */
@@ -77,6 +80,8 @@ export const DEFAULT_TABLE_LIMITS: TableLimits = {
   linksPerHost: 64,
   linksPerKey: 4,
   handshakes: 256,
+  // Two round trips and the check of a record: honest ones are done by then.
+  handshakeGraceMs: 1_000,
   requests: 512,
   evictIdleMs: 30_000,
 };
@@ -142,7 +147,7 @@ export class LinkTable implements AsyncDisposable {
   readonly #dials = new Map<string, Promise<Link>>();
   readonly #backoff: DialBackoff;
   readonly #nonces = new NonceCache();
-  readonly #handshakes: Slots;
+  readonly #handshakes: TimedPlaces<Connection>;
   readonly #hosts: Slots;
   /** Everything that runs on its own, awaited by {@linkcode close}. */
   readonly #tasks = new Set<Promise<void>>();
@@ -170,7 +175,10 @@ export class LinkTable implements AsyncDisposable {
       MAX_REMEMBERED_PEERS,
       options.longestDialWaitMs,
     );
-    this.#handshakes = new Slots(this.#limits.handshakes);
+    this.#handshakes = new TimedPlaces(
+      this.#limits.handshakes,
+      this.#limits.handshakeGraceMs,
+    );
     const perHost = network.allowPrivateAddresses
       ? Infinity
       : this.#limits.linksPerHost;
@@ -362,15 +370,22 @@ export class LinkTable implements AsyncDisposable {
   #onConnection(connection: Connection): Promise<void> | undefined {
     const record = this.#options.record?.();
     if (record === undefined || this.load === "overloaded") return undefined;
+    const nowMs = this.#options.clock.nowMs();
     const host = this.#hostOf(connection);
-    if (!this.#handshakes.take()) return undefined;
-    if (!this.#hosts.take(host)) {
-      this.#handshakes.give();
+    // Before anybody gives way: a host that has its part costs others nothing.
+    if (!this.#hosts.take(host)) return undefined;
+    const isThereRoom = this.#handshakes.makeRoom((oldest) => {
+      this.#turnedAway++;
+      oldest.close(CLOSE_CODE.busy);
+    }, nowMs);
+    if (!isThereRoom) {
+      this.#hosts.give(host);
       return undefined;
     }
+    this.#handshakes.take(connection, nowMs);
     connection.closed.then(() => this.#hosts.give(host));
     return this.#answer(connection, record)
-      .finally(() => this.#handshakes.give());
+      .finally(() => this.#handshakes.give(connection));
   }
 
   /** Where one machine is a whole network, all of it counts as one host. */

@@ -5,12 +5,12 @@
  *
  * @module
  */
+import { TimedPlaces } from "../base/timed_places.ts";
 import { CLOSE_BUSY } from "./transport.ts";
 
 /**
  * Age, ms, from which a handshake gives way to a newer one when all places are
- * taken. Honest ones are done by then; a flood must bring as many new ones as
- * there are places in this time, again and again, before a newcomer has to wait.
+ * taken. Honest ones are done by then.
  */
 export const HANDSHAKE_GRACE_MS = 500;
 
@@ -19,35 +19,29 @@ export type YoungConn = Pick<Deno.QuicConn, "handshake" | "closed" | "close">;
 
 /** The handshakes under way. */
 export class QuicHandshakes {
-  readonly #max: number;
+  readonly #places: TimedPlaces<YoungConn>;
   readonly #nowMs: () => number;
-  /** When each began; the oldest first. */
-  readonly #startedMs = new Map<YoungConn, number>();
 
   /**
    * @param max Most at once.
    * @param nowMs Monotonic time.
    */
   constructor(max: number, nowMs: () => number) {
-    this.#max = max;
+    this.#places = new TimedPlaces(max, HANDSHAKE_GRACE_MS);
     this.#nowMs = nowMs;
   }
 
   /** Whether there is a place for one more, made at the cost of an old one if need be. */
   makeRoom(): boolean {
-    if (this.#startedMs.size < this.#max) return true;
-    for (const [oldest, startedMs] of this.#startedMs) {
-      if (this.#nowMs() - startedMs < HANDSHAKE_GRACE_MS) return false;
-      this.#startedMs.delete(oldest);
-      oldest.close({ closeCode: CLOSE_BUSY, reason: "" });
-      return true;
-    }
-    return false;
+    return this.#places.makeRoom(
+      (oldest) => oldest.close({ closeCode: CLOSE_BUSY, reason: "" }),
+      this.#nowMs(),
+    );
   }
 
   /** Wait for a handshake; whether it succeeded. Never rejects. */
   async complete(conn: YoungConn): Promise<boolean> {
-    this.#startedMs.set(conn, this.#nowMs());
+    this.#places.take(conn, this.#nowMs());
     let isOpen = true;
     const onClosed = () => {
       isOpen = false;
@@ -61,7 +55,7 @@ export class QuicHandshakes {
     } catch {
       onClosed();
     }
-    this.#startedMs.delete(conn);
+    this.#places.give(conn);
     return isOpen;
   }
 }

@@ -5,10 +5,11 @@
  */
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../lib/base/errors.ts";
+import { CLOSE_CODE } from "../../lib/link/close_code.ts";
 import { encodeHandshake } from "../../lib/link/handshake_message.ts";
 import { encodeRequestStream, RpcSizes } from "../../lib/link/rpc.ts";
 import { codeOf, type LinkWorld, readAll } from "./link_world.ts";
-import { rawStream, refused } from "./raw_link.ts";
+import { type RawStream, rawStream, refused } from "./raw_link.ts";
 
 /** Runs a test in a world of its own. */
 type InWorld = (test: (world: LinkWorld) => Promise<void>) => Promise<void>;
@@ -336,7 +337,9 @@ export function testLinks(name: string, inWorld: InWorld): void {
   });
 
   test("are refused while others hold all handshakes, and given once they let go", async (world) => {
-    const b = await world.node({ tableLimits: { handshakes: 8 } });
+    const b = await world.node({
+      tableLimits: { handshakes: 8, handshakeGraceMs: 60_000 },
+    });
     const silent = await Promise.all(
       Array.from({ length: 8 }, () => rawStream(world, b)),
     );
@@ -352,6 +355,28 @@ export function testLinks(name: string, inWorld: InWorld): void {
     const c = await world.node();
     assert.ok(await c.table.getOrDial(b.peer));
     assert.equal(b.table.stats.answering, 0);
+  });
+
+  test("are given at the cost of the oldest handshake that is silent", async (world) => {
+    const b = await world.node({
+      tableLimits: { handshakes: 8, handshakeGraceMs: 0 },
+    });
+    const silent: RawStream[] = [];
+    for (let n = 0; n < 8; n++) {
+      const raw = await rawStream(world, b);
+      await raw.stream.write(Uint8Array.of(0));
+      silent.push(raw);
+    }
+    const a = await world.node();
+    const link = await a.table.getOrDial(b.peer);
+    assert.deepEqual(await silent[0]?.connection.closed, {
+      by: "remote",
+      code: CLOSE_CODE.busy,
+    });
+    assert.deepEqual(await link.request("test.echo"), new Uint8Array());
+    assert.equal(b.table.stats.answering, 7);
+    assert.equal(b.table.stats.turnedAway, 1);
+    for (const { connection } of silent) connection.close(0);
   });
 
   test("end after a flood of requests, of which some are answered", async (world) => {
