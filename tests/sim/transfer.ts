@@ -34,7 +34,7 @@ export class Received {
   }
 
   /** Read to the end. @throws when anything but the next byte of `sent` comes. */
-  async read(stream: SessionStreamHandle): Promise<void> {
+  async read(stream: Pick<SessionStreamHandle, "read">): Promise<void> {
     for (;;) {
       const chunk = await stream.read();
       if (chunk === undefined) break;
@@ -100,13 +100,20 @@ export class Transfer {
   /** For the service. */
   readonly serve: StreamHandler = async (stream) => {
     stream.accept();
+    let isHeard = false;
+    const read = async () => {
+      const chunk = await stream.read();
+      isHeard = true;
+      return chunk;
+    };
     try {
       await Promise.all([
-        this.up.read(stream),
+        this.up.read({ read }),
         this.#send(stream, this.down.sent),
       ]);
     } catch (error) {
-      this.failure ??= error;
+      // Where nothing came, the client is served on a stream of another meeting.
+      if (isHeard) this.failure ??= error;
       throw error;
     }
   };
