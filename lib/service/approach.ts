@@ -134,7 +134,9 @@ export class Approach {
   /** When {@linkcode onTime} has something to do. */
   get deadlineMs(): number {
     if (this.#isOver) return Infinity;
-    let due = this.#attempts.size === 0 && this.#points.length > 0
+    // Where no attempt is left, only the search that is under way brings another.
+    const isWaiting = this.#mayTryAnother || !this.#isSearching;
+    let due = this.#attempts.size === 0 && this.#points.length > 0 && isWaiting
       ? this.#waitUntilMs
       : Infinity;
     for (const { endMs } of this.#attempts.values()) due = Math.min(due, endMs);

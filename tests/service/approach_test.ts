@@ -194,8 +194,11 @@ Deno.test("Approach ends after a bounded number of tries, whatever comes (proper
           searched++;
           const news = randomBelow(random, 2) === 0 ? "newer" : "same";
           take(approach.onDescriptor(randomBelow(random, 6), news, nowMs));
-        } else if (randomBelow(random, 2) === 0) take(approach.onTime(nowMs));
-        else {
+        } else if (randomBelow(random, 2) === 0) {
+          take(approach.onTime(nowMs));
+          // A driver that obeyed the deadline would else ask without end.
+          assert.ok(approach.deadlineMs > nowMs);
+        } else {
           const [attempt] = open;
           const failure = failures[randomBelow(random, 5)] ?? "busy";
           if (attempt !== undefined) {
