@@ -80,7 +80,9 @@ export class SessionStreamHandle {
   async read(): Promise<Uint8Array | undefined> {
     for (;;) {
       if (this.#chunks.length > 0) return this.#takeChunks();
-      if (this.#isEnd) return undefined;
+      // Finished: the end came in one cell with the last acknowledgement, and all
+      // that was before it has been read.
+      if (this.#isEnd || this.#end?.how === "finished") return undefined;
       if (this.#end !== undefined) throw resetError(this.#end.code);
       const result = this.#calls.read();
       if (result !== undefined) {
