@@ -28,7 +28,7 @@ import { NonceCache } from "../../lib/link/nonce_cache.ts";
 import { ANSWERER_CONTEXT, transcriptHash } from "../../lib/link/transcript.ts";
 import { FrameStream } from "../../lib/node/frame_stream.ts";
 import { dialHandshake } from "../../lib/node/link_handshake.ts";
-import type { ByteStream } from "../../lib/transport/transport.ts";
+import type { ByteStream, Endpoint } from "../../lib/transport/transport.ts";
 import { codeOf, CRYPTO, type LinkWorld, NETWORK } from "./link_world.ts";
 import { rawStream, refused } from "./raw_link.ts";
 
@@ -170,9 +170,7 @@ export function testLinkAttacks(name: string, inWorld: InWorld): void {
 
   test("are not made with answers that reflect, play the other role or choose too low a version", async (world) => {
     const mallory = world.identity();
-    const trap = await world.endpoint(mallory);
-    const identity = world.identity();
-    const endpoint = await world.endpoint(identity);
+    const trap = await openTrap(world, mallory);
     const answers: [string, (hello: Bytes) => Bytes][] = [
       ["link.wrong_role", (hello) => hello],
       ["link.reflection", (hello) => {
@@ -192,28 +190,7 @@ export function testLinkAttacks(name: string, inWorld: InWorld): void {
       }],
     ];
     for (const [code, answer] of answers) {
-      const accepted = trap.accept();
-      const connection = await endpoint.dial(
-        trap.localAddress,
-        mallory.publicKey,
-      );
-      const dial = codeOf(
-        dialHandshake(connection, {
-          ...handshakeOptions(world),
-          clock: world.clock,
-          verifier: world.verifier(),
-          identity,
-          peerKey: mallory.publicKey,
-          versions: [1, 2],
-        }),
-      );
-      const stream = await (await accepted)?.acceptStream();
-      assert.ok(stream !== undefined);
-      const frames = new FrameStream(stream, MAX_HANDSHAKE_BYTES);
-      const hello = await frames.read();
-      assert.ok(hello !== undefined);
-      await frames.write(answer(hello));
-      assert.equal(await dial, code);
+      assert.equal(await dialTrap(world, trap, [1, 2], answer), code);
     }
   });
 
@@ -258,33 +235,14 @@ export function testLinkAttacks(name: string, inWorld: InWorld): void {
 
   test("are not made with a challenge that was altered", async (world) => {
     const mallory = world.identity();
-    const trap = await world.endpoint(mallory);
-    const identity = world.identity();
-    const endpoint = await world.endpoint(identity);
+    const trap = await openTrap(world, mallory);
     await fc.assert(
       fc.asyncProperty(alteration, async (change) => {
-        const accepted = trap.accept();
-        const connection = await endpoint.dial(
-          trap.localAddress,
-          mallory.publicKey,
-        );
-        const dial = codeOf(
-          dialHandshake(connection, {
-            ...handshakeOptions(world),
-            clock: world.clock,
-            verifier: world.verifier(),
-            identity,
-            peerKey: mallory.publicKey,
-          }),
-        );
-        const stream = await (await accepted)?.acceptStream();
-        assert.ok(stream !== undefined);
-        const frames = new FrameStream(stream, MAX_HANDSHAKE_BYTES);
-        const hello = await frames.read();
-        assert.ok(hello !== undefined);
-        const challenge = challengeOf(world, mallory, hello, { versions: [1] });
-        await frames.write(alter(challenge, change));
-        assert.match(String(await dial), /^(link|wire|auth)\./);
+        const failure = await dialTrap(world, trap, [1], (hello) => {
+          const honest = challengeOf(world, mallory, hello, { versions: [1] });
+          return alter(honest, change);
+        });
+        assert.match(String(failure), /^(link|wire|auth)\./);
       }),
       { numRuns: 60 },
     );
@@ -325,6 +283,53 @@ function alter(message: Bytes, change: Alteration): Bytes {
 /** What all handshakes in a world share. */
 function handshakeOptions(world: LinkWorld) {
   return { crypto: CRYPTO, random: world.random, network: NETWORK };
+}
+
+/** Mallory, who waits to be dialled, and somebody who dials her. */
+interface Trap {
+  readonly mallory: Identity;
+  readonly listening: Endpoint;
+  readonly identity: Identity;
+  readonly dialling: Endpoint;
+}
+
+async function openTrap(world: LinkWorld, mallory: Identity): Promise<Trap> {
+  const identity = world.identity();
+  return {
+    mallory,
+    listening: await world.endpoint(mallory),
+    identity,
+    dialling: await world.endpoint(identity),
+  };
+}
+
+/** Dial Mallory, who answers the hello as told. @returns The code it fails with. */
+async function dialTrap(
+  world: LinkWorld,
+  { mallory, listening, identity, dialling }: Trap,
+  versions: readonly number[],
+  answer: (hello: Bytes) => Bytes,
+): Promise<unknown> {
+  const accepted = listening.accept();
+  const peerKey = mallory.publicKey;
+  const connection = await dialling.dial(listening.localAddress, peerKey);
+  const dial = codeOf(
+    dialHandshake(connection, {
+      ...handshakeOptions(world),
+      clock: world.clock,
+      verifier: world.verifier(),
+      identity,
+      peerKey,
+      versions,
+    }),
+  );
+  const stream = await (await accepted)?.acceptStream();
+  assert.ok(stream !== undefined);
+  const frames = new FrameStream(stream, MAX_HANDSHAKE_BYTES);
+  const hello = await frames.read();
+  assert.ok(hello !== undefined);
+  await frames.write(answer(hello));
+  return await dial;
 }
 
 /** The only message that the actions send. */

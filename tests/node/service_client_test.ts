@@ -102,6 +102,10 @@ Deno.test("ServiceClientDriver begins one session for all who ask at once", () =
     assert.equal(service.driver.status.sessions, 1);
   }));
 
+/** The same behind ports 80 and 81. */
+const twoPorts = (handle: StreamHandler) =>
+  new Map([80, 81].map((port) => [port, { type: "handler", handle } as const]));
+
 Deno.test("ServiceClientDriver gives the stream that it asked for to whoever wants that port still", () =>
   inServiceWorld(async (world) => {
     let opened = 0;
@@ -109,12 +113,7 @@ Deno.test("ServiceClientDriver gives the stream that it asked for to whoever wan
       opened++;
       await echo(stream, NEVER);
     };
-    const service = await world.readyService({
-      targets: new Map([80, 81].map((port) => [
-        port,
-        { type: "handler", handle },
-      ])),
-    });
+    const service = await world.readyService({ targets: twoPorts(handle) });
     const client = world.client();
     const stop = new AbortController();
     const { signal } = stop;
@@ -141,12 +140,7 @@ Deno.test("ServiceClientDriver takes the stream that it asked for back when nobo
       stream.accept();
       ends.push(await stream.closed);
     };
-    const service = await world.readyService({
-      targets: new Map([80, 81].map((port) => [
-        port,
-        { type: "handler", handle },
-      ])),
-    });
+    const service = await world.readyService({ targets: twoPorts(handle) });
     const client = world.client();
     const stop = new AbortController();
     const { signal } = stop;
