@@ -3,10 +3,10 @@
  *
  * @module
  */
+import type { CellPort } from "../lib/node/circuit/leg_carrier.ts";
 import { CELL_BYTES } from "../lib/circuit/cell.ts";
-import type { OwnCircuitHost } from "../lib/node/circuit_build.ts";
-import type { OwnCircuit } from "../lib/node/own_circuit.ts";
-import type { CellPort } from "../lib/node/session_driver.ts";
+import type { OwnCircuitHost } from "../lib/node/circuit/circuit_build.ts";
+import type { OwnCircuit } from "../lib/node/circuit/own_circuit.ts";
 import { BURST_CELLS } from "../tests/support/relay_process.ts";
 import {
   buildOver,

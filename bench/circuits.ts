@@ -9,7 +9,7 @@
  * @module
  */
 import { CELL_BYTES } from "../lib/circuit/cell.ts";
-import type { OwnCircuit } from "../lib/node/own_circuit.ts";
+import type { OwnCircuit } from "../lib/node/circuit/own_circuit.ts";
 import type { RelayReport } from "../tests/support/relay_process.ts";
 import {
   buildOver,

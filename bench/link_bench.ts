@@ -18,9 +18,9 @@ import { nativeSuite } from "../lib/crypto/native.ts";
 import { AnswererHandshake } from "../lib/link/answerer_handshake.ts";
 import { DiallerHandshake } from "../lib/link/dialler_handshake.ts";
 import { NonceCache } from "../lib/link/nonce_cache.ts";
-import { FrameStream } from "../lib/node/frame_stream.ts";
-import { LinkTable } from "../lib/node/link_table.ts";
-import { SystemClock } from "../lib/node/system_clock.ts";
+import { FrameStream } from "../lib/node/link/frame_stream.ts";
+import { LinkTable } from "../lib/node/link/link_table.ts";
+import { SystemClock } from "../lib/machine/system_clock.ts";
 import {
   createLeaf,
   SERVER_NAME,

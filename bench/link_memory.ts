@@ -15,9 +15,9 @@ import { createNodeRecord } from "../lib/auth/node_record.ts";
 import { RecordVerifier } from "../lib/auth/record_verifier.ts";
 import { sleep } from "../lib/base/clock.ts";
 import { nativeSuite } from "../lib/crypto/native.ts";
-import { LinkTable } from "../lib/node/link_table.ts";
-import { SystemClock } from "../lib/node/system_clock.ts";
-import { systemRandom as random } from "../lib/node/system_random.ts";
+import { LinkTable } from "../lib/node/link/link_table.ts";
+import { SystemClock } from "../lib/machine/system_clock.ts";
+import { systemRandom as random } from "../lib/machine/system_random.ts";
 import { openQuicEndpoint } from "../lib/transport/quic_endpoint.ts";
 import type { Endpoint } from "../lib/transport/transport.ts";
 

@@ -6,7 +6,7 @@
 import { type Bytes, concat } from "../lib/base/bytes.ts";
 import { CELL_BYTES } from "../lib/circuit/cell.ts";
 import { ClientCircuit } from "../lib/circuit/client_circuit.ts";
-import type { OwnCircuitHost } from "../lib/node/circuit_build.ts";
+import type { OwnCircuitHost } from "../lib/node/circuit/circuit_build.ts";
 import type { ByteStream } from "../lib/transport/transport.ts";
 import {
   RAW_BYTES,

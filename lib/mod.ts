@@ -59,9 +59,9 @@ export {
   type HostOptions,
   type ServeOptions,
   type VisitOptions,
-} from "./node/anonnet.ts";
-export { AnonRelay, type AnonRelayOptions } from "./node/anon_relay.ts";
-export type { AnonConnection } from "./node/anon_connection.ts";
-export type { AnonService } from "./node/anon_service.ts";
-export type { SiteHandler } from "./node/http_site.ts";
-export type { Log, LogFields, LogValue, Sensitive } from "./node/log.ts";
+} from "./embed/anonnet.ts";
+export { AnonRelay, type AnonRelayOptions } from "./embed/anon_relay.ts";
+export type { AnonConnection } from "./embed/anon_connection.ts";
+export type { AnonService } from "./embed/anon_service.ts";
+export type { SiteHandler } from "./http/site.ts";
+export type { Log, LogFields, LogValue, Sensitive } from "./log/log.ts";

@@ -129,9 +129,9 @@ function whyForbidden({ from, to }: ImportArrow): string | undefined {
     : `${folder} may import ${row.join(", ") || "nothing"}`;
 }
 
-/** The folder of `lib/` that a file is in, or the file itself. */
-function folderOf(file: string): string {
-  return /^lib\/([^/]+)\//.exec(file)?.[1] ?? file;
+/** The folder of `lib/` that a file is in, such as `node/link`, or the file itself. */
+export function folderOf(file: string): string {
+  return /^lib\/(.+)\/[^/]+$/.exec(file)?.[1] ?? file;
 }
 
 /** `@noble/hashes` of `npm:/@noble/hashes@2.4.0/sha2.js`. */

@@ -6,12 +6,16 @@
  *                                  ├─ link
  *                                  ├─ dht
  *                                  └─ path
- *     transport   storage   proxy   control                           edges
- *     node ─ sim ─ cli ─ main.ts                                      composition
+ *     transport   storage   http ─ proxy   control                    edges
+ *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
+ *                                    └─ sim ─ cli ─ main.ts
+ *
+ * The rooms of `node/` stand on each other in the order of their rows: link <
+ * directory < circuit < session, relay < visit < host < node.
  *
  * `tests/project/imports_test.ts` holds the code against these tables, so a new
- * arrow is a decision and never an accident: whoever needs one changes a row
- * here, in a commit of its own that says why.
+ * arrow is a decision and never an accident: a change that needs one changes a
+ * row here, in a commit of its own that says why.
  *
  * @module
  */
@@ -30,11 +34,34 @@ export const PURE_FOLDERS = [
   "service",
 ] as const;
 
-const EDGE_FOLDERS = ["transport", "storage", "proxy", "control"] as const;
+const EDGE_FOLDERS = [
+  "transport",
+  "storage",
+  "http",
+  "proxy",
+  "control",
+] as const;
 
 const UP_TO_AUTH = ["base", "crypto", "wire", "auth"] as const;
 const UP_TO_CIRCUIT = [...UP_TO_AUTH, "circuit"] as const;
-const ALL_BELOW_NODE = [...PURE_FOLDERS, ...EDGE_FOLDERS] as const;
+const ALL_BELOW_NODE = [
+  ...PURE_FOLDERS,
+  ...EDGE_FOLDERS,
+  "log",
+  "machine",
+] as const;
+/** What every driver stands on. */
+const DRIVER = [...UP_TO_AUTH, "transport", "storage", "log", "machine"];
+/** The rooms of `node/`, each of which may import those before it. */
+const ROOMS = [
+  "node/link",
+  "node/directory",
+  "node/circuit",
+  "node/session",
+  "node/relay",
+  "node/visit",
+  "node/host",
+] as const;
 
 /** For each folder of `lib/`, the other folders it may import. */
 export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
@@ -51,18 +78,73 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
 
   transport: UP_TO_AUTH, // certificates need keys and bytes
   storage: UP_TO_AUTH,
-  proxy: ["base", "auth", "session"],
+  http: ["base", "auth"],
+  proxy: ["base", "auth", "session", "http"],
   control: ["base", "auth"],
 
-  node: ALL_BELOW_NODE,
-  sim: [...ALL_BELOW_NODE, "node"],
-  cli: ["base", "auth", "storage", "control", "node", "sim"],
+  log: ["base", "auth"],
+  machine: [...UP_TO_AUTH, "transport", "storage", "log"],
+
+  "node/link": [...DRIVER, "link"],
+  "node/directory": [...DRIVER, "dht", "node/link"],
+  "node/circuit": [
+    ...DRIVER,
+    "circuit",
+    "path",
+    "node/link",
+    "node/directory",
+  ],
+  "node/session": [...DRIVER, "session", "service", "node/circuit"],
+  "node/relay": [
+    ...DRIVER,
+    "circuit",
+    "dht",
+    "service",
+    "node/directory",
+    "node/circuit",
+  ],
+  "node/visit": [
+    ...DRIVER,
+    "dht",
+    "session",
+    "service",
+    "http",
+    "proxy",
+    "node/circuit",
+    "node/session",
+  ],
+  "node/host": [
+    ...DRIVER,
+    "circuit",
+    "session",
+    "service",
+    "node/circuit",
+    "node/session",
+    "node/visit",
+  ],
+  node: [...ALL_BELOW_NODE, ...ROOMS],
+
+  embed: [...UP_TO_AUTH, "http", "log", "machine", "node/host", "node"],
+  sim: [...ALL_BELOW_NODE, ...ROOMS, "node"],
+  cli: [
+    "base",
+    "auth",
+    "service",
+    "storage",
+    "http",
+    "control",
+    "log",
+    "machine",
+    "node/host",
+    "node",
+    "sim",
+  ],
 };
 
 /** What the two entry points may import: folders, or files by their path. */
 export const ENTRY_TABLE: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cli"],
-  "lib/mod.ts": [...ALL_BELOW_NODE, "node"],
+  "lib/mod.ts": ["base", "auth", "http", "log", "embed"],
 };
 
 /** For each file outside `lib/` that code may import, the folders that do. */
@@ -72,7 +154,7 @@ export const FILE_TABLE: Readonly<Record<string, readonly string[]>> = {
 
 /** For each npm package, the folders that may import it. */
 export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
-  "@logtape/logtape": ["node", "cli"],
+  "@logtape/logtape": ["log", "cli"],
   "@noble/ciphers": ["crypto"],
   "@noble/curves": ["crypto"],
   "@noble/hashes": ["crypto"],

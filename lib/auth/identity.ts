@@ -6,7 +6,7 @@
  * @see protocol §2
  * @module
  */
-import { type Bytes, utf8 } from "../base/bytes.ts";
+import { type Bytes, formatBase32, utf8 } from "../base/bytes.ts";
 import { BugError, ProtocolError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import {
@@ -144,4 +144,9 @@ function signedBytes(context: string, message: Uint8Array): Bytes {
   bytes.set(prefix);
   bytes.set(message, prefix.length + 1);
   return bytes;
+}
+
+/** The first letters of a key: enough to tell nodes apart in a log. */
+export function shortKey(publicKey: Uint8Array): string {
+  return formatBase32(publicKey).slice(0, 8);
 }

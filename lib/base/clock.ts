@@ -30,6 +30,17 @@ export interface Clock {
   schedule(delayMs: number, wake: () => void, options?: ScheduleOptions): Timer;
 }
 
+/**
+ * Both times of a moment: deadlines follow the one that never goes back, dates
+ * in descriptors the calendar.
+ */
+export interface Moment {
+  /** Monotonic, ms. */
+  readonly nowMs: number;
+  /** Wall-clock time, ms since 1970. */
+  readonly unixMs: number;
+}
+
 /** What a wait takes. */
 export interface WaitOptions extends ScheduleOptions {
   /** Ends the wait; the promise rejects with its reason. */

@@ -4,9 +4,9 @@
  * @module
  */
 import { ConfigError } from "../base/errors.ts";
-import { SILENT_LOG } from "../node/log.ts";
-import { systemRuntime } from "../node/runtime.ts";
-import { clientKeyFor } from "../node/service_keys.ts";
+import { SILENT_LOG } from "../log/log.ts";
+import { systemRuntime } from "../machine/runtime.ts";
+import { clientKeyFor } from "../node/host/service_keys.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
 import { defineCommand } from "./command.ts";
 import { switchFlag } from "./flag.ts";

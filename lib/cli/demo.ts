@@ -5,8 +5,8 @@
  */
 import { formatSocketAddress } from "../auth/socket_address.ts";
 import { ConfigError } from "../base/errors.ts";
-import { LOG_LEVELS } from "../node/log.ts";
-import { LOG_FORMATS } from "../node/log_output.ts";
+import { LOG_LEVELS } from "../log/log.ts";
+import { LOG_FORMATS } from "../log/log_output.ts";
 import { defineCommand } from "./command.ts";
 import { checkDemo, formatFigures } from "./demo_check.ts";
 import { DemoNetwork } from "./demo_network.ts";

@@ -11,11 +11,11 @@ import { networkParameters } from "../auth/network.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { BugError } from "../base/errors.ts";
-import { siteTarget } from "../node/http_site.ts";
-import type { Log } from "../node/log.ts";
+import { siteTarget } from "../http/site.ts";
+import type { Log } from "../log/log.ts";
 import { Node, type NodeOptions } from "../node/node.ts";
-import type { ServiceDefinition } from "../node/node_services.ts";
-import { type Runtime, systemRuntime } from "../node/runtime.ts";
+import type { ServiceDefinition } from "../node/host/node_services.ts";
+import { type Runtime, systemRuntime } from "../machine/runtime.ts";
 import { demoSite } from "./demo_site.ts";
 
 /** What a demo is made of. */

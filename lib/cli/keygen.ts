@@ -5,14 +5,14 @@
  */
 import { Identity } from "../auth/identity.ts";
 import { formatBase32, utf8 } from "../base/bytes.ts";
-import { SILENT_LOG } from "../node/log.ts";
-import { type Runtime, systemRuntime } from "../node/runtime.ts";
-import { serviceHostOf } from "../node/service_keys.ts";
+import { SILENT_LOG } from "../log/log.ts";
+import { type Runtime, systemRuntime } from "../machine/runtime.ts";
+import { serviceHostOf } from "../node/host/service_keys.ts";
 import {
   checkVanityPrefix,
   expectedTries,
   findVanitySeed,
-} from "../node/vanity.ts";
+} from "../service/vanity.ts";
 import { formatKey } from "../storage/key_format.ts";
 import { createPrivateFile } from "../storage/private_file.ts";
 import { defineCommand } from "./command.ts";

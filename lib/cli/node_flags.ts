@@ -12,8 +12,8 @@ import {
 import { ConfigError } from "../base/errors.ts";
 import { checkLoopback } from "../control/control_server.ts";
 import type { ClientOptions } from "../node/client_role.ts";
-import { LOG_LEVELS } from "../node/log.ts";
-import { LOG_FORMATS } from "../node/log_output.ts";
+import { LOG_LEVELS } from "../log/log.ts";
+import { LOG_FORMATS } from "../log/log_output.ts";
 import {
   defaultFlag,
   type FlagValues,

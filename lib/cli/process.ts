@@ -10,8 +10,8 @@
  * @module
  */
 import { AnonNetError, describeError } from "../base/errors.ts";
-import type { Log, LogLevel } from "../node/log.ts";
-import { type LogFormat, openLog } from "../node/log_output.ts";
+import type { Log, LogLevel } from "../log/log.ts";
+import { type LogFormat, openLog } from "../log/log_output.ts";
 import type { ExitCode, Program } from "./command.ts";
 import { PROGRAM_VERSION } from "./program_version.ts";
 import type { Terminal } from "./terminal.ts";

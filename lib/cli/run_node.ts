@@ -7,7 +7,7 @@
  */
 import type { NodeAddress } from "../auth/node_address.ts";
 import { Node, type NodeOptions } from "../node/node.ts";
-import { systemRuntime } from "../node/runtime.ts";
+import { systemRuntime } from "../machine/runtime.ts";
 import type { ExitCode, Program } from "./command.ts";
 import { type ProcessLog, runProcess } from "./process.ts";
 import { formatReadyLine, formatReadyText, formatRelayText } from "./ready.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseClientKey, serviceFileName } from "../node/service_keys.ts";
+import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
 import { defineCommand } from "./command.ts";
 import { defaultFlag, listFlag } from "./flag.ts";
 import {

@@ -8,9 +8,12 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { ConfigError } from "../base/errors.ts";
-import type { ServiceDefinition } from "../node/node_services.ts";
-import { parseClientKey, serviceFileName } from "../node/service_keys.ts";
-import { parseStreamTarget, type StreamTarget } from "../node/stream_target.ts";
+import type { ServiceDefinition } from "../node/host/node_services.ts";
+import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
+import {
+  parseStreamTarget,
+  type StreamTarget,
+} from "../node/host/stream_target.ts";
 
 /**
  * `PORT=TARGET`.

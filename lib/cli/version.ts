@@ -4,8 +4,8 @@
  * @module
  */
 import { networkParameters } from "../auth/network.ts";
-import { SILENT_LOG } from "../node/log.ts";
-import { systemRuntime } from "../node/runtime.ts";
+import { SILENT_LOG } from "../log/log.ts";
+import { systemRuntime } from "../machine/runtime.ts";
 import { defineCommand } from "./command.ts";
 import { switchFlag } from "./flag.ts";
 import { PROGRAM_VERSION } from "./program_version.ts";

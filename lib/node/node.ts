@@ -21,7 +21,7 @@ import { raceSignal } from "../base/clock.ts";
 import type { ControlPlace } from "../control/control_note.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
-import type { CircuitLimits } from "./circuit_server.ts";
+import type { CircuitLimits } from "./relay/circuit_server.ts";
 import {
   type ClientOptions,
   type ClientRole,
@@ -31,9 +31,9 @@ import type { NodeBase } from "./node_base.ts";
 import { openControl } from "./node_control.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
-import type { ServiceDefinition } from "./node_services.ts";
+import type { ServiceDefinition } from "./host/node_services.ts";
 import { registerNodeCommands } from "./node_status.ts";
-import type { RelayDirectory } from "./relay_directory.ts";
+import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
   checkAdvertised,
   joinAsRelay,
@@ -42,8 +42,8 @@ import {
   type RelayRole,
   startRelay,
 } from "./relay_role.ts";
-import type { Runtime } from "./runtime.ts";
-import type { ServiceHostDriver } from "./service_host.ts";
+import type { Runtime } from "../machine/runtime.ts";
+import type { ServiceHostDriver } from "./host/service_host.ts";
 
 /** What a node is made of, beside its runtime. */
 export interface NodeOptions {

@@ -8,8 +8,8 @@ import type { NodeAddress } from "../auth/node_address.ts";
 import type { RecordVerifier } from "../auth/record_verifier.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
-import type { CircuitLimits } from "./circuit_server.ts";
-import type { Runtime } from "./runtime.ts";
+import type { CircuitLimits } from "./relay/circuit_server.ts";
+import type { Runtime } from "../machine/runtime.ts";
 
 /** State, network, runtime: made once, before any role begins. */
 export interface NodeBase {

@@ -14,7 +14,7 @@ import {
 } from "../control/control_note.ts";
 import { ControlServer } from "../control/control_server.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Runtime } from "../machine/runtime.ts";
 
 /** Name of the note in the state directory. */
 export const CONTROL_NOTE = "control";

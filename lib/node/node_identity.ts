@@ -10,7 +10,7 @@ import { checkWork, findWork } from "../auth/proof_of_work.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { sleep } from "../base/clock.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Runtime } from "../machine/runtime.ts";
 
 /** Name of the identity's key in the state directory. */
 const IDENTITY_KEY = "identity";

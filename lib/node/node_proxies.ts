@@ -5,10 +5,10 @@
  * @module
  */
 import type { SocketAddress } from "../auth/socket_address.ts";
-import type { Gateway } from "../proxy/gateway.ts";
+import type { Gateway } from "../http/gateway.ts";
 import { HttpServer } from "../proxy/http_server.ts";
 import { SocksServer } from "../proxy/socks_server.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Runtime } from "../machine/runtime.ts";
 
 /** Where to open proxies; none where there is no place. */
 export interface ProxyPlaces {

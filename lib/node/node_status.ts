@@ -16,8 +16,8 @@ import type { NodeId } from "../auth/identity.ts";
 import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/distance.ts";
-import type { DhtDriver } from "./dht_driver.ts";
-import type { Link } from "./link.ts";
+import type { DhtDriver } from "./directory/dht_driver.ts";
+import type { Link } from "./link/link.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { relayAddress, type RelayRole } from "./relay_role.ts";
 

@@ -14,16 +14,16 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import { isAllowedAddress } from "../auth/subnet.ts";
 import { sleep } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
-import { bootstrap } from "./bootstrap.ts";
-import { CircuitServer } from "./circuit_server.ts";
-import { DhtDriver, peerOf } from "./dht_driver.ts";
-import { CircuitDht } from "./dht_for_circuits.ts";
-import { logLinks } from "./link_log.ts";
-import { LinkServices } from "./link_services.ts";
-import { LinkTable } from "./link_table.ts";
+import { bootstrap } from "./directory/bootstrap.ts";
+import { CircuitServer } from "./relay/circuit_server.ts";
+import { DhtDriver, peerOf } from "./directory/dht_driver.ts";
+import { CircuitDht } from "./relay/dht_for_circuits.ts";
+import { logLinks } from "./link/link_log.ts";
+import { LinkServices } from "./link/link_services.ts";
+import { LinkTable } from "./link/link_table.ts";
 import type { NodeBase } from "./node_base.ts";
 import { loadIdentity, loadWork } from "./node_identity.ts";
-import { RecordKeeper } from "./record_keeper.ts";
+import { RecordKeeper } from "./relay/record_keeper.ts";
 
 /** What a relay is told. */
 export interface RelayOptions {

@@ -12,7 +12,7 @@ import {
   parseIp,
   type SocketAddress,
 } from "../auth/socket_address.ts";
-import { ByteSource } from "./byte_source.ts";
+import { ByteSource } from "../http/byte_source.ts";
 
 /** How long a client that was refused may take to hear it, ms. */
 export const LINGER_MS = 2_000;

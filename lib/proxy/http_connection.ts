@@ -13,17 +13,17 @@ import {
 } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
 import { parseIp } from "../auth/socket_address.ts";
-import { parseAnonHost } from "./anon_host.ts";
+import { parseAnonHost } from "../http/anon_host.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import { isOwnFault } from "./failure.ts";
-import type { GatewayTarget } from "./gateway.ts";
+import type { GatewayTarget } from "../http/gateway.ts";
 import {
   type ConnectionFate,
   type ExchangeOptions,
   HttpExchange,
 } from "./http_exchange.ts";
-import { type AbsoluteRequest, wantsKeepAlive } from "./http_forward.ts";
-import { fieldValues, readHead } from "./http_head.ts";
+import { type AbsoluteRequest, wantsKeepAlive } from "../http/forward.ts";
+import { fieldValues, readHead } from "../http/head.ts";
 import {
   encodeFailurePage,
   encodePacFile,
@@ -33,9 +33,9 @@ import {
   decodeRequestHead,
   type HttpAuthority,
   type RequestHead,
-} from "./http_request.ts";
+} from "../http/request.ts";
 import { authorizationIsolation } from "./isolation_key.ts";
-import { latin1Bytes } from "./latin1.ts";
+import { latin1Bytes } from "../http/latin1.ts";
 import { openStream } from "./open_stream.ts";
 import { relay } from "./relay.ts";
 

@@ -11,10 +11,10 @@
  * @module
  */
 import { concat } from "../base/bytes.ts";
-import type { ByteSource } from "./byte_source.ts";
+import type { ByteSource } from "../http/byte_source.ts";
 import type { ClientConnection } from "./client_connection.ts";
-import { type BodyLength, createBodyReader } from "./http_body.ts";
-import { latin1Bytes } from "./latin1.ts";
+import { type BodyLength, createBodyReader } from "../http/body.ts";
+import { latin1Bytes } from "../http/latin1.ts";
 
 const CRLF = latin1Bytes("\r\n");
 const LAST_CHUNK = latin1Bytes("0\r\n\r\n");

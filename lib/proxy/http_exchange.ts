@@ -11,9 +11,9 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
-import type { ByteSource } from "./byte_source.ts";
+import type { ByteSource } from "../http/byte_source.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
-import type { Gateway, GatewayTarget } from "./gateway.ts";
+import type { Gateway, GatewayTarget } from "../http/gateway.ts";
 import { sendResponseBody } from "./http_download.ts";
 import {
   type AbsoluteRequest,
@@ -24,14 +24,14 @@ import {
   formatSwitch,
   upgradeOf,
   wantsKeepAlive,
-} from "./http_forward.ts";
-import { readHead } from "./http_head.ts";
-import { decodeResponseHead, type ResponseHead } from "./http_response.ts";
+} from "../http/forward.ts";
+import { readHead } from "../http/head.ts";
+import { decodeResponseHead, type ResponseHead } from "../http/response.ts";
 import { HttpUpload } from "./http_upload.ts";
-import { Upstream, type UpstreamPool } from "./http_upstream.ts";
+import { Upstream, type UpstreamPool } from "../http/upstream.ts";
 import { IdleWatch } from "./idle_watch.ts";
-import { latin1Bytes } from "./latin1.ts";
-import { onAbort } from "./on_abort.ts";
+import { latin1Bytes } from "../http/latin1.ts";
+import { onAbort } from "../http/on_abort.ts";
 import { openStream } from "./open_stream.ts";
 import { relay, TUNNEL_IDLE_MS } from "./relay.ts";
 

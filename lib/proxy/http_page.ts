@@ -8,8 +8,8 @@
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { describeFailure } from "./failure.ts";
-import { formatHead, type HttpField, httpField } from "./http_head.ts";
-import { latin1Bytes } from "./latin1.ts";
+import { formatHead, type HttpField, httpField } from "../http/head.ts";
+import { latin1Bytes } from "../http/latin1.ts";
 import { formatPacFile, PAC_CONTENT_TYPE } from "./pac_file.ts";
 
 /** Names of the statuses that our own answers have. */

@@ -9,7 +9,7 @@ import { UnreachableError } from "../base/errors.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { HttpConnection } from "./http_connection.ts";
 import { encodeFailurePage } from "./http_page.ts";
-import { UpstreamPool } from "./http_upstream.ts";
+import { UpstreamPool } from "../http/upstream.ts";
 import { type ProxyOptions, TcpAcceptor } from "./tcp_acceptor.ts";
 
 /** An HTTP proxy, listening until disposed of. */

@@ -6,8 +6,8 @@
  * @module
  */
 import { type ClientConnection, watchClient } from "./client_connection.ts";
-import type { GatewayStream } from "./gateway.ts";
-import { type BodyLength, createBodyReader } from "./http_body.ts";
+import type { GatewayStream } from "../http/gateway.ts";
+import { type BodyLength, createBodyReader } from "../http/body.ts";
 
 /** Who hears of an upload. */
 export interface UploadEvents {

@@ -7,7 +7,7 @@
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";
 import { UnreachableError } from "../base/errors.ts";
 import { type ClientConnection, watchClient } from "./client_connection.ts";
-import type { Gateway, GatewayStream, GatewayTarget } from "./gateway.ts";
+import type { Gateway, GatewayStream, GatewayTarget } from "../http/gateway.ts";
 
 /** How long a connection to a service may take to come about, ms. */
 export const CONNECT_MS = 120_000;

@@ -10,7 +10,7 @@
  */
 import { ProtocolError } from "../base/errors.ts";
 import { passwordIsolation } from "./isolation_key.ts";
-import { latin1Text } from "./latin1.ts";
+import { latin1Text } from "../http/latin1.ts";
 
 const VERSION = 0x01;
 

@@ -14,7 +14,7 @@
  */
 import { ProtocolError } from "../base/errors.ts";
 import { formatIp } from "../auth/socket_address.ts";
-import { latin1Text } from "./latin1.ts";
+import { latin1Text } from "../http/latin1.ts";
 
 const VERSION = 0x05;
 const RESERVED = 0x00;

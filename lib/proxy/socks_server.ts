@@ -16,10 +16,10 @@
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
-import { checkPort, parseAnonHost } from "./anon_host.ts";
+import { checkPort, parseAnonHost } from "../http/anon_host.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import { isOwnFault } from "./failure.ts";
-import type { Gateway, GatewayTarget } from "./gateway.ts";
+import type { Gateway, GatewayTarget } from "../http/gateway.ts";
 import { openStream } from "./open_stream.ts";
 import { relay } from "./relay.ts";
 import { decodeSocksAuth, SOCKS_AUTH_REPLY } from "./socks_auth.ts";

@@ -13,7 +13,7 @@ import {
 } from "../auth/socket_address.ts";
 import { ClientConnection } from "./client_connection.ts";
 import { isOwnFault } from "./failure.ts";
-import type { Gateway } from "./gateway.ts";
+import type { Gateway } from "../http/gateway.ts";
 
 /** Default of {@linkcode ProxyOptions.maxConnections}. */
 export const MAX_CONNECTIONS = 4096;

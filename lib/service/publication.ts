@@ -12,9 +12,9 @@
  * @see protocol §7.3
  * @module
  */
+import type { Moment } from "../base/clock.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { PointId } from "./introduction_points.ts";
-import type { Moment } from "./moment.ts";
 import { publishedPeriods, type TimePeriod } from "./time_period.ts";
 
 /** How often descriptors are published anew, a tenth more or less, ms. */

@@ -16,13 +16,13 @@
  * @see protocol §7.6
  * @module
  */
+import type { Moment } from "../base/clock.ts";
 import { type Random, randomBetween, randomChoice } from "../base/random.ts";
 import {
   IntroductionPoints,
   type PointAction,
   type PointId,
 } from "./introduction_points.ts";
-import type { Moment } from "./moment.ts";
 import { Publication, type PublishAction } from "./publication.ts";
 import { type TimePeriod, timePeriod } from "./time_period.ts";
 

@@ -3,12 +3,12 @@
  *
  *     ECHO_MIB=100 deno task test tests/e2e/echo_test.ts      or: deno task long:echo
  */
+import type { CellPort } from "../../lib/node/circuit/leg_carrier.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { BODY_BYTES } from "../../lib/circuit/cell.ts";
-import type { OwnCircuit } from "../../lib/node/own_circuit.ts";
-import type { CellPort } from "../../lib/node/session_driver.ts";
-import { systemRandom } from "../../lib/node/system_random.ts";
+import type { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
+import { systemRandom } from "../../lib/machine/system_random.ts";
 import {
   buildOver,
   openClient,

@@ -8,7 +8,7 @@
  */
 import assert from "node:assert/strict";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
-import type { OwnCircuit } from "../../lib/node/own_circuit.ts";
+import type { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import { relayKey } from "../../lib/path/relay_key.ts";
 import { PooledClient } from "../support/pooled_client.ts";
 import { RelayProcess } from "../support/relay_processes.ts";

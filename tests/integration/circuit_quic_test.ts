@@ -1,4 +1,4 @@
-import { testCircuits } from "../node/circuit_contract.ts";
-import { overQuic } from "../node/link_world.ts";
+import { testCircuits } from "../node/relay/circuit_contract.ts";
+import { overQuic } from "../node/link/link_world.ts";
 
 testCircuits("over QUIC", overQuic);

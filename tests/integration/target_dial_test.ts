@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { UnreachableError } from "../../lib/base/errors.ts";
-import { SystemClock } from "../../lib/node/system_clock.ts";
+import { SystemClock } from "../../lib/machine/system_clock.ts";
 import {
   parseStreamTarget,
   type StreamTarget,
-} from "../../lib/node/stream_target.ts";
-import { type DialledTarget, systemDial } from "../../lib/node/target_dial.ts";
+} from "../../lib/node/host/stream_target.ts";
+import {
+  type DialledTarget,
+  systemDial,
+} from "../../lib/node/host/target_dial.ts";
 
 const dial = systemDial(new SystemClock());
 const limit = () => ({ signal: AbortSignal.timeout(10_000) });

@@ -4,7 +4,7 @@ import { checkWork } from "../../lib/auth/proof_of_work.ts";
 import { loadIdentity, loadWork } from "../../lib/node/node_identity.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
 import { inNodeWorld, type Machine, NodeWorld } from "./node_world.ts";
-import { SystemClock } from "../../lib/node/system_clock.ts";
+import { SystemClock } from "../../lib/machine/system_clock.ts";
 
 const NETWORK = customNetwork({
   name: "test",

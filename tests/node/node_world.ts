@@ -12,7 +12,7 @@ import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import type { ClientOptions } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
 import type { RelayOptions, RelayRole } from "../../lib/node/relay_role.ts";
-import type { Runtime } from "../../lib/node/runtime.ts";
+import type { Runtime } from "../../lib/machine/runtime.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { MemoryNetwork } from "../../lib/transport/memory_network.ts";

@@ -7,8 +7,8 @@ import {
   REQUEST_HEAD_MS,
 } from "../../lib/proxy/http_connection.ts";
 import { RESPONSE_MS } from "../../lib/proxy/http_exchange.ts";
-import { GET, get, post } from "./http_requests.ts";
-import { head } from "./smuggling_corpus.ts";
+import { GET, get, post } from "../http/http_requests.ts";
+import { head } from "../http/smuggling_corpus.ts";
 import { httpWorld, pour, readUntil, settle, until } from "./world.ts";
 
 Deno.test("HttpServer cuts off clients that are silent or slow", async () => {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../lib/base/bytes.ts";
 import { ConfigError, UnreachableError } from "../../lib/base/errors.ts";
-import { GET, get, post } from "./http_requests.ts";
-import { head, SMUGGLING_CORPUS } from "./smuggling_corpus.ts";
+import { GET, get, post } from "../http/http_requests.ts";
+import { head, SMUGGLING_CORPUS } from "../http/smuggling_corpus.ts";
 import {
   HOST,
   httpService,

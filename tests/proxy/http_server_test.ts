@@ -6,14 +6,14 @@ import { HttpServer } from "../../lib/proxy/http_server.ts";
 import {
   MAX_IDLE_PER_TARGET,
   UPSTREAM_IDLE_MS,
-} from "../../lib/proxy/http_upstream.ts";
+} from "../../lib/http/upstream.ts";
 import {
   authorizationIsolation,
   passwordIsolation,
 } from "../../lib/proxy/isolation_key.ts";
-import { latin1Text } from "../../lib/proxy/latin1.ts";
-import { CONNECT, GET, get, post } from "./http_requests.ts";
-import { head } from "./smuggling_corpus.ts";
+import { latin1Text } from "../../lib/http/latin1.ts";
+import { CONNECT, GET, get, post } from "../http/http_requests.ts";
+import { head } from "../http/smuggling_corpus.ts";
 import {
   echo,
   HOST,

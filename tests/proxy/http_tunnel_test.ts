@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../lib/base/bytes.ts";
 import { TUNNEL_IDLE_MS } from "../../lib/proxy/relay.ts";
-import { CONNECT, ESTABLISHED, GET, get } from "./http_requests.ts";
+import { CONNECT, ESTABLISHED, GET, get } from "../http/http_requests.ts";
 import {
   echo,
   HOST,

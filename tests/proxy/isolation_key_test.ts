@@ -4,7 +4,7 @@ import {
   authorizationIsolation,
   passwordIsolation,
 } from "../../lib/proxy/isolation_key.ts";
-import { latin1Bytes } from "../../lib/proxy/latin1.ts";
+import { latin1Bytes } from "../../lib/http/latin1.ts";
 
 const LATIN1 = fc.string({
   unit: fc.integer({ min: 0, max: 255 }).map((unit) =>

@@ -3,7 +3,7 @@ import type {
   Gateway,
   GatewayStream,
   GatewayTarget,
-} from "../../lib/proxy/gateway.ts";
+} from "../../lib/http/gateway.ts";
 
 /** A gateway whose services are TCP servers of this machine. */
 export class LoopbackGateway implements Gateway {

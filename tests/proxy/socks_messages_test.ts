@@ -14,7 +14,7 @@ import {
 } from "../../lib/proxy/socks_reply.ts";
 import { decodeSocksRequest } from "../../lib/proxy/socks_request.ts";
 import { answerStranger } from "../../lib/proxy/socks_stranger.ts";
-import { latin1Text } from "../../lib/proxy/latin1.ts";
+import { latin1Text } from "../../lib/http/latin1.ts";
 
 const CONNECT = concat(
   Uint8Array.of(5, 1, 0, 3, 11),

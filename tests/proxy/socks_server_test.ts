@@ -3,7 +3,7 @@ import { concat, utf8 } from "../../lib/base/bytes.ts";
 import { ConfigError, UnreachableError } from "../../lib/base/errors.ts";
 import { LINGER_MS } from "../../lib/proxy/client_connection.ts";
 import { passwordIsolation } from "../../lib/proxy/isolation_key.ts";
-import { latin1Bytes, latin1Text } from "../../lib/proxy/latin1.ts";
+import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
 import { CONNECT_MS } from "../../lib/proxy/open_stream.ts";
 import { HALF_CLOSED_IDLE_MS, TUNNEL_IDLE_MS } from "../../lib/proxy/relay.ts";
 import {

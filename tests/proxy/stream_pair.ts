@@ -1,5 +1,5 @@
 import { UnreachableError } from "../../lib/base/errors.ts";
-import type { GatewayStream } from "../../lib/proxy/gateway.ts";
+import type { GatewayStream } from "../../lib/http/gateway.ts";
 
 /** What a writer may be ahead of its reader, bytes. */
 const WINDOW_BYTES = 64 * 1024;

@@ -7,9 +7,9 @@ import type {
   Gateway,
   GatewayStream,
   GatewayTarget,
-} from "../../lib/proxy/gateway.ts";
+} from "../../lib/http/gateway.ts";
 import { HttpServer } from "../../lib/proxy/http_server.ts";
-import { latin1Bytes, latin1Text } from "../../lib/proxy/latin1.ts";
+import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
 import {
   SocksServer,
   type SocksServerOptions,

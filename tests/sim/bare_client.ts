@@ -7,16 +7,16 @@
  *
  * @module
  */
+import type { CellPort } from "../../lib/node/circuit/leg_carrier.ts";
 import assert from "node:assert/strict";
 import { Identity } from "../../lib/auth/identity.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
 import type { Bytes } from "../../lib/base/bytes.ts";
-import { CellBuffers } from "../../lib/node/cell_buffers.ts";
-import { LinkServices } from "../../lib/node/link_services.ts";
-import { LinkTable } from "../../lib/node/link_table.ts";
-import { OwnCircuit } from "../../lib/node/own_circuit.ts";
-import type { CellPort } from "../../lib/node/session_driver.ts";
+import { CellBuffers } from "../../lib/node/circuit/cell_buffers.ts";
+import { LinkServices } from "../../lib/node/link/link_services.ts";
+import { LinkTable } from "../../lib/node/link/link_table.ts";
+import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import {
   encodeEstablishRendezvous,
   encodeRendezvous1,

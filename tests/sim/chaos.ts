@@ -22,7 +22,7 @@ import {
   shuffled,
 } from "../../lib/base/random.ts";
 import { CELL_BYTES } from "../../lib/circuit/cell.ts";
-import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
+import type { SessionStreamHandle } from "../../lib/node/session/session_stream.ts";
 import type { ObservedWrite } from "../../lib/transport/memory_network.ts";
 import {
   inWholeWorld,

@@ -17,18 +17,21 @@ import type { PublicKey } from "../../lib/auth/identity.ts";
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { type Clock, sleep } from "../../lib/base/clock.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
-import { REST_MS, SLICE_HASHES } from "../../lib/node/meeting_introduction.ts";
-import { ServiceClientDriver } from "../../lib/node/service_client.ts";
+import {
+  REST_MS,
+  SLICE_HASHES,
+} from "../../lib/node/visit/meeting_introduction.ts";
+import { ServiceClientDriver } from "../../lib/node/visit/service_client.ts";
 import { SEALED_BYTES } from "../../lib/service/introduction.ts";
 import type { IntroduceAnswer } from "../../lib/service/introduction_messages.ts";
 import type { Work, WorkDemand } from "../../lib/service/introduction_work.ts";
-import type { FakeCircuit, FakeRelay } from "../node/fake_circuits.ts";
-import { RawVisitor } from "../node/raw_visitor.ts";
+import type { FakeCircuit, FakeRelay } from "../node/circuit/fake_circuits.ts";
+import { RawVisitor } from "../node/session/raw_visitor.ts";
 import {
   NEVER,
   type ServiceWorld,
   type TestService,
-} from "../node/service_world.ts";
+} from "../node/session/service_world.ts";
 
 /** Time that a slice of hashes takes a visitor, ms: that of a small computer. */
 const SLICE_MS = 8;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { inServiceWorld } from "../node/service_world.ts";
+import { inServiceWorld } from "../node/session/service_world.ts";
 import { flood, quickWork, type Strategy } from "./introduction_flood.ts";
 
 /** Processors that the attacker has, each as quick as that of a visitor. */

@@ -10,8 +10,8 @@ import assert from "node:assert/strict";
 import { equalBytes } from "../../lib/base/bytes.ts";
 import { type Clock, sleep } from "../../lib/base/clock.ts";
 import type { Random } from "../../lib/base/random.ts";
-import type { SessionStreamHandle } from "../../lib/node/session_stream.ts";
-import type { StreamHandler } from "../../lib/node/stream_target.ts";
+import type { SessionStreamHandle } from "../../lib/node/session/session_stream.ts";
+import type { StreamHandler } from "../../lib/node/host/stream_target.ts";
 
 /** Bytes written at once, unless a pace says otherwise. */
 const CHUNK_BYTES = 16 * 1024;

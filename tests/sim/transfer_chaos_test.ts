@@ -21,7 +21,7 @@ import {
   type NodeWorld,
   type RelayNode,
 } from "../node/node_world.ts";
-import { NEVER } from "../node/service_world.ts";
+import { NEVER } from "../node/session/service_world.ts";
 import { sendSlowly } from "../support/stream_handlers.ts";
 
 const RELAYS = 16;

@@ -4,7 +4,7 @@
  * @module
  */
 import { sleep } from "../../lib/base/clock.ts";
-import { SystemClock } from "../../lib/node/system_clock.ts";
+import { SystemClock } from "../../lib/machine/system_clock.ts";
 
 /** Time between two looks, ms: a look costs processes a millisecond. */
 const LOOK_MS = 250;

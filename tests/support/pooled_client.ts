@@ -7,14 +7,14 @@
 import assert from "node:assert/strict";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
-import { CircuitPoolDriver } from "../../lib/node/circuit_pool_driver.ts";
+import { CircuitPoolDriver } from "../../lib/node/circuit/circuit_pool_driver.ts";
 import {
   GUARD_SILENCE,
   LONGEST_DIAL_WAIT_MS,
 } from "../../lib/node/client_role.ts";
-import { GuardMemory } from "../../lib/node/guard_memory.ts";
-import { OwnCircuit } from "../../lib/node/own_circuit.ts";
-import type { RelayDirectory } from "../../lib/node/relay_directory.ts";
+import { GuardMemory } from "../../lib/node/circuit/guard_memory.ts";
+import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
+import type { RelayDirectory } from "../../lib/node/directory/relay_directory.ts";
 import type { PoolStatus } from "../../lib/path/pool_status.ts";
 import type { Purpose } from "../../lib/path/purpose.ts";
 import { PURPOSE_RULES, PURPOSES } from "../../lib/path/purpose.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Log, LogFields, LogLevel } from "../../lib/node/log.ts";
+import type { Log, LogFields, LogLevel } from "../../lib/log/log.ts";
 
 /** One line of a {@linkcode RecordingLog}. */
 export interface RecordedLine {

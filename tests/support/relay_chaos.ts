@@ -11,7 +11,7 @@ import {
   randomBelow,
   randomChoice,
 } from "../../lib/base/random.ts";
-import { SystemClock } from "../../lib/node/system_clock.ts";
+import { SystemClock } from "../../lib/machine/system_clock.ts";
 import type { NodeProcess } from "./process_network.ts";
 
 /** What can happen to a relay: its process is killed and started again, or stopped and continued. */

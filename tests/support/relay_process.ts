@@ -43,11 +43,11 @@ import {
   type CircuitLimits,
   CircuitServer,
   type CircuitStats,
-} from "../../lib/node/circuit_server.ts";
-import { LinkTable, type TableLimits } from "../../lib/node/link_table.ts";
-import type { RelayedCircuit } from "../../lib/node/relayed_circuit.ts";
-import { SystemClock } from "../../lib/node/system_clock.ts";
-import { systemRandom } from "../../lib/node/system_random.ts";
+} from "../../lib/node/relay/circuit_server.ts";
+import { LinkTable, type TableLimits } from "../../lib/node/link/link_table.ts";
+import type { RelayedCircuit } from "../../lib/node/relay/relayed_circuit.ts";
+import { SystemClock } from "../../lib/machine/system_clock.ts";
+import { systemRandom } from "../../lib/machine/system_random.ts";
 import type { TransportLimits } from "../../lib/transport/endpoint_options.ts";
 import { openQuicEndpoint } from "../../lib/transport/quic_endpoint.ts";
 import { testContent } from "./nodes.ts";

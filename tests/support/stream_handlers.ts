@@ -4,7 +4,7 @@
  * @module
  */
 import { type Clock, sleep } from "../../lib/base/clock.ts";
-import type { StreamHandler } from "../../lib/node/stream_target.ts";
+import type { StreamHandler } from "../../lib/node/host/stream_target.ts";
 
 /** Writes back what it reads. */
 export const echo: StreamHandler = async (stream) => {

@@ -4,7 +4,7 @@
  * @module
  */
 import { randomBelow } from "../../lib/base/random.ts";
-import { systemRandom } from "../../lib/node/system_random.ts";
+import { systemRandom } from "../../lib/machine/system_random.ts";
 
 /** Ports that systems give to nobody who does not ask for them. */
 const RANGE = { first: 10_000, count: 20_000 } as const;

@@ -1,0 +1,310 @@
+/**
+ * AnonNet for embedding programs: one object that visits services and hosts them.
+ *
+ *     await using node = await AnonNet.start({ state: "state", bootstrap: […] });
+ *     const response = await node.fetch("http://….anon/");
+ *     await using site = await node.serve({ port: 80 }, () => new Response("Hello"));
+ *
+ * @see protocol §9.5
+ * @module
+ */
+import type { NetworkTraits } from "../auth/network.ts";
+import { formatNodeAddress, parseNodeAddress } from "../auth/node_address.ts";
+import {
+  formatSocketAddress,
+  parseSocketAddress,
+} from "../auth/socket_address.ts";
+import { BugError, ConfigError } from "../base/errors.ts";
+import { checkPort, parseAnonHost } from "../http/anon_host.ts";
+import { AnonConnection } from "./anon_connection.ts";
+import { AnonService } from "./anon_service.ts";
+import { HttpClient } from "../http/client.ts";
+import { type SiteHandler, siteTarget } from "../http/site.ts";
+import { type Log, SILENT_LOG } from "../log/log.ts";
+import { networkOf } from "../node/network_choice.ts";
+import { Node } from "../node/node.ts";
+import type { ClientRole } from "../node/client_role.ts";
+import { type Runtime, systemRuntime } from "../machine/runtime.ts";
+import { parseClientKey } from "../node/host/service_keys.ts";
+import type { ServiceDefinition } from "../node/host/node_services.ts";
+import {
+  parseStreamTarget,
+  type StreamTarget,
+} from "../node/host/stream_target.ts";
+
+/** How a node is started. */
+export interface AnonNetOptions {
+  /**
+   * Path of the state directory: guards, keys of services, relays that are known. One
+   * process has it at a time. Made when there is none.
+   */
+  readonly state: string;
+  /** `"main"`, `"local"`, or a network of one's own. Default `"main"`. */
+  readonly network?: string | NetworkTraits;
+  /** Relays to join the network by, as `anon://KEY@HOST:PORT`. Later starts remember. */
+  readonly bootstrap?: readonly string[];
+  /** Relays of a circuit, 1 to 7; the far side may add one. Default 3. */
+  readonly hops?: number;
+  /** The UDP address to dial from, `HOST:PORT`. Default `"[::]:0"`. */
+  readonly dialFrom?: string;
+  /** Relay for others too. */
+  readonly relay?: {
+    /** The UDP address to listen on, `HOST:PORT`. */
+    readonly listen: string;
+    /** Where others can dial it, if not there. */
+    readonly advertise?: readonly string[];
+  };
+  /** Open proxies for other programs on this machine, each at `HOST:PORT`. */
+  readonly proxies?: { readonly socks?: string; readonly http?: string };
+  /** Whether `anonnet status` and its like find this node. Default no. */
+  readonly control?: boolean;
+  /** Hears of what happens. Default: nobody. */
+  readonly log?: Log;
+  /** Ends the start; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What using a service takes. */
+export interface VisitOptions {
+  /**
+   * What belongs together: two different texts never share a circuit, a rendezvous
+   * or a session, so that nobody can tell that they come from one program. Default:
+   * a key of its own, shared by all that give none.
+   */
+  readonly isolate?: string;
+  /** Gives up; the promise rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What hosting takes. */
+export interface HostOptions {
+  /**
+   * What to call the service in this process, 1 to 32 of `a-z`, `0-9` and `-`. Its key
+   * is `service-<name>.key` in the state directory, made at the first start. Default
+   * `"default"`.
+   */
+  readonly name?: string;
+  /** Seed of the service's key, 32 bytes, instead of one in the state directory. */
+  readonly key?: Uint8Array;
+  /** Let only these clients find it, as `anonnet client-key` prints them. */
+  readonly clients?: readonly string[];
+  /** Gives up waiting for visitors to reach it; the service is stopped then. */
+  readonly signal?: AbortSignal;
+}
+
+/** What hosting a site takes. */
+export interface ServeOptions extends HostOptions {
+  /** Virtual port. Default 80. */
+  readonly port?: number;
+}
+
+/** A running node, for a program. */
+export class AnonNet implements AsyncDisposable {
+  readonly #node: Node;
+  readonly #client: ClientRole;
+  readonly #http: HttpClient;
+  readonly #runtime: Runtime;
+
+  private constructor(node: Node, client: ClientRole, runtime: Runtime) {
+    this.#node = node;
+    this.#client = client;
+    this.#runtime = runtime;
+    const { gateway } = client;
+    this.#http = new HttpClient({ gateway, clock: runtime.clock });
+  }
+
+  /**
+   * Start a node. Resolves once circuits can be built.
+   *
+   * @throws {ConfigError} `storage.*`, `transport.*`, `node.*` and others: the
+   * message says what to change.
+   * @throws the reason of `signal`.
+   */
+  static async start(options: AnonNetOptions): Promise<AnonNet> {
+    const log = options.log ?? SILENT_LOG;
+    return await AnonNet.startOn(await systemRuntime(log), options);
+  }
+
+  /**
+   * Start a node on another machine than this one: a simulated one.
+   *
+   * @internal
+   */
+  static async startOn(
+    machine: Runtime,
+    options: AnonNetOptions,
+  ): Promise<AnonNet> {
+    const { relay, proxies } = options;
+    const node = await Node.start({
+      state: options.state,
+      network: networkOf(options.network),
+      bootstrap: (options.bootstrap ?? []).map(parseNodeAddress),
+      client: {
+        dialFrom: parseSocketAddress(options.dialFrom ?? "[::]:0"),
+        hops: checkHops(options.hops ?? 3),
+      },
+      relay: relay && {
+        listen: parseSocketAddress(relay.listen),
+        advertise: (relay.advertise ?? []).map(parseSocketAddress),
+      },
+      proxies: proxies && {
+        socks: optionalAddress(proxies.socks),
+        http: optionalAddress(proxies.http),
+      },
+      control: options.control === true ? "state" : "off",
+      holder: `pid ${Deno.pid}`,
+      signal: options.signal ?? new AbortController().signal,
+    }, machine);
+    const { client } = node;
+    if (client === undefined) throw new BugError("node.client", "No client");
+    return new AnonNet(node, client, machine);
+  }
+
+  /** `anon://…` of its relay, once it is known where others can dial it. */
+  get relayAddress(): string | undefined {
+    const { address } = this.#node;
+    return address && formatNodeAddress(address);
+  }
+
+  /** `HOST:PORT` of the proxies that were asked for. */
+  get proxies(): { readonly socks?: string; readonly http?: string } {
+    const { socks, http } = this.#node.proxies ?? {};
+    return {
+      ...socks && { socks: formatSocketAddress(socks) },
+      ...http && { http: formatSocketAddress(http) },
+    };
+  }
+
+  /**
+   * `fetch`, for `http://….anon/`. Nothing else is reachable, also by redirects;
+   * bodies are not decompressed, and cookies not kept.
+   *
+   * @throws {ConfigError} `http.scheme`, `service.address_*`, `service.authorisation_*`.
+   * @throws {ProtocolError} `proxy.not_anon`, `proxy.port`.
+   * @throws {UnreachableError} `service.*`, `http.redirects`, `circuit.*`, `path.*`.
+   * @throws the reason of `signal`.
+   */
+  async fetch(
+    input: string | URL | Request,
+    init: RequestInit & VisitOptions = {},
+  ): Promise<Response> {
+    const { isolate, ...rest } = init;
+    return await this.#http.fetch(new Request(input, rest), isolate);
+  }
+
+  /**
+   * Open a stream of bytes to a port of a service. Resolves at once where there is a
+   * live session with it; {@linkcode AnonConnection.opened} tells when the service
+   * has taken it.
+   *
+   * @throws as {@linkcode fetch}.
+   */
+  async connect(
+    host: string,
+    port: number,
+    options: VisitOptions = {},
+  ): Promise<AnonConnection> {
+    const { isolate: isolation, signal } = options;
+    const target = {
+      host: parseAnonHost(host),
+      port: checkPort(port),
+      isolation,
+    };
+    const never = new AbortController().signal;
+    const stream = await this.#client.gateway.connect(target, {
+      signal: signal ?? never,
+    });
+    return new AnonConnection(stream, signal);
+  }
+
+  /**
+   * Host a site: the handler is given each request, as with `Deno.serve`, and no
+   * local socket is involved. Resolves once visitors can reach it.
+   *
+   * @throws {ConfigError} `service.name`, `service.twice`, `storage.*`.
+   * @throws the reason of `signal`; the service is stopped then.
+   */
+  async serve(
+    options: ServeOptions,
+    handler: SiteHandler,
+  ): Promise<AnonService> {
+    const port = checkPort(options.port ?? 80);
+    const log = this.#runtime.log.part("site");
+    let host = "service.anon";
+    const handle = siteTarget(port, {
+      clock: this.#runtime.clock,
+      host: () => host,
+      handler,
+      onError: (error) =>
+        log.error("The handler of a site failed", {
+          error: error instanceof Error ? error : String(error),
+        }),
+    });
+    return await this.#host(
+      options,
+      new Map([[port, { type: "handler", handle }]]),
+      (known) => host = known,
+    );
+  }
+
+  /**
+   * Host a service whose ports lead elsewhere: `{ 80: "127.0.0.1:8080" }`, or
+   * `{ 22: "unix:/run/ssh.sock" }`. Resolves once visitors can reach it.
+   *
+   * @throws {ConfigError} `service.target`, and as {@linkcode serve}.
+   */
+  async forward(
+    targets: Readonly<Record<number, string>>,
+    options: HostOptions = {},
+  ): Promise<AnonService> {
+    const parsed = Object.entries(targets).map(([port, target]) =>
+      [checkPort(Number(port)), parseStreamTarget(target)] as const
+    );
+    return await this.#host(options, new Map(parsed), () => {});
+  }
+
+  /** Stop everything: services, connections, circuits. Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#http[Symbol.dispose]();
+    await this.#node[Symbol.asyncDispose]();
+  }
+
+  async #host(
+    options: HostOptions,
+    targets: ReadonlyMap<number, StreamTarget>,
+    onHost: (host: string) => void,
+  ): Promise<AnonService> {
+    const { name = "default", key, clients, signal } = options;
+    signal?.throwIfAborted();
+    if (key !== undefined && key.length !== SEED_BYTES) {
+      throw new ConfigError(
+        "service.key",
+        `Cannot use key: it is ${key.length} bytes, and not ${SEED_BYTES}`,
+      );
+    }
+    const definition: ServiceDefinition = {
+      name,
+      targets,
+      seed: key && new Uint8Array(key),
+      clients: clients?.map(parseClientKey),
+    };
+    const { services } = this.#client;
+    const driver = await services.start(definition);
+    onHost(driver.host);
+    const service = new AnonService(driver, services);
+    await service.reachable(signal ?? new AbortController().signal);
+    return service;
+  }
+}
+
+const SEED_BYTES = 32;
+const MAX_HOPS = 7;
+
+function optionalAddress(text: string | undefined) {
+  return text === undefined ? undefined : parseSocketAddress(text);
+}
+
+function checkHops(hops: number): number {
+  if (Number.isInteger(hops) && hops >= 1 && hops <= MAX_HOPS) return hops;
+  throw new RangeError(`Cannot build circuits of ${hops} hops: 1 to 7`);
+}

@@ -1,0 +1,137 @@
+/**
+ * Writes a circuit's cells to one stream of a relay. Cells go out from where they
+ * were read, one write at a time; while it is under way, others wait in a ring.
+ *
+ *     cells ─▶ write under way? ─ no ─▶ written in place ─▶ memory given back
+ *                    │ yes                      │
+ *                    ▼                          ▼
+ *                  ring ───────────────▶ next write, up to 64 KiB
+ *
+ * Nobody waits for a writer: whoever brings cells learns at once what became of
+ * them, and goes on reading.
+ *
+ * @see protocol §5.6
+ * @module
+ */
+import type { Bytes } from "../../base/bytes.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { CellQuota } from "../../circuit/cell_quota.ts";
+import { CellRing } from "../../circuit/cell_ring.ts";
+import type { ByteStream } from "../../transport/transport.ts";
+import { type CellBuffers, CHUNK_BYTES } from "./cell_buffers.ts";
+
+/** Tuning: so many cells wait where they are; fewer are copied behind others. */
+const ADOPTED_BYTES = CHUNK_BYTES / 2;
+
+/** What became of cells. */
+export type WriteOutcome =
+  /** Their memory is the writer's, which gives it back when they are written. */
+  | "kept"
+  /** They were copied. */
+  | "copied"
+  /** The writer has ended, and dropped them. */
+  | "dropped"
+  /** There is no room, and nothing was taken: destroy the circuit. */
+  | "full";
+
+/** What writers of one process share. */
+export interface CellWriterHost<Owner> {
+  readonly clock: Clock;
+  readonly buffers: CellBuffers;
+  readonly quota: CellQuota<Owner>;
+}
+
+/** Writes to one stream. */
+export class CellWriter<Owner> {
+  readonly #stream: ByteStream;
+  readonly #host: CellWriterHost<Owner>;
+  readonly #ring: CellRing<Owner>;
+  readonly #onEnd: () => void;
+  /** What is being written. */
+  #writing: Bytes | undefined;
+  #state: "open" | "ending" | "ended" = "open";
+
+  /**
+   * @param owner Whom the quota names.
+   * @param onEnd Called once: all is written that ever will be.
+   */
+  constructor(
+    stream: ByteStream,
+    host: CellWriterHost<Owner>,
+    owner: Owner,
+    onEnd: () => void,
+  ) {
+    this.#stream = stream;
+    this.#host = host;
+    this.#ring = new CellRing(host.quota, owner);
+    this.#onEnd = onEnd;
+  }
+
+  /** Bytes of cells that wait, with those being written. */
+  get waitingBytes(): number {
+    return this.#ring.waitingBytes;
+  }
+
+  /**
+   * Write whole cells, after all that came before. Then look whether the quota is
+   * over.
+   */
+  write(cells: Bytes): WriteOutcome {
+    if (this.#state !== "open") return "dropped";
+    const nowMs = this.#host.clock.nowMs();
+    if (this.#writing === undefined) {
+      this.#ring.lend(cells, nowMs);
+      this.#start(cells);
+      return "kept";
+    }
+    if (cells.length >= ADOPTED_BYTES && cells.byteOffset === 0) {
+      return this.#ring.adopt(cells, nowMs) ? "kept" : "full";
+    }
+    return this.#ring.push(cells, nowMs) ? "copied" : "full";
+  }
+
+  /** End once all that waits is written. */
+  end(): void {
+    if (this.#state !== "open") return;
+    this.#state = "ending";
+    if (this.#writing === undefined) this.#finish();
+  }
+
+  /** Forget what waits. A write under way ends when it ends. */
+  drop(): void {
+    this.end();
+    this.#ring.clear();
+  }
+
+  #start(cells: Bytes): void {
+    this.#writing = cells;
+    this.#stream.write(cells).then(this.#onWritten, this.#onFailed);
+  }
+
+  readonly #onWritten = (): void => {
+    this.#release();
+    const next = this.#ring.take();
+    if (next !== undefined) this.#start(next);
+    else if (this.#state === "ending") this.#finish();
+  };
+
+  readonly #onFailed = (): void => {
+    this.#release();
+    this.#ring.clear();
+    this.#finish();
+  };
+
+  #release(): void {
+    this.#ring.release();
+    if (this.#writing !== undefined) {
+      this.#host.buffers.give(this.#writing.buffer);
+    }
+    this.#writing = undefined;
+  }
+
+  #finish(): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#onEnd();
+  }
+}

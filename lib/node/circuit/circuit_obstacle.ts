@@ -1,0 +1,93 @@
+/**
+ * Why there is no circuit, in words: for the log, and for who waits.
+ *
+ * @module
+ */
+import { UnreachableError } from "../../base/errors.ts";
+import { describeNoPath } from "../../path/no_path.ts";
+import type { PoolObstacle, RequestFailure } from "../../path/pool_circuit.ts";
+import type { LogFields } from "../../log/log.ts";
+
+/** What the log says of an obstacle: a constant sentence, and what varies. */
+export interface ObstacleLine {
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** A line for an operator: what is wrong, and what mends it. */
+export function obstacleLine(why: PoolObstacle, nowMs: number): ObstacleLine {
+  switch (why.reason) {
+    case "too_few_relays":
+      return {
+        message: "Cannot build circuits: too few relays are known; waiting " +
+          "for more (--hops sets how many a circuit takes)",
+        fields: { known: why.known, needed: why.needed },
+      };
+    case "guards_down":
+      return {
+        message: "Cannot build circuits: none of our guards answers; see " +
+          "whether this machine is online. They are tried again",
+        fields: { inMs: Math.max(0, Math.round(why.retryMs - nowMs)) },
+      };
+    case "guards_missing":
+      return {
+        message: "Cannot build circuits: our guards have left the relay " +
+          "list; waiting for them, or for leave to draw others",
+        fields: {},
+      };
+    case "subnets":
+      return {
+        message: "Cannot build circuits: the relays are in too few subnets",
+        fields: {},
+      };
+    case "excluded":
+      return {
+        message: "Cannot build circuits: too few relays are left for a path",
+        fields: {},
+      };
+    case "rebuild_budget":
+      return {
+        message: "Too many circuits have failed; building fewer for a while",
+        fields: { inMs: Math.max(0, Math.round(why.retryMs - nowMs)) },
+      };
+    case "full":
+      return {
+        message: "As many circuits are in use as this node will have",
+        fields: {},
+      };
+  }
+}
+
+/** The error of who waited for a circuit and got none: `path.*`, `circuit.*`. */
+export function requestError(why: RequestFailure): UnreachableError {
+  switch (why.reason) {
+    case "too_few_relays":
+    case "guards_down":
+    case "guards_missing":
+    case "subnets":
+    case "excluded":
+      return new UnreachableError(`path.${why.reason}`, describeNoPath(why));
+    case "rebuild_budget":
+      return error("rebuild_budget", "too many circuits have failed lately");
+    case "full":
+      return error("full", "as many are in use as this node will have");
+    case "busy":
+      return error("busy", "too many wait for one");
+    case "timeout":
+      return error(
+        "timeout",
+        why.failure === undefined
+          ? "none was built in time"
+          : `none was built in time; the last try ended: ${why.failure}`,
+      );
+    case "closed":
+      return error("stopping", "the node is stopping");
+  }
+}
+
+function error(code: string, why: string): UnreachableError {
+  return new UnreachableError(
+    `circuit.${code}`,
+    `Cannot get a circuit: ${why}`,
+  );
+}

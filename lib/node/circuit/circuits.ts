@@ -1,0 +1,93 @@
+/**
+ * What services, and those who visit them, need of circuits. Whoever builds them
+ * implements this; tests join two in memory.
+ *
+ *     take("introduction")             3 hops, the last one listens for a service
+ *     take("introduction", { endAt })  the same and one more: the other side chose it
+ *     take("rendezvous")               3 hops, the last one waits with a cookie
+ *     take("rendezvous", { endAt })    the same and one more
+ *     take("directory")                3 hops, the last one looks records up
+ *
+ * @see protocol §5, §7
+ * @module
+ */
+import type { LegCarrier } from "./leg_carrier.ts";
+import type { NodeId } from "../../auth/identity.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { Bytes } from "../../base/bytes.ts";
+
+/** What a circuit is for. Circuits are made ready by purpose. */
+export type CircuitPurpose =
+  | "general"
+  | "introduction"
+  | "rendezvous"
+  | "directory";
+
+/** Which circuit is wanted. */
+export interface CircuitWish {
+  readonly purpose: CircuitPurpose;
+  /** A relay that the other side chose: it is added behind a path of ours. */
+  readonly endAt?: NodeRecord;
+  /** Relays that shall not be on it, nor last, if there are others. Guards may be. */
+  readonly avoid?: readonly NodeId[];
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+}
+
+/** How long something may take. */
+export interface WaitLimit {
+  readonly signal: AbortSignal;
+}
+
+/** Questions that the last hop answers with a message of the services (§5.4). */
+export type ServiceQuestion =
+  | "establish_intro"
+  | "introduce1"
+  | "establish_rendezvous";
+
+/** Where circuits come from. */
+export interface Circuits {
+  /**
+   * A circuit that nobody has used, for the caller alone: two isolation keys
+   * cannot meet on it. The caller closes it.
+   *
+   * @throws {UnreachableError} `circuit.*`, `path.*` when none can be built.
+   * @throws the signal's reason.
+   */
+  take(wish: CircuitWish): Promise<ServiceCircuit>;
+  /** Wishes that wait for a circuit now. */
+  readonly waiting: number;
+  /** All relays that are known now. */
+  relays(): readonly NodeRecord[];
+}
+
+/**
+ * A circuit in the hands of its client. Everything that waits rejects with an
+ * `UnreachableError` `circuit.*` when the circuit is gone.
+ *
+ * As a leg: cells that come before `attach` wait for it.
+ */
+export interface ServiceCircuit extends LegCarrier {
+  /** The relays it leads over, nearest first. */
+  readonly path: readonly NodeRecord[];
+  /** Known to the last hop and us alone (§5.2). */
+  readonly binding: Bytes;
+  /** Look a record up at the last hop. @returns A stored record, not yet checked. */
+  dhtGet(key: Bytes, limit: WaitLimit): Promise<Bytes | undefined>;
+  /**
+   * Store a record by the last hop.
+   *
+   * @returns How many nodes took it; 0 when it was refused or nobody was found.
+   */
+  dhtPut(record: Bytes, limit: WaitLimit): Promise<number>;
+  /** Say something to the last hop. @returns The body of its answer. */
+  ask(type: ServiceQuestion, body: Bytes, limit: WaitLimit): Promise<Bytes>;
+  /** Hear of every `introduce2` from now on. */
+  onIntroduction(listener: (body: Bytes) => void): void;
+  /** Send `rendezvous1`. The circuit is joined from then on. */
+  meet(body: Bytes): void;
+  /** The body of `rendezvous2`. The circuit is joined from then on. */
+  met(limit: WaitLimit): Promise<Bytes>;
+  /** Ask the last hop for a sign of life. @returns The round trip, ms. */
+  ping(limit: WaitLimit): Promise<number>;
+}

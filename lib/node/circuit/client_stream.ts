@@ -1,0 +1,257 @@
+/**
+ * The one stream of a circuit of our own, and the machine at its end: cells of
+ * data to and from whoever is attached, the rest to the circuit.
+ *
+ *     stream ─▶ CellReader ─▶ ClientCircuit ─┬─ data ─▶ CellPort
+ *                                            └─ else ─▶ sink
+ *     stream ◀─ CellOutlet ◀─ ClientCircuit ◀─── fill ─ CellPort
+ *
+ * Cells are made when the stream takes them, so none grows old in a queue.
+ *
+ * @see protocol §5.5
+ * @module
+ */
+import type { CellPort } from "./leg_carrier.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import type { Timer } from "../../base/clock.ts";
+import { CELL_BYTES } from "../../circuit/cell.ts";
+import {
+  ClientCircuit,
+  type ClientEvent,
+} from "../../circuit/client_circuit.ts";
+import type { ByteStream } from "../../transport/transport.ts";
+import { CellOutlet } from "./cell_outlet.ts";
+import { CellReader } from "./cell_reader.ts";
+import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
+
+/** Tuning: time that the last cells have to be written once we close, ms. */
+export const CLOSE_TIMEOUT_MS = 2000;
+
+/** What the client closes a circuit with. */
+export const DONE: CircuitEnd = { code: "done" };
+
+/** What came of a cell, but for data and ends. */
+export type CircuitEvent = Exclude<
+  ClientEvent,
+  { readonly type: "data" | "closed" }
+>;
+
+/** Who hears of what comes. */
+export interface ClientStreamSink {
+  onEvent(event: CircuitEvent): void;
+  /** The circuit has ended: its keys and its stream are gone. Called once. */
+  onEnd(end: CircuitEnd): void;
+}
+
+/** Data that came before anybody was attached, and what follows it. */
+interface HeldCells {
+  readonly body: Uint8Array;
+  readonly cells: Bytes;
+  /** Where the cell after it begins. */
+  readonly next: number;
+}
+
+/** One stream. */
+export class ClientStream {
+  readonly machine: ClientCircuit;
+  readonly #host: OwnCircuitHost;
+  readonly #stream: ByteStream;
+  readonly #sink: ClientStreamSink;
+  readonly #reader: CellReader;
+  readonly #outlet: CellOutlet;
+  #port: CellPort | undefined;
+  #expectsData = false;
+  #held: HeldCells | undefined;
+  #timer: Timer | undefined;
+  #timerMs = Infinity;
+  #closeTimer: Timer | undefined;
+  #end: CircuitEnd | undefined;
+  #cellsCarried = 0;
+
+  /** @param stream Owned: closed both ways in the end. */
+  constructor(
+    host: OwnCircuitHost,
+    stream: ByteStream,
+    hopTimeoutMs: number,
+    sink: ClientStreamSink,
+  ) {
+    this.#host = host;
+    this.#stream = stream;
+    this.#sink = sink;
+    this.machine = new ClientCircuit(host.crypto, host.random, {
+      hopTimeoutMs,
+    });
+    this.#reader = new CellReader(stream, host.buffers, {
+      onCells: (cells) => this.#receive(cells, 0),
+      onEnd: () => this.#onStreamEnd(),
+      onError: (error) => this.fail(error),
+    });
+    this.#outlet = new CellOutlet(stream, host.buffers, {
+      fill: (batch) => this.#tryFill(batch),
+      onEnd: (how) =>
+        how === "drained" ? this.finish(DONE) : this.#onStreamEnd(),
+    });
+    this.#reader.start();
+  }
+
+  /** How the circuit ended; `undefined` while it has not. */
+  get end(): CircuitEnd | undefined {
+    return this.#end;
+  }
+
+  /** Cells of data that it has carried, both ways together. */
+  get cellsCarried(): number {
+    return this.#cellsCarried;
+  }
+
+  /** Write sealed control cells, and see when their answer is due. */
+  send(cells: Bytes): void {
+    this.#outlet.send(cells);
+    this.arm();
+  }
+
+  /** There may be data to send. */
+  wake(): void {
+    this.#outlet.wake();
+  }
+
+  /** Data may come: the circuit has been joined, or is about to be. */
+  expectData(): void {
+    this.#expectsData = true;
+  }
+
+  /** Carry data for `port`, beginning with what has come already. */
+  attach(port: CellPort): void {
+    this.#port = port;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) {
+      port.onCell(held.body);
+      this.#receive(held.cells, held.next);
+      this.#host.buffers.give(held.cells.buffer);
+      this.#reader.resume();
+    }
+    this.wake();
+  }
+
+  /** Set the timer for what is due next. */
+  arm(): void {
+    const dueMs = this.machine.deadlineMs ?? Infinity;
+    // Deadlines are mostly put off: an early wake-up costs less than a new timer.
+    if (this.#timerMs <= dueMs || this.#end !== undefined) return;
+    this.#timer?.cancel();
+    this.#timerMs = dueMs;
+    const { clock } = this.#host;
+    this.#timer = clock.schedule(dueMs - clock.nowMs(), () => this.#onTime(), {
+      keepAlive: false,
+    });
+  }
+
+  /** End once what there is to write is written. Idempotent. */
+  close(): void {
+    if (this.#end !== undefined || this.#closeTimer !== undefined) return;
+    const { clock } = this.#host;
+    this.#closeTimer = clock.schedule(
+      CLOSE_TIMEOUT_MS,
+      () => this.finish(DONE),
+      { keepAlive: false },
+    );
+    this.#outlet.end();
+  }
+
+  /** Our own failure: the circuit is of no more use. */
+  fail(error: unknown): void {
+    this.finish(DONE);
+    this.#host.onError(error);
+  }
+
+  /** End now. Idempotent. */
+  finish(end: CircuitEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#timer?.cancel();
+    this.#closeTimer?.cancel();
+    this.machine.destroy();
+    this.#outlet.stop();
+    this.#reader.stop();
+    this.#stream.closeWrite();
+    this.#stream.cancel();
+    if (this.#held !== undefined) {
+      this.#host.buffers.give(this.#held.cells.buffer);
+      this.#held = undefined;
+    }
+    this.#sink.onEnd(end);
+  }
+
+  /** @returns Whether the memory of `cells` is kept. */
+  #receive(cells: Bytes, start: number): boolean {
+    const { clock } = this.#host;
+    for (let at = start; at < cells.length; at += CELL_BYTES) {
+      if (this.#end !== undefined) return false;
+      const next = at + CELL_BYTES;
+      const cell = cells.subarray(at, next);
+      const event = this.machine.receive(cell, clock.nowMs());
+      if (event === undefined) continue;
+      switch (event.type) {
+        case "data":
+          if (this.#onData(event.body)) break;
+          // Read no more until somebody is there: the relays hold what follows.
+          this.#held = { body: event.body, cells, next };
+          this.#reader.pause();
+          return true;
+        case "closed":
+          this.finish(event.failure);
+          break;
+        default:
+          this.#sink.onEvent(event);
+      }
+    }
+    return false;
+  }
+
+  /** @returns Whether somebody took it, or nobody ever will. */
+  #onData(body: Uint8Array): boolean {
+    this.#cellsCarried++;
+    if (this.#port !== undefined) this.#port.onCell(body);
+    else if (this.#expectsData) return false;
+    else this.finish({ code: "protocol", hop: this.machine.hops });
+    return true;
+  }
+
+  #tryFill(batch: Bytes): number {
+    try {
+      return this.#fill(batch);
+    } catch (error) {
+      this.fail(error);
+      return 0;
+    }
+  }
+
+  #fill(batch: Bytes): number {
+    const { machine } = this;
+    const port = this.#port;
+    let bytes = 0;
+    if (port === undefined) return bytes;
+    while (bytes < batch.length && machine.state === "open") {
+      const cell = batch.subarray(bytes, bytes + CELL_BYTES);
+      const body = machine.dataBody(cell);
+      if (!port.fill(body) || this.#end !== undefined) break;
+      machine.sealData(cell, body.length);
+      this.#cellsCarried++;
+      bytes += CELL_BYTES;
+    }
+    return bytes;
+  }
+
+  #onTime(): void {
+    this.#timerMs = Infinity;
+    const event = this.machine.onTime(this.#host.clock.nowMs());
+    if (event?.type === "closed") this.finish(event.failure);
+    else this.arm();
+  }
+
+  #onStreamEnd(): void {
+    const event = this.machine.onStreamEnd();
+    if (event?.type === "closed") this.finish(event.failure);
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * Where a circuit and a leg of a session meet: the circuit carries cells, the
+ * leg fills and takes them. Neither knows more of the other.
+ *
+ * @see protocol §6.2
+ * @module
+ */
+
+/** What sends and takes the cells of one leg. */
+export interface CellPort {
+  /**
+   * Fill `body` with the next cell.
+   *
+   * @returns Whether there was one; ask again after {@linkcode LegCarrier.wake}.
+   */
+  fill(body: Uint8Array): boolean;
+  /** Take a cell; `body` may be overwritten, and is not valid after the call. */
+  onCell(body: Uint8Array): void;
+}
+
+/** A joined circuit, as a leg sees it. */
+export interface LegCarrier {
+  /** Begin to carry cells for `port`, which is asked whenever there is room. */
+  attach(port: CellPort): void;
+  /** The port may have cells to send. Cheap; may be called too often. */
+  wake(): void;
+  /** Close the circuit, after what was taken from the port has been written. */
+  close(): void;
+  /** Resolves when the circuit is gone; never rejects. */
+  readonly closed: Promise<unknown>;
+}

@@ -1,0 +1,116 @@
+/**
+ * Introductions of one service on their way to an answer: queued, begun at a
+ * bounded rate, so many at once, and given up when they stall.
+ *
+ *     push ─▶ IntroductionQueue ─▶ place free? ── yes ──▶ answer
+ *                                      │ no
+ *                                      └─▶ the first one takes too long? give it up
+ *
+ * @see protocol §7.4
+ * @module
+ */
+import type { Clock } from "../../base/clock.ts";
+import { UnreachableError } from "../../base/errors.ts";
+import type { PaceFacts } from "../../service/answer_pace.ts";
+import type { PointId } from "../../service/introduction_points.ts";
+import { IntroductionQueue } from "../../service/introduction_queue.ts";
+import type { WaitLimit } from "../circuit/circuits.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
+
+/** Introductions that are being answered at once. */
+export const MAX_ANSWERS = 32;
+/**
+ * An answer under way for so long makes room when others wait, ms: somebody may
+ * name rendezvous points that never answer, and an honest one does so sooner.
+ */
+export const STALLED_MS = 5_000;
+
+interface Answer {
+  readonly sinceMs: number;
+  readonly control: AbortController;
+}
+
+/** The introductions of one service. `T` is whatever its driver knows one by. */
+export class ServiceAnswers<T> implements PaceFacts, Disposable {
+  readonly #clock: Clock;
+  readonly #answer: (item: T, limit: WaitLimit) => Promise<void>;
+  readonly #queue: IntroductionQueue<T>;
+  readonly #timer: MachineTimer;
+  /** Under way, the one begun first at first. */
+  readonly #answers = new Set<Answer>();
+  #isStopped = false;
+
+  /** @param answer Never rejects; ends soon when its signal says so. */
+  constructor(
+    clock: Clock,
+    answer: (item: T, limit: WaitLimit) => Promise<void>,
+  ) {
+    this.#clock = clock;
+    this.#answer = answer;
+    this.#queue = new IntroductionQueue(clock.nowMs());
+    this.#timer = new MachineTimer(clock, () => this.#go());
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  get shed(): number {
+    return this.#queue.shed;
+  }
+
+  /** An introduction came by a point. */
+  push(point: PointId, item: T): void {
+    if (this.#isStopped) return;
+    this.#queue.push(point, item, this.#clock.nowMs());
+    this.#go();
+  }
+
+  /** A point is gone: what came by it cannot be answered any more. */
+  remove(point: PointId): void {
+    this.#queue.remove(point);
+  }
+
+  /** Begin no more, and give up those under way. */
+  [Symbol.dispose](): void {
+    this.#isStopped = true;
+    this.#timer.stop();
+    for (const { control } of this.#answers) control.abort(stalled());
+  }
+
+  #go(): void {
+    if (this.#isStopped) return;
+    const nowMs = this.#clock.nowMs();
+    while (this.#answers.size < MAX_ANSWERS) {
+      const item = this.#queue.take(nowMs);
+      if (item === undefined) {
+        return this.#timer.set(this.#queue.readyMs ?? Infinity);
+      }
+      this.#begin(item, nowMs);
+    }
+    // Whoever ends makes room; and if nobody does, whoever began first.
+    this.#timer.set(Infinity);
+    const [first] = this.#answers;
+    if (first === undefined || this.#queue.length === 0) return;
+    const stalledMs = first.sinceMs + STALLED_MS;
+    if (stalledMs > nowMs) this.#timer.set(stalledMs);
+    else first.control.abort(stalled());
+  }
+
+  #begin(item: T, sinceMs: number): void {
+    const control = new AbortController();
+    const answer = { sinceMs, control };
+    this.#answers.add(answer);
+    this.#answer(item, { signal: control.signal }).finally(() => {
+      this.#answers.delete(answer);
+      this.#go();
+    });
+  }
+}
+
+function stalled(): UnreachableError {
+  return new UnreachableError(
+    "service.meet_stalled",
+    "Cannot meet client: its rendezvous point does not answer, and others wait",
+  );
+}

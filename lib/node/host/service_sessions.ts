@@ -1,0 +1,402 @@
+/**
+ * The sessions of one service: introductions come in, joined circuits become
+ * sessions or legs of them, and streams go out to whoever serves them.
+ *
+ *     introduction ─┬─ handshake ──▶ circuit to its rendezvous ──▶ a new session
+ *                   └─ ticket ─────▶ circuit to its rendezvous ──▶ one more leg
+ *     session ── LegOffer ─────────▶ circuit to its rendezvous ──▶ one more leg
+ *
+ * @see protocol §7.5, §7.6
+ * @module
+ */
+import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import { type Bytes, wipe } from "../../base/bytes.ts";
+import { deadline } from "../../base/clock.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../../base/errors.ts";
+import { TokenBucket, type TokenRate } from "../../base/token_bucket.ts";
+import { KEY_BYTES } from "../../crypto/suite.ts";
+import type { Introduction } from "../../service/introduction.ts";
+import type { IntroductionKeys } from "../../service/introduction_keys.ts";
+import {
+  encodeRendezvous1,
+  respondToRendezvous,
+} from "../../service/rendezvous.ts";
+import { SessionRegistry } from "../../service/session_registry.ts";
+import { isTicketValid, sessionId, type Ticket } from "../../service/ticket.ts";
+import type { LegNumber, LegOffer } from "../../session/frames.ts";
+import { MAX_LEGS } from "../../session/leg_table.ts";
+import { Session } from "../../session/session.ts";
+import { useCircuit } from "../circuit/circuit_use.ts";
+import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
+import type { Log } from "../../log/log.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
+import { namedRelay, type ServiceContext } from "../session/service_context.ts";
+import { SessionDriver } from "../session/session_driver.ts";
+import type { SessionStreamHandle } from "../session/session_stream.ts";
+import { Slots } from "../../base/slots.ts";
+
+/** A client that could not be met by then waits no more, ms. */
+const MEET_MS = 20_000;
+/**
+ * Clients at rendezvous points that nobody has told us of, met at once: somebody
+ * may invent relays that do not exist, and each costs a time-out.
+ */
+const MAX_STRANGERS = 4;
+/**
+ * Clients met at once at one relay: one that lets us wait must not take all the
+ * places that there are for answers.
+ */
+const MAX_AT_RELAY = 8;
+/** A session without a stream for so long is closed; clients do it sooner, ms. */
+export const SERVICE_IDLE_MS = 15 * 60_000;
+const SWEEP_MS = 60_000;
+
+/**
+ * Legs that one client may ask for: each costs a circuit of four hops, and asking
+ * next to nothing. An honest client whose legs are all killed wants 8 at once and
+ * then one per 2 s, some of them asked for several times: it does not notice.
+ */
+export const LEGS: TokenRate = { perSecond: 1, burst: 32 };
+
+/** Nobody holds this secret: unknown sessions are checked against it. */
+const NO_SECRET = new Uint8Array(KEY_BYTES);
+
+/** What the service hears of its sessions. */
+export interface ServiceSessionHandlers {
+  /** A client has opened a stream. @param session For limits; not to be kept. */
+  onStream(stream: SessionStreamHandle, port: number, session: object): void;
+  /** A leg has fallen silent: other circuits of ours may have, too. */
+  onDoubt(): void;
+}
+
+interface ServiceSession {
+  readonly id: Bytes;
+  readonly secret: Bytes;
+  readonly driver: SessionDriver;
+  /** The relays of each leg, so that the next one can take others. */
+  readonly paths: Map<LegNumber, readonly NodeRecord[]>;
+  /** Legs that its client may still ask for. */
+  readonly budget: TokenBucket;
+  /** Whether an offer of its client is being taken. */
+  isTakingOffer: boolean;
+}
+
+/** All sessions of one service. */
+export class ServiceSessions implements Disposable {
+  readonly #context: ServiceContext;
+  readonly #handlers: ServiceSessionHandlers;
+  readonly #log: Log;
+  readonly #registry = new SessionRegistry<ServiceSession>(
+    ({ driver }) => driver.streamCount === 0,
+  );
+  readonly #sessions = new Set<ServiceSession>();
+  readonly #strangers = new Slots(MAX_STRANGERS);
+  readonly #atRelay = new Slots(Infinity, MAX_AT_RELAY);
+  readonly #timer: MachineTimer;
+  readonly #stopping = new AbortController();
+  #sweepMs = Infinity;
+
+  constructor(
+    context: ServiceContext,
+    handlers: ServiceSessionHandlers,
+    log: Log,
+  ) {
+    this.#context = context;
+    this.#handlers = handlers;
+    this.#log = log;
+    this.#timer = new MachineTimer(context.clock, () => this.#onTime());
+  }
+
+  /** Sessions there are. */
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Streams that are open in all of them. */
+  get streamCount(): number {
+    let count = 0;
+    for (const { driver } of this.#sessions) count += driver.streamCount;
+    return count;
+  }
+
+  /** Cells that came from clients on all legs there are. */
+  get receivedCells(): number {
+    let cells = 0;
+    for (const { driver } of this.#sessions) {
+      for (const { receivedCells } of driver.legs) cells += receivedCells;
+    }
+    return cells;
+  }
+
+  /** Legs that there are. */
+  get legCount(): number {
+    let legs = 0;
+    for (const { driver } of this.#sessions) legs += driver.legNumbers.length;
+    return legs;
+  }
+
+  /**
+   * Meet a client.
+   *
+   * @param keys Of the point that it came by.
+   * @param blinded The service's blinded keys of now.
+   * @throws {ProtocolError} `service.ticket`, `service.rendezvous_request`,
+   * `auth.record_*`: the introduction was wrong.
+   * @throws {UnreachableError} `service.busy`, `circuit.*`: we could not.
+   */
+  async answer(
+    introduction: Introduction,
+    keys: IntroductionKeys,
+    blinded: readonly PublicKey[],
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    // Before anything is built for it.
+    const { ticket } = introduction;
+    const session = ticket === undefined
+      ? undefined
+      : this.#ticketed(ticket, introduction.cookie);
+    await this.#meetAt(introduction.rendezvous, signal, (relay, limit) => {
+      if (session === undefined || ticket === undefined) {
+        return this.#begin(introduction, keys, blinded, relay, limit);
+      }
+      const { cookie, rendezvous } = introduction;
+      const offer = { leg: ticket.leg, cookie, rendezvous };
+      return this.#addLeg(session, offer, relay, limit);
+    });
+  }
+
+  /** A client asks for a leg by one that lives: no introduction is needed. */
+  async #onOffer(session: ServiceSession, offer: LegOffer): Promise<void> {
+    // One at a time: whoever offers without end waits without end.
+    if (session.isTakingOffer) return;
+    if (!session.budget.take(1, this.#context.clock.nowMs())) return;
+    session.isTakingOffer = true;
+    try {
+      const { signal } = this.#stopping;
+      await this.#meetAt(
+        offer.rendezvous,
+        signal,
+        (relay, limit) => this.#addLeg(session, offer, relay, limit),
+      );
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      const fields = { error: error instanceof Error ? error : String(error) };
+      if (error instanceof AnonNetError) {
+        this.#log.debug("Could not take the offer of a leg", fields);
+      } else this.#log.error("A fault in taking the offer of a leg", fields);
+    } finally {
+      session.isTakingOffer = false;
+    }
+  }
+
+  async #meetAt(
+    rendezvous: Bytes,
+    signal: AbortSignal,
+    meet: (relay: NodeRecord, limit: WaitLimit) => Promise<void>,
+  ): Promise<void> {
+    const { record, isKnown } = await namedRelay(this.#context, rendezvous);
+    const name = record.nodeId.toHex();
+    if (!this.#atRelay.take(name)) throw busy();
+    try {
+      if (!isKnown && !this.#strangers.take()) throw busy();
+      try {
+        using limit = deadline(this.#context.clock, MEET_MS, tooLate, signal);
+        await meet(record, limit);
+      } finally {
+        if (!isKnown) this.#strangers.give();
+      }
+    } finally {
+      this.#atRelay.give(name);
+    }
+  }
+
+  /**
+   * The session that a ticket is for. Takes the same time whether there is none or
+   * the ticket is wrong.
+   */
+  #ticketed(ticket: Ticket, cookie: Bytes): ServiceSession {
+    const { crypto } = this.#context;
+    const session = this.#registry.get(ticket.session);
+    const secret = session?.secret ?? NO_SECRET;
+    const isValid = isTicketValid(crypto, secret, ticket, cookie);
+    const isNew = ticket.leg >= (session?.driver.nextLegNumber ?? Infinity);
+    if (session === undefined || !isValid || !isNew) {
+      throw new ProtocolError(
+        "service.ticket",
+        "Cannot take ticket: it is used, forged, or of no session here",
+      );
+    }
+    if (!session.budget.take(1, this.#context.clock.nowMs())) throw busy();
+    return session;
+  }
+
+  async #begin(
+    { cookie, handshake, port }: Introduction,
+    keys: IntroductionKeys,
+    blinded: readonly PublicKey[],
+    endAt: NodeRecord,
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    const { crypto, random } = this.#context;
+    if (handshake === undefined) throw new RangeError("No handshake");
+    const { reply, secret } = await respondToRendezvous(
+      crypto,
+      random,
+      keys,
+      blinded,
+      cookie,
+      handshake,
+    );
+    const circuit = await useCircuit(
+      this.#context,
+      { purpose: "rendezvous", endAt, signal },
+      (circuit) => Promise.resolve(circuit),
+    );
+    circuit.meet(encodeRendezvous1(cookie, reply));
+    this.#open(secret, circuit, port);
+    wipe(secret);
+  }
+
+  /** @param port Of the stream that the introduction asks for. */
+  #open(
+    secret: Bytes,
+    circuit: ServiceCircuit,
+    port: number | undefined,
+  ): void {
+    const { clock, crypto, quota } = this.#context;
+    const machine = new Session(
+      { crypto, role: "service", secret, quota },
+      clock.nowMs(),
+    );
+    const id = sessionId(crypto, secret);
+    let isHeard = false;
+    const driver = new SessionDriver(machine, clock, {
+      onStream: (stream, port) => this.#handlers.onStream(stream, port, driver),
+      onLegSuspect: () => {
+        // What is not yet there does not answer.
+        if (!isHeard) return;
+        this.#context.doubt();
+        this.#handlers.onDoubt();
+      },
+      onHeard: () => {
+        isHeard = true;
+        this.#registry.onHeard(id);
+      },
+      onLegOffered: (offer) => this.#onOffer(session, offer),
+      onLegGone: (leg) => session.paths.delete(leg),
+      onError: (error) => this.#log.debug("A client broke off", { error }),
+    });
+    const session: ServiceSession = {
+      id,
+      secret: new Uint8Array(secret),
+      driver,
+      paths: new Map(),
+      budget: new TokenBucket(LEGS, clock.nowMs()),
+      isTakingOffer: false,
+    };
+    const closed = this.#registry.add(id, session, clock.nowMs());
+    if (closed === "full") {
+      circuit.close();
+      driver.close();
+      throw busy();
+    }
+    for (const { driver } of closed) driver.close();
+    this.#sessions.add(session);
+    driver.closed.then(() => this.#forget(session));
+    this.#attach(session, 0, circuit);
+    if (port !== undefined) driver.onKnownStream(port);
+    this.#arm();
+  }
+
+  async #addLeg(
+    session: ServiceSession,
+    { leg, cookie }: LegOffer,
+    endAt: NodeRecord,
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    const circuit = await useCircuit(
+      this.#context,
+      { purpose: "rendezvous", endAt, avoid: avoidable(session), signal },
+      (circuit) => Promise.resolve(circuit),
+    );
+    const { driver } = session;
+    const isStillNew = driver.isOpen && leg >= driver.nextLegNumber;
+    if (!isStillNew) return circuit.close();
+    if (driver.legNumbers.length >= MAX_LEGS) dropStalest(driver);
+    circuit.meet(encodeRendezvous1(cookie, new Uint8Array(0)));
+    this.#attach(session, leg, circuit);
+  }
+
+  #attach(
+    session: ServiceSession,
+    leg: LegNumber,
+    circuit: ServiceCircuit,
+  ): void {
+    session.paths.set(leg, circuit.path);
+    session.driver.addLeg(leg, circuit);
+  }
+
+  #forget(session: ServiceSession): void {
+    this.#sessions.delete(session);
+    this.#registry.remove(session.id);
+    wipe(session.secret);
+  }
+
+  #onTime(): void {
+    const nowMs = this.#context.clock.nowMs();
+    for (const { driver } of this.#registry.expire(nowMs)) driver.close();
+    if (this.#sweepMs <= nowMs) {
+      this.#sweepMs = Infinity;
+      for (const { driver } of this.#sessions) {
+        const isIdle = driver.streamCount === 0 &&
+          nowMs - driver.usedMs >= SERVICE_IDLE_MS;
+        if (isIdle) driver.close();
+      }
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#sessions.size > 0 && this.#sweepMs === Infinity) {
+      this.#sweepMs = this.#context.clock.nowMs() + SWEEP_MS;
+    }
+    this.#timer.set(Math.min(this.#sweepMs, this.#registry.deadlineMs));
+  }
+
+  /** Close all sessions. */
+  [Symbol.dispose](): void {
+    this.#timer.stop();
+    this.#stopping.abort();
+    for (const { driver } of [...this.#sessions]) driver.close();
+  }
+}
+
+/** Relays of a session's legs that a further leg should not depend on. */
+function avoidable({ paths }: ServiceSession): NodeId[] {
+  return [...paths.values()].flat().map(({ nodeId }) => nodeId);
+}
+
+/** Make room for a leg: the one that was silent for longest is most likely dead. */
+function dropStalest(driver: SessionDriver): void {
+  const [stalest] = [...driver.legs].sort((a, b) => a.heardMs - b.heardMs);
+  if (stalest !== undefined) driver.dropLeg(stalest.number);
+}
+
+function busy(): UnreachableError {
+  return new UnreachableError(
+    "service.busy",
+    "Cannot meet client: too many are being met",
+  );
+}
+
+function tooLate(): UnreachableError {
+  return new UnreachableError(
+    "service.meet_timeout",
+    "Cannot meet client: the circuit took too long",
+  );
+}

@@ -1,0 +1,78 @@
+/**
+ * Connections of a service to what stands behind it, on this machine or beside it.
+ *
+ * @see protocol §7.7
+ * @module
+ */
+import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
+import { UnreachableError } from "../../base/errors.ts";
+import type { StreamTarget } from "./stream_target.ts";
+
+/** A target that has not answered by then is taken for down, ms. */
+export const DIAL_MS = 10_000;
+
+/** Targets that are dialled. */
+export type DialledTarget = Exclude<StreamTarget, { type: "handler" }>;
+
+/** A connection with two directions, each with an end of its own. */
+export interface TargetConnection {
+  /** Bytes read into `into`; `null` at the end. */
+  read(into: Uint8Array): Promise<number | null>;
+  /** @returns How many bytes were taken, at least one. */
+  write(bytes: Uint8Array): Promise<number>;
+  closeWrite(): Promise<void>;
+  /** Close both directions; what is under way rejects. */
+  close(): void;
+}
+
+/**
+ * Connect to a target.
+ *
+ * @throws {UnreachableError} `service.target_refused`, `service.target_timeout`.
+ * @throws the signal's reason.
+ */
+export type TargetDial = (
+  target: DialledTarget,
+  options: { readonly signal: AbortSignal },
+) => Promise<TargetConnection>;
+
+/** A dial over the machine's sockets. */
+export function systemDial(clock: Clock): TargetDial {
+  return async (target, { signal }) => {
+    using limit = deadline(clock, DIAL_MS, timeout, signal);
+    const dialling = connect(target);
+    try {
+      return await raceSignal(dialling, limit.signal);
+    } catch (cause) {
+      dialling.then((late) => late.close(), () => {});
+      limit.signal.throwIfAborted();
+      throw new UnreachableError(
+        "service.target_refused",
+        "Cannot reach target: it does not take connections",
+        { cause },
+      );
+    }
+  };
+}
+
+async function connect(target: DialledTarget): Promise<TargetConnection> {
+  if (target.type === "unix") {
+    return await Deno.connect({ transport: "unix", path: target.path });
+  }
+  const { host, port } = target.address;
+  const conn = await Deno.connect({ hostname: host, port });
+  try {
+    // A keystroke must not wait for the acknowledgement of the one before.
+    conn.setNoDelay(true);
+  } catch {
+    // Some systems refuse when the other side has closed: the first read says so.
+  }
+  return conn;
+}
+
+function timeout(): UnreachableError {
+  return new UnreachableError(
+    "service.target_timeout",
+    "Cannot reach target: it does not answer",
+  );
+}

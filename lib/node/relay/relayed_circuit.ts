@@ -1,0 +1,401 @@
+/**
+ * One circuit at a relay, run: its streams, its handshake, and what its machine
+ * asks for.
+ *
+ *     previous hop ⇄ RelayStream ⇄ RelayCircuit ⇄ RelayStream ⇄ next hop
+ *                                       ⇅
+ *                      the circuit it is joined to, where it is
+ *
+ * A chunk of cells is read, turned in place and written, in one turn of the event
+ * loop and without waiting for anything. Whatever ends one side ends the other.
+ *
+ * @see protocol §5.5 to §5.7
+ * @module
+ */
+import { type NodeId } from "../../auth/identity.ts";
+import { type Bytes } from "../../base/bytes.ts";
+import type { Timer } from "../../base/clock.ts";
+import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import {
+  CELL_BYTES,
+  decodeFirstCell,
+  encodeFirstCell,
+} from "../../circuit/cell.ts";
+import type { ClientBound } from "../../circuit/control_messages.ts";
+import {
+  REQUEST_BYTES,
+  respondToHandshake,
+  wipeKeys,
+} from "../../circuit/handshake.ts";
+import {
+  type RelayAction,
+  RelayCircuit,
+  type RelayState,
+} from "../../circuit/relay_circuit.ts";
+import type { ByteStream } from "../../transport/transport.ts";
+import { extendFailureOf } from "../circuit/circuit_links.ts";
+import type { RelayedCircuitHost, RelayedEnd } from "./circuit_host.ts";
+import { type CloseManner, RelayStream } from "./relay_stream.ts";
+
+/**
+ * Protocol: time from the beginning of a stream to its first whole cell, ms.
+ * Against streams that say nothing.
+ */
+export const CREATE_TIMEOUT_MS = 10_000;
+
+const GONE = new UnreachableError(
+  "circuit.gone",
+  "Cannot go on: the circuit has ended",
+);
+
+/** One circuit. */
+export class RelayedCircuit {
+  /** Who created it here. */
+  readonly previousId: NodeId;
+  readonly #host: RelayedCircuitHost;
+  readonly #previous: RelayStream<RelayedCircuit>;
+  #next: RelayStream<RelayedCircuit> | undefined;
+  /** `undefined` until it is created. */
+  #machine: RelayCircuit | undefined;
+  #partner: RelayedCircuit | undefined;
+  /** Aborts the attempt to extend that is under way. */
+  #extending: AbortController | undefined;
+  #work: AbortController | undefined;
+  #timer: Timer | undefined;
+  #hasRequest = false;
+  #isDestroyed = false;
+  /** Streams of which something is left. */
+  #streams = 1;
+
+  /** @param stream Of a peer that wants a circuit; owned from here on. */
+  constructor(
+    host: RelayedCircuitHost,
+    previousId: NodeId,
+    stream: ByteStream,
+  ) {
+    this.#host = host;
+    this.previousId = previousId;
+    this.#previous = new RelayStream(stream, host, this, {
+      onCells: (cells) => this.#onForward(cells),
+      onHangUp: () => this.destroy("hung_up"),
+      onGone: () => this.#onStreamGone(),
+      onError: (error) => this.#onError(error),
+    });
+    this.#setTimer(CREATE_TIMEOUT_MS, () => this.destroy("silent"));
+    this.#previous.start();
+  }
+
+  /** What the circuit is now; `closing` while cells of it are still being written. */
+  get state(): "creating" | "closing" | Exclude<RelayState, "destroyed"> {
+    if (this.#isDestroyed) return "closing";
+    const state = this.#machine?.state ?? "creating";
+    return state === "destroyed" ? "closing" : state;
+  }
+
+  /** Known to the client and us alone; for signatures bound to this circuit. */
+  get binding(): Bytes {
+    return this.#machine?.binding ?? new Uint8Array();
+  }
+
+  /** Aborts when the circuit has ended: nobody waits for an answer any more. */
+  get signal(): AbortSignal {
+    this.#work ??= new AbortController();
+    if (this.#isDestroyed) this.#work.abort(GONE);
+    return this.#work.signal;
+  }
+
+  /**
+   * Say something to the client.
+   *
+   * @returns Whether it will get it: not once the circuit ends elsewhere.
+   */
+  send(message: ClientBound): boolean {
+    const cells = this.#machine?.send(message);
+    if (cells !== undefined) this.#write(this.#previous, cells);
+    return cells !== undefined && !this.#isDestroyed;
+  }
+
+  /** Send a body of data to the client. For measuring. */
+  sendData(body: Uint8Array): boolean {
+    const cell = this.#machine?.sendData(body);
+    if (cell !== undefined) this.#write(this.#previous, cell);
+    return cell !== undefined && !this.#isDestroyed;
+  }
+
+  /** Bytes of cells that wait to be written to the client. For measuring. */
+  get waitingBytes(): number {
+    return this.#previous.waitingBytes;
+  }
+
+  /** Join two circuits. @returns Whether both could be. */
+  static join(a: RelayedCircuit, b: RelayedCircuit): boolean {
+    if (a.#machine === undefined || b.#machine === undefined) return false;
+    if (!RelayCircuit.join(a.#machine, b.#machine)) return false;
+    a.#partner = b;
+    b.#partner = a;
+    for (const circuit of [a, b]) circuit.#host.onUnavailable(circuit);
+    return true;
+  }
+
+  /** End the circuit, both ways. Idempotent. */
+  destroy(end: RelayedEnd, manner: CloseManner = "flush"): void {
+    if (this.#isDestroyed) {
+      if (manner === "drop") this.#close(manner);
+      return;
+    }
+    this.#isDestroyed = true;
+    const partner = this.#partner;
+    this.#partner = undefined;
+    this.#cancelTimer();
+    this.#extending?.abort(GONE);
+    this.#extending = undefined;
+    this.#work?.abort(GONE);
+    this.#machine?.destroy();
+    this.#host.onUnavailable(this);
+    this.#host.onDestroyed(this, end);
+    this.#close(manner);
+    partner?.destroy("partner");
+  }
+
+  #close(manner: CloseManner): void {
+    this.#previous.close(manner);
+    this.#next?.close(manner);
+  }
+
+  /** Cells from the client. @returns Whether their memory is kept. */
+  #onForward(cells: Bytes): boolean {
+    const machine = this.#machine;
+    if (this.#isDestroyed) return false;
+    if (machine === undefined) {
+      this.#onFirstCell(cells);
+      return false;
+    }
+    let start = 0;
+    for (; !machine.passesOn; start += CELL_BYTES) {
+      if (start >= cells.length || machine.state === "destroyed") return false;
+      const cell = cells.subarray(start, start + CELL_BYTES);
+      this.#perform(machine.receive(cell, this.#host.clock.nowMs()));
+    }
+    const rest = start === 0 ? cells : cells.subarray(start);
+    if (rest.length === 0) return false;
+    if (!machine.forward(rest)) {
+      this.destroy("bad_cell");
+      return false;
+    }
+    this.#host.traffic.forwardCells += rest.length / CELL_BYTES;
+    const { owner, stream } = this.#onward();
+    return stream !== undefined && owner.#write(stream, rest);
+  }
+
+  /** Where cells from the client go on to, and whose stream that is. */
+  #onward(): {
+    readonly owner: RelayedCircuit;
+    readonly stream: RelayStream<RelayedCircuit> | undefined;
+  } {
+    const partner = this.#partner;
+    return partner === undefined
+      ? { owner: this, stream: this.#next }
+      : { owner: partner, stream: partner.#previous };
+  }
+
+  /** Cells from the next hop. @returns Whether their memory is kept. */
+  #onBackward(cells: Bytes): boolean {
+    const machine = this.#machine;
+    if (machine === undefined || !machine.backward(cells)) return false;
+    this.#host.traffic.backwardCells += cells.length / CELL_BYTES;
+    return this.#write(this.#previous, cells);
+  }
+
+  /** @returns Whether the memory of `cells` is the writer's now. */
+  #write(stream: RelayStream<RelayedCircuit>, cells: Bytes): boolean {
+    switch (stream.write(cells)) {
+      case "kept":
+        this.#host.checkQuota();
+        return true;
+      case "copied":
+        this.#host.checkQuota();
+        return false;
+      case "full":
+        this.destroy("overflow", "drop");
+        return false;
+      case "dropped":
+        return false;
+    }
+  }
+
+  #perform(actions: readonly RelayAction[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case "send":
+          this.#write(this.#previous, action.cells);
+          break;
+        case "extend":
+          this.#armDeadline();
+          this.#host.onUnavailable(this);
+          this.#host.run(this.#extend(action));
+          break;
+        case "cancel_extend":
+          this.#endExtending();
+          break;
+        case "request":
+          this.#host.onRequest(this, action.request);
+          break;
+        case "data":
+          this.#host.onData(this, action.body);
+          break;
+        case "destroy":
+          this.destroy(action.reason);
+          break;
+      }
+    }
+  }
+
+  #onFirstCell(cells: Bytes): void {
+    const request = cells.length === CELL_BYTES && !this.#hasRequest
+      ? decodeFirstCell(cells, REQUEST_BYTES)
+      : undefined;
+    this.#hasRequest = true;
+    if (request === undefined) this.destroy("handshake");
+    else if (!this.#host.takeHandshake()) this.destroy("overloaded");
+    else this.#host.run(this.#create(request));
+  }
+
+  async #create(request: Bytes): Promise<void> {
+    const { crypto, random, network, ownId, dataHere } = this.#host;
+    try {
+      const own = { nodeId: ownId, onionKeys: this.#onionKeys(request) };
+      const response = await respondToHandshake(crypto, own, request, random);
+      if (!response.ok) return this.destroy("handshake");
+      if (!this.#isDestroyed) {
+        this.#cancelTimer();
+        const { previousId } = this;
+        const options = { network, ownId, previousId, dataHere };
+        this.#machine = new RelayCircuit(crypto, response.keys, options);
+        this.#host.onCreated(this);
+        this.#write(this.#previous, encodeFirstCell(response.reply));
+      }
+      wipeKeys(response.keys);
+    } catch (error) {
+      this.destroy("failed");
+      throw error;
+    } finally {
+      this.#host.giveHandshake();
+    }
+  }
+
+  /** Our key that a request names, if we have it. */
+  #onionKeys(request: Bytes) {
+    const publicKey = request.subarray(32, 64);
+    const secret = this.#host.onionKeys.find(publicKey);
+    return secret === undefined ? [] : [{ publicKey, secret }];
+  }
+
+  async #extend(
+    { attempt, publicKey, addresses, cell }: Extract<
+      RelayAction,
+      { readonly type: "extend" }
+    >,
+  ): Promise<void> {
+    const extending = this.#extending = new AbortController();
+    const { signal } = extending;
+    try {
+      const peer = { publicKey, addresses };
+      const link = await this.#host.links.getOrDial(peer, { signal });
+      const stream = await link.openCircuit({ signal });
+      if (this.#extending !== extending) stream.cancel();
+      else this.#openNext(stream, attempt, cell);
+    } catch (error) {
+      if (this.#extending !== extending) return; // nobody waits any more
+      this.#onNextFailed(attempt, extendFailureOf(error));
+      if (!(error instanceof AnonNetError)) throw error;
+    }
+  }
+
+  /** Ask the next relay, whose first cell will be its answer. */
+  #openNext(stream: ByteStream, attempt: number, cell: Bytes): void {
+    let isAnswered = false;
+    const isCurrent = () => !this.#isDestroyed && this.#next === next;
+    const next = new RelayStream<RelayedCircuit>(stream, this.#host, this, {
+      onCells: (cells) => {
+        if (!isCurrent()) return false;
+        if (isAnswered) return this.#onBackward(cells);
+        isAnswered = true;
+        return this.#onNextAnswer(attempt, cells);
+      },
+      onHangUp: () => {
+        if (!isCurrent()) next.close("drop");
+        else if (isAnswered) this.destroy("hung_up");
+        else this.#onNextFailed(attempt, "closed");
+      },
+      onGone: () => this.#onStreamGone(),
+      onError: (error) => this.#onError(error),
+    });
+    this.#next = next;
+    this.#streams++;
+    next.write(cell);
+    next.start();
+  }
+
+  #onNextAnswer(attempt: number, cells: Bytes): boolean {
+    const machine = this.#machine;
+    if (machine === undefined) return false;
+    const answer = cells.subarray(0, CELL_BYTES);
+    this.#perform(machine.onExtended(attempt, answer));
+    if (machine.state !== "extended") {
+      this.#endExtending();
+      return false;
+    }
+    this.#cancelTimer();
+    this.#extending = undefined;
+    const rest = cells.subarray(CELL_BYTES);
+    return rest.length > 0 && this.#onBackward(rest);
+  }
+
+  #onNextFailed(
+    attempt: number,
+    code: ReturnType<typeof extendFailureOf>,
+  ): void {
+    this.#endExtending();
+    this.#perform(this.#machine?.onExtendFailed(attempt, code) ?? []);
+  }
+
+  #endExtending(): void {
+    const next = this.#next;
+    this.#next = undefined;
+    this.#cancelTimer();
+    this.#extending?.abort(GONE);
+    this.#extending = undefined;
+    next?.close("drop");
+  }
+
+  #onError(error: unknown): void {
+    this.destroy("failed", "drop");
+    this.#host.onError(error);
+  }
+
+  #armDeadline(): void {
+    const deadlineMs = this.#machine?.deadlineMs;
+    if (deadlineMs === undefined) return;
+    const { clock } = this.#host;
+    this.#setTimer(deadlineMs - clock.nowMs(), () => {
+      this.#perform(this.#machine?.onTime(clock.nowMs()) ?? []);
+    });
+  }
+
+  #cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #setTimer(delayMs: number, wake: () => void): void {
+    this.#cancelTimer();
+    this.#timer = this.#host.clock.schedule(delayMs, wake, {
+      keepAlive: false,
+    });
+  }
+
+  #onStreamGone(): void {
+    this.#streams--;
+    if (this.#streams === 0 && this.#isDestroyed) this.#host.onGone(this);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What both sides of services work with.
+ *
+ * @module
+ */
+import type { NetworkParameters } from "../../auth/network.ts";
+import { decodeNodeRecord, type NodeRecord } from "../../auth/node_record.ts";
+import type { RecordVerifier } from "../../auth/record_verifier.ts";
+import { equalBytes } from "../../base/bytes.ts";
+import type { Clock, Moment } from "../../base/clock.ts";
+import type { Random } from "../../base/random.ts";
+import type { CryptoSuite } from "../../crypto/suite.ts";
+import type { SessionQuota } from "../../session/quota.ts";
+import type { Circuits } from "../circuit/circuits.ts";
+import type { Log } from "../../log/log.ts";
+
+/** Shared by all services and clients of a node. */
+export interface ServiceContext {
+  readonly circuits: Circuits;
+  readonly crypto: CryptoSuite;
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly network: NetworkParameters;
+  readonly verifier: RecordVerifier;
+  /** What all sessions of the process may hold. */
+  readonly quota: SessionQuota;
+  readonly log: Log;
+  /** Something behind our circuits is silent: see whether first hops answer. */
+  readonly doubt: () => void;
+}
+
+/** Both times of now. */
+export function momentOf(clock: Clock): Moment {
+  return { nowMs: clock.nowMs(), unixMs: clock.unixMs() };
+}
+
+/** A relay, and whether it stood in our list already. */
+export interface NamedRelay {
+  readonly record: NodeRecord;
+  readonly isKnown: boolean;
+}
+
+/**
+ * The relay that somebody else's message names: checked, and in its newest form,
+ * since a relay changes its onion key while old messages go around.
+ *
+ * @throws {ProtocolError} `auth.record_*`.
+ * @throws {UnreachableError} `auth.verifier_busy`.
+ */
+export async function namedRelay(
+  context: ServiceContext,
+  encoded: Uint8Array,
+): Promise<NamedRelay> {
+  const { circuits, clock, crypto, network, verifier } = context;
+  const unixMs = clock.unixMs();
+  const record = decodeNodeRecord(crypto, network, encoded, unixMs);
+  const known = knownRelay(circuits, record);
+  // Its work was checked when it came into the list.
+  if (known !== undefined) {
+    return { record: newerOf(record, known), isKnown: true };
+  }
+  return { record: await verifier.verify(encoded, unixMs), isKnown: false };
+}
+
+/** What is known of a relay now, where an older record of it is held. */
+export function newestRecord(
+  { circuits }: ServiceContext,
+  record: NodeRecord,
+): NodeRecord {
+  const known = knownRelay(circuits, record);
+  return known === undefined ? record : newerOf(record, known);
+}
+
+function knownRelay(
+  circuits: Circuits,
+  record: NodeRecord,
+): NodeRecord | undefined {
+  return circuits.relays().find(({ nodeId }) =>
+    equalBytes(nodeId, record.nodeId)
+  );
+}
+
+function newerOf(a: NodeRecord, b: NodeRecord): NodeRecord {
+  return a.sequence > b.sequence ? a : b;
+}

@@ -1,0 +1,358 @@
+/**
+ * Runs one session: cells between its machine and the circuits that carry its
+ * legs, the one timer, and streams for those who read and write.
+ *
+ *     reader, writer ⇄ SessionStream ⇄ Session ⇄ leg ⇄ LegCarrier (a circuit)
+ *
+ * @see protocol §6
+ * @module
+ */
+import type { LegCarrier } from "../circuit/leg_carrier.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../../base/errors.ts";
+import type { LegNumber, LegOffer, StreamId } from "../../session/frames.ts";
+import type { LegView, Session } from "../../session/session.ts";
+import {
+  SESSION_CODE,
+  type SessionEvent,
+} from "../../session/session_event.ts";
+import { RESET_CODE } from "../../session/stream.ts";
+import { SessionStreamHandle } from "./session_stream.ts";
+
+/** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
+const OVERDUE_MS = 5;
+
+/** What a session's owner hears. */
+export interface SessionHandlers {
+  /** The client has opened a stream to a virtual port. */
+  onStream?(stream: SessionStreamHandle, port: number): void;
+  /** The first cell of the peer came: it is there, and holds the secret. */
+  onHeard?(): void;
+  /** A leg does not answer: another is wanted. */
+  onLegSuspect?(leg: LegNumber): void;
+  /** A suspect leg was heard of again. */
+  onLegHealed?(leg: LegNumber): void;
+  /** The client waits somewhere for one more leg. */
+  onLegOffered?(offer: LegOffer): void;
+  /** A leg is gone, for whatever reason. */
+  onLegGone?(leg: LegNumber): void;
+  /** The peer broke the protocol; for the log. */
+  onError?(error: AnonNetError): void;
+}
+
+/** One end of a session, alive. */
+export class SessionDriver {
+  readonly #session: Session;
+  readonly #clock: Clock;
+  readonly #handlers: SessionHandlers;
+  readonly #carriers = new Map<LegNumber, LegCarrier>();
+  readonly #streams = new Map<StreamId, SessionStreamHandle>();
+  readonly #ended = Promise.withResolvers<number>();
+  #timer: Timer | undefined;
+  #timerMs = Infinity;
+  #leastWaitMs = 0;
+  #usedMs: number;
+  #isHeard = false;
+
+  constructor(session: Session, clock: Clock, handlers: SessionHandlers = {}) {
+    this.#session = session;
+    this.#clock = clock;
+    this.#handlers = handlers;
+    this.#usedMs = clock.nowMs();
+    this.#arm();
+  }
+
+  /** Resolves with the close code when the session is over; never rejects. */
+  get closed(): Promise<number> {
+    return this.#ended.promise;
+  }
+
+  /** Whether the session has not ended. */
+  get isOpen(): boolean {
+    return this.#session.closedCode === undefined;
+  }
+
+  /** Streams that are open. */
+  get streamCount(): number {
+    return this.#session.streamCount;
+  }
+
+  /** What is known of each leg. */
+  get legs(): readonly LegView[] {
+    return this.#session.legs;
+  }
+
+  /** Legs that are attached. */
+  get legNumbers(): readonly LegNumber[] {
+    return this.#session.legNumbers;
+  }
+
+  /** The lowest number that a new leg may have. */
+  get nextLegNumber(): LegNumber {
+    return this.#session.nextLegNumber;
+  }
+
+  /** Smoothed round trip, ms; `undefined` before the first answer. */
+  get roundTripMs(): number | undefined {
+    return this.#session.roundTripMs;
+  }
+
+  /** When a stream was last opened, ms. */
+  get usedMs(): number {
+    return this.#usedMs;
+  }
+
+  /**
+   * Carry the session over one more circuit.
+   *
+   * @throws {ProtocolError} `session.leg_number`, `session.too_many_legs`.
+   */
+  addLeg(number: LegNumber, carrier: LegCarrier): void {
+    this.#session.addLeg(number, this.#clock.nowMs());
+    this.#carriers.set(number, carrier);
+    carrier.closed.then(() => this.#onCarrierClosed(number));
+    carrier.attach({
+      fill: (body) => {
+        const nowMs = this.#clock.nowMs();
+        const isFilled = this.#session.buildCell(number, body, nowMs);
+        this.#dispatch(this.#session.takeEvents());
+        if (!isFilled) this.#arm();
+        return isFilled;
+      },
+      onCell: (body) => this.#onCell(number, body),
+    });
+    this.#turn();
+  }
+
+  /** Tell the service where we wait for one more leg. */
+  offerLeg(offer: LegOffer): void {
+    this.#session.offerLeg(offer);
+    this.#turn();
+  }
+
+  /** Give up a leg; its bytes go out on another. */
+  dropLeg(number: LegNumber): void {
+    const carrier = this.#carriers.get(number);
+    if (carrier === undefined) return;
+    this.#session.closeLeg(number, this.#clock.nowMs());
+    this.#forgetLeg(number);
+    carrier.close();
+    this.#turn();
+  }
+
+  /**
+   * Open a stream to a virtual port. Its first bytes travel with it.
+   *
+   * @throws {UnreachableError} `session.closed`, `session.too_many_streams`.
+   */
+  openStream(port: number): SessionStreamHandle {
+    if (!this.isOpen) throw closedError();
+    const id = this.#session.openStream(port, this.#clock.nowMs());
+    if (id === undefined) {
+      throw new UnreachableError(
+        "session.too_many_streams",
+        "Cannot open stream: as many are open as may be",
+      );
+    }
+    this.#usedMs = this.#clock.nowMs();
+    const stream = this.#addStream(id);
+    // Not yet: the caller's first write shall be in the same cell.
+    queueMicrotask(() => this.#turn());
+    return stream;
+  }
+
+  /** The stream that our introduction asked for. Before the first leg, and all other streams. */
+  openKnownStream(): SessionStreamHandle {
+    return this.#addStream(
+      this.#session.openKnownStream(this.#clock.nowMs()),
+    );
+  }
+
+  /** The client's introduction asks for a stream to this virtual port. */
+  onKnownStream(port: number): void {
+    this.#dispatch(this.#session.onKnownStream(port, this.#clock.nowMs()));
+    this.#turn();
+  }
+
+  /** End the session and all its streams, and tell the peer. */
+  close(code: number = SESSION_CODE.done): void {
+    if (!this.isOpen) return;
+    this.#dispatch(this.#session.close(code));
+  }
+
+  #addStream(id: StreamId): SessionStreamHandle {
+    const stream = new SessionStreamHandle({
+      accept: () => {
+        this.#session.accept(id);
+        this.#turn();
+      },
+      write: (bytes) => {
+        const result = this.#session.write(id, bytes);
+        this.#turn();
+        return result;
+      },
+      read: () => {
+        const result = this.#session.read(id, this.#clock.nowMs());
+        this.#dispatch(this.#session.takeEvents());
+        this.#turn();
+        return result;
+      },
+      finish: () => {
+        this.#session.finish(id);
+        this.#turn();
+      },
+      reset: (code) => {
+        this.#streams.delete(id);
+        this.#session.reset(id, code);
+        this.#turn();
+      },
+    });
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #onCell(number: LegNumber, body: Uint8Array): void {
+    try {
+      const nowMs = this.#clock.nowMs();
+      const events = this.#session.onCell(number, body, nowMs);
+      if (!this.#isHeard) this.#onHeard();
+      this.#dispatch(events);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#handlers.onError?.(error);
+      const isLegAlone = error.code === "session.authentication" ||
+        error.code === "session.cell_size";
+      if (isLegAlone) this.dropLeg(number);
+      else this.close(SESSION_CODE.protocol);
+      return;
+    }
+    this.#turn();
+  }
+
+  #onHeard(): void {
+    this.#isHeard = true;
+    this.#handlers.onHeard?.();
+  }
+
+  #onCarrierClosed(number: LegNumber): void {
+    if (!this.#carriers.has(number)) return;
+    this.#session.removeLeg(number, this.#clock.nowMs());
+    this.#forgetLeg(number);
+    this.#turn();
+  }
+
+  #forgetLeg(number: LegNumber): void {
+    this.#carriers.delete(number);
+    this.#handlers.onLegGone?.(number);
+  }
+
+  /** After any input: let those legs send that may, and set the timer. */
+  #turn(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const [number, carrier] of this.#carriers) {
+      if (this.#session.wantsToSend(number, nowMs)) carrier.wake();
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    const dueMs = this.#session.deadlineMs ?? Infinity;
+    // Most inputs only put it off: an early wake-up costs less than a new timer.
+    if (this.#timer !== undefined && this.#timerMs <= dueMs) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerMs = Infinity;
+    if (dueMs === Infinity) return;
+    this.#timerMs = dueMs;
+    const leftMs = dueMs - this.#clock.nowMs();
+    const waitMs = leftMs > 0 ? leftMs : this.#leastWaitMs;
+    this.#timer = this.#clock.schedule(waitMs, () => this.#onTime(), {
+      keepAlive: false,
+    });
+  }
+
+  #onTime(): void {
+    this.#timer = undefined;
+    this.#timerMs = Infinity;
+    const nowMs = this.#clock.nowMs();
+    if (nowMs >= (this.#session.deadlineMs ?? Infinity)) {
+      this.#dispatch(this.#session.onTime(nowMs));
+    }
+    // What is due cannot leave where nobody takes our cells: look again, but at leisure.
+    this.#leastWaitMs = OVERDUE_MS;
+    this.#turn();
+    this.#leastWaitMs = 0;
+  }
+
+  #dispatch(events: readonly SessionEvent[]): void {
+    for (const event of events) {
+      switch (event.type) {
+        case "opened":
+          this.#usedMs = this.#clock.nowMs();
+          this.#handlers.onStream?.(this.#addStream(event.id), event.port);
+          break;
+        case "readable":
+          this.#streams.get(event.id)?.onReadable();
+          break;
+        case "writable":
+          this.#streams.get(event.id)?.onWritable();
+          break;
+        case "reset":
+          this.#streams.get(event.id)?.onReset(event.code);
+          this.#streams.delete(event.id);
+          break;
+        case "finished":
+          this.#streams.get(event.id)?.onFinished();
+          this.#streams.delete(event.id);
+          break;
+        case "accepted":
+          this.#streams.get(event.id)?.onAccepted();
+          break;
+        case "legSuspect":
+          this.#handlers.onLegSuspect?.(event.leg);
+          break;
+        case "legHealed":
+          this.#handlers.onLegHealed?.(event.leg);
+          break;
+        case "legOffered":
+          this.#handlers.onLegOffered?.(event.offer);
+          break;
+        case "legClosed":
+          this.#carriers.get(event.leg)?.close();
+          this.#forgetLeg(event.leg);
+          break;
+        case "closed":
+          this.#onClosed(event.code);
+          break;
+      }
+    }
+  }
+
+  #onClosed(code: number): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (const stream of this.#streams.values()) {
+      stream.onReset(RESET_CODE.failed);
+    }
+    this.#streams.clear();
+    const carriers = [...this.#carriers.values()];
+    // The last cell of each leg says why; carriers write it before they close.
+    for (const carrier of carriers) carrier.wake();
+    for (const carrier of carriers) carrier.close();
+    this.#carriers.clear();
+    this.#ended.resolve(code);
+    Promise.allSettled(carriers.map((carrier) => carrier.closed))
+      .then(() => this.#session.wipe());
+  }
+}
+
+function closedError(): UnreachableError {
+  return new UnreachableError(
+    "session.closed",
+    "Cannot open stream: the session is over",
+  );
+}

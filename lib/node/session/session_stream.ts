@@ -1,0 +1,215 @@
+/**
+ * One stream of a live session, for one reader and one writer.
+ *
+ *     read ◀── chunks ── SessionDriver ◀── legs
+ *     write ── bytes ──▶ SessionDriver ──▶ legs
+ *
+ * @see protocol §6.3
+ * @module
+ */
+import { type Bytes, concat } from "../../base/bytes.ts";
+import { UnreachableError } from "../../base/errors.ts";
+import type { ReadResult, WriteResult } from "../../session/session_streams.ts";
+import { RESET_CODE } from "../../session/stream.ts";
+
+/** Bytes that one read hands out at most: what a socket takes well at once. */
+const READ_BYTES = 64 * 1024;
+
+/** What a stream asks of its session. */
+export interface StreamCalls {
+  accept(): void;
+  write(bytes: Uint8Array): WriteResult;
+  read(): ReadResult | undefined;
+  finish(): void;
+  reset(code: number): void;
+}
+
+/** How a stream ended. */
+export interface StreamEnd {
+  readonly how: "finished" | "reset";
+  /** Reset code (§6.2); 0 when it finished. */
+  readonly code: number;
+}
+
+/** One stream, for one reader and one writer. */
+export class SessionStreamHandle {
+  readonly #calls: StreamCalls;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<StreamEnd>();
+  #chunks: Bytes[] = [];
+  #isEnd = false;
+  #isWriteClosed = false;
+  #end: StreamEnd | undefined;
+  #reader: (() => void) | undefined;
+  #writer: (() => void) | undefined;
+
+  constructor(calls: StreamCalls) {
+    this.#calls = calls;
+    this.#opened.promise.catch(() => {});
+  }
+
+  /**
+   * At the client: resolves once the service has taken the stream. Rejects with
+   * the error of its reset when it did not; nobody need listen.
+   */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
+  }
+
+  /** Resolves when both directions are over, or the stream was reset; never rejects. */
+  get closed(): Promise<StreamEnd> {
+    return this.#ended.promise;
+  }
+
+  /** Whether we have ended our direction. */
+  get isWriteClosed(): boolean {
+    return this.#isWriteClosed;
+  }
+
+  /** At the service: tell the client that its stream has been taken. */
+  accept(): void {
+    if (this.#end === undefined) this.#calls.accept();
+  }
+
+  /**
+   * Bytes that have arrived, in order; `undefined` at the end.
+   *
+   * @throws {UnreachableError} as {@linkcode resetError} has it, when the stream
+   * was reset; what had arrived and was not read yet is dropped then.
+   */
+  async read(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      if (this.#chunks.length > 0) return this.#takeChunks();
+      // Finished: the end came in one cell with the last acknowledgement, and all
+      // that was before it has been read.
+      if (this.#isEnd || this.#end?.how === "finished") return undefined;
+      if (this.#end !== undefined) throw resetError(this.#end.code);
+      const result = this.#calls.read();
+      if (result !== undefined) {
+        this.#chunks = result.chunks;
+        this.#isEnd = result.isEnd;
+        if (this.#chunks.length > 0 || this.#isEnd) continue;
+      }
+      if (this.#end !== undefined) continue;
+      await new Promise<void>((resolve) => {
+        this.#reader = resolve;
+      });
+    }
+  }
+
+  /**
+   * Write bytes; they are copied. Resolves when more are welcome.
+   *
+   * @throws {UnreachableError} as {@linkcode resetError} has it, when the stream is over.
+   */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#end !== undefined) throw resetError(this.#end.code);
+    const result = this.#calls.write(new Uint8Array(bytes));
+    if (result === "gone") throw resetError(RESET_CODE.failed);
+    if (result === "taken") return;
+    await new Promise<void>((resolve) => {
+      this.#writer = resolve;
+    });
+    const end = this.#end as StreamEnd | undefined;
+    if (end !== undefined) throw resetError(end.code);
+  }
+
+  /** End our direction after what was written; the other one stays. */
+  closeWrite(): Promise<void> {
+    this.#isWriteClosed = true;
+    if (this.#end === undefined) this.#calls.finish();
+    return Promise.resolve();
+  }
+
+  /** Give up both directions, and tell the peer why. Idempotent. */
+  abort(code: number = RESET_CODE.cancelled): void {
+    if (this.#end !== undefined) return;
+    this.#calls.reset(code);
+    this.onReset(code);
+  }
+
+  /** For the session: the peer has taken the stream. */
+  onAccepted(): void {
+    this.#opened.resolve();
+  }
+
+  /** For the session: there is something to read. */
+  onReadable(): void {
+    this.#reader?.();
+    this.#reader = undefined;
+  }
+
+  /** For the session: there is room to write. */
+  onWritable(): void {
+    this.#writer?.();
+    this.#writer = undefined;
+  }
+
+  /** For the session: the stream was reset. */
+  onReset(code: number): void {
+    this.#opened.reject(resetError(code));
+    this.#finish({ how: "reset", code });
+  }
+
+  /** For the session: both directions have ended well. */
+  onFinished(): void {
+    this.#finish({ how: "finished", code: RESET_CODE.cancelled });
+  }
+
+  #finish(end: StreamEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.onReadable();
+    this.onWritable();
+    this.#ended.resolve(end);
+  }
+
+  #takeChunks(): Uint8Array {
+    const chunks = this.#chunks;
+    let bytes = 0;
+    let count = 0;
+    for (const chunk of chunks) {
+      if (count > 0 && bytes + chunk.length > READ_BYTES) break;
+      bytes += chunk.length;
+      count++;
+    }
+    const taken = chunks.splice(0, count);
+    return taken.length === 1 ? (taken[0] as Bytes) : concat(...taken);
+  }
+}
+
+const FAILED: readonly [string, string] = [
+  "session.reset_failed",
+  "it broke on the way",
+];
+
+/** For each reset code, the code of the error and what happened. */
+const RESETS: ReadonlyMap<number, readonly [string, string]> = new Map([
+  [RESET_CODE.cancelled, [
+    "session.reset_cancelled",
+    "the other side gave it up",
+  ]],
+  [RESET_CODE.failed, FAILED],
+  [RESET_CODE.noSuchPort, [
+    "service.no_port",
+    "the service has nothing at this port",
+  ]],
+  [RESET_CODE.refused, ["service.refused", "the service's target refused it"]],
+  [RESET_CODE.timedOut, [
+    "service.timeout",
+    "the service's target did not answer",
+  ]],
+  [RESET_CODE.exhausted, [
+    "session.reset_exhausted",
+    "too many streams, or too much waiting to be read",
+  ]],
+]);
+
+/**
+ * The error for a reset code: `service.no_port`, `service.refused`,
+ * `service.timeout`, or `session.reset_*`.
+ */
+export function resetError(code: number): UnreachableError {
+  const [name, what] = RESETS.get(code) ?? FAILED;
+  return new UnreachableError(name, `Cannot go on with stream: ${what}`);
+}

@@ -1,0 +1,208 @@
+/**
+ * Reaches services for a node's users: one session for each service and isolation
+ * key, used for all their streams.
+ *
+ *     connect ─▶ session there? ── yes ──▶ stream, no round trip
+ *                   │ no
+ *                   └─▶ being begun? ── no ──▶ approachService ─▶ session ─▶ stream
+ *
+ * @see protocol §7.6
+ * @module
+ */
+import type { PublicKey } from "../../auth/identity.ts";
+import { raceSignal } from "../../base/clock.ts";
+import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import { approachService } from "./approach_service.ts";
+import { ClientSession } from "./client_session.ts";
+import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
+import type { Log } from "../../log/log.ts";
+import type { ServiceContext } from "../session/service_context.ts";
+import type { SessionStreamHandle } from "../session/session_stream.ts";
+
+/** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
+export const MAX_CLIENT_SESSIONS = 256;
+
+/** What a client is made of. */
+export interface ServiceClientOptions {
+  readonly context: ServiceContext;
+  /** Our X25519 secrets for services that want one. Default: none. */
+  readonly clientSecrets?: ClientSecrets;
+}
+
+/** Whom to connect to. */
+export interface ServiceTarget {
+  readonly service: PublicKey;
+  /** Virtual port, 1 to 65535. */
+  readonly port: number;
+  /** Isolation key; `undefined` is one of its own. */
+  readonly isolation: string | undefined;
+}
+
+/** What a client is doing, for a status page. */
+export interface ClientStatus {
+  readonly sessions: number;
+  readonly beginning: number;
+  readonly streams: number;
+  readonly legs: number;
+}
+
+/** A session that is being begun, and how many wait for it. */
+interface Beginning {
+  readonly session: Promise<ClientSession>;
+  readonly control: AbortController;
+  waiting: number;
+}
+
+/** The sessions of one node with services. */
+export class ServiceClientDriver implements AsyncDisposable {
+  readonly #context: ServiceContext;
+  readonly #finder: DescriptorFinder;
+  readonly #log: Log;
+  readonly #sessions = new Map<string, ClientSession>();
+  readonly #beginnings = new Map<string, Beginning>();
+  readonly #stopping = new AbortController();
+
+  constructor(
+    { context, clientSecrets = () => undefined }: ServiceClientOptions,
+  ) {
+    this.#context = context;
+    this.#log = context.log.part("client");
+    this.#finder = new DescriptorFinder(context, clientSecrets);
+  }
+
+  get status(): ClientStatus {
+    let streams = 0;
+    let legs = 0;
+    for (const session of this.#sessions.values()) {
+      streams += session.streamCount;
+      legs += session.legCount;
+    }
+    const beginning = this.#beginnings.size;
+    return { sessions: this.#sessions.size, beginning, streams, legs };
+  }
+
+  /** Whether a stream can be opened without asking the network. */
+  hasSession(service: PublicKey, isolation: string | undefined): boolean {
+    return this.#sessions.get(keyOf(service, isolation))?.isOpen ?? false;
+  }
+
+  /**
+   * Open a stream. On a live session at once; the target is asked afterwards.
+   *
+   * @throws {AnonNetError} `service.*`, as protocol §8.2 lists them.
+   * @throws the signal's reason.
+   */
+  async connect(
+    target: ServiceTarget,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<SessionStreamHandle> {
+    signal.throwIfAborted();
+    this.#stopping.signal.throwIfAborted();
+    const key = keyOf(target.service, target.isolation);
+    const there = this.#sessions.get(key);
+    if (there?.isOpen) return there.openStream(target.port);
+    const session = await this.#begun(key, target, signal);
+    return session.openStream(target.port);
+  }
+
+  /** Close all sessions, and begin no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(
+      new UnreachableError(
+        "service.stopped",
+        "Cannot connect: the node is stopping",
+      ),
+    );
+    const beginnings = [...this.#beginnings.values()];
+    await Promise.allSettled(beginnings.map(({ session }) => session));
+    const sessions = [...this.#sessions.values()];
+    for (const session of sessions) session.close();
+    await Promise.all(sessions.map(({ closed }) => closed));
+  }
+
+  /** The session, once it has begun. Who gives up leaves it to the others. */
+  async #begun(
+    key: string,
+    target: ServiceTarget,
+    signal: AbortSignal,
+  ): Promise<ClientSession> {
+    const beginning = this.#beginnings.get(key) ?? this.#begin(key, target);
+    beginning.waiting++;
+    try {
+      return await raceSignal(beginning.session, signal);
+    } finally {
+      if (--beginning.waiting === 0) {
+        this.#endBeginning(key, beginning);
+        beginning.control.abort();
+      }
+    }
+  }
+
+  #begin(key: string, target: ServiceTarget): Beginning {
+    this.#makeRoom();
+    const control = new AbortController();
+    const { service, isolation } = target;
+    const options = {
+      context: this.#context,
+      finder: this.#finder,
+      log: this.#log,
+      service,
+      isolation: isolationText(isolation),
+    };
+    const session = approachService({
+      ...options,
+      purpose: { type: "session", port: target.port },
+      avoid: [],
+      signal: AbortSignal.any([control.signal, this.#stopping.signal]),
+    }).then((met) => {
+      const session = new ClientSession(options, met, target.port);
+      this.#sessions.set(key, session);
+      session.closed.then(() => {
+        if (this.#sessions.get(key) === session) this.#sessions.delete(key);
+      });
+      return session;
+    }).finally(() => this.#endBeginning(key, beginning));
+    session.catch((error) => {
+      if (error instanceof AnonNetError || control.signal.aborted) return;
+      this.#log.error("A fault in reaching a service", {
+        error: error instanceof Error ? error : String(error),
+      });
+    });
+    const beginning: Beginning = { session, control, waiting: 0 };
+    this.#beginnings.set(key, beginning);
+    return beginning;
+  }
+
+  /** Nobody shall join it any more: another one may be there in its place. */
+  #endBeginning(key: string, beginning: Beginning): void {
+    if (this.#beginnings.get(key) !== beginning) return;
+    this.#beginnings.delete(key);
+  }
+
+  /** For one more session: the one without streams that was used longest ago goes. */
+  #makeRoom(): void {
+    const size = this.#sessions.size + this.#beginnings.size;
+    if (size < MAX_CLIENT_SESSIONS) return;
+    let oldest: ClientSession | undefined;
+    for (const session of this.#sessions.values()) {
+      const isOlder = session.usedMs < (oldest?.usedMs ?? Infinity);
+      if (session.streamCount === 0 && isOlder) oldest = session;
+    }
+    if (oldest === undefined) {
+      throw new UnreachableError(
+        "service.too_many_sessions",
+        "Cannot connect: as many services are in use as may be",
+      );
+    }
+    oldest.close();
+  }
+}
+
+function keyOf(service: PublicKey, isolation: string | undefined): string {
+  return `${service.toHex()} ${isolationText(isolation)}`;
+}
+
+/** No key is a key of its own. */
+function isolationText(isolation: string | undefined): string {
+  return isolation === undefined ? "-" : `+${isolation}`;
+}

@@ -1,0 +1,293 @@
+import assert from "node:assert/strict";
+import { VirtualClock } from "../../lib/base/virtual_clock.ts";
+import { sleep } from "../../lib/base/clock.ts";
+import {
+  SITE_HEAD_MS,
+  SITE_KEEP_ALIVE_MS,
+  type SiteHandler,
+  type SiteStream,
+  siteTarget,
+} from "../../lib/http/site.ts";
+import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
+import { createDrain } from "../../lib/sim/drain.ts";
+import { SMUGGLING_CORPUS } from "./smuggling_corpus.ts";
+import { type PairEnd, streamPair } from "../proxy/stream_pair.ts";
+import { HOST } from "../proxy/world.ts";
+import { runOn } from "../transport/world.ts";
+
+/** A visitor who speaks bytes, and what the site makes of them. */
+class Visitor {
+  readonly end: PairEnd;
+  readonly served: Promise<void>;
+  readonly errors: unknown[] = [];
+  readonly stop = new AbortController();
+  #text = "";
+
+  constructor(clock: VirtualClock, handler: SiteHandler, port = 80) {
+    const { client, service } = streamPair();
+    this.end = client;
+    const stream: SiteStream = {
+      opened: service.opened,
+      closed: Promise.race([client.aborted, service.aborted]),
+      accept: () => client.open(),
+      read: () => service.read(),
+      write: (bytes) => service.write(bytes),
+      closeWrite: () => service.closeWrite(),
+      abort: () => service.abort(),
+    };
+    const serve = siteTarget(port, {
+      clock,
+      host: () => HOST,
+      handler,
+      onError: (error) => this.errors.push(error),
+    });
+    this.served = serve(stream, this.stop.signal);
+    this.served.catch(() => {});
+  }
+
+  async send(text: string): Promise<void> {
+    await this.end.write(latin1Bytes(text));
+  }
+
+  /** What has come, up to and with this text. */
+  async until(text: string): Promise<string> {
+    while (!this.#text.includes(text)) {
+      const bytes = await this.end.read();
+      assert.ok(bytes !== undefined, `the end, after ${this.#text}`);
+      this.#text += latin1Text(bytes);
+    }
+    const end = this.#text.indexOf(text) + text.length;
+    const found = this.#text.slice(0, end);
+    this.#text = this.#text.slice(end);
+    return found;
+  }
+
+  /** All that is still to come. */
+  async rest(): Promise<string> {
+    for (;;) {
+      const bytes = await this.end.read();
+      if (bytes === undefined) return this.#text;
+      this.#text += latin1Text(bytes);
+    }
+  }
+}
+
+async function inSite(
+  handler: SiteHandler,
+  test: (visit: () => Visitor, clock: VirtualClock) => Promise<void>,
+): Promise<void> {
+  const clock = new VirtualClock({ drain: createDrain() });
+  await runOn(clock, test(() => new Visitor(clock, handler), clock));
+}
+
+const FIELD = `Host: ${HOST}\r\n`;
+const echo: SiteHandler = async (request) =>
+  new Response(`${request.method} ${request.url} ${await request.text()}`);
+
+Deno.test("siteTarget() answers requests one after the other on one connection, also those sent ahead", () =>
+  inSite(echo, async (visit) => {
+    const visitor = visit();
+    await visitor.send(
+      `GET /1 HTTP/1.1\r\n${FIELD}\r\n` +
+        `POST /2 HTTP/1.1\r\n${FIELD}Content-Length: 3\r\n\r\nabc` +
+        `POST /3 HTTP/1.1\r\n${FIELD}Transfer-Encoding: chunked\r\n\r\n` +
+        `2\r\nxy\r\n1;a=b\r\nz\r\n0\r\n\r\n` +
+        `GET /4 HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n` +
+        `GET /5 HTTP/1.1\r\n${FIELD}\r\n`,
+    );
+    const text = await visitor.rest();
+    const bodies = [...text.matchAll(/\r\n\r\n([A-Z]+ [^H]*?)(?=HTTP|$)/g)]
+      .map(([, body]) => body);
+    assert.deepEqual(bodies, [
+      `GET http://${HOST}/1 `,
+      `POST http://${HOST}/2 abc`,
+      `POST http://${HOST}/3 xyz`,
+      `GET http://${HOST}/4 `,
+    ]);
+    assert.match(text, /Connection: close\r\n\r\nGET[^]*\/4 $/);
+    await visitor.served;
+  }));
+
+Deno.test("siteTarget() refuses every request that two readers could understand differently, and asks no handler", () => {
+  let asked = 0;
+  const handler: SiteHandler = () => {
+    asked++;
+    return new Response("no");
+  };
+  return inSite(handler, async (visit) => {
+    for (const [code, text] of SMUGGLING_CORPUS) {
+      const visitor = visit();
+      await visitor.send(text);
+      await visitor.end.closeWrite();
+      const answer = await visitor.rest();
+      assert.match(answer, /^HTTP\/1\.1 4[0-9]{2} /, `${code}: ${text}`);
+      assert.match(answer, /Connection: close/, code);
+      await visitor.served;
+    }
+    assert.equal(asked, 0);
+  });
+});
+
+Deno.test("siteTarget() tells handlers the names in front of its address, and no others", () => {
+  const urls: string[] = [];
+  const handler: SiteHandler = ({ url }) => {
+    urls.push(url);
+    return new Response(null);
+  };
+  return inSite(handler, async (visit) => {
+    for (
+      const host of [HOST, `www.${HOST}`, `${HOST}:80`, "evil.example", "", "["]
+    ) {
+      const visitor = visit();
+      await visitor.send(
+        `GET /a?b HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+      );
+      await visitor.rest();
+    }
+    const absolute = visit();
+    await absolute.send(
+      `GET http://${HOST}/c HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n`,
+    );
+    await absolute.rest();
+    assert.deepEqual(urls, [
+      `http://${HOST}/a?b`,
+      `http://www.${HOST}/a?b`,
+      `http://${HOST}/a?b`,
+      `http://${HOST}/a?b`,
+      `http://${HOST}/a?b`,
+      `http://${HOST}/a?b`,
+      `http://${HOST}/c`,
+    ]);
+  });
+});
+
+Deno.test("siteTarget() cuts off who is slow with a head, and who stays without asking", () =>
+  inSite(echo, async (visit, clock) => {
+    const silent = visit();
+    const slow = visit();
+    await slow.send("GET / HT");
+    const kept = visit();
+    await kept.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await kept.until(`GET http://${HOST}/ `);
+    await sleep(clock, SITE_HEAD_MS + 1);
+    assert.equal(await silent.rest(), "");
+    assert.match(await slow.rest(), /^HTTP\/1\.1 400 /);
+    await kept.send(`GET /again HTTP/1.1\r\n${FIELD}\r\n`);
+    await kept.until("/again ");
+    await sleep(clock, SITE_KEEP_ALIVE_MS + 1);
+    assert.equal(await kept.rest(), "");
+    await Promise.all([silent.served, slow.served, kept.served]);
+  }));
+
+Deno.test("siteTarget() asks for a body only when the handler wants it, and closes when it did not", () => {
+  const handler: SiteHandler = async (request) =>
+    new Response(
+      request.url.endsWith("/read") ? await request.text() : "unread",
+    );
+  return inSite(handler, async (visit) => {
+    const post = (path: string) =>
+      `POST ${path} HTTP/1.1\r\n${FIELD}Content-Length: 4\r\n` +
+      `Expect: 100-continue\r\n\r\n`;
+    const reader = visit();
+    await reader.send(post("/read"));
+    await reader.until("HTTP/1.1 100 Continue\r\n\r\n");
+    await reader.send("body");
+    assert.match(await reader.until("body"), /keep-alive/);
+    await reader.end.closeWrite();
+    assert.equal(await reader.rest(), "");
+
+    const other = visit();
+    await other.send(post("/not"));
+    const answer = await other.rest();
+    assert.doesNotMatch(answer, /100 Continue/);
+    assert.match(answer, /Connection: close\r\n\r\nunread$/);
+  });
+});
+
+Deno.test("siteTarget() ends the body for HTTP/1.0 with the connection, and sends none for HEAD", () => {
+  const handler: SiteHandler = () =>
+    new Response(
+      ReadableStream.from(
+        Array.from({ length: 3 }, () => new Uint8Array(50_000).fill(97)),
+      ),
+      { headers: { "x-a": "1", "transfer-encoding": "x", connection: "x-a" } },
+    );
+  return inSite(handler, async (visit) => {
+    const old = visit();
+    await old.send("GET / HTTP/1.0\r\n\r\n");
+    const text = await old.rest();
+    assert.doesNotMatch(text, /transfer-encoding/i);
+    assert.equal(text.split("\r\n\r\n")[1]?.length, 150_000);
+
+    const young = visit();
+    await young.send(`GET / HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n`);
+    const chunked = await young.rest();
+    assert.match(chunked, /Transfer-Encoding: chunked\r\n/);
+    assert.match(chunked, /\r\n0\r\n\r\n$/);
+    // What the handler calls between two neighbours stays between them.
+    assert.doesNotMatch(chunked, /x-a/);
+
+    const head = visit();
+    await head.send(`HEAD / HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n`);
+    assert.match(await head.rest(), /^HTTP\/1\.1 200 [^]*\r\n\r\n$/);
+  });
+});
+
+Deno.test("siteTarget() breaks off where a handler's body fails, so that nobody takes it for whole", () => {
+  const handler: SiteHandler = () =>
+    new Response(ReadableStream.from((async function* () {
+      yield new Uint8Array(100_000);
+      await Promise.resolve();
+      throw new Error("gone");
+    })()));
+  return inSite(handler, async (visit) => {
+    const visitor = visit();
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    // Who runs the site breaks the stream off where this rejects.
+    const failing = assert.rejects(visitor.served, /gone/);
+    await visitor.until("\0".repeat(1000));
+    await visitor.until("\r\n");
+    await failing;
+  });
+});
+
+Deno.test("siteTarget() tells a handler that its visitor is gone, or that the service stops", () => {
+  const signals: AbortSignal[] = [];
+  const started: PromiseWithResolvers<void>[] = [];
+  const handler: SiteHandler = (request) => {
+    signals.push(request.signal);
+    started.shift()?.resolve();
+    return new Promise<Response>((resolve) => {
+      request.signal.addEventListener("abort", () => resolve(new Response()));
+    });
+  };
+  return inSite(handler, async (visit) => {
+    for (const end of ["visitor", "service"] as const) {
+      const asked = Promise.withResolvers<void>();
+      started.push(asked);
+      const visitor = visit();
+      await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+      await asked.promise;
+      assert.equal(signals.at(-1)?.aborted, false);
+      if (end === "visitor") visitor.end.abort();
+      else visitor.stop.abort();
+      await visitor.served.catch(() => {});
+      assert.equal(signals.at(-1)?.aborted, true);
+    }
+  });
+});
+
+Deno.test("siteTarget() answers methods that fetch cannot have, and bodies where none belong, with 405", () =>
+  inSite(echo, async (visit) => {
+    for (
+      const text of [
+        `TRACE / HTTP/1.1\r\n${FIELD}\r\n`,
+        `CONNECT ${HOST}:80 HTTP/1.1\r\n${FIELD}\r\n`,
+        `GET / HTTP/1.1\r\n${FIELD}Content-Length: 1\r\n\r\nx`,
+      ]
+    ) {
+      const visitor = visit();
+      await visitor.send(text);
+      assert.match(await visitor.rest(), /^HTTP\/1\.1 405 /, text);
+    }
+  }));

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { CircuitPoolDriver } from "../../../lib/node/circuit/circuit_pool_driver.ts";
+import type { CircuitWish } from "../../../lib/node/circuit/circuits.ts";
+import { HttpClient } from "../../../lib/http/client.ts";
+import { inAnonNet } from "../../embed/anonnet_world.ts";
+
+/** Programs that want to be kept apart, all at once. */
+const KEYS = 100;
+
+/** All circuits that anybody is given while this is there: none of them twice. */
+class HandedOut implements Disposable {
+  readonly purposes: CircuitWish["purpose"][] = [];
+  readonly #bindings = new Set<string>();
+  readonly #take = CircuitPoolDriver.prototype.take;
+
+  constructor() {
+    const { purposes } = this;
+    const [take, bindings] = [this.#take, this.#bindings];
+    CircuitPoolDriver.prototype.take = async function (wish) {
+      const circuit = await take.call(this, wish);
+      const binding = circuit.binding.toHex();
+      assert.ok(!bindings.has(binding), "a circuit was given out twice");
+      bindings.add(binding);
+      purposes.push(wish.purpose);
+      return circuit;
+    };
+  }
+
+  [Symbol.dispose](): void {
+    CircuitPoolDriver.prototype.take = this.#take;
+  }
+}
+
+Deno.test("a hundred isolation keys at once share no circuit, no rendezvous and no session", () =>
+  inAnonNet(async (net) => {
+    const site = await net.site(() => new Response("hello"));
+    const machine = net.world.machine();
+    await using node = await machine.start({
+      client: machine.client,
+      bootstrap: net.relays.map(({ address }) => address),
+    });
+    const { client } = node;
+    assert.ok(client !== undefined);
+    const { gateway, visits } = client;
+    using http = new HttpClient({ gateway, clock: net.world.clock });
+    const joined = () =>
+      net.relays.reduce(
+        (sum, { relay }) => sum + relay.circuits.stats.states.joined,
+        0,
+      );
+    const before = joined();
+    using handedOut = new HandedOut();
+    const request = new Request(`http://${site.host}/`);
+    const fetched = Array.from({ length: KEYS }, async (_, key) => {
+      const response = await http.fetch(request, `${key}`);
+      return await response.text();
+    });
+    for (const text of await Promise.all(fetched)) assert.equal(text, "hello");
+    assert.equal(visits.status.sessions, KEYS);
+    // Where a visitor and the site have met, two circuits are one: so many
+    // meetings, so many cookies. (A slow one is tried twice, under the same key.)
+    assert.ok(joined() - before >= 2 * KEYS);
+    const meetings = handedOut.purposes
+      .filter((purpose) => purpose === "rendezvous");
+    assert.ok(meetings.length >= 2 * KEYS);
+    // The same key is the same session again.
+    await (await http.fetch(request, "7")).text();
+    assert.equal(visits.status.sessions, KEYS);
+  }));

@@ -1,4 +1,0 @@
-import { testCircuits } from "./circuit_contract.ts";
-import { inMemory } from "./link_world.ts";
-
-testCircuits("in memory", inMemory);

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import type { Bytes } from "../../../lib/base/bytes.ts";
+import { UnreachableError } from "../../../lib/base/errors.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import { sleep } from "../../../lib/base/clock.ts";
+import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import type { StreamTarget } from "../../../lib/node/host/stream_target.ts";
+import type {
+  TargetConnection,
+  TargetDial,
+} from "../../../lib/node/host/target_dial.ts";
+import {
+  exchange,
+  inServiceWorld,
+  MINUTE,
+  NEVER,
+  readAll,
+  type ServiceChanges,
+  type ServiceWorld,
+} from "../session/service_world.ts";
+
+const pattern = (length: number, seed = 1) => seededRandom(seed).bytes(length);
+const TCP: StreamTarget = {
+  type: "tcp",
+  address: { host: "127.0.0.1", port: 8080 },
+};
+
+/** A target in memory. */
+class FakeTarget implements TargetConnection {
+  readonly received: number[] = [];
+  readonly #toSend: Uint8Array[] = [];
+  #wake = Promise.withResolvers<void>();
+  isEnded = false;
+  isClosed = false;
+  #isSendEnded = false;
+
+  send(bytes: Uint8Array): void {
+    this.#toSend.push(bytes);
+    this.#wake.resolve();
+  }
+
+  end(): void {
+    this.#isSendEnded = true;
+    this.#wake.resolve();
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    for (;;) {
+      if (this.isClosed) throw new Deno.errors.BadResource("closed");
+      const next = this.#toSend.shift();
+      if (next !== undefined) {
+        const part = next.subarray(0, into.length);
+        if (part.length < next.length) {
+          this.#toSend.unshift(next.subarray(part.length));
+        }
+        into.set(part);
+        return part.length;
+      }
+      if (this.#isSendEnded) return null;
+      await this.#wake.promise;
+      this.#wake = Promise.withResolvers();
+    }
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    if (this.isClosed) throw new Deno.errors.BadResource("closed");
+    // Sockets do not take all at once.
+    const part = bytes.subarray(0, 1 + bytes.length / 2);
+    this.received.push(...part);
+    return Promise.resolve(part.length);
+  }
+
+  closeWrite(): Promise<void> {
+    this.isEnded = true;
+    return Promise.resolve();
+  }
+
+  close(): void {
+    if (this.isClosed) throw new Deno.errors.BadResource("closed twice");
+    this.isClosed = true;
+    this.#wake.resolve();
+  }
+}
+
+/** A stream to a service with this dial behind port 80. */
+async function visit(
+  world: ServiceWorld,
+  changes: ServiceChanges,
+): Promise<SessionStreamHandle> {
+  const { publicKey } = await world.readyService({
+    targets: new Map([[80, TCP]]),
+    ...changes,
+  });
+  const { driver } = world.client();
+  const target = { service: publicKey, port: 80, isolation: undefined };
+  return await driver.connect(target, { signal: NEVER });
+}
+
+const dialling = (target: TargetConnection): TargetDial => () =>
+  Promise.resolve(target);
+
+Deno.test("serveStream() carries bytes both ways, and each end by itself", () =>
+  inServiceWorld(async (world) => {
+    const target = new FakeTarget();
+    const stream = await visit(world, { dial: dialling(target) });
+    await stream.opened;
+    const up = pattern(20_000, 1);
+    await stream.write(up);
+    await stream.closeWrite();
+    await sleep(world.clock, 2_000);
+    assert.deepEqual(Uint8Array.from(target.received), new Uint8Array(up));
+    assert.ok(target.isEnded && !target.isClosed, "half of it is open");
+    const down = pattern(200_000, 2);
+    target.send(down);
+    target.end();
+    assert.deepEqual(await readAll(stream), down);
+    await sleep(world.clock, 2_000);
+    assert.ok(target.isClosed);
+  }));
+
+Deno.test("serveStream() keeps the client's direction open when the target ends first", () =>
+  inServiceWorld(async (world) => {
+    const target = new FakeTarget();
+    const stream = await visit(world, { dial: dialling(target) });
+    target.end();
+    assert.equal(await stream.read(), undefined);
+    await sleep(world.clock, MINUTE);
+    await stream.write(pattern(10));
+    await stream.closeWrite();
+    await sleep(world.clock, 2_000);
+    assert.equal(target.received.length, 10);
+    assert.ok(target.isClosed);
+  }));
+
+Deno.test("serveStream() tells a client why its stream was not served", async () => {
+  const failing = (code: string): TargetDial => () =>
+    Promise.reject(new UnreachableError(code, "No"));
+  const cases: [TargetDial, string][] = [
+    [failing("service.target_refused"), "service.refused"],
+    [failing("service.target_timeout"), "service.timeout"],
+  ];
+  for (const [dial, code] of cases) {
+    await inServiceWorld(async (world) => {
+      const stream = await visit(world, { dial });
+      await assert.rejects(stream.opened, { code });
+      await assert.rejects(readAll(stream), { code });
+    });
+  }
+});
+
+Deno.test("serveStream() holds back a target that sends for ever to a client that does not read", () =>
+  inServiceWorld(async (world) => {
+    let taken = 0;
+    const endless: TargetConnection = {
+      read: (into) => {
+        taken += into.length;
+        return Promise.resolve(into.length);
+      },
+      write: (bytes) => Promise.resolve(bytes.length),
+      closeWrite: () => Promise.resolve(),
+      close: () => {},
+    };
+    const stream = await visit(world, { dial: dialling(endless) });
+    await stream.opened;
+    await sleep(world.clock, MINUTE);
+    assert.ok(taken < 2_000_000, `${taken} bytes`);
+    stream.abort();
+    const atEnd = taken;
+    await sleep(world.clock, MINUTE);
+    assert.ok(taken - atEnd < 200_000, `${taken - atEnd} bytes afterwards`);
+  }));
+
+Deno.test("serveStream() closes the target when the client gives up", () =>
+  inServiceWorld(async (world) => {
+    const target = new FakeTarget();
+    const stream = await visit(world, { dial: dialling(target) });
+    await stream.opened;
+    stream.abort();
+    await sleep(world.clock, 2_000);
+    assert.ok(target.isClosed);
+  }));
+
+Deno.test("serveStream() breaks off what a target breaks off", () =>
+  inServiceWorld(async (world) => {
+    const target = new FakeTarget();
+    target.read = () => Promise.reject(new Deno.errors.ConnectionReset("gone"));
+    const stream = await visit(world, { dial: dialling(target) });
+    await assert.rejects(readAll(stream), { code: "session.reset_failed" });
+    assert.ok(target.isClosed);
+  }));
+
+Deno.test("serveStream() lets a handler do as it likes, and ends what it leaves open", async () => {
+  const cases: Record<
+    string,
+    [(stream: SessionStreamHandle) => Promise<void>, Bytes | string]
+  > = {
+    "ends": [async (stream) => {
+      stream.accept();
+      await stream.write(pattern(5));
+      await stream.closeWrite();
+    }, pattern(5)],
+    "forgets to end": [async (stream) => {
+      stream.accept();
+      await stream.write(pattern(5));
+    }, "session.reset_failed"],
+    "aborts": [(stream) => {
+      stream.abort(3);
+      return Promise.resolve();
+    }, "service.refused"],
+  };
+  for (const [what, [handle, expected]] of Object.entries(cases)) {
+    await inServiceWorld(async (world) => {
+      const targets = new Map([[80, { type: "handler", handle } as const]]);
+      const stream = await visit(world, { targets });
+      const reading = exchange(stream, pattern(100));
+      if (typeof expected === "string") {
+        await assert.rejects(reading, { code: expected }, what);
+      } else assert.deepEqual(await reading, expected, what);
+      await sleep(world.clock, 5_000);
+    });
+  }
+});
+
+Deno.test("serveStream() serves a thousand streams of one session at once, and says when it is too many", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const { driver } = world.client();
+    const target = {
+      service: service.publicKey,
+      port: 80,
+      isolation: undefined,
+    };
+    const first = await driver.connect(target, { signal: NEVER });
+    const others = await Promise.all(
+      Array.from(
+        { length: 1_100 },
+        () => driver.connect(target, { signal: NEVER }),
+      ),
+    );
+    const all = [first, ...others];
+    const opened = await Promise.allSettled(all.map(({ opened }) => opened));
+    const refused = opened.filter(({ status }) => status === "rejected");
+    assert.equal(refused.length, 1_101 - 1_024);
+    await first.write(pattern(10));
+    assert.deepEqual(await first.read(), pattern(10));
+    for (const stream of all) stream.abort();
+    await sleep(world.clock, 2_000);
+    assert.equal(service.driver.status.streams, 0);
+    const again = await driver.connect(target, { signal: NEVER });
+    await again.opened;
+    again.abort();
+  }));

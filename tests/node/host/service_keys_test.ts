@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { ConfigError } from "../../../lib/base/errors.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import { nativeSuite } from "../../../lib/crypto/native.ts";
+import { SILENT_LOG } from "../../../lib/log/log.ts";
+import {
+  formatClientKey,
+  loadClientSecrets,
+  loadServiceIdentity,
+  makeClientSecrets,
+  parseClientKey,
+  revisionStore,
+  serviceFileName,
+} from "../../../lib/node/host/service_keys.ts";
+import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
+import { StateDirectory } from "../../../lib/storage/state_directory.ts";
+
+const crypto = nativeSuite();
+const key = (n: number) => new Uint8Array(32).fill(n);
+
+async function openState(files = new MemoryFiles()) {
+  const setAside: string[] = [];
+  const state = await StateDirectory.open("state", {
+    files,
+    crypto,
+    holder: "test",
+    onSetAside: ({ path }) => setAside.push(path),
+  });
+  return { state, files, setAside };
+}
+
+Deno.test("loadServiceIdentity() makes a key once, and finds it at every later start", async () => {
+  const { state } = await openState();
+  const runtime = { crypto, random: seededRandom(1), log: SILENT_LOG };
+  const first = await loadServiceIdentity(state, "web", runtime);
+  const again = await loadServiceIdentity(state, "web", runtime);
+  const other = await loadServiceIdentity(state, "mail", runtime);
+  assert.deepEqual(again.publicKey, first.publicKey);
+  assert.notDeepEqual(other.publicKey, first.publicKey);
+  assert.deepEqual(await state.keys.names(), ["service-mail", "service-web"]);
+});
+
+Deno.test("serviceFileName() refuses names that files should not have", () => {
+  assert.equal(serviceFileName("my-site-2"), "service-my-site-2");
+  for (const name of ["", "Web", "a b", "../x", "a/b", "x".repeat(33), "é"]) {
+    assert.throws(
+      () => serviceFileName(name),
+      (error) => error instanceof ConfigError && error.code === "service.name",
+    );
+  }
+});
+
+Deno.test("revisionStore() keeps the last revision, and goes on without a torn one", async () => {
+  const { state, files, setAside } = await openState();
+  const store = revisionStore(state, "web");
+  assert.equal(await store.read(), 0);
+  await store.write(1_767_225_600_000);
+  assert.equal(await revisionStore(state, "web").read(), 1_767_225_600_000);
+  assert.equal(await revisionStore(state, "mail").read(), 0);
+  files.plant("state/service-web.blob", new Uint8Array(20));
+  assert.equal(await store.read(), 0);
+  assert.equal(setAside.length, 1);
+  await state.blobs.write("service-web", new Uint8Array([0xa0]));
+  assert.equal(await store.read(), 0, "whole, but of no sense");
+  assert.equal(setAside.length, 2);
+});
+
+Deno.test("loadClientSecrets() has another key for each service, and none without client.key", async () => {
+  const { state } = await openState();
+  const none = await loadClientSecrets(state, crypto);
+  assert.equal(none(key(1)), undefined);
+  const runtime = { random: seededRandom(1) };
+  await makeClientSecrets(state, runtime);
+  await makeClientSecrets(state, runtime); // the first one stays
+  const some = await loadClientSecrets(state, crypto);
+  const [one, two] = [some(key(1)), some(key(2))];
+  assert.ok(one !== undefined && two !== undefined);
+  assert.notDeepEqual(one, two);
+  assert.deepEqual(some(key(1)), one);
+  assert.deepEqual((await loadClientSecrets(state, crypto))(key(1)), one);
+});
+
+Deno.test("parseClientKey() undoes formatClientKey(), and refuses everything else", () => {
+  const text = formatClientKey(key(7));
+  assert.equal(text.length, 52);
+  assert.deepEqual(parseClientKey(` ${text.toUpperCase()}\n`), key(7));
+  const wrong = [
+    "",
+    text.slice(1),
+    text + "a",
+    text.replace(/^./, "1"),
+    formatClientKey(key(0)),
+    "é".repeat(52),
+  ];
+  for (const text of wrong) {
+    assert.throws(
+      () => parseClientKey(text),
+      (error) =>
+        error instanceof ConfigError && error.code === "service.client_key",
+    );
+  }
+});

@@ -1,0 +1,200 @@
+/**
+ * Services and their visitors over fake circuits, on a virtual clock.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { Identity, type PublicKey } from "../../../lib/auth/identity.ts";
+import { networkParameters } from "../../../lib/auth/network.ts";
+import { RecordVerifier } from "../../../lib/auth/record_verifier.ts";
+import { type Bytes, concat } from "../../../lib/base/bytes.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
+import type { CryptoSuite } from "../../../lib/crypto/suite.ts";
+import { repeatableSuite } from "../../../lib/crypto/repeatable.ts";
+import {
+  ServiceClientDriver,
+  type ServiceClientOptions,
+} from "../../../lib/node/visit/service_client.ts";
+import type { ServiceContext } from "../../../lib/node/session/service_context.ts";
+import {
+  type RevisionStore,
+  ServiceHostDriver,
+  type ServiceHostOptions,
+} from "../../../lib/node/host/service_host.ts";
+import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import { SessionQuota } from "../../../lib/session/quota.ts";
+import { createDrain } from "../../../lib/sim/drain.ts";
+import { RecordingLog } from "../../support/recording_log.ts";
+import { echo } from "../../support/stream_handlers.ts";
+import { runOn } from "../../transport/world.ts";
+import { type FakeCircuits, FakeNetwork } from "../circuit/fake_circuits.ts";
+
+export const NEVER = new AbortController().signal;
+export const MINUTE = 60_000;
+
+/** A revision store in memory. */
+export class MemoryRevisions implements RevisionStore {
+  last = 0;
+  readonly all: number[] = [];
+
+  read(): Promise<number> {
+    return Promise.resolve(this.last);
+  }
+
+  write(revision: number): Promise<void> {
+    this.all.push(revision);
+    this.last = Math.max(this.last, revision);
+    return Promise.resolve();
+  }
+}
+
+/** A service in a world. */
+export interface TestService {
+  readonly driver: ServiceHostDriver;
+  readonly circuits: FakeCircuits;
+  readonly publicKey: PublicKey;
+  readonly revisions: MemoryRevisions;
+  readonly log: RecordingLog;
+}
+
+/** A visitor in a world. */
+export interface TestClient {
+  readonly driver: ServiceClientDriver;
+  readonly circuits: FakeCircuits;
+  readonly log: RecordingLog;
+}
+
+/** What differs from a service that echoes at port 80. */
+export type ServiceChanges = Partial<
+  Pick<ServiceHostOptions, "targets" | "clients" | "dial" | "revisions">
+>;
+
+/** A network with services and visitors, all gone at its end. */
+export class ServiceWorld implements AsyncDisposable {
+  readonly clock = new VirtualClock({ drain: createDrain(), maxEvents: 3e6 });
+  readonly crypto: CryptoSuite;
+  readonly network: FakeNetwork;
+  readonly #opened = new AsyncDisposableStack();
+  readonly #logs: RecordingLog[] = [];
+  #seed = 1;
+
+  /** @param change What differs from the suite of worlds that repeat themselves. */
+  constructor(
+    seed = 1,
+    change: (suite: CryptoSuite) => CryptoSuite = (suite) => suite,
+  ) {
+    this.crypto = change(repeatableSuite());
+    this.network = new FakeNetwork(
+      this.clock,
+      seededRandom(seed * 1000),
+      this.crypto,
+    );
+    this.#seed = seed * 100;
+  }
+
+  context(): ServiceContext & { circuits: FakeCircuits; log: RecordingLog } {
+    const { clock, crypto } = this;
+    const network = networkParameters("local");
+    const log = new RecordingLog();
+    this.#logs.push(log);
+    return {
+      circuits: this.network.node(),
+      crypto,
+      random: seededRandom(++this.#seed),
+      clock,
+      network,
+      verifier: new RecordVerifier(crypto, network),
+      quota: new SessionQuota(),
+      log,
+      doubt: () => {},
+    };
+  }
+
+  /** Start a service; it is not ready yet. */
+  async service(
+    changes: ServiceChanges = {},
+    key = 1,
+  ): Promise<TestService> {
+    const context = this.context();
+    const identity = new Identity(this.crypto, new Uint8Array(32).fill(key));
+    const revisions = new MemoryRevisions();
+    const driver = this.#opened.use(
+      await ServiceHostDriver.start({
+        context,
+        name: "test",
+        identity,
+        revisions,
+        targets: new Map([[80, { type: "handler", handle: echo }]]),
+        ...changes,
+      }),
+    );
+    const { circuits, log } = context;
+    const { publicKey } = identity;
+    return { driver, circuits, publicKey, revisions, log };
+  }
+
+  /** Start a service and wait until it can be reached. */
+  async readyService(
+    changes: ServiceChanges = {},
+    key = 1,
+  ): Promise<TestService> {
+    const service = await this.service(changes, key);
+    await service.driver.ready;
+    return service;
+  }
+
+  client(options: Omit<ServiceClientOptions, "context"> = {}): TestClient {
+    const context = this.context();
+    const driver = this.#opened.use(
+      new ServiceClientDriver({ context, ...options }),
+    );
+    const { circuits, log } = context;
+    return { driver, circuits, log };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened.disposeAsync();
+    const faults = this.#logs.flatMap(({ lines }) =>
+      lines.filter(({ level }) => level === "error")
+    );
+    assert.deepEqual(faults, []);
+  }
+}
+
+/** Run a test in a world of its own. */
+export async function inServiceWorld(
+  test: (world: ServiceWorld) => Promise<void>,
+  seed = 1,
+  change?: (suite: CryptoSuite) => CryptoSuite,
+): Promise<void> {
+  const world = new ServiceWorld(seed, change);
+  const run = async () => {
+    await using _ = world;
+    await test(world);
+  };
+  await runOn(world.clock, run());
+}
+
+/** All that comes until the end. */
+export async function readAll(stream: SessionStreamHandle): Promise<Bytes> {
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const chunk = await stream.read();
+    if (chunk === undefined) return concat(...chunks);
+    chunks.push(chunk);
+  }
+}
+
+/** Send bytes and the end, and return what comes back. */
+export async function exchange(
+  stream: SessionStreamHandle,
+  bytes: Uint8Array,
+): Promise<Bytes> {
+  const reading = readAll(stream);
+  for (let at = 0; at < bytes.length; at += 32_768) {
+    await stream.write(bytes.subarray(at, at + 32_768));
+  }
+  await stream.closeWrite();
+  return await reading;
+}

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import { RESET_CODE } from "../../../lib/session/stream.ts";
+
+/** A stream whose session has nothing more to read. */
+function atItsEnd(): SessionStreamHandle {
+  return new SessionStreamHandle({
+    accept() {},
+    write: () => "gone",
+    read: () => undefined,
+    finish() {},
+    reset() {},
+  });
+}
+
+Deno.test("SessionStreamHandle.read() sees the end that comes together with the last acknowledgement", async () => {
+  const stream = atItsEnd();
+  const reading = stream.read();
+  // One cell: the peer's end, and that it has ours.
+  stream.onReadable();
+  stream.onFinished();
+  assert.equal(await reading, undefined);
+  assert.equal(await stream.read(), undefined);
+});
+
+Deno.test("SessionStreamHandle.read() throws when the stream was reset", async () => {
+  const stream = atItsEnd();
+  const reading = stream.read();
+  stream.onReset(RESET_CODE.failed);
+  await assert.rejects(reading, { code: "session.reset_failed" });
+  await assert.rejects(stream.read(), { code: "session.reset_failed" });
+});
