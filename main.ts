@@ -4,7 +4,10 @@
  *
  * @module
  */
-import { isNewEnough, MIN_DENO_VERSION } from "./lib/cli/deno_version.ts";
+import {
+  isNewEnough,
+  MIN_DENO_VERSION,
+} from "./lib/cli/process/deno_version.ts";
 
 if (!isNewEnough(Deno.version.deno)) {
   const message =

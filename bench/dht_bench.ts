@@ -11,22 +11,25 @@
 import type { NodeRecord } from "../lib/auth/node_record.ts";
 import { type Bytes, concat } from "../lib/base/bytes.ts";
 import { seededRandom } from "../lib/base/random.ts";
-import { compareDistance, pointKey } from "../lib/dht/distance.ts";
+import { compareDistance, pointKey } from "../lib/dht/records/distance.ts";
 import {
   decodeResponse,
   encodeRequest,
   encodeResponse,
 } from "../lib/dht/messages.ts";
-import { RECORD_STORE_LIMITS, RecordStore } from "../lib/dht/record_store.ts";
+import {
+  RECORD_STORE_LIMITS,
+  RecordStore,
+} from "../lib/dht/records/record_store.ts";
 import { RelayList } from "../lib/dht/relay_list.ts";
 import { RoutingTable } from "../lib/dht/routing_table.ts";
 import {
   checkStoredRecord,
   createStoredRecord,
   selfCertifyingKey,
-} from "../lib/dht/stored_record.ts";
+} from "../lib/dht/records/stored_record.ts";
 import { crypto, DhtWorld, worldRecord } from "../tests/dht/dht_world.ts";
-import { fakeRecord } from "../tests/dht/fake_records.ts";
+import { fakeRecord } from "../tests/dht/records/fake_records.ts";
 import { TEST_UNIX_MS as UNIX_MS } from "../tests/support/nodes.ts";
 
 const random = seededRandom(1);

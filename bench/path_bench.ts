@@ -10,7 +10,7 @@
 import { seededRandom } from "../lib/base/random.ts";
 import type { NodeRecord } from "../lib/auth/node_record.ts";
 import { customNetwork } from "../lib/auth/network.ts";
-import { CircuitPool } from "../lib/path/circuit_pool.ts";
+import { CircuitPool } from "../lib/pool/circuit_pool.ts";
 import { GuardSet } from "../lib/path/guard_set.ts";
 import { Layer2Set } from "../lib/path/layer2.ts";
 import { PathSelector } from "../lib/path/path_selection.ts";

@@ -5,7 +5,7 @@
  *     base ─ crypto ─ wire ─ auth ─┬─ circuit ─ session ─ service     pure
  *                                  ├─ link
  *                                  ├─ dht
- *                                  └─ path
+ *                                  └─ path ─ pool
  *     transport   storage   http ─ proxy   control                    edges
  *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
  *                                    └─ sim ─ cli ─ main.ts
@@ -27,42 +27,18 @@ export const PURE_FOLDERS = [
   "wire",
   "auth",
   "link",
+  "dht/records",
   "dht",
   "path",
+  "pool",
   "circuit",
   "session",
+  "service/meeting",
   "service",
-] as const;
-
-const EDGE_FOLDERS = [
-  "transport",
-  "storage",
-  "http",
-  "proxy",
-  "control",
 ] as const;
 
 const UP_TO_AUTH = ["base", "crypto", "wire", "auth"] as const;
 const UP_TO_CIRCUIT = [...UP_TO_AUTH, "circuit"] as const;
-const ALL_BELOW_NODE = [
-  ...PURE_FOLDERS,
-  ...EDGE_FOLDERS,
-  "log",
-  "machine",
-] as const;
-/** What every driver stands on. */
-const DRIVER = [...UP_TO_AUTH, "transport", "storage", "log", "machine"];
-/** The rooms of `node/`, each of which may import those before it. */
-const ROOMS = [
-  "node/link",
-  "node/directory",
-  "node/circuit",
-  "node/session",
-  "node/relay",
-  "node/visit",
-  "node/host",
-] as const;
-
 /** For each folder of `lib/`, the other folders it may import. */
 export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   base: [],
@@ -70,11 +46,14 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   wire: ["base"],
   auth: ["base", "crypto", "wire"],
   link: UP_TO_AUTH,
-  dht: UP_TO_AUTH,
+  "dht/records": UP_TO_AUTH,
+  dht: [...UP_TO_AUTH, "dht/records"],
   path: UP_TO_AUTH,
+  pool: [...UP_TO_AUTH, "path"],
   circuit: UP_TO_AUTH,
   session: UP_TO_CIRCUIT,
-  service: [...UP_TO_CIRCUIT, "session"],
+  "service/meeting": [...UP_TO_CIRCUIT, "session"],
+  service: [...UP_TO_CIRCUIT, "session", "service/meeting"],
 
   transport: UP_TO_AUTH, // certificates need keys and bytes
   storage: UP_TO_AUTH,
@@ -85,76 +64,173 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   log: ["base", "auth"],
   machine: [...UP_TO_AUTH, "transport", "storage", "log"],
 
-  "node/link": [...DRIVER, "link"],
-  "node/directory": [...DRIVER, "dht", "node/link"],
+  "node/link": ["base", "crypto", "wire", "auth", "link", "transport", "log"],
+  "node/directory": [
+    "base",
+    "crypto",
+    "wire",
+    "auth",
+    "dht/records",
+    "dht",
+    "storage",
+    "log",
+    "machine",
+    "node/link",
+  ],
   "node/circuit": [
-    ...DRIVER,
-    "circuit",
+    "base",
+    "crypto",
+    "auth",
     "path",
+    "pool",
+    "circuit",
+    "transport",
+    "storage",
+    "log",
+    "machine",
     "node/link",
     "node/directory",
   ],
-  "node/session": [...DRIVER, "session", "service", "node/circuit"],
+  "node/session": ["base", "crypto", "auth", "session", "log", "node/circuit"],
   "node/relay": [
-    ...DRIVER,
+    "base",
+    "crypto",
+    "wire",
+    "auth",
+    "dht/records",
     "circuit",
-    "dht",
-    "service",
+    "service/meeting",
+    "transport",
+    "storage",
+    "log",
+    "machine",
     "node/directory",
     "node/circuit",
   ],
   "node/visit": [
-    ...DRIVER,
-    "dht",
+    "base",
+    "crypto",
+    "auth",
+    "dht/records",
     "session",
+    "service/meeting",
     "service",
     "http",
-    "proxy",
+    "log",
     "node/circuit",
     "node/session",
   ],
   "node/host": [
-    ...DRIVER,
+    "base",
+    "crypto",
+    "wire",
+    "auth",
     "circuit",
     "session",
+    "service/meeting",
     "service",
+    "storage",
+    "log",
+    "machine",
     "node/circuit",
     "node/session",
     "node/visit",
   ],
-  node: [...ALL_BELOW_NODE, ...ROOMS],
-
-  embed: [...UP_TO_AUTH, "http", "log", "machine", "node/host", "node"],
-  sim: [...ALL_BELOW_NODE, ...ROOMS, "node"],
-  cli: [
+  "node": [
     "base",
     "auth",
-    "service",
+    "link",
+    "dht/records",
+    "session",
     "storage",
     "http",
+    "proxy",
     "control",
+    "log",
+    "machine",
+    "node/link",
+    "node/directory",
+    "node/circuit",
+    "node/session",
+    "node/relay",
+    "node/visit",
+    "node/host",
+  ],
+
+  "embed": ["base", "auth", "http", "log", "machine", "node/host", "node"],
+  "sim": [
+    "base",
+    "crypto",
+    "auth",
+    "dht/records",
+    "dht",
+    "transport",
+    "storage",
+    "log",
+    "machine",
+    "node/directory",
+    "node",
+  ],
+  "cli/flags": [
+    "base",
+    "auth",
+    "storage",
+    "control",
+    "log",
+    "node/host",
+    "node",
+  ],
+  "cli/process": [
+    "base",
+    "auth",
+    "control",
+    "log",
+    "machine",
+    "node",
+    "cli/flags",
+  ],
+  "cli/ask": ["base", "storage", "control", "node", "cli/flags"],
+  "cli/demo": [
+    "base",
+    "auth",
+    "http",
     "log",
     "machine",
     "node/host",
     "node",
+    "cli/flags",
+    "cli/process",
+  ],
+  "cli": [
+    "base",
+    "auth",
+    "service",
+    "storage",
+    "log",
+    "machine",
+    "node/host",
     "sim",
+    "cli/flags",
+    "cli/process",
+    "cli/ask",
+    "cli/demo",
   ],
 };
 
 /** What the two entry points may import: folders, or files by their path. */
 export const ENTRY_TABLE: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["cli"],
+  "main.ts": ["cli/process", "cli"],
   "lib/mod.ts": ["base", "auth", "http", "log", "embed"],
 };
 
 /** For each file outside `lib/` that code may import, the folders that do. */
 export const FILE_TABLE: Readonly<Record<string, readonly string[]>> = {
-  "deno.json": ["cli"], // the version's one home
+  "deno.json": ["cli/process"], // the version's one home
 };
 
 /** For each npm package, the folders that may import it. */
 export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
-  "@logtape/logtape": ["log", "cli"],
+  "@logtape/logtape": ["log", "cli/process"],
   "@noble/ciphers": ["crypto"],
   "@noble/curves": ["crypto"],
   "@noble/hashes": ["crypto"],
@@ -162,7 +238,7 @@ export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
   "asn1js": ["transport"],
   "cborg": ["wire"],
   "fast-check": [], // tests alone
-  "smol-toml": ["cli"],
+  "smol-toml": ["cli/flags"],
 };
 
 /** Pure files that meet the platform on purpose, and the built-in modules each may import. */

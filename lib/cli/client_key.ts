@@ -8,9 +8,9 @@ import { SILENT_LOG } from "../log/log.ts";
 import { systemRuntime } from "../machine/runtime.ts";
 import { clientKeyFor } from "../node/host/service_keys.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
-import { defineCommand } from "./command.ts";
-import { switchFlag } from "./flag.ts";
-import { stateFlag } from "./node_flags.ts";
+import { defineCommand } from "./flags/command.ts";
+import { switchFlag } from "./flags/flag.ts";
+import { stateFlag } from "./flags/node_flags.ts";
 
 /** `anonnet client-key`. */
 export const clientKeyCommand = defineCommand({

@@ -15,10 +15,15 @@ import {
 } from "../service/vanity.ts";
 import { formatKey } from "../storage/key_format.ts";
 import { createPrivateFile } from "../storage/private_file.ts";
-import { defineCommand } from "./command.ts";
-import { defaultFlag, optionalFlag, parseText, switchFlag } from "./flag.ts";
-import { formatDuration } from "./status.ts";
-import type { Terminal } from "./terminal.ts";
+import { defineCommand } from "./flags/command.ts";
+import {
+  defaultFlag,
+  optionalFlag,
+  parseText,
+  switchFlag,
+} from "./flags/flag.ts";
+import { formatDuration } from "./ask/status.ts";
+import type { Terminal } from "./flags/terminal.ts";
 
 /** What `--out` takes for standard output. */
 const STANDARD_OUTPUT = "-";

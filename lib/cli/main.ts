@@ -6,23 +6,23 @@
  */
 import { AnonNetError, ConfigError, describeError } from "../base/errors.ts";
 import { DenoFiles } from "../storage/deno_files.ts";
-import { circuitsCommand } from "./circuits.ts";
+import { circuitsCommand } from "./ask/circuits.ts";
 import { clientKeyCommand } from "./client_key.ts";
-import type { Command, ExitCode, Program } from "./command.ts";
-import { demoCommand } from "./demo.ts";
-import { formatProgramHelp } from "./help.ts";
+import type { Command, ExitCode, Program } from "./flags/command.ts";
+import { demoCommand } from "./demo/demo.ts";
+import { formatProgramHelp } from "./flags/help.ts";
 import { keygenCommand } from "./keygen.ts";
-import { lookupCommand } from "./lookup.ts";
-import { suggestion } from "./nearest.ts";
-import { peersCommand } from "./peers.ts";
+import { lookupCommand } from "./ask/lookup.ts";
+import { suggestion } from "./flags/nearest.ts";
+import { peersCommand } from "./ask/peers.ts";
 import { proxyCommand } from "./proxy.ts";
 import { relayCommand } from "./relay.ts";
 import { runCommand } from "./run.ts";
 import { serveCommand } from "./serve.ts";
-import { servicesCommand } from "./services.ts";
+import { servicesCommand } from "./ask/services.ts";
 import { simulateCommand } from "./simulate.ts";
-import { statusCommand } from "./status.ts";
-import { processTerminal, type Terminal } from "./terminal.ts";
+import { statusCommand } from "./ask/status.ts";
+import { processTerminal, type Terminal } from "./flags/terminal.ts";
 import { versionCommand } from "./version.ts";
 
 /** All commands, in the order in which the help lists them. */

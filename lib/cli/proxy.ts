@@ -4,16 +4,16 @@
  * @module
  */
 import { parseSocketAddress } from "../auth/socket_address.ts";
-import { defineCommand } from "./command.ts";
-import { defaultFlag } from "./flag.ts";
+import { defineCommand } from "./flags/command.ts";
+import { defaultFlag } from "./flags/flag.ts";
 import {
   CLIENT_FLAGS,
   clientOptions,
   commonOptions,
   NODE_FLAGS,
   PROXY_FLAGS,
-} from "./node_flags.ts";
-import { runNode } from "./run_node.ts";
+} from "./flags/node_flags.ts";
+import { runNode } from "./process/run_node.ts";
 
 /** `anonnet proxy`. */
 export const proxyCommand = defineCommand({

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { defineCommand } from "./command.ts";
-import { commonOptions, NODE_FLAGS, RELAY_FLAGS } from "./node_flags.ts";
-import { runNode } from "./run_node.ts";
+import { defineCommand } from "./flags/command.ts";
+import { commonOptions, NODE_FLAGS, RELAY_FLAGS } from "./flags/node_flags.ts";
+import { runNode } from "./process/run_node.ts";
 
 /** `anonnet relay`. */
 export const relayCommand = defineCommand({

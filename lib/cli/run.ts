@@ -4,8 +4,8 @@
  * @module
  */
 import { ConfigError } from "../base/errors.ts";
-import { defineCommand } from "./command.ts";
-import { listFlag, switchFlag } from "./flag.ts";
+import { defineCommand } from "./flags/command.ts";
+import { listFlag, switchFlag } from "./flags/flag.ts";
 import {
   CLIENT_FLAGS,
   clientOptions,
@@ -13,13 +13,13 @@ import {
   NODE_FLAGS,
   PROXY_FLAGS,
   RELAY_FLAGS,
-} from "./node_flags.ts";
-import { runNode } from "./run_node.ts";
+} from "./flags/node_flags.ts";
+import { runNode } from "./process/run_node.ts";
 import {
   parseClientWord,
   parseServiceWord,
   withClients,
-} from "./service_words.ts";
+} from "./flags/service_words.ts";
 
 /** `anonnet run`. */
 export const runCommand = defineCommand({

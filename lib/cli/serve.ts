@@ -4,16 +4,16 @@
  * @module
  */
 import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
-import { defineCommand } from "./command.ts";
-import { defaultFlag, listFlag } from "./flag.ts";
+import { defineCommand } from "./flags/command.ts";
+import { defaultFlag, listFlag } from "./flags/flag.ts";
 import {
   CLIENT_FLAGS,
   clientOptions,
   commonOptions,
   NODE_FLAGS,
-} from "./node_flags.ts";
-import { runNode } from "./run_node.ts";
-import { parsePortWords } from "./service_words.ts";
+} from "./flags/node_flags.ts";
+import { runNode } from "./process/run_node.ts";
+import { parsePortWords } from "./flags/service_words.ts";
 
 /** Whoever may find a service, where not everybody may. */
 export const authoriseFlag = listFlag(

@@ -13,8 +13,8 @@ import {
   type WorldKind,
 } from "../sim/experiment.ts";
 import { formatReport } from "../sim/report_table.ts";
-import { defineCommand } from "./command.ts";
-import { defaultFlag, oneOf, optionalFlag, switchFlag } from "./flag.ts";
+import { defineCommand } from "./flags/command.ts";
+import { defaultFlag, oneOf, optionalFlag, switchFlag } from "./flags/flag.ts";
 
 /** Fewer relays do not make a network worth watching. */
 const MIN_RELAYS = 10;

@@ -6,9 +6,9 @@
 import { networkParameters } from "../auth/network.ts";
 import { SILENT_LOG } from "../log/log.ts";
 import { systemRuntime } from "../machine/runtime.ts";
-import { defineCommand } from "./command.ts";
-import { switchFlag } from "./flag.ts";
-import { PROGRAM_VERSION } from "./program_version.ts";
+import { defineCommand } from "./flags/command.ts";
+import { switchFlag } from "./flags/flag.ts";
+import { PROGRAM_VERSION } from "./process/program_version.ts";
 
 /** `anonnet version`. */
 export const versionCommand = defineCommand({

@@ -8,7 +8,7 @@
 import type { NodeId } from "../auth/identity.ts";
 import { BoundedQueue } from "../base/bounded_queue.ts";
 import type { Moment } from "./dht_action.ts";
-import type { DhtKey } from "./distance.ts";
+import type { DhtKey } from "./records/distance.ts";
 
 /** Tuning: chores under way at once. */
 export const MAX_CHORES_AT_ONCE = 4;

@@ -12,10 +12,10 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
 import type { Moment } from "./dht_action.ts";
-import { compareDistance } from "./distance.ts";
+import { compareDistance } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
 import type { RefusalCode } from "./messages.ts";
-import type { RecordStore } from "./record_store.ts";
+import type { RecordStore } from "./records/record_store.ts";
 
 /**
  * Tuning: a holder that has not answered by then is waited for no longer, if any

@@ -14,7 +14,7 @@ import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { RefusalCode } from "./messages.ts";
-import type { StoredRecord } from "./stored_record.ts";
+import type { StoredRecord } from "./records/stored_record.ts";
 
 /** Both clocks at one moment. */
 export interface Moment {

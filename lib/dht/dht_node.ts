@@ -27,16 +27,19 @@ import { Chores } from "./chores.ts";
 import { Copies } from "./copies.ts";
 import type { DhtAction, Moment, VerifiedRecords } from "./dht_action.ts";
 import { type DhtPeer, DhtServer } from "./dht_server.ts";
-import { compareDistance, type DhtKey, pointKey } from "./distance.ts";
+import { compareDistance, type DhtKey, pointKey } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
 import { decodeRequest, encodeResponse } from "./messages.ts";
-import { RecordStore, type RecordStoreLimits } from "./record_store.ts";
+import { RecordStore, type RecordStoreLimits } from "./records/record_store.ts";
 import { type MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelayNews } from "./relay_news.ts";
 import { RoutingTable, type TableAction } from "./routing_table.ts";
 import { Searches } from "./searches.ts";
 import { TableFill } from "./table_fill.ts";
-import { decodeStoredRecord, type StoredRecord } from "./stored_record.ts";
+import {
+  decodeStoredRecord,
+  type StoredRecord,
+} from "./records/stored_record.ts";
 
 /** Tuning: tasks of others under way at once: circuits can ask for any number. */
 export const MAX_TASKS = 128;

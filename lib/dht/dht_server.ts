@@ -18,13 +18,13 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { isRelay } from "./contact.ts";
 import type { Moment } from "./dht_action.ts";
-import { type DhtKey, pointKey } from "./distance.ts";
+import { type DhtKey, pointKey } from "./records/distance.ts";
 import {
   type DhtRequest,
   type DhtResponse,
   MAX_VALUE_ANSWER_BYTES,
 } from "./messages.ts";
-import type { RecordStore } from "./record_store.ts";
+import type { RecordStore } from "./records/record_store.ts";
 import type { RelayList } from "./relay_list.ts";
 import type { RelayNews } from "./relay_news.ts";
 import type { RoutingTable } from "./routing_table.ts";

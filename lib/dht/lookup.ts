@@ -23,9 +23,9 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
 import { isRelay } from "./contact.ts";
-import { compareDistance, type DhtKey, pointKey } from "./distance.ts";
+import { compareDistance, type DhtKey, pointKey } from "./records/distance.ts";
 import { nodeKey } from "./node_key.ts";
-import type { StoredRecord } from "./stored_record.ts";
+import type { StoredRecord } from "./records/stored_record.ts";
 
 /** Protocol: rounds (of α answers) without a closer node, after which a path ends. */
 export const MAX_IDLE_ROUNDS = 3;

@@ -22,12 +22,12 @@ import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 import { ED25519_KEY_BYTES } from "../crypto/suite.ts";
 import { type CborValue, encodeCbor } from "../wire/cbor.ts";
-import { encodeRecordsField } from "./records_field.ts";
+import { encodeRecordsField } from "./records/records_field.ts";
 import { decodeFields, type Fields } from "../wire/fields.ts";
 import { DEFAULT_FRAME_BYTES } from "../wire/framing.ts";
-import { type DhtKey, POINT_BYTES } from "./distance.ts";
-import { REJECT_CODES, type RejectCode } from "./record_store.ts";
-import { maxStoredRecordBytes } from "./stored_record.ts";
+import { type DhtKey, POINT_BYTES } from "./records/distance.ts";
+import { REJECT_CODES, type RejectCode } from "./records/record_store.ts";
+import { maxStoredRecordBytes } from "./records/stored_record.ts";
 
 /** Protocol: node records in one page of the relay list, and in one announcement. */
 export const MAX_PAGE_RECORDS = 48;

@@ -27,7 +27,7 @@ import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { isRelay } from "./contact.ts";
-import { leadingDistance, pointKey } from "./distance.ts";
+import { leadingDistance, pointKey } from "./records/distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
 import { nodeKey } from "./node_key.ts";
 

@@ -16,7 +16,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
 import type { Moment } from "./dht_action.ts";
-import { pointKey } from "./distance.ts";
+import { pointKey } from "./records/distance.ts";
 import { type Announcement, Gossip, type GossipContacts } from "./gossip.ts";
 import type { MergeOutcome } from "./relay_list.ts";
 import { RelaySync, type SyncAction } from "./relay_sync.ts";

@@ -28,7 +28,7 @@ import {
   pointKey,
   randomPointIn,
   sharedPrefixBits,
-} from "./distance.ts";
+} from "./records/distance.ts";
 import { nodeKey } from "./node_key.ts";
 
 /** Protocol: contacts of one subnet in a bucket, where subnets count. */

@@ -18,10 +18,13 @@ import { ProtocolError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { Calls } from "./calls.ts";
 import type { Moment } from "./dht_action.ts";
-import type { DhtKey } from "./distance.ts";
+import type { DhtKey } from "./records/distance.ts";
 import { Lookup, type LookupAction } from "./lookup.ts";
 import type { DhtRequest } from "./messages.ts";
-import { checkStoredRecord, type StoredRecord } from "./stored_record.ts";
+import {
+  checkStoredRecord,
+  type StoredRecord,
+} from "./records/stored_record.ts";
 
 /** What searches need from the node. */
 export interface SearchesOptions {

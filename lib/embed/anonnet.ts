@@ -20,7 +20,7 @@ import { AnonConnection } from "./anon_connection.ts";
 import { AnonService } from "./anon_service.ts";
 import { HttpClient } from "../http/client.ts";
 import { type SiteHandler, siteTarget } from "../http/site.ts";
-import { type Log, SILENT_LOG } from "../log/log.ts";
+import { type Log, SILENT_LOG, thrown } from "../log/log.ts";
 import { networkOf } from "../node/network_choice.ts";
 import { Node } from "../node/node.ts";
 import type { ClientRole } from "../node/client_role.ts";
@@ -237,7 +237,7 @@ export class AnonNet implements AsyncDisposable {
       handler,
       onError: (error) =>
         log.error("The handler of a site failed", {
-          error: error instanceof Error ? error : String(error),
+          error: thrown(error),
         }),
     });
     return await this.#host(

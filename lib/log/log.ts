@@ -38,7 +38,7 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   /** What is wrong, and worked around. */
   warning(message: string, fields?: LogFields): void;
-  /** What somebody has to mend. */
+  /** What the operator has to mend. */
   error(message: string, fields?: LogFields): void;
   /** The same log for one part of the node, such as `"links"`. */
   part(name: string): Log;
@@ -82,7 +82,12 @@ export function sensitive(text: string): Sensitive {
   return new Sensitive(text);
 }
 
-/** A log that nobody reads. */
+/** What was thrown, as a field: an error stays one, anything else becomes text. */
+export function thrown(error: unknown): LogValue {
+  return error instanceof Error ? error : String(error);
+}
+
+/** A log without a reader. */
 export const SILENT_LOG: Log = Object.freeze({
   debug() {},
   info() {},

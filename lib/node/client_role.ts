@@ -13,6 +13,7 @@
  * @see protocol §1, §3.2, §5.6
  * @module
  */
+import { thrown } from "../log/log.ts";
 import { Identity } from "../auth/identity.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { equalBytes } from "../base/bytes.ts";
@@ -194,7 +195,7 @@ async function loadGuards({ state, runtime }: NodeBase): Promise<GuardMemory> {
     onError: (error) =>
       log.part("circuits").error(
         "Cannot store who our guards are; a restart may draw others",
-        { error: error instanceof Error ? error : String(error) },
+        { error: thrown(error) },
       ),
   });
 }

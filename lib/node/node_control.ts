@@ -5,6 +5,7 @@
  * @see protocol §9.3
  * @module
  */
+import { thrown } from "../log/log.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { ConfigError } from "../base/errors.ts";
 import {
@@ -42,7 +43,7 @@ export async function openControl(
   const onError = (command: string, error: unknown) =>
     log.part("control").error("A bug: a command failed", {
       command,
-      error: error instanceof Error ? error : String(error),
+      error: thrown(error),
     });
   const open = (place: ControlPlace) =>
     new ControlServer({ place, token, onError });

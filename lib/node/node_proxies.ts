@@ -4,6 +4,7 @@
  * @see protocol §8
  * @module
  */
+import { thrown } from "../log/log.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import type { Gateway } from "../http/gateway.ts";
 import { HttpServer } from "../proxy/http_server.ts";
@@ -35,7 +36,7 @@ export class NodeProxies implements AsyncDisposable {
       allowRemote: places.allowRemote ?? false,
       onFault: (error: unknown) =>
         log.part("proxy").error("A bug: a proxy failed a client", {
-          error: error instanceof Error ? error : String(error),
+          error: thrown(error),
         }),
     };
     const { socks, http } = places;

@@ -15,7 +15,7 @@ import { ConfigError } from "../base/errors.ts";
 import type { NodeId } from "../auth/identity.ts";
 import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
-import { POINT_BYTES, sharedPrefixBits } from "../dht/distance.ts";
+import { POINT_BYTES, sharedPrefixBits } from "../dht/records/distance.ts";
 import type { DhtDriver } from "./directory/dht_driver.ts";
 import type { Link } from "./link/link.ts";
 import type { NodeParts } from "./node_parts.ts";

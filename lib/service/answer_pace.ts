@@ -10,7 +10,7 @@
  * @module
  */
 import { INTRODUCTION_POINTS } from "./descriptor.ts";
-import { INTRODUCTIONS_PER_SECOND } from "./introduction_gate.ts";
+import { INTRODUCTIONS_PER_SECOND } from "./meeting/introduction_gate.ts";
 import { ANSWERS_PER_SECOND } from "./introduction_queue.ts";
 
 /** How long it looks on before it changes its mind, ms: points are not told all the time. */

@@ -40,7 +40,7 @@ import {
   recoverCookie,
   writeAuthorisation,
 } from "./client_authorisation.ts";
-import type { IntroductionPublicKeys } from "./introduction_keys.ts";
+import type { IntroductionPublicKeys } from "./meeting/introduction_keys.ts";
 import { type TimePeriod, uint64 } from "./time_period.ts";
 
 /** Introduction points that a service keeps. */

@@ -16,7 +16,7 @@
 import { type Random, randomBetween } from "../base/random.ts";
 import { TokenBucket } from "../base/token_bucket.ts";
 import { INTRODUCTION_POINTS } from "./descriptor.ts";
-import { MAX_INTRODUCTIONS } from "./replay_cache.ts";
+import { MAX_INTRODUCTIONS } from "./meeting/replay_cache.ts";
 
 const HOUR_MS = 3_600_000;
 

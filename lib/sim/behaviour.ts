@@ -13,7 +13,11 @@ import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { closestTo, type DhtKey, sharedPrefixBits } from "../dht/distance.ts";
+import {
+  closestTo,
+  type DhtKey,
+  sharedPrefixBits,
+} from "../dht/records/distance.ts";
 import {
   decodeRequest,
   encodeResponse,

@@ -6,7 +6,7 @@
  */
 import type { NetworkParameters } from "../auth/network.ts";
 import { seededRandom } from "../base/random.ts";
-import { sharedPrefixBits } from "../dht/distance.ts";
+import { sharedPrefixBits } from "../dht/records/distance.ts";
 import type { NodeId } from "../auth/identity.ts";
 import { type Behaviour, Conspiracy } from "./behaviour.ts";
 import { Flood } from "./flood.ts";

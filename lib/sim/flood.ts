@@ -7,7 +7,10 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, randomChoice } from "../base/random.ts";
 import { encodeRequest } from "../dht/messages.ts";
-import { createStoredRecord, type StoredRecord } from "../dht/stored_record.ts";
+import {
+  createStoredRecord,
+  type StoredRecord,
+} from "../dht/records/stored_record.ts";
 import type { SimNode, SimWorld } from "./sim_world.ts";
 
 const TURN_MS = 1000;

@@ -15,9 +15,9 @@ import { type Random, randomFloat, seededRandom } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DhtAction, SendAction, VerifyAction } from "../dht/dht_action.ts";
 import { DhtNode, type DhtTask } from "../dht/dht_node.ts";
-import { type DhtKey, POINT_BYTES } from "../dht/distance.ts";
-import type { RecordStoreLimits } from "../dht/record_store.ts";
-import type { StoredRecord } from "../dht/stored_record.ts";
+import { type DhtKey, POINT_BYTES } from "../dht/records/distance.ts";
+import type { RecordStoreLimits } from "../dht/records/record_store.ts";
+import type { StoredRecord } from "../dht/records/stored_record.ts";
 import type { Behaviour, Conspiracy } from "./behaviour.ts";
 import { EventQueue } from "./event_queue.ts";
 import {

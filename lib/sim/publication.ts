@@ -5,12 +5,12 @@
  */
 import type { Random } from "../base/random.ts";
 import type { Signer } from "../crypto/suite.ts";
-import type { DhtKey } from "../dht/distance.ts";
+import type { DhtKey } from "../dht/records/distance.ts";
 import {
   createStoredRecord,
   selfCertifyingKey,
   type StoredRecord,
-} from "../dht/stored_record.ts";
+} from "../dht/records/stored_record.ts";
 import type { SimWorld } from "./sim_world.ts";
 
 /** Bytes of a simulated value: those of a small descriptor. */

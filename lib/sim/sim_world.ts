@@ -13,8 +13,8 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DhtNode } from "../dht/dht_node.ts";
-import type { DhtKey } from "../dht/distance.ts";
-import type { StoredRecord } from "../dht/stored_record.ts";
+import type { DhtKey } from "../dht/records/distance.ts";
+import type { StoredRecord } from "../dht/records/stored_record.ts";
 import type { Behaviour } from "./behaviour.ts";
 
 /** The end of a look-up for nodes. */

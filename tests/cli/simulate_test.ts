@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Program } from "../../lib/cli/command.ts";
+import type { Program } from "../../lib/cli/flags/command.ts";
 import { run } from "../../lib/cli/main.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 

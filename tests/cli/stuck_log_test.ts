@@ -3,9 +3,9 @@
  * has only one.
  */
 import assert from "node:assert/strict";
-import { runNode } from "../../lib/cli/run_node.ts";
+import { runNode } from "../../lib/cli/process/run_node.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
-import { fakeTerminal, OPTIONS } from "./fake_terminal.ts";
+import { fakeTerminal, OPTIONS } from "./flags/fake_terminal.ts";
 
 Deno.test("runNode() starts, works and stops while nobody reads its log", async () => {
   await using home = await TemporaryDirectory.create();

@@ -4,7 +4,7 @@ import type { Bytes } from "../../lib/base/bytes.ts";
 import { Calls, MAX_VERIFYING } from "../../lib/dht/calls.ts";
 import type { DhtAction, Moment } from "../../lib/dht/dht_action.ts";
 import { encodeResponse } from "../../lib/dht/messages.ts";
-import { addressOf, fakeRecord, point } from "./fake_records.ts";
+import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
 
 const network = networkParameters("local");
 const NODE = fakeRecord(point(1));

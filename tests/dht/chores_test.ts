@@ -6,7 +6,7 @@ import {
   MAX_CHORES_AT_ONCE,
 } from "../../lib/dht/chores.ts";
 import type { Moment } from "../../lib/dht/dht_action.ts";
-import { point } from "./fake_records.ts";
+import { point } from "./records/fake_records.ts";
 
 const AT: Moment = { nowMs: 0, unixMs: 0 };
 

@@ -7,7 +7,7 @@ import {
   createStoredRecord,
   selfCertifyingKey,
   type StoredRecord,
-} from "../../lib/dht/stored_record.ts";
+} from "../../lib/dht/records/stored_record.ts";
 import { testBytes } from "../support/nodes.ts";
 import { crypto, DhtWorld, type WorldNode } from "./dht_world.ts";
 

@@ -18,10 +18,10 @@ import {
   encodeRequest,
   encodeResponse,
 } from "../../lib/dht/messages.ts";
-import { createStoredRecord } from "../../lib/dht/stored_record.ts";
+import { createStoredRecord } from "../../lib/dht/records/stored_record.ts";
 import { encodeCbor } from "../../lib/wire/cbor.ts";
 import { TEST_UNIX_MS, testBytes, testRecord } from "../support/nodes.ts";
-import { addressOf, point } from "./fake_records.ts";
+import { addressOf, point } from "./records/fake_records.ts";
 
 const crypto = nativeSuite();
 const network = networkParameters("local");

@@ -22,7 +22,11 @@ import {
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import type { DhtAction } from "../../lib/dht/dht_action.ts";
 import { DhtNode } from "../../lib/dht/dht_node.ts";
-import { closestTo, type DhtKey, pointKey } from "../../lib/dht/distance.ts";
+import {
+  closestTo,
+  type DhtKey,
+  pointKey,
+} from "../../lib/dht/records/distance.ts";
 import { decodeRequest, encodeResponse } from "../../lib/dht/messages.ts";
 import { MAX_RELAYS } from "../../lib/dht/relay_list.ts";
 import { EventQueue } from "../../lib/sim/event_queue.ts";

@@ -4,7 +4,7 @@ import { nodeKey } from "../../lib/dht/node_key.ts";
 import {
   createStoredRecord,
   selfCertifyingKey,
-} from "../../lib/dht/stored_record.ts";
+} from "../../lib/dht/records/stored_record.ts";
 import { testBytes } from "../support/nodes.ts";
 import { crypto, DhtWorld, type WorldNode } from "./dht_world.ts";
 

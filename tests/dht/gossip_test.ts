@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { equalBytes } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
-import { pointKey } from "../../lib/dht/distance.ts";
+import { pointKey } from "../../lib/dht/records/distance.ts";
 import {
   ANNOUNCE_WINDOW_MS,
   GATHER_MS,
@@ -17,7 +17,7 @@ import {
   TELL_MS,
 } from "../../lib/dht/gossip.ts";
 import { MAX_PAGE_RECORDS } from "../../lib/dht/messages.ts";
-import { fakeRecord, point } from "./fake_records.ts";
+import { fakeRecord, point } from "./records/fake_records.ts";
 
 function contactsOf(records: readonly NodeRecord[]): GossipContacts {
   return {

@@ -13,9 +13,9 @@ import {
   MIN_STALL_MS,
   STALL_MS,
 } from "../../lib/dht/lookup.ts";
-import type { StoredRecord } from "../../lib/dht/stored_record.ts";
+import type { StoredRecord } from "../../lib/dht/records/stored_record.ts";
 import { testBytes } from "../support/nodes.ts";
-import { addressOf, fakeRecord, point } from "./fake_records.ts";
+import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
 import {
   type Answer,
   k,

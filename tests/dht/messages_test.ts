@@ -13,11 +13,11 @@ import {
   MAX_PAGE_RECORDS,
   MAX_VALUE_ANSWER_BYTES,
 } from "../../lib/dht/messages.ts";
-import { maxStoredRecordBytes } from "../../lib/dht/stored_record.ts";
+import { maxStoredRecordBytes } from "../../lib/dht/records/stored_record.ts";
 import { encodeCbor } from "../../lib/wire/cbor.ts";
 import { DEFAULT_FRAME_BYTES } from "../../lib/wire/framing.ts";
 import { testBytes } from "../support/nodes.ts";
-import { point } from "./fake_records.ts";
+import { point } from "./records/fake_records.ts";
 
 const network = networkParameters("local");
 const RECORD = testBytes("record", 300);

@@ -12,7 +12,11 @@ import {
   SILENT_MS,
 } from "../../lib/dht/relay_list.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
-import { fakeRecord, point, type RecordChanges } from "./fake_records.ts";
+import {
+  fakeRecord,
+  point,
+  type RecordChanges,
+} from "./records/fake_records.ts";
 
 const crypto = nativeSuite();
 const local = networkParameters("local");

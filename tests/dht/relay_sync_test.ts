@@ -9,7 +9,7 @@ import {
   type SyncAction,
 } from "../../lib/dht/relay_sync.ts";
 import { testBytes } from "../support/nodes.ts";
-import { fakeRecord, point } from "./fake_records.ts";
+import { fakeRecord, point } from "./records/fake_records.ts";
 
 const NODES = Array.from(
   { length: 30 },

@@ -9,7 +9,10 @@ import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
-import { compareDistance, sharedPrefixBits } from "../../lib/dht/distance.ts";
+import {
+  compareDistance,
+  sharedPrefixBits,
+} from "../../lib/dht/records/distance.ts";
 import {
   MAX_FAILURES,
   MAX_PENDING_PINGS,
@@ -28,7 +31,7 @@ import {
   fakeRecord,
   point,
   type RecordChanges,
-} from "./fake_records.ts";
+} from "./records/fake_records.ts";
 
 const local = networkParameters("local");
 const SELF = point();

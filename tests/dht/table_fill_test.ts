@@ -7,7 +7,7 @@ import { RelayList } from "../../lib/dht/relay_list.ts";
 import { RoutingTable } from "../../lib/dht/routing_table.ts";
 import { TableFill } from "../../lib/dht/table_fill.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
-import { addressOf, fakeRecord, point } from "./fake_records.ts";
+import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
 
 const network = networkParameters("local");
 const SELF = point(0x01);

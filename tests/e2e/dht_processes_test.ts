@@ -5,7 +5,7 @@
  *     DHT_RELAYS=24 deno task test tests/e2e/dht_processes_test.ts      or: deno task long:dht
  */
 import assert from "node:assert/strict";
-import { askNode } from "../../lib/cli/ask_node.ts";
+import { askNode } from "../../lib/cli/ask/ask_node.ts";
 import {
   isJsonObject,
   type JsonObject,

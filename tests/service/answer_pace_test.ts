@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AnswerPace, PACE_MS } from "../../lib/service/answer_pace.ts";
-import { INTRODUCTIONS_PER_SECOND } from "../../lib/service/introduction_gate.ts";
+import { INTRODUCTIONS_PER_SECOND } from "../../lib/service/meeting/introduction_gate.ts";
 
 /** Introductions come at a pace, for so many periods. */
 function run(

@@ -11,7 +11,7 @@ import {
   type DescriptorName,
   encodeDescriptor,
 } from "../../lib/service/descriptor.ts";
-import { IntroductionKeys } from "../../lib/service/introduction_keys.ts";
+import { IntroductionKeys } from "../../lib/service/meeting/introduction_keys.ts";
 import { blindedKey } from "../../lib/service/time_period.ts";
 
 const crypto = nobleSuite();

@@ -20,7 +20,7 @@ import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import {
   encodeEstablishRendezvous,
   encodeRendezvous1,
-} from "../../lib/service/rendezvous.ts";
+} from "../../lib/service/meeting/rendezvous.ts";
 import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import type { WholeWorld, WorldMachine, WorldRelay } from "./whole_world.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { ProtocolError } from "../../lib/base/errors.ts";
-import { compareDistance } from "../../lib/dht/distance.ts";
+import { compareDistance } from "../../lib/dht/records/distance.ts";
 import {
   decodeResponse,
   type DhtRequest,
@@ -12,7 +12,7 @@ import {
   HOSTILE_KINDS,
   type HostileKind,
 } from "../../lib/sim/behaviour.ts";
-import { fakeRecord, point } from "../dht/fake_records.ts";
+import { fakeRecord, point } from "../dht/records/fake_records.ts";
 
 const network = networkParameters("local");
 const TARGET = point(0xab, 0xcd);

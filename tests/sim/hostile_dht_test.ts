@@ -6,7 +6,7 @@ import { seededRandom } from "../../lib/base/random.ts";
 import {
   decodeStoredRecord,
   type StoredRecord,
-} from "../../lib/dht/stored_record.ts";
+} from "../../lib/dht/records/stored_record.ts";
 import {
   blindedKey,
   publishedPeriods,

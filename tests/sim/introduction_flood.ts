@@ -22,9 +22,12 @@ import {
   SLICE_HASHES,
 } from "../../lib/node/visit/meeting_introduction.ts";
 import { ServiceClientDriver } from "../../lib/node/visit/service_client.ts";
-import { SEALED_BYTES } from "../../lib/service/introduction.ts";
-import type { IntroduceAnswer } from "../../lib/service/introduction_messages.ts";
-import type { Work, WorkDemand } from "../../lib/service/introduction_work.ts";
+import { SEALED_BYTES } from "../../lib/service/meeting/introduction.ts";
+import type { IntroduceAnswer } from "../../lib/service/meeting/introduction_messages.ts";
+import type {
+  Work,
+  WorkDemand,
+} from "../../lib/service/meeting/introduction_work.ts";
 import type { FakeCircuit, FakeRelay } from "../node/circuit/fake_circuits.ts";
 import { RawVisitor } from "../node/session/raw_visitor.ts";
 import {

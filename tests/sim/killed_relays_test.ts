@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { sleep } from "../../lib/base/clock.ts";
-import { PURPOSE_RULES, PURPOSES } from "../../lib/path/purpose.ts";
+import { PURPOSE_RULES, PURPOSES } from "../../lib/pool/purpose.ts";
 import {
   inWholeWorld,
   type WholeWorld,

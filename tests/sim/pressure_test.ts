@@ -13,7 +13,7 @@ import { CELL_BYTES } from "../../lib/circuit/cell.ts";
 import {
   encodeEstablishRendezvous,
   encodeRendezvous1,
-} from "../../lib/service/rendezvous.ts";
+} from "../../lib/service/meeting/rendezvous.ts";
 import type { RelayedEnd } from "../../lib/node/relay/circuit_host.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { BareClient, BarePort, sealedBody } from "./bare_client.ts";

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { seededRandom } from "../../lib/base/random.ts";
-import { closestTo } from "../../lib/dht/distance.ts";
+import { closestTo } from "../../lib/dht/records/distance.ts";
 import { nodeKey } from "../../lib/dht/node_key.ts";
-import { RECORD_STORE_LIMITS } from "../../lib/dht/record_store.ts";
-import type { StoredRecord } from "../../lib/dht/stored_record.ts";
+import { RECORD_STORE_LIMITS } from "../../lib/dht/records/record_store.ts";
+import type { StoredRecord } from "../../lib/dht/records/stored_record.ts";
 import { Conspiracy } from "../../lib/sim/behaviour.ts";
 import { Flood } from "../../lib/sim/flood.ts";
 import {

@@ -31,7 +31,7 @@ import type { RelayRole } from "../../lib/node/relay_role.ts";
 import type { Runtime } from "../../lib/machine/runtime.ts";
 import type { ServiceHostDriver } from "../../lib/node/host/service_host.ts";
 import type { StreamHandler } from "../../lib/node/host/stream_target.ts";
-import type { Purpose } from "../../lib/path/purpose.ts";
+import type { Purpose } from "../../lib/pool/purpose.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";

@@ -15,9 +15,9 @@ import {
 import { GuardMemory } from "../../lib/node/circuit/guard_memory.ts";
 import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import type { RelayDirectory } from "../../lib/node/directory/relay_directory.ts";
-import type { PoolStatus } from "../../lib/path/pool_status.ts";
-import type { Purpose } from "../../lib/path/purpose.ts";
-import { PURPOSE_RULES, PURPOSES } from "../../lib/path/purpose.ts";
+import type { PoolStatus } from "../../lib/pool/pool_status.ts";
+import type { Purpose } from "../../lib/pool/purpose.ts";
+import { PURPOSE_RULES, PURPOSES } from "../../lib/pool/purpose.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
 import { RecordingLog } from "./recording_log.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ExtendFailure } from "../../circuit/control_messages.ts";
-import type { BuildFailure as PoolBuildFailure } from "../../path/pool_circuit.ts";
+import type { BuildFailure as PoolBuildFailure } from "../../pool/pool_circuit.ts";
 import type { BuildFailure, CircuitEnd } from "./circuit_build.ts";
 
 /** Which hop of a path failed, from 0, and how; `undefined` when it is not known. */

@@ -5,7 +5,7 @@
  */
 import { UnreachableError } from "../../base/errors.ts";
 import { describeNoPath } from "../../path/no_path.ts";
-import type { PoolObstacle, RequestFailure } from "../../path/pool_circuit.ts";
+import type { PoolObstacle, RequestFailure } from "../../pool/pool_circuit.ts";
 import type { LogFields } from "../../log/log.ts";
 
 /** What the log says of an obstacle: a constant sentence, and what varies. */

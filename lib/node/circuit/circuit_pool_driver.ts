@@ -17,16 +17,16 @@ import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { raceSignal, type Timer } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
-import { CircuitPool } from "../../path/circuit_pool.ts";
-import type { PoolAction } from "../../path/pool_action.ts";
+import { CircuitPool } from "../../pool/circuit_pool.ts";
+import type { PoolAction } from "../../pool/pool_action.ts";
 import type {
   CircuitId,
   CircuitWant,
   PoolObstacle,
   RequestId,
-} from "../../path/pool_circuit.ts";
+} from "../../pool/pool_circuit.ts";
 import type { KeptContact } from "../../path/kept_relays.ts";
-import type { PoolStatus } from "../../path/pool_status.ts";
+import type { PoolStatus } from "../../pool/pool_status.ts";
 import { PathSelector } from "../../path/path_selection.ts";
 import { type RelayKey, relayKey } from "../../path/relay_key.ts";
 import { CellBuffers } from "./cell_buffers.ts";
@@ -42,7 +42,7 @@ import { CircuitMeter } from "./circuit_meter.ts";
 import { obstacleLine, requestError } from "./circuit_obstacle.ts";
 import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
 import type { GuardMemory } from "./guard_memory.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { OwnCircuit } from "./own_circuit.ts";
 import type { RelayDirectory } from "../directory/relay_directory.ts";
@@ -423,7 +423,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   #onFault(error: unknown): void {
     this.#log.error("A bug: a circuit failed", {
-      error: error instanceof Error ? error : String(error),
+      error: thrown(error),
     });
   }
 }

@@ -12,13 +12,9 @@
 import { shortKey } from "../../auth/identity.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
-import {
-  ConfigError,
-  describeError,
-  ProtocolError,
-} from "../../base/errors.ts";
+import { ConfigError, ProtocolError } from "../../base/errors.ts";
 import { type Random, randomBetween, shuffled } from "../../base/random.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 
 const FIRST_WAIT_MS = 1_000;
 /** A network that is down must be found again within a minute of its return. */
@@ -103,7 +99,7 @@ async function dialAll(
 function report(node: NodeAddress, error: unknown, log: Log): void {
   const fields = {
     peer: shortKey(node.publicKey),
-    error: error instanceof Error ? error : describeError(error),
+    error: thrown(error),
   };
   if (error instanceof ProtocolError) {
     log.error("A bootstrap node is not the one it should be", fields);

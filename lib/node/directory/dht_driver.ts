@@ -13,6 +13,7 @@
  * @see protocol §4
  * @module
  */
+import { thrown } from "../../log/log.ts";
 import { type NodeId, type PublicKey, shortKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
@@ -39,9 +40,9 @@ import {
   type DhtStatistics,
   type DhtTask,
 } from "../../dht/dht_node.ts";
-import { type DhtKey, POINT_BYTES } from "../../dht/distance.ts";
+import { type DhtKey, POINT_BYTES } from "../../dht/records/distance.ts";
 import { CALL_MS } from "../../dht/calls.ts";
-import type { StoredRecord } from "../../dht/stored_record.ts";
+import type { StoredRecord } from "../../dht/records/stored_record.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
 import { DhtMemory } from "./dht_memory.ts";
 import type { Link, LinkEnd } from "../link/link.ts";
@@ -572,7 +573,7 @@ export class DhtDriver implements AsyncDisposable {
       await this.#memory.writeRecords(store.export(unixMs));
     } catch (error) {
       this.#log.error("Cannot write down what the DHT should remember", {
-        error: error instanceof Error ? error : String(error),
+        error: thrown(error),
       });
     }
   }
@@ -589,7 +590,7 @@ export class DhtDriver implements AsyncDisposable {
       error instanceof BugError;
     if (!isOurs) return;
     this.#log.error("A bug: a part of the DHT failed", {
-      error: error instanceof Error ? error : String(error),
+      error: thrown(error),
     });
   }
 }

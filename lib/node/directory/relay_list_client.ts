@@ -10,6 +10,7 @@
  * @see protocol §4.7
  * @module
  */
+import { thrown } from "../../log/log.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
@@ -345,7 +346,7 @@ export class RelayListClient implements AsyncDisposable {
 
   #report(error: unknown): void {
     const log = this.#options.runtime.log.part("relays");
-    const fields = { error: error instanceof Error ? error : String(error) };
+    const fields = { error: thrown(error) };
     if (error instanceof BugError || !(error instanceof AnonNetError)) {
       log.error("A bug: the relay list cannot be kept fresh", fields);
     } else if (error instanceof ProtocolError) {

@@ -14,9 +14,9 @@ import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import type { IntroductionPoint } from "../../service/descriptor.ts";
-import { encodeEstablishIntro } from "../../service/introduction_messages.ts";
-import { IntroductionKeys } from "../../service/introduction_keys.ts";
-import { ReplayCache } from "../../service/replay_cache.ts";
+import { encodeEstablishIntro } from "../../service/meeting/introduction_messages.ts";
+import { IntroductionKeys } from "../../service/meeting/introduction_keys.ts";
+import { ReplayCache } from "../../service/meeting/replay_cache.ts";
 import { useCircuit } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import {

@@ -25,7 +25,7 @@ import {
 import { TokenBucket, type TokenRate } from "../../base/token_bucket.ts";
 import { formatServiceHost } from "../../service/address.ts";
 import { AnswerPace } from "../../service/answer_pace.ts";
-import { openIntroduction } from "../../service/introduction.ts";
+import { openIntroduction } from "../../service/meeting/introduction.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import type { PublishAction } from "../../service/publication.ts";
 import {
@@ -46,7 +46,7 @@ import {
   type Publishing,
 } from "../visit/descriptor_store.ts";
 import { IntroductionListener } from "./introduction_listener.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { serveStream } from "./serve_stream.ts";
 import { ServiceAnswers } from "./service_answers.ts";
@@ -444,7 +444,7 @@ export class ServiceHostDriver implements AsyncDisposable {
       // The clock is a good substitute: better than a service that nobody finds.
       this.#log.error("Cannot store the revision of a descriptor", {
         name,
-        error: error instanceof Error ? error : String(error),
+        error: thrown(error),
       });
     }
   }
@@ -563,7 +563,7 @@ export class ServiceHostDriver implements AsyncDisposable {
     const { name } = this.#options;
     const fields = {
       name,
-      error: error instanceof Error ? error : String(error),
+      error: thrown(error),
     };
     if (error instanceof ProtocolError) {
       this.#log.debug("Refused what a client sent", fields);

@@ -21,7 +21,10 @@ import {
 import { randomBelow } from "../../base/random.ts";
 import { REQUEST_BYTES } from "../../circuit/handshake.ts";
 import { DESCRIPTOR_REPLICAS } from "../../service/descriptor_search.ts";
-import { COOKIE_BYTES, sealIntroduction } from "../../service/introduction.ts";
+import {
+  COOKIE_BYTES,
+  sealIntroduction,
+} from "../../service/meeting/introduction.ts";
 import type { ProbeOutcome } from "../../service/service_host.ts";
 import {
   blindedKey,

@@ -20,20 +20,24 @@ import {
 } from "../../base/errors.ts";
 import { TokenBucket, type TokenRate } from "../../base/token_bucket.ts";
 import { KEY_BYTES } from "../../crypto/suite.ts";
-import type { Introduction } from "../../service/introduction.ts";
-import type { IntroductionKeys } from "../../service/introduction_keys.ts";
+import type { Introduction } from "../../service/meeting/introduction.ts";
+import type { IntroductionKeys } from "../../service/meeting/introduction_keys.ts";
 import {
   encodeRendezvous1,
   respondToRendezvous,
-} from "../../service/rendezvous.ts";
+} from "../../service/meeting/rendezvous.ts";
 import { SessionRegistry } from "../../service/session_registry.ts";
-import { isTicketValid, sessionId, type Ticket } from "../../service/ticket.ts";
+import {
+  isTicketValid,
+  sessionId,
+  type Ticket,
+} from "../../service/meeting/ticket.ts";
 import type { LegNumber, LegOffer } from "../../session/frames.ts";
 import { MAX_LEGS } from "../../session/leg_table.ts";
 import { Session } from "../../session/session.ts";
 import { useCircuit } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { namedRelay, type ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
@@ -185,7 +189,7 @@ export class ServiceSessions implements Disposable {
       );
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
-      const fields = { error: error instanceof Error ? error : String(error) };
+      const fields = { error: thrown(error) };
       if (error instanceof AnonNetError) {
         this.#log.debug("Could not take the offer of a leg", fields);
       } else this.#log.error("A fault in taking the offer of a leg", fields);

@@ -7,7 +7,7 @@ import { shortKey } from "../../auth/identity.ts";
 import { formatSocketAddress } from "../../auth/socket_address.ts";
 import type { Link } from "./link.ts";
 import type { LinkListener } from "./link_services.ts";
-import { type Log, sensitive } from "../../log/log.ts";
+import { type Log, sensitive, thrown } from "../../log/log.ts";
 
 /** Writes a line when a link comes up, and when it ends. */
 export function logLinks(log: Log): LinkListener {
@@ -23,7 +23,7 @@ export function logLinks(log: Log): LinkListener {
     onRefused: (error, from) =>
       log.debug("Handshake refused", {
         address: sensitive(formatSocketAddress(from)),
-        error: error instanceof Error ? error : String(error),
+        error: thrown(error),
       }),
   };
 }

@@ -9,7 +9,7 @@ import { BugError } from "../../base/errors.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import type { Link, LinkEnd, LinkHandlers } from "./link.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 
 /**
  * Answers one method.
@@ -95,7 +95,7 @@ export class LinkServices implements LinkHandlers {
 
   onError(error: unknown): void {
     this.#log.error("A bug: a part of the node failed for a peer", {
-      error: error instanceof Error ? error : String(error),
+      error: thrown(error),
     });
   }
 }

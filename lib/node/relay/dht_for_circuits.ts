@@ -17,14 +17,14 @@ import type {
   RejectReason,
 } from "../../circuit/control_messages.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
-import type { DhtKey } from "../../dht/distance.ts";
+import type { DhtKey } from "../../dht/records/distance.ts";
 import {
   checkStoredRecord,
   decodeStoredRecord,
   isSelfCertifying,
   maxStoredRecordBytes,
   type StoredRecord,
-} from "../../dht/stored_record.ts";
+} from "../../dht/records/stored_record.ts";
 import type {
   DhtDriver,
   RecordStored,

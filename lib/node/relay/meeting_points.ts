@@ -22,16 +22,16 @@ import {
   decodeIntroduce1,
   encodeIntroduceAck,
   type IntroduceAnswer,
-} from "../../service/introduction_messages.ts";
+} from "../../service/meeting/introduction_messages.ts";
 import {
   IntroductionTable,
   type TableAction,
-} from "../../service/introduction_table.ts";
+} from "../../service/meeting/introduction_table.ts";
 import {
   decodeEstablishRendezvous,
   decodeRendezvous1,
-} from "../../service/rendezvous.ts";
-import { RendezvousTable } from "../../service/rendezvous_table.ts";
+} from "../../service/meeting/rendezvous.ts";
+import { RendezvousTable } from "../../service/meeting/rendezvous_table.ts";
 import { encodeCbor } from "../../wire/cbor.ts";
 import { RelayedCircuit } from "./relayed_circuit.ts";
 

@@ -13,7 +13,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { Timer } from "../../base/clock.ts";
 import { ProtocolError } from "../../base/errors.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import { ObservedAddress } from "../../auth/observed_address.ts";
 import { OnionKeys } from "../../auth/onion_keys.ts";
 import { OwnRecord, type OwnRecordOptions } from "../../auth/own_record.ts";
@@ -147,7 +147,7 @@ export class RecordKeeper implements AsyncDisposable {
     } catch (error) {
       this.#log.error(
         "Cannot store the new onion key; circuits fail after a restart",
-        { error: error instanceof Error ? error : String(error) },
+        { error: thrown(error) },
       );
     }
   }

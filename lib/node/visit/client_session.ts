@@ -26,7 +26,7 @@ import { Session } from "../../session/session.ts";
 import { approachService } from "./approach_service.ts";
 import type { ServiceCircuit } from "../circuit/circuits.ts";
 import type { DescriptorFinder } from "./descriptor_finder.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { type Met, waitAtRendezvous } from "./meeting.ts";
 import type { ServiceContext } from "../session/service_context.ts";
@@ -219,7 +219,7 @@ export class ClientSession {
       this.#legs((nowMs) => this.#plan.onAdded(met.leg, nowMs));
     } catch (error) {
       if (!this.isOpen) return;
-      const fields = { error: error instanceof Error ? error : String(error) };
+      const fields = { error: thrown(error) };
       if (error instanceof AnonNetError) log.debug("No new leg", fields);
       else log.error("A fault in building a leg", fields);
       this.#legs((nowMs) => this.#plan.onFailed(nowMs));

@@ -15,7 +15,7 @@ import {
   checkStoredRecord,
   createStoredRecord,
   selfCertifyingKey,
-} from "../../dht/stored_record.ts";
+} from "../../dht/records/stored_record.ts";
 import {
   decodeDescriptor,
   type DescriptorName,

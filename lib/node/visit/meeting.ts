@@ -20,12 +20,12 @@ import {
   COOKIE_BYTES,
   type Introduction,
   sealIntroduction,
-} from "../../service/introduction.ts";
+} from "../../service/meeting/introduction.ts";
 import {
   encodeEstablishRendezvous,
   RendezvousHandshake,
-} from "../../service/rendezvous.ts";
-import { makeTicket } from "../../service/ticket.ts";
+} from "../../service/meeting/rendezvous.ts";
+import { makeTicket } from "../../service/meeting/ticket.ts";
 import type { LegNumber } from "../../session/frames.ts";
 import { useCircuit } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";

@@ -20,14 +20,14 @@ import {
   decodeIntroduceAck,
   encodeIntroduce1,
   type IntroduceAnswer,
-} from "../../service/introduction_messages.ts";
+} from "../../service/meeting/introduction_messages.ts";
 import {
   MAX_EFFORT,
   type Work,
   type WorkDemand,
   WorkSearch,
   type WorkSubject,
-} from "../../service/introduction_work.ts";
+} from "../../service/meeting/introduction_work.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 

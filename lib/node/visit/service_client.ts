@@ -15,7 +15,7 @@ import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import { approachService } from "./approach_service.ts";
 import { ClientSession } from "./client_session.ts";
 import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
-import type { Log } from "../../log/log.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 
@@ -165,7 +165,7 @@ export class ServiceClientDriver implements AsyncDisposable {
     session.catch((error) => {
       if (error instanceof AnonNetError || control.signal.aborted) return;
       this.#log.error("A fault in reaching a service", {
-        error: error instanceof Error ? error : String(error),
+        error: thrown(error),
       });
     });
     const beginning: Beginning = { session, control, waiting: 0 };

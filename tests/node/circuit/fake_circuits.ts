@@ -13,7 +13,7 @@ import { UnreachableError } from "../../../lib/base/errors.ts";
 import { type Random, shuffled } from "../../../lib/base/random.ts";
 import type { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import type { CryptoSuite } from "../../../lib/crypto/suite.ts";
-import { decodeStoredRecord } from "../../../lib/dht/stored_record.ts";
+import { decodeStoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import type {
   Circuits,
   CircuitWish,
@@ -27,16 +27,16 @@ import {
   decodeIntroduce1,
   encodeIntroduceAck,
   type IntroduceAnswer,
-} from "../../../lib/service/introduction_messages.ts";
+} from "../../../lib/service/meeting/introduction_messages.ts";
 import {
   IntroductionTable,
   type TableAction,
-} from "../../../lib/service/introduction_table.ts";
+} from "../../../lib/service/meeting/introduction_table.ts";
 import {
   decodeEstablishRendezvous,
   decodeRendezvous1,
-} from "../../../lib/service/rendezvous.ts";
-import { RendezvousTable } from "../../../lib/service/rendezvous_table.ts";
+} from "../../../lib/service/meeting/rendezvous.ts";
+import { RendezvousTable } from "../../../lib/service/meeting/rendezvous_table.ts";
 import { SESSION_CELL_BYTES } from "../../../lib/session/leg.ts";
 import { encodeCbor } from "../../../lib/wire/cbor.ts";
 import { testRecord } from "../../support/nodes.ts";

@@ -12,7 +12,7 @@ import {
   createStoredRecord,
   selfCertifyingKey,
   type StoredRecord,
-} from "../../../lib/dht/stored_record.ts";
+} from "../../../lib/dht/records/stored_record.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { DHT_METHOD } from "../../../lib/node/directory/dht_driver.ts";
 import type { MemoryFiles } from "../../../lib/storage/memory_files.ts";

@@ -6,7 +6,7 @@ import { RelayList } from "../../../lib/dht/relay_list.ts";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { WatchedRelays } from "../../../lib/node/directory/relay_directory.ts";
 import { createDrain } from "../../../lib/sim/drain.ts";
-import { fakeRecord, point } from "../../dht/fake_records.ts";
+import { fakeRecord, point } from "../../dht/records/fake_records.ts";
 
 function makeDirectory() {
   const clock = new VirtualClock({ drain: createDrain() });

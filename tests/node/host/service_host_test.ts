@@ -2,17 +2,17 @@ import assert from "node:assert/strict";
 import type { Bytes } from "../../../lib/base/bytes.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
-import { decodeStoredRecord } from "../../../lib/dht/stored_record.ts";
+import { decodeStoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import { DRAIN_MS, REST_MS } from "../../../lib/node/host/service_host.ts";
 import type { StreamHandler } from "../../../lib/node/host/stream_target.ts";
 import { STALLED_MS } from "../../../lib/node/host/service_answers.ts";
-import { INTRODUCTIONS_BURST } from "../../../lib/service/introduction_gate.ts";
+import { INTRODUCTIONS_BURST } from "../../../lib/service/meeting/introduction_gate.ts";
 import { LEGS } from "../../../lib/node/host/service_sessions.ts";
 import {
   HALF_OPEN_MS,
   MAX_HALF_OPEN,
 } from "../../../lib/service/session_registry.ts";
-import { makeTicket } from "../../../lib/service/ticket.ts";
+import { makeTicket } from "../../../lib/service/meeting/ticket.ts";
 import { publishedPeriods } from "../../../lib/service/time_period.ts";
 import { sendSlowly } from "../../support/stream_handlers.ts";
 import { RawVisitor } from "../session/raw_visitor.ts";

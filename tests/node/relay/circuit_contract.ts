@@ -10,17 +10,17 @@ import { BODY_BYTES } from "../../../lib/circuit/cell.ts";
 import type { OwnCircuit } from "../../../lib/node/circuit/own_circuit.ts";
 import { SessionDriver } from "../../../lib/node/session/session_driver.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
-import { sealIntroduction } from "../../../lib/service/introduction.ts";
+import { sealIntroduction } from "../../../lib/service/meeting/introduction.ts";
 import {
   decodeIntroduceAck,
   encodeEstablishIntro,
   encodeIntroduce1,
-} from "../../../lib/service/introduction_messages.ts";
-import { IntroductionKeys } from "../../../lib/service/introduction_keys.ts";
+} from "../../../lib/service/meeting/introduction_messages.ts";
+import { IntroductionKeys } from "../../../lib/service/meeting/introduction_keys.ts";
 import {
   encodeEstablishRendezvous,
   encodeRendezvous1,
-} from "../../../lib/service/rendezvous.ts";
+} from "../../../lib/service/meeting/rendezvous.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
 import { Session } from "../../../lib/session/session.ts";
 import {

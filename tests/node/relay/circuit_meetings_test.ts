@@ -1,22 +1,22 @@
 /** What services and their visitors must not say to the relays where they meet. */
 import assert from "node:assert/strict";
 import type { OwnCircuit } from "../../../lib/node/circuit/own_circuit.ts";
-import { SEALED_BYTES } from "../../../lib/service/introduction.ts";
+import { SEALED_BYTES } from "../../../lib/service/meeting/introduction.ts";
 import {
   decodeIntroduceAck,
   encodeEstablishIntro,
   encodeIntroduce1,
-} from "../../../lib/service/introduction_messages.ts";
-import { IntroductionKeys } from "../../../lib/service/introduction_keys.ts";
-import { MAX_ASKS } from "../../../lib/service/introduction_table.ts";
+} from "../../../lib/service/meeting/introduction_messages.ts";
+import { IntroductionKeys } from "../../../lib/service/meeting/introduction_keys.ts";
+import { MAX_ASKS } from "../../../lib/service/meeting/introduction_table.ts";
 import {
   type Work,
   WorkSearch,
-} from "../../../lib/service/introduction_work.ts";
+} from "../../../lib/service/meeting/introduction_work.ts";
 import {
   encodeEstablishRendezvous,
   encodeRendezvous1,
-} from "../../../lib/service/rendezvous.ts";
+} from "../../../lib/service/meeting/rendezvous.ts";
 import {
   allGone,
   build,

@@ -8,7 +8,7 @@ import {
   createStoredRecord,
   selfCertifyingKey,
   type StoredRecord,
-} from "../../../lib/dht/stored_record.ts";
+} from "../../../lib/dht/records/stored_record.ts";
 import type {
   RecordStored,
   ValuesFound,

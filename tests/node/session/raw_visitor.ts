@@ -14,14 +14,14 @@ import type { ServiceContext } from "../../../lib/node/session/service_context.t
 import {
   type Introduction,
   sealIntroduction,
-} from "../../../lib/service/introduction.ts";
+} from "../../../lib/service/meeting/introduction.ts";
 import {
   decodeIntroduceAck,
   encodeIntroduce1,
   type IntroduceAnswer,
-} from "../../../lib/service/introduction_messages.ts";
+} from "../../../lib/service/meeting/introduction_messages.ts";
 import type { KnownDescriptor } from "../../../lib/service/known_descriptors.ts";
-import { RendezvousHandshake } from "../../../lib/service/rendezvous.ts";
+import { RendezvousHandshake } from "../../../lib/service/meeting/rendezvous.ts";
 import type { FakeCircuit, FakeCircuits } from "../circuit/fake_circuits.ts";
 import { NEVER, type ServiceWorld } from "./service_world.ts";
 

@@ -5,18 +5,18 @@ import {
   satisfyPoint,
   WorkBudget,
 } from "../../../lib/node/visit/meeting_introduction.ts";
-import { SEALED_BYTES } from "../../../lib/service/introduction.ts";
+import { SEALED_BYTES } from "../../../lib/service/meeting/introduction.ts";
 import {
   decodeIntroduce1,
   encodeIntroduceAck,
   type IntroduceAnswer,
-} from "../../../lib/service/introduction_messages.ts";
+} from "../../../lib/service/meeting/introduction_messages.ts";
 import {
   isWorkDone,
   LEAST_EFFORT,
   MAX_EFFORT,
   type Work,
-} from "../../../lib/service/introduction_work.ts";
+} from "../../../lib/service/meeting/introduction_work.ts";
 import {
   inServiceWorld,
   NEVER,

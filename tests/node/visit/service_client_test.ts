@@ -5,17 +5,17 @@ import { seededRandom } from "../../../lib/base/random.ts";
 import {
   createStoredRecord,
   decodeStoredRecord,
-} from "../../../lib/dht/stored_record.ts";
+} from "../../../lib/dht/records/stored_record.ts";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { CLIENT_IDLE_MS } from "../../../lib/node/visit/client_session.ts";
 import { ServiceGateway } from "../../../lib/node/visit/service_gateway.ts";
 import type { StreamHandler } from "../../../lib/node/host/stream_target.ts";
 import { formatServiceHost } from "../../../lib/service/address.ts";
-import type { IntroduceAnswer } from "../../../lib/service/introduction_messages.ts";
+import type { IntroduceAnswer } from "../../../lib/service/meeting/introduction_messages.ts";
 import {
   LEAST_EFFORT,
   MAX_EFFORT,
-} from "../../../lib/service/introduction_work.ts";
+} from "../../../lib/service/meeting/introduction_work.ts";
 import { blindedSigner, timePeriod } from "../../../lib/service/time_period.ts";
 import { RESET_CODE } from "../../../lib/session/stream.ts";
 import { echo } from "../../support/stream_handlers.ts";

@@ -1,0 +1,164 @@
+/**
+ * The flags of every command that runs a node.
+ *
+ * @module
+ */
+import { networkParameters } from "../../auth/network.ts";
+import { parseNodeAddress } from "../../auth/node_address.ts";
+import {
+  parseSocketAddress,
+  type SocketAddress,
+} from "../../auth/socket_address.ts";
+import { ConfigError } from "../../base/errors.ts";
+import { checkLoopback } from "../../control/control_server.ts";
+import type { ClientOptions } from "../../node/client_role.ts";
+import { LOG_LEVELS } from "../../log/log.ts";
+import { LOG_FORMATS } from "../../log/log_output.ts";
+import {
+  defaultFlag,
+  type FlagValues,
+  listFlag,
+  oneOf,
+  optionalFlag,
+  parseText,
+  switchFlag,
+} from "./flag.ts";
+
+/** A circuit has at most 8 hops, one of which the far side may choose. */
+const MAX_HOPS = 7;
+
+/** Where a node keeps what it must not lose. */
+export const stateFlag = defaultFlag(
+  "DIR",
+  "the state directory: keys, and what the node remembers",
+  "anonnet-state",
+  parseText,
+);
+
+/** @throws {ConfigError} also for an address that other machines reach. */
+function parseLoopbackAddress(text: string): SocketAddress {
+  const address = parseSocketAddress(text);
+  checkLoopback(address.host);
+  return address;
+}
+
+/** State, network, control and log: what all nodes have. */
+export const NODE_FLAGS = {
+  state: stateFlag,
+  network: defaultFlag(
+    "NAME",
+    "the network to take part in: main, or local for one machine",
+    "main",
+    networkParameters,
+  ),
+  bootstrap: listFlag(
+    "ADDRESS",
+    "a node to join the network by, as anon://KEY@HOST:PORT",
+    parseNodeAddress,
+  ),
+  control: optionalFlag(
+    "HOST:PORT",
+    "where on this machine to answer anonnet status, instead of in the state directory",
+    parseLoopbackAddress,
+  ),
+  "log-level": defaultFlag(
+    "LEVEL",
+    `how much to log: ${LOG_LEVELS.join(", ")}; debug shows addresses`,
+    "info",
+    oneOf(LOG_LEVELS),
+  ),
+  "log-format": defaultFlag(
+    "FORMAT",
+    `how log lines look: ${LOG_FORMATS.join(" or ")}`,
+    "text",
+    oneOf(LOG_FORMATS),
+  ),
+  "ready-json": switchFlag(
+    "print one line of JSON on standard output once all of it works",
+  ),
+  config: optionalFlag(
+    "FILE",
+    "a TOML file with any of these flags; the command line wins",
+    parseText,
+  ),
+};
+
+/** Where a relay is found: what relays have on top. */
+export const RELAY_FLAGS = {
+  listen: defaultFlag(
+    "HOST:PORT",
+    "the UDP address to listen on; port 0 for any free one",
+    "0.0.0.0:4001",
+    parseSocketAddress,
+  ),
+  advertise: listFlag(
+    "HOST:PORT",
+    "where others can dial it, if not where it listens: behind a port forwarding",
+    parseSocketAddress,
+  ),
+};
+
+/** How circuits are built: what all have that use the network themselves. */
+export const CLIENT_FLAGS = {
+  "dial-from": defaultFlag(
+    "HOST:PORT",
+    "the UDP address that circuits start from; port 0 for any free one",
+    "[::]:0",
+    parseSocketAddress,
+  ),
+  hops: defaultFlag(
+    "N",
+    "relays between us and the far end of a circuit, 1 to 7; fewer than 3 hide " +
+      "less",
+    "3",
+    parseHops,
+  ),
+};
+
+/** Where proxies listen, for those who may do without. */
+export const PROXY_FLAGS = {
+  socks: optionalFlag(
+    "HOST:PORT",
+    "open a SOCKS5 proxy there; port 0 for any free one",
+    parseSocketAddress,
+  ),
+  http: optionalFlag(
+    "HOST:PORT",
+    "open an HTTP proxy there; port 0 for any free one",
+    parseSocketAddress,
+  ),
+  "allow-remote": switchFlag(
+    "let proxies listen where other machines reach them: whoever does can use " +
+      "them, and reads along on the way",
+  ),
+};
+
+/** @throws {ConfigError} `cli.hops`. */
+function parseHops(text: string): number {
+  const hops = Number(text);
+  if (/^[0-9]+$/.test(text) && hops >= 1 && hops <= MAX_HOPS) return hops;
+  throw new ConfigError(
+    "cli.hops",
+    `it is "${text.slice(0, 40)}"; write a number from 1 to ${MAX_HOPS}`,
+  );
+}
+
+/** What every command that runs a node passes on. */
+export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
+  return {
+    state: values.state,
+    network: values.network,
+    bootstrap: values.bootstrap,
+    control: values.control ?? "state",
+    logLevel: values["log-level"],
+    logFormat: values["log-format"],
+    readyAs: values["ready-json"] ? "json" : "text",
+  } as const;
+}
+
+/** The client of a node. */
+export function clientOptions(
+  values: FlagValues<typeof CLIENT_FLAGS>,
+): ClientOptions {
+  return { dialFrom: values["dial-from"], hops: values.hops };
+}

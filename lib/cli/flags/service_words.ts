@@ -1,0 +1,121 @@
+/**
+ * Services as operators write them.
+ *
+ *     80=127.0.0.1:8080                      a virtual port, and where it leads
+ *     blog,80=127.0.0.1:8080,22=unix:/…      a name and ports, in one word
+ *
+ * @module
+ */
+import type { Bytes } from "../../base/bytes.ts";
+import { ConfigError } from "../../base/errors.ts";
+import type { ServiceDefinition } from "../../node/host/node_services.ts";
+import {
+  parseClientKey,
+  serviceFileName,
+} from "../../node/host/service_keys.ts";
+import {
+  parseStreamTarget,
+  type StreamTarget,
+} from "../../node/host/stream_target.ts";
+
+/**
+ * `PORT=TARGET`.
+ *
+ * @throws {ConfigError} `cli.service_port`, `service.target`.
+ */
+export function parsePortWord(word: string): [number, StreamTarget] {
+  const [, portText = "", targetText = ""] = /^([0-9]+)=(.*)$/.exec(word) ?? [];
+  const port = Number(portText);
+  if (portText === "" || port < 1 || port > 65535) {
+    throw new ConfigError(
+      "cli.service_port",
+      `Cannot serve "${word.slice(0, 80)}": write PORT=TARGET, such as ` +
+        `80=127.0.0.1:8080; ports go from 1 to 65535`,
+    );
+  }
+  return [port, parseStreamTarget(targetText)];
+}
+
+/**
+ * All ports of a service, at least one, each once.
+ *
+ * @throws {ConfigError} `cli.service_port`, `cli.no_ports`, `service.target`.
+ */
+export function parsePortWords(
+  words: readonly string[],
+): ReadonlyMap<number, StreamTarget> {
+  const targets = new Map<number, StreamTarget>();
+  for (const word of words) {
+    const [port, target] = parsePortWord(word);
+    if (targets.has(port)) {
+      throw new ConfigError(
+        "cli.service_port",
+        `Cannot serve port ${port} twice: write it once`,
+      );
+    }
+    targets.set(port, target);
+  }
+  if (targets.size > 0) return targets;
+  throw new ConfigError(
+    "cli.no_ports",
+    "Cannot serve nothing: write PORT=TARGET, such as 80=127.0.0.1:8080 for a " +
+      "web server on this machine",
+  );
+}
+
+/**
+ * `NAME,PORT=TARGET,…`.
+ *
+ * @throws {ConfigError} as {@linkcode parsePortWords}, and `service.name`.
+ */
+export function parseServiceWord(word: string): ServiceDefinition {
+  const [name = "", ...ports] = word.split(",");
+  serviceFileName(name);
+  return { name, targets: parsePortWords(ports) };
+}
+
+/** One client of one service. */
+export interface ClientWord {
+  readonly name: string;
+  readonly key: Bytes;
+}
+
+/**
+ * `NAME=KEY`.
+ *
+ * @throws {ConfigError} `cli.client_word`, `service.name`, `service.client_key`.
+ */
+export function parseClientWord(word: string): ClientWord {
+  const [, name, key] = /^([^=]*)=(.*)$/.exec(word) ?? [];
+  if (name === undefined || key === undefined) {
+    throw new ConfigError(
+      "cli.client_word",
+      `Cannot understand "${word.slice(0, 80)}": write NAME=KEY`,
+    );
+  }
+  serviceFileName(name);
+  return { name, key: parseClientKey(key) };
+}
+
+/**
+ * Services with their clients.
+ *
+ * @throws {ConfigError} `cli.client_word` for a client of no service.
+ */
+export function withClients(
+  services: readonly ServiceDefinition[],
+  clients: readonly ClientWord[],
+): ServiceDefinition[] {
+  for (const { name } of clients) {
+    if (services.some((service) => service.name === name)) continue;
+    throw new ConfigError(
+      "cli.client_word",
+      `Cannot authorise a client of service "${name}": there is no such service`,
+    );
+  }
+  return services.map((service) => {
+    const keys = clients.filter(({ name }) => name === service.name)
+      .map(({ key }) => key);
+    return keys.length === 0 ? service : { ...service, clients: keys };
+  });
+}

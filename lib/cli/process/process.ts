@@ -1,0 +1,191 @@
+/**
+ * What runs in this process until it is done, or until the operator asks it to
+ * stop: its log, its signals, its end.
+ *
+ *     start ── use ── done ─────────────────────── stop (at most 10 s) ── exit code
+ *         └──── SIGINT or SIGTERM ── the same
+ *                  a second one ── 1 at once
+ *
+ * @see protocol §9.2
+ * @module
+ */
+import { AnonNetError, describeError } from "../../base/errors.ts";
+import type { Log, LogLevel } from "../../log/log.ts";
+import { type LogFormat, openLog } from "../../log/log_output.ts";
+import type { ExitCode, Program } from "../flags/command.ts";
+import { PROGRAM_VERSION } from "./program_version.ts";
+import type { Terminal } from "../flags/terminal.ts";
+
+/** How a process writes its log. */
+export interface ProcessLog {
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+}
+
+/** What runs in a process. */
+export interface ProcessWork<T extends AsyncDisposable> {
+  /**
+   * Start it.
+   *
+   * @param signal Aborts when asked to stop; reject with its reason then.
+   */
+  start(log: Log, signal: AbortSignal): Promise<T>;
+  /**
+   * What to do with it once it has started; it is stopped afterwards.
+   *
+   * @param stopped Resolves when asked to stop.
+   * @returns The exit code.
+   */
+  use(started: T, stopped: Promise<void>): Promise<ExitCode>;
+}
+
+/** Longest time that stopping may take, ms: what supervisors wait before they kill. */
+const MAX_STOP_MS = 10_000;
+
+/** Longest wait for somebody to read the last lines of the log, ms. */
+const MAX_LOG_MS = 1_000;
+
+/** The operator has asked us to stop: not an error, but it ends waits like one. */
+class StopRequest extends AnonNetError {
+  constructor() {
+    super("cli.stop", "Told to stop");
+  }
+}
+
+/** Run something to its end. Asked to stop while it starts, the exit code is 0. */
+export async function runProcess<T extends AsyncDisposable>(
+  { terminal }: Program,
+  options: ProcessLog,
+  work: ProcessWork<T>,
+): Promise<ExitCode> {
+  const output = await openLog({
+    level: options.logLevel,
+    format: options.logFormat,
+    write: (line) => terminal.log(line),
+  });
+  const { log } = output;
+  try {
+    using _guard = guardProcess(log, terminal);
+    using stop = new StopSignal(terminal);
+    if (options.logLevel === "debug") {
+      log.warning("This log shows addresses of peers: do not pass it on");
+    }
+    log.info("Starting", { version: PROGRAM_VERSION });
+    return await runLogged(work, log, stop);
+  } finally {
+    await endWithin(MAX_LOG_MS, output[Symbol.asyncDispose](), () => {});
+  }
+}
+
+async function runLogged<T extends AsyncDisposable>(
+  work: ProcessWork<T>,
+  log: Log,
+  stop: StopSignal,
+): Promise<ExitCode> {
+  const starting = work.start(log, stop.signal);
+  try {
+    const started = await Promise.race([starting, stop.requested]);
+    if (started === undefined) return 0;
+    log.info("Ready");
+    return await work.use(started, stop.requested);
+  } finally {
+    log.info("Stopping");
+    await endWithin(
+      MAX_STOP_MS,
+      stopStarted(starting),
+      () => log.warning("Some part does not stop; ending without it"),
+    );
+    log.info("Stopped");
+  }
+}
+
+/** Stop what may still be starting, or has failed to. */
+async function stopStarted(starting: Promise<AsyncDisposable>): Promise<void> {
+  let started: AsyncDisposable;
+  try {
+    started = await starting;
+  } catch {
+    return; // told already, or ended by the very request to stop
+  }
+  await started[Symbol.asyncDispose]();
+}
+
+/** Waits for the operator: the first signal asks, the second one forces. */
+class StopSignal implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #requested = Promise.withResolvers<void>();
+  readonly #listener: Disposable;
+
+  constructor(terminal: Terminal) {
+    this.#listener = terminal.onStop(() => {
+      if (this.#controller.signal.aborted) {
+        terminal.tell("anonnet: stopped the hard way");
+        terminal.quit(1);
+        return;
+      }
+      this.#controller.abort(new StopRequest());
+      this.#requested.resolve();
+    });
+  }
+
+  /** Aborts when asked to stop. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Resolves when asked to stop. */
+  get requested(): Promise<void> {
+    return this.#requested.promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener[Symbol.dispose]();
+  }
+}
+
+/**
+ * Wait for `work`, but not for ever: what hangs must not keep the process alive.
+ */
+async function endWithin(
+  limitMs: number,
+  work: PromiseLike<void>,
+  onLate: () => void,
+): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    onLate();
+    late.resolve();
+  }, limitMs);
+  try {
+    await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Errors that reached nobody. */
+function guardProcess(log: Log, terminal: Terminal): Disposable {
+  // A forgotten promise is our bug, but no reason to drop everybody's circuits.
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    log.error("A bug: a failure reached nobody", {
+      error: event.reason instanceof Error
+        ? event.reason
+        : String(event.reason),
+    });
+  };
+  // An exception outside of any promise leaves unknown state behind: end.
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    terminal.tell(`anonnet: a bug: ${describeError(event.error)}`);
+    terminal.quit(1);
+  };
+  addEventListener("unhandledrejection", onRejection);
+  addEventListener("error", onError);
+  return {
+    [Symbol.dispose]() {
+      removeEventListener("unhandledrejection", onRejection);
+      removeEventListener("error", onError);
+    },
+  };
+}

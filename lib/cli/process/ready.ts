@@ -1,0 +1,100 @@
+/**
+ * What a node prints once all of it works: a line for programs, or what a person
+ * does next.
+ *
+ * @see protocol §9.2
+ * @module
+ */
+import {
+  formatNodeAddress,
+  type NodeAddress,
+} from "../../auth/node_address.ts";
+import {
+  formatSocketAddress,
+  type SocketAddress,
+} from "../../auth/socket_address.ts";
+import type { ControlPlace } from "../../control/control_note.ts";
+import type { Node } from "../../node/node.ts";
+
+/** The line of `--ready-json`. */
+export function formatReadyLine(node: Node): string {
+  const { address, proxies, controlPlace, services } = node;
+  return JSON.stringify({
+    event: "ready",
+    address: address ? formatNodeAddress(address) : null,
+    socks: placeOf(proxies?.socks),
+    http: placeOf(proxies?.http),
+    control: controlPlace ? textOf(controlPlace) : null,
+    services: services.map(({ status: { name, host, ports } }) => ({
+      name,
+      host,
+      ports,
+    })),
+  });
+}
+
+/** Lines for a person, beside those of the relay, which come first. */
+export function formatReadyText(node: Node): string[] {
+  return [...serviceLines(node), ...proxyLines(node)];
+}
+
+/** Lines for a person, as soon as a relay is ready. */
+export function formatRelayText(address: NodeAddress | undefined): string[] {
+  if (address === undefined) {
+    return [
+      "The relay is ready; where others can dial it will turn out when a few " +
+      "have answered, or give --advertise",
+    ];
+  }
+  return [
+    "The relay is ready. Others join the network by it with",
+    "",
+    `    --bootstrap ${formatNodeAddress(address)}`,
+    "",
+  ];
+}
+
+function serviceLines({ services }: Node): string[] {
+  return services.flatMap(({ status: { name, host, ports } }) => [
+    `The service "${name}" can be reached at`,
+    "",
+    ...ports.map((port) => `    ${urlOf(host, port)}`),
+    "",
+  ]);
+}
+
+/** A web address where the port is that of the web, a host and port otherwise. */
+function urlOf(host: string, port: number): string {
+  return port === 80 ? `http://${host}/` : `${host}:${port}`;
+}
+
+function proxyLines({ proxies, services: [service] }: Node): string[] {
+  const { socks, http } = proxies ?? {};
+  const site = `http://${service?.host ?? "ADDRESS.anon"}/`;
+  return [
+    ...socks === undefined ? [] : [
+      `The SOCKS5 proxy is open at ${formatSocketAddress(socks)}; try it with`,
+      "",
+      `    curl --proxy socks5h://${formatSocketAddress(socks)} ${site}`,
+      "",
+    ],
+    ...http === undefined ? [] : [
+      `The HTTP proxy is open at ${formatSocketAddress(http)}. A browser takes`,
+      `its settings from`,
+      "",
+      `    http://${formatSocketAddress(http)}/proxy.pac`,
+      "",
+      "which sends .anon addresses here, and everything else where it went before.",
+    ],
+  ];
+}
+
+function placeOf(address: SocketAddress | undefined): string | null {
+  return address === undefined ? null : formatSocketAddress(address);
+}
+
+function textOf(place: ControlPlace): string {
+  return place.type === "unix"
+    ? `unix:${place.path}`
+    : formatSocketAddress(place.address);
+}

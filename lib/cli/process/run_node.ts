@@ -1,0 +1,44 @@
+/**
+ * A node as a process: it starts, prints its ready line, and runs until told to
+ * stop.
+ *
+ * @see protocol §9.2
+ * @module
+ */
+import type { NodeAddress } from "../../auth/node_address.ts";
+import { Node, type NodeOptions } from "../../node/node.ts";
+import { systemRuntime } from "../../machine/runtime.ts";
+import type { ExitCode, Program } from "../flags/command.ts";
+import { type ProcessLog, runProcess } from "./process.ts";
+import { formatReadyLine, formatReadyText, formatRelayText } from "./ready.ts";
+
+/** What a process needs to know beside its node. */
+export interface RunOptions
+  extends Omit<NodeOptions, "signal" | "holder" | "onRelay">, ProcessLog {
+  readonly readyAs: "text" | "json";
+}
+
+/** Run a node until the operator asks it to stop. */
+export async function runNode(
+  program: Program,
+  options: RunOptions,
+): Promise<ExitCode> {
+  const { terminal } = program;
+  return await runProcess<Node>(program, options, {
+    async start(log, signal) {
+      const holder = `pid ${Deno.pid}`;
+      const runtime = await systemRuntime(log);
+      const onRelay = (address: NodeAddress | undefined) => {
+        if (options.readyAs === "json") return;
+        for (const line of formatRelayText(address)) terminal.print(line);
+      };
+      return await Node.start({ ...options, holder, signal, onRelay }, runtime);
+    },
+    async use(node, stopped) {
+      if (options.readyAs === "json") terminal.print(formatReadyLine(node));
+      else for (const line of formatReadyText(node)) terminal.print(line);
+      await stopped;
+      return 0;
+    },
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * A circuit in the pool, and a request that waits for one.
+ *
+ *     building ──→ unused ──→ used ──→ gone
+ *
+ * @see protocol §5.9
+ * @module
+ */
+import type { NodeId } from "../auth/identity.ts";
+import type { NodeRecord } from "../auth/node_record.ts";
+import type { NoPath } from "../path/no_path.ts";
+import type { Purpose } from "./purpose.ts";
+
+/** A circuit, counted up by the pool that asks for it; never used again. */
+export type CircuitId = number & { readonly brand?: "CircuitId" };
+
+/** A request for a circuit, counted up likewise. */
+export type RequestId = number & { readonly brand?: "RequestId" };
+
+/** Why a circuit was not built; for figures and for users who wait. */
+export type BuildFailure =
+  /** A relay said no. */
+  | "refused"
+  /** A relay could not be reached. */
+  | "unreachable"
+  /** No answer in time. */
+  | "timeout"
+  /** A relay did what it must not. */
+  | "protocol"
+  /** It ended without a word. */
+  | "destroyed"
+  /** We stopped it ourselves; nobody is to blame. */
+  | "cancelled";
+
+/** Why no circuit can be built at present. */
+export type PoolObstacle =
+  | NoPath
+  /** So many circuits failed that building more would serve an attacker. */
+  | { readonly reason: "rebuild_budget"; readonly retryMs: number }
+  /** As many circuits as this node will have, all in use. */
+  | { readonly reason: "full" };
+
+/** Why a request gets no circuit. */
+export type RequestFailure =
+  | PoolObstacle
+  /** Too many requests are waiting. */
+  | { readonly reason: "busy" }
+  /** None was built in time; the last failure, if there was one. */
+  | { readonly reason: "timeout"; readonly failure: BuildFailure | undefined }
+  /** The pool has been closed. */
+  | { readonly reason: "closed" };
+
+/** What somebody wants a circuit for. */
+export interface CircuitWant {
+  readonly purpose: Purpose;
+  /**
+   * Circuits are never shared between different keys. Up to 1,024 characters,
+   * compared exactly; never shown to anybody.
+   */
+  readonly isolation: string;
+  /**
+   * A relay that the circuit will be extended to by who asks for it: it fits
+   * behind the path, and the circuit is his alone.
+   */
+  readonly last?: NodeRecord | undefined;
+  /** Relays not to share, if possible: those of a circuit that this one backs up. */
+  readonly avoid?: readonly NodeId[] | undefined;
+  /** How long to wait, ms. Default 30 s. */
+  readonly waitMs?: number | undefined;
+}
+
+/** A circuit in the pool. */
+export interface PoolCircuit {
+  readonly id: CircuitId;
+  readonly path: readonly NodeRecord[];
+  readonly startedMs: number;
+  purpose: Purpose;
+  isOpen: boolean;
+  /** Hops that have answered. */
+  hops: number;
+  /** Building: when to give it up. Open: when to stop giving it to anybody. */
+  deadlineMs: number;
+  /** The one key that it carries; `undefined` while it has carried nothing. */
+  isolation: string | undefined;
+  /** Given to one request for good. */
+  isExclusive: boolean;
+  /** Requests that have it. */
+  users: number;
+  roundTripMs: number | undefined;
+  /** Building: for whom; the others who wait for it want the same. */
+  claim: CircuitWant | undefined;
+}
+
+/** A request that waits. */
+export interface PoolRequest {
+  readonly id: RequestId;
+  readonly want: CircuitWant;
+  readonly deadlineMs: number;
+  /** The circuit being built that it will get, if all goes well. */
+  build: CircuitId | undefined;
+  /** Not to be tried before: there was no path for what it wants. */
+  notBeforeMs: number;
+  /** What went wrong last. */
+  obstacle: NoPath | undefined;
+  failure: BuildFailure | undefined;
+}
+
+/** Whether an open circuit will not be given to anybody any more. */
+export function isRetired(circuit: PoolCircuit, nowMs: number): boolean {
+  return circuit.isOpen && nowMs >= circuit.deadlineMs;
+}
+
+/** Whether nothing was ever sent on it for anybody. */
+export function isUnused(circuit: PoolCircuit): boolean {
+  return circuit.isolation === undefined;
+}

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import {
+  parseClientWord,
+  parsePortWords,
+  parseServiceWord,
+  withClients,
+} from "../../../lib/cli/flags/service_words.ts";
+
+const KEY = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa";
+
+Deno.test("parseServiceWord() reads a name, ports and targets of every kind", () => {
+  const { name, targets } = parseServiceWord(
+    "blog,80=127.0.0.1:8080,443=[::1]:8443,22=unix:/run/ssh.sock,1=localhost:2",
+  );
+  assert.equal(name, "blog");
+  assert.deepEqual([...targets], [
+    [80, { type: "tcp", address: { host: "127.0.0.1", port: 8080 } }],
+    [443, { type: "tcp", address: { host: "::1", port: 8443 } }],
+    [22, { type: "unix", path: "/run/ssh.sock" }],
+    [1, { type: "tcp", address: { host: "127.0.0.1", port: 2 } }],
+  ]);
+});
+
+Deno.test("parseServiceWord() refuses what could mean something else, or nothing", () => {
+  for (
+    const word of [
+      "",
+      "blog",
+      "blog,",
+      "80=127.0.0.1:8080",
+      "Blog,80=127.0.0.1:8080",
+      "blog 80=127.0.0.1:8080",
+      "../x,80=127.0.0.1:8080",
+      `${"a".repeat(33)},80=127.0.0.1:8080`,
+      "blog,80",
+      "blog,=127.0.0.1:8080",
+      "blog,-1=127.0.0.1:8080",
+      "blog,0x50=127.0.0.1:8080",
+      "blog,65536=127.0.0.1:8080",
+      "blog,80=",
+      "blog,80=example.com:80",
+      "blog,80=127.0.0.1",
+      "blog,80=127.0.0.1:8080,80=127.0.0.1:8081",
+    ]
+  ) assert.throws(() => parseServiceWord(word), { name: "ConfigError" }, word);
+  assert.throws(() => parsePortWords([]), { code: "cli.no_ports" });
+});
+
+Deno.test("withClients() gives each service its clients, and refuses those of none", () => {
+  const services = ["a", "b"].map((name) =>
+    parseServiceWord(`${name},80=127.0.0.1:8080`)
+  );
+  const client = parseClientWord(`b=${KEY}`);
+  const [first, second] = withClients(services, [client, client]);
+  assert.equal(first?.clients, undefined);
+  assert.equal(second?.clients?.length, 2);
+  assert.throws(() => withClients(services, [parseClientWord(`c=${KEY}`)]), {
+    code: "cli.client_word",
+  });
+  for (const word of ["", "b", `=${KEY}`, "b=", `b=${KEY.slice(1)}`, KEY]) {
+    assert.throws(() => parseClientWord(word), { name: "ConfigError" }, word);
+  }
+});

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { runNode } from "../../../lib/cli/process/run_node.ts";
+import { fakeTerminal, OPTIONS } from "../flags/fake_terminal.ts";
+import { TemporaryDirectory } from "../../support/temporary_directory.ts";
+
+Deno.test("runNode() prints one ready line, and ends with 0 when asked to stop", async () => {
+  await using home = await TemporaryDirectory.create();
+  const { program, ready, told, quits, stop } = fakeTerminal(() =>
+    Promise.resolve()
+  );
+  const running = runNode(program, { ...OPTIONS, state: home.pathOf("a") });
+  const line = JSON.parse(await ready);
+  assert.equal(line.event, "ready");
+  assert.match(line.address, /^anon:\/\//);
+  assert.equal(line.control, null);
+  stop();
+  assert.equal(await running, 0);
+  assert.deepEqual([told, quits], [[], []]);
+});
+
+Deno.test("runNode() quits at once at the second signal", async () => {
+  await using home = await TemporaryDirectory.create();
+  const { program, ready, told, quits, stop } = fakeTerminal(() =>
+    Promise.resolve()
+  );
+  const running = runNode(program, { ...OPTIONS, state: home.pathOf("a") });
+  await ready;
+  stop();
+  stop();
+  assert.deepEqual(quits, [1]);
+  assert.match(told.join(), /the hard way/);
+  await running;
+});
+
+Deno.test("runNode() logs a failure that reached nobody, and goes on", async () => {
+  await using home = await TemporaryDirectory.create();
+  const logged = Promise.withResolvers<string>();
+  const { program, ready, stop } = fakeTerminal((bytes) => {
+    const line = new TextDecoder().decode(bytes);
+    if (line.includes("A bug")) logged.resolve(line);
+    return Promise.resolve();
+  });
+  const running = runNode(program, { ...OPTIONS, state: home.pathOf("a") });
+  await ready;
+  Promise.reject(new TypeError("x is undefined"));
+  assert.match(await logged.promise, /"level":"error".*x is undefined/);
+  stop();
+  assert.equal(await running, 0);
+});
+
+Deno.test("runNode() ends cleanly when asked to stop before it is ready", async () => {
+  await using home = await TemporaryDirectory.create();
+  const joining = Promise.withResolvers<void>();
+  const { program, stop } = fakeTerminal((bytes) => {
+    if (new TextDecoder().decode(bytes).includes("Joining")) joining.resolve();
+    return Promise.resolve();
+  });
+  const running = runNode(program, {
+    ...OPTIONS,
+    state: home.pathOf("a"),
+    bootstrap: [{
+      publicKey: new Uint8Array(32).fill(1),
+      address: { host: "127.0.0.1", port: 9 },
+    }],
+  });
+  await joining.promise;
+  stop();
+  assert.equal(await running, 0);
+});
+
+Deno.test("runNode() tells the address of a first relay before it waits for others, and stops all the same", async () => {
+  await using home = await TemporaryDirectory.create();
+  const { program, ready, stop, quits } = fakeTerminal(() => Promise.resolve());
+  const running = runNode(program, {
+    ...OPTIONS,
+    readyAs: "text",
+    state: home.pathOf("a"),
+    client: { dialFrom: { host: "127.0.0.1", port: 0 }, hops: 3 },
+    proxies: { socks: { host: "127.0.0.1", port: 0 } },
+  });
+  assert.match(await ready, /The relay is ready\. Others join/);
+  stop();
+  assert.equal(await running, 0);
+  assert.deepEqual(quits, []);
+});
+
+Deno.test("runNode() ends with the error of a node that cannot start, and leaves nothing behind", async () => {
+  await using home = await TemporaryDirectory.create();
+  const { program } = fakeTerminal(() => Promise.resolve());
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  for (let round = 0; round < 2; round++) {
+    await assert.rejects(
+      runNode(program, {
+        ...OPTIONS,
+        state: home.pathOf("a"),
+        control: { host: "127.0.0.1", port },
+      }),
+      { name: "ConfigError", code: "control.in_use" },
+    );
+  }
+});

@@ -1,0 +1,571 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  MAX_BUILDS,
+  MAX_ISOLATION_CHARACTERS,
+  UNUSED_FOR_MS,
+  USED_FOR_MS,
+} from "../../lib/pool/circuit_pool.ts";
+import { MAX_USERS } from "../../lib/pool/circuit_choice.ts";
+import {
+  type Purpose,
+  PURPOSE_RULES,
+  PURPOSES,
+} from "../../lib/pool/purpose.ts";
+import { relayKey } from "../../lib/path/relay_key.ts";
+import { MAX_WAITING } from "../../lib/pool/waiting_requests.ts";
+import { PoolWorld, type PoolWorldOptions } from "./_pool_world.ts";
+import { keysOf, relay, relays } from "../path/_relays.ts";
+
+const LIST = relays(40);
+
+/** Circuits that the standard rules keep ready. */
+const WARM = PURPOSES.reduce(
+  (sum, purpose) => sum + PURPOSE_RULES[purpose].warmLeast,
+  0,
+);
+
+/** A world whose pool is warm. */
+function warm(options: Partial<PoolWorldOptions> = {}): PoolWorld {
+  const world = new PoolWorld({ relays: LIST, ...options });
+  world.run(1000);
+  return world;
+}
+
+Deno.test("CircuitPool keeps circuits ready before anybody asks, three builds at a time", () => {
+  const world = new PoolWorld({ relays: LIST });
+  assert.equal(world.statesOf("building"), MAX_BUILDS);
+  world.run(1000);
+  assert.equal(world.statesOf("unused"), WARM);
+  assert.equal(world.statesOf("building"), 0);
+});
+
+Deno.test("CircuitPool.take() gives a warm circuit at once, and replaces it", () => {
+  const world = warm();
+  const request = world.take();
+  assert.ok(world.given.get(request));
+  world.run(2000);
+  assert.equal(world.statesOf("used"), 1);
+  assert.equal(world.statesOf("unused"), WARM);
+});
+
+Deno.test("CircuitPool.take() lets requests with one key share a circuit, and others not", () => {
+  const world = warm();
+  const first = world.given.get(world.take({ isolation: "a" }));
+  const second = world.given.get(world.take({ isolation: "a" }));
+  const other = world.given.get(world.take({ isolation: "b" }));
+  assert.ok(first && other);
+  assert.equal(first, second);
+  assert.notEqual(first, other);
+});
+
+Deno.test("CircuitPool.take() keeps keys apart by purpose as well", () => {
+  const world = warm();
+  const general = world.given.get(world.take({ purpose: "general" }));
+  const directory = world.given.get(world.take({ purpose: "directory" }));
+  assert.ok(general && directory);
+  assert.notEqual(general, directory);
+});
+
+for (const purpose of ["introduction", "rendezvous"] as const) {
+  Deno.test(`CircuitPool.take() gives a circuit for ${purpose} to one request alone, and closes it when released`, () => {
+    const world = warm();
+    const requests = [1, 2, 3].map(() => world.take({ purpose }));
+    world.run(2000);
+    const circuits = requests.map((request) => world.given.get(request));
+    assert.equal(new Set(circuits).size, 3);
+    for (const request of requests) world.release(request);
+    assert.equal(world.carrying("a").length, 0);
+  });
+}
+
+Deno.test("CircuitPool.take() keeps 100 keys at once apart", () => {
+  const world = warm();
+  const requests = Array.from(
+    { length: 100 },
+    (_, index) =>
+      PURPOSES.map((purpose) => ({
+        isolation: `key ${index % 100}`,
+        purpose,
+      })),
+  ).flat();
+  const taken = requests.slice(0, 250).map((want) => world.take(want));
+  world.run(30_000);
+  const circuits = taken.map((request) => world.given.get(request));
+  assert.ok(circuits.every((circuit) => circuit !== undefined));
+  assert.equal(new Set(circuits).size, 250, "each with a circuit of its own");
+  for (const circuit of world.circuits.values()) {
+    assert.ok(circuit.keys.size <= 1);
+  }
+});
+
+Deno.test("CircuitPool.take() waits for a build when there is no circuit, and shares that build", () => {
+  const world = new PoolWorld({ relays: LIST, hopMs: 100 });
+  const a = world.take({ isolation: "a" });
+  const b = world.take({ isolation: "a" });
+  assert.equal(world.pool.waiting, 2);
+  world.run(1000);
+  assert.equal(world.given.get(a), world.given.get(b));
+  assert.equal(world.paths.length, WARM + 1);
+});
+
+Deno.test("CircuitPool.take() turns a request away when too many wait, and says why", () => {
+  const world = new PoolWorld({ relays: LIST });
+  for (let i = 0; i < MAX_WAITING; i++) world.take({ isolation: `${i}` });
+  const late = world.take({ isolation: "late" });
+  assert.deepEqual(world.failed.get(late), { reason: "busy" });
+  assert.equal(world.pool.waiting, MAX_WAITING);
+});
+
+Deno.test("CircuitPool.take() refuses an isolation key that is too long", () => {
+  const world = warm();
+  const isolation = "x".repeat(MAX_ISOLATION_CHARACTERS + 1);
+  assert.throws(() => world.take({ isolation }), RangeError);
+});
+
+Deno.test("CircuitPool.take() puts a bounded number of requests on one circuit", () => {
+  const world = warm();
+  const requests = Array.from({ length: MAX_USERS + 1 }, () => world.take());
+  world.run(2000);
+  const circuits = new Set(requests.map((request) => world.given.get(request)));
+  assert.equal(circuits.size, 2);
+});
+
+Deno.test("CircuitPool.take() gives a circuit to new requests for ten minutes after the first", () => {
+  const world = warm();
+  const first = world.given.get(world.take());
+  world.run(1000 + USED_FOR_MS - 1);
+  assert.equal(world.given.get(world.take()), first);
+  world.run(1000 + USED_FOR_MS);
+  const later = world.given.get(world.take());
+  assert.ok(later);
+  assert.notEqual(later, first);
+});
+
+Deno.test("CircuitPool closes an old circuit when the last request has released it", () => {
+  const world = warm();
+  const requests = [world.take(), world.take()];
+  const circuit = world.given.get(requests[0] ?? 0);
+  assert.ok(circuit);
+  world.run(USED_FOR_MS + 5000);
+  assert.ok(world.circuits.has(circuit.id));
+  world.release(requests[0] ?? 0);
+  assert.ok(world.circuits.has(circuit.id));
+  world.release(requests[1] ?? 0);
+  assert.ok(!world.circuits.has(circuit.id));
+});
+
+Deno.test("CircuitPool closes a used circuit that nobody has at ten minutes", () => {
+  const world = warm();
+  const request = world.take();
+  const circuit = world.given.get(request);
+  assert.ok(circuit);
+  world.release(request);
+  assert.ok(world.circuits.has(circuit.id));
+  world.run(1000 + USED_FOR_MS);
+  assert.ok(!world.circuits.has(circuit.id));
+});
+
+Deno.test("CircuitPool closes unused circuits after 20 to 30 minutes, not all at once, and builds others", () => {
+  const world = warm();
+  const first = new Set(world.circuits.keys());
+  world.run(UNUSED_FOR_MS.least);
+  assert.deepEqual(new Set(world.circuits.keys()), first);
+  world.run(UNUSED_FOR_MS.most + 3000);
+  assert.ok(first.isDisjointFrom(new Set(world.circuits.keys())));
+  assert.equal(world.statesOf("unused"), WARM);
+});
+
+Deno.test("CircuitPool keeps more ready where more was asked for, and fewer later", () => {
+  const world = warm();
+  for (let i = 0; i < 6; i++) world.take({ purpose: "rendezvous" });
+  world.run(5000);
+  assert.equal(world.statesOf("unused"), WARM + 5);
+  for (let i = 0; i < 40; i++) world.take({ purpose: "rendezvous" });
+  world.run(60_000);
+  const { warmLeast, warmMost } = PURPOSE_RULES.rendezvous;
+  assert.equal(world.statesOf("unused"), WARM - warmLeast + warmMost);
+  world.run(3 * UNUSED_FOR_MS.most);
+  assert.equal(world.statesOf("unused"), WARM);
+});
+
+Deno.test("CircuitPool.take() prefers the circuit with the shortest round trip", () => {
+  const world = warm();
+  const open = [...world.circuits.values()];
+  for (const [index, { id }] of open.entries()) {
+    world.pool.onMeasured(id, { roundTripMs: 100 + 50 * index });
+  }
+  const general = world.pool.status(0).circuits
+    .filter(({ purpose }) => purpose === "general").map(({ id }) => id);
+  const [, slower] = general;
+  assert.ok(slower !== undefined);
+  for (let i = 0; i < 20; i++) {
+    world.pool.onMeasured(slower, { roundTripMs: 5 });
+  }
+  for (const { id } of open) {
+    for (const roundTripMs of [NaN, 0, -1, Infinity]) {
+      world.pool.onMeasured(id, { roundTripMs });
+    }
+  }
+  assert.equal(world.given.get(world.take())?.id, slower);
+});
+
+Deno.test("CircuitPool.take() gives a circuit that the last hop asked for fits behind, to be extended by one request", () => {
+  const world = warm();
+  for (const last of [...LIST.slice(0, 12), relay(777)]) {
+    const request = world.take({ purpose: "rendezvous", last });
+    world.run(world.nowMs + 3000);
+    const circuit = world.given.get(request);
+    assert.ok(circuit);
+    assert.equal(circuit.path.length, 3);
+    assert.ok(world.selector.mayExtend(circuit.path, last));
+  }
+  const shared = world.take({ last: relay(777) });
+  const other = world.take({ last: relay(777) });
+  world.run(world.nowMs + 3000);
+  assert.ok(world.given.get(shared) && world.given.get(other));
+  assert.notEqual(world.given.get(shared), world.given.get(other));
+});
+
+Deno.test("CircuitPool.take() builds a disjoint circuit for a second leg", () => {
+  const world = warm();
+  for (let i = 0; i < 20; i++) {
+    const one = world.given.get(world.take({ purpose: "rendezvous" }));
+    assert.ok(one);
+    const avoid = one.path.map(({ nodeId }) => nodeId);
+    const request = world.take({ purpose: "rendezvous", avoid });
+    world.run(world.nowMs + 5000);
+    const other = world.given.get(request);
+    assert.ok(other);
+    assert.ok(keysOf(one.path.slice(1)).isDisjointFrom(keysOf(other.path)));
+  }
+});
+
+Deno.test("CircuitPool.take() shares relays between legs where the network has no others", () => {
+  const world = warm({ relays: relays(3) });
+  const one = world.given.get(world.take({ purpose: "rendezvous" }));
+  assert.ok(one);
+  const avoid = one.path.map(({ nodeId }) => nodeId);
+  const request = world.take({ purpose: "rendezvous", avoid });
+  world.run(world.nowMs + 5000);
+  assert.ok(world.given.get(request));
+});
+
+Deno.test("CircuitPool tries another path when a build fails, and is warm again within 5 s when a relay dies", () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const world = warm({ relays: relays(10), seed, hopMs: 10 });
+    const [victim] = world.options.relays.slice(seed);
+    assert.ok(victim);
+    world.dead.add(relayKey(victim.nodeId));
+    for (const circuit of [...world.circuits.values()]) {
+      if (circuit.path.includes(victim)) world.kill(circuit);
+    }
+    world.run(world.nowMs + 5000);
+    assert.ok(world.statesOf("unused") >= WARM, `seed ${seed}`);
+  }
+});
+
+Deno.test("CircuitPool serves requests though a third of the relays are dead", () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const world = new PoolWorld({ relays: LIST, seed });
+    const kept = keysOf(world.selector.guards.inUse);
+    for (const [index, { nodeId }] of LIST.entries()) {
+      const key = relayKey(nodeId);
+      if (index % 3 === 0 && !kept.has(key)) world.dead.add(key);
+    }
+    const requests = Array.from(
+      { length: 10 },
+      (_, index) => world.take({ isolation: `${index}`, waitMs: 120_000 }),
+    );
+    world.run(120_000);
+    const served = requests.filter((request) => world.given.has(request));
+    assert.ok(served.length >= 8, `${served.length} of 10, seed ${seed}`);
+  }
+});
+
+Deno.test("CircuitPool gives up a build that takes too long, and blames the hop that did not answer", () => {
+  const world = warm();
+  const [victim] = world.selector.layer2.inUse;
+  assert.ok(victim);
+  world.dead.add(victim.key);
+  for (let i = 0; i < 12; i++) world.take({ isolation: `${i}` });
+  world.run(60_000);
+  const { counts } = world.pool.status(world.nowMs);
+  assert.ok(counts.timedOut >= 1);
+  const failures = world.selector.layer2.status(world.nowMs)
+    .map((status) => status.failures);
+  assert.ok(failures.some((count) => count > 0));
+  assert.equal(world.failed.size, 0);
+});
+
+Deno.test("CircuitPool says that no guard answers, to who waits and to the log, and goes on when one does", () => {
+  const world = warm();
+  for (const { key } of world.selector.guards.inUse) world.dead.add(key);
+  for (const circuit of [...world.circuits.values()]) world.kill(circuit);
+  const request = world.take({ waitMs: 60_000 });
+  world.run(90_000);
+  assert.equal(world.failed.get(request)?.reason, "guards_down");
+  assert.equal(world.obstacles.includes("guards_down"), true);
+  const [obstacle] = world.pool.status(world.nowMs).obstacles;
+  assert.equal(obstacle?.why.reason, "guards_down");
+  world.dead.clear();
+  const later = world.take({ isolation: "later" });
+  world.run(world.nowMs + 31_000);
+  assert.ok(world.given.has(later));
+  assert.equal(world.obstacles.at(-1), undefined);
+});
+
+Deno.test("CircuitPool waits for the relay list, and builds as soon as there is one", () => {
+  const world = new PoolWorld({ relays: [] });
+  const request = world.take();
+  world.run(3000);
+  assert.equal(world.failed.size, 0);
+  assert.equal(world.obstacles[0], "too_few_relays");
+  world.test.source.records = LIST;
+  world.refresh();
+  world.run(3500);
+  assert.ok(world.given.has(request));
+});
+
+Deno.test("CircuitPool does not let one impossible last hop hold up the others", () => {
+  const world = warm();
+  const hosts = world.selector.guards.inUse
+    .flatMap(({ record }) => record.addresses);
+  const last = relay(500, { addresses: hosts });
+  const impossible = world.take({ purpose: "rendezvous", last });
+  const others = [1, 2, 3, 4, 5, 6].map((index) =>
+    world.take({ purpose: "rendezvous", isolation: `${index}` })
+  );
+  world.run(6000);
+  assert.ok(others.every((request) => world.given.has(request)));
+  world.run(60_000);
+  assert.equal(world.failed.get(impossible)?.reason, "subnets");
+  assert.deepEqual(world.obstacles, []);
+});
+
+Deno.test("CircuitPool builds a limited number again, however often circuits are killed, and says so", () => {
+  const world = warm();
+  const before = world.paths.length;
+  const endMs = world.nowMs + 600_000;
+  while (world.nowMs < endMs) {
+    world.take({ purpose: "rendezvous", isolation: "a", waitMs: 5000 });
+    world.run(world.nowMs + 100);
+    for (const circuit of world.carrying("a")) world.kill(circuit);
+  }
+  const built = world.paths.length - before;
+  const { burst, perMinute } = PURPOSE_RULES.rendezvous.rebuilds;
+  assert.ok(built <= burst + 10 * perMinute + 20, `${built} in ten minutes`);
+  assert.ok(world.obstacles.includes("rebuild_budget"));
+  const reasons = new Set([...world.failed.values()].map((why) => why.reason));
+  assert.deepEqual(reasons, new Set(["rebuild_budget"]));
+  const other = world.take({ purpose: "general", isolation: "b" });
+  assert.ok(world.given.has(other), "other purposes are not affected");
+});
+
+Deno.test("CircuitPool counts no circuit that ends by agreement", () => {
+  const world = warm();
+  for (let i = 0; i < 400; i++) {
+    const request = world.take({ purpose: "rendezvous", isolation: `${i}` });
+    world.run(world.nowMs + 400);
+    const circuit = world.given.get(request);
+    assert.ok(circuit, `request ${i}`);
+    world.kill(circuit, "done");
+  }
+  assert.deepEqual(world.obstacles, []);
+});
+
+Deno.test("CircuitPool counts a circuit of the reserve that ends, whatever is said of it", () => {
+  const world = warm();
+  for (const circuit of [...world.circuits.values()]) {
+    world.kill(circuit, "done");
+  }
+  assert.equal(world.pool.status(world.nowMs).counts.lost, WARM);
+});
+
+Deno.test("CircuitPool makes room by closing unused circuits, and says when there is none", () => {
+  const world = warm({ maxCircuits: 6 });
+  const purpose = "rendezvous";
+  const requests = Array.from(
+    { length: 8 },
+    (_, index) => world.take({ purpose, isolation: `${index}` }),
+  );
+  world.run(20_000);
+  assert.equal(world.given.size, 6);
+  assert.equal(world.circuits.size, 6);
+  world.release(requests[0] ?? 0);
+  world.run(25_000);
+  assert.equal(world.given.size, 7);
+  world.run(90_000);
+  assert.deepEqual([...world.failed.values()], [{ reason: "full" }]);
+});
+
+Deno.test("CircuitPool.cancel() forgets a request, and keeps what was being built for it", () => {
+  const world = new PoolWorld({ relays: LIST });
+  const requests = [1, 2, 3, 4, 5].map((index) =>
+    world.take({ isolation: `${index}` })
+  );
+  for (const request of requests) {
+    world.do(world.pool.cancel(request, world.nowMs));
+  }
+  world.run(5000);
+  assert.equal(world.given.size + world.failed.size, 0);
+  assert.ok(world.statesOf("unused") >= WARM);
+});
+
+Deno.test("CircuitPool.close() closes all circuits, turns all requests away, and does nothing more", () => {
+  const world = warm();
+  for (let i = 0; i < 9; i++) world.take({ isolation: `${i}` });
+  world.do(world.pool.close());
+  assert.equal(world.circuits.size, 0);
+  assert.equal(world.given.size + world.failed.size, 9);
+  assert.equal(world.pool.deadlineMs, undefined);
+  const late = world.take();
+  assert.deepEqual(world.failed.get(late), { reason: "closed" });
+  assert.deepEqual(world.pool.onTime(world.nowMs + 1e9), []);
+});
+
+Deno.test("CircuitPool closes a circuit that is built after it was given up, and ignores other late news", () => {
+  const world = warm();
+  const { pool } = world;
+  assert.deepEqual(pool.onBuilt(999, 0), [{ type: "close", id: 999 }]);
+  assert.deepEqual(pool.onHop(999, 1, 0), []);
+  assert.deepEqual(pool.onFailed(999, 0, "timeout", 0), []);
+  assert.deepEqual(pool.onClosed(999, "lost", 0), []);
+  assert.deepEqual(pool.release(999, 0), []);
+  pool.onMeasured(999, { roundTripMs: 1 });
+});
+
+Deno.test("CircuitPool blames nobody for a build that we cancelled", () => {
+  const world = new PoolWorld({ relays: LIST });
+  const [circuit] = world.circuits.values();
+  assert.ok(circuit);
+  world.circuits.delete(circuit.id);
+  world.do(world.pool.onFailed(circuit.id, 0, "cancelled", 0));
+  assert.equal(world.selector.guards.candidates(0).length, 2);
+  assert.equal(world.selector.failures.size, 0);
+});
+
+Deno.test("CircuitPool.status() shows roles and coarse ages, and nothing that names anybody", () => {
+  const world = warm();
+  world.take({ isolation: "a secret of the user" });
+  world.run(37_123);
+  const status = world.pool.status(world.nowMs);
+  const used = status.circuits.find(({ state }) => state === "used");
+  assert.ok(used);
+  assert.deepEqual(used.hops.map(({ role }) => role), [
+    "guard",
+    "layer2",
+    "last",
+  ]);
+  assert.equal(used.ageSeconds, 30);
+  assert.equal(used.users, 1);
+  assert.equal(status.guards.length, 2);
+  assert.equal(status.layer2.length, 4);
+  assert.equal(status.counts.servedAtOnce, 1);
+  const text = JSON.stringify(status);
+  assert.ok(!text.includes("secret"));
+  assert.ok(
+    !LIST.some(({ addresses }) => text.includes(`${addresses[0]?.host}`)),
+  );
+});
+
+Deno.test("CircuitPool works with one hop and with eight", () => {
+  for (const hops of [1, 8]) {
+    const world = warm({ hops });
+    const request = world.take();
+    assert.equal(world.given.get(request)?.path.length, hops);
+  }
+});
+
+/** What may happen to a pool. */
+const event = fc.record({
+  kind: fc.integer({ min: 0, max: 11 }),
+  pick: fc.nat(1000),
+  purpose: fc.constantFrom<Purpose>(...PURPOSES),
+  waitMs: fc.integer({ min: 1, max: 100_000 }),
+});
+
+Deno.test("CircuitPool stays within its limits, and keeps keys apart, for any order of events", () => {
+  fc.assert(
+    fc.property(
+      fc.array(event, { maxLength: 120 }),
+      fc.nat(),
+      (events, seed) => {
+        const limits = { maxCircuits: 12, maxWaiting: 8 };
+        const world = new PoolWorld({ relays: relays(12), seed, ...limits });
+        for (const one of events) {
+          play(world, one);
+          assert.ok(world.pool.size <= limits.maxCircuits);
+          assert.ok(world.pool.waiting <= limits.maxWaiting);
+          assert.equal(world.pool.size, world.circuits.size);
+        }
+        const answered = world.given.size + world.failed.size;
+        assert.ok(answered + world.pool.waiting <= world.wants.size);
+        world.dead.clear();
+        world.run(world.nowMs + 200_000);
+        assert.equal(world.pool.waiting, 0, "nobody waits for ever");
+        world.do(world.pool.close());
+        assert.equal(world.circuits.size, 0);
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+function play(
+  world: PoolWorld,
+  { kind, pick, purpose, waitMs }: {
+    readonly kind: number;
+    readonly pick: number;
+    readonly purpose: Purpose;
+    readonly waitMs: number;
+  },
+): void {
+  const { pool, nowMs } = world;
+  const circuit =
+    [...world.circuits.values()][pick % (world.circuits.size || 1)];
+  const isolation = `${pick % 4}`;
+  const list = world.options.relays;
+  const chosen = list[pick % list.length] ?? relay(1);
+  switch (kind) {
+    case 0:
+    case 1:
+      world.take({ purpose, isolation, waitMs });
+      break;
+    case 2:
+      world.take({ purpose, isolation, waitMs, last: chosen });
+      break;
+    case 3: {
+      const avoid = circuit?.path.map(({ nodeId }) => nodeId);
+      world.take({ purpose, isolation, waitMs, avoid });
+      break;
+    }
+    case 4:
+      if (circuit) world.kill(circuit, pick % 2 === 0 ? "lost" : "done");
+      break;
+    case 5:
+      if (circuit) world.do(pool.release(circuit.id, nowMs));
+      break;
+    case 6:
+      world.dead.add(relayKey(chosen.nodeId));
+      break;
+    case 7:
+      world.dead.delete(relayKey(chosen.nodeId));
+      break;
+    case 8:
+      world.do(pool.cancel(pick % 50, nowMs));
+      break;
+    case 9:
+      world.test.source.records = list.filter((_, index) =>
+        index % 7 !== pick % 7
+      );
+      world.refresh();
+      break;
+    case 10:
+      if (circuit) pool.onMeasured(circuit.id, { roundTripMs: pick });
+      world.do(pool.onNetworkChange(nowMs));
+      break;
+    default:
+      world.run(nowMs + waitMs);
+  }
+}

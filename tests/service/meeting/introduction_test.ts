@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { ProtocolError } from "../../../lib/base/errors.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import { nobleSuite } from "../../../lib/crypto/noble.ts";
+import {
+  COOKIE_BYTES,
+  type Introduction,
+  openIntroduction,
+  SEALED_BYTES,
+  sealIntroduction,
+} from "../../../lib/service/meeting/introduction.ts";
+import { IntroductionKeys } from "../../../lib/service/meeting/introduction_keys.ts";
+import {
+  decodeEstablishRendezvous,
+  decodeRendezvous1,
+  encodeEstablishRendezvous,
+  encodeRendezvous1,
+  RendezvousHandshake,
+  respondToRendezvous,
+} from "../../../lib/service/meeting/rendezvous.ts";
+import {
+  isTicketValid,
+  makeTicket,
+} from "../../../lib/service/meeting/ticket.ts";
+import { blindedKey } from "../../../lib/service/time_period.ts";
+
+const crypto = nobleSuite();
+const random = seededRandom(3);
+const publicKey = crypto.signer(new Uint8Array(32).fill(1)).publicKey;
+const today = blindedKey(crypto, publicKey, 20_000);
+const tomorrow = blindedKey(crypto, publicKey, 20_001);
+const keys = await IntroductionKeys.generate(crypto, random);
+const otherKeys = await IntroductionKeys.generate(crypto, random);
+const cookie = random.bytes(COOKIE_BYTES);
+const rendezvous = random.bytes(600);
+const secret = random.bytes(32);
+const ticket = makeTicket(crypto, secret, 3, cookie);
+
+async function refused(work: Promise<unknown>, code: string): Promise<void> {
+  await assert.rejects(
+    work,
+    (error) => error instanceof ProtocolError && error.code === code,
+  );
+}
+
+Deno.test("openIntroduction() undoes sealIntroduction(), for a session and for a leg", async () => {
+  const handshake = random.bytes(1280);
+  const cases: Introduction[] = [
+    { rendezvous, cookie, handshake },
+    { rendezvous, cookie, handshake, port: 1 },
+    { rendezvous, cookie, handshake, port: 65_535 },
+    { rendezvous, cookie, ticket },
+  ];
+  const sizes = new Set<number>();
+  for (const introduction of cases) {
+    const sealed = await sealIntroduction(
+      crypto,
+      random,
+      keys.public,
+      today,
+      introduction,
+    );
+    sizes.add(sealed.length);
+    const opened = await openIntroduction(
+      crypto,
+      keys,
+      [tomorrow, today],
+      sealed,
+    );
+    assert.deepEqual(opened, introduction);
+  }
+  // New sessions and further legs look alike.
+  assert.deepEqual([...sizes], [SEALED_BYTES]);
+});
+
+Deno.test("openIntroduction() refuses other keys, other periods and altered bytes", async () => {
+  const sealed = await sealIntroduction(crypto, random, keys.public, today, {
+    rendezvous,
+    cookie,
+    ticket,
+  });
+  const code = "service.introduction_sealed";
+  await refused(openIntroduction(crypto, otherKeys, [today], sealed), code);
+  await refused(openIntroduction(crypto, keys, [tomorrow], sealed), code);
+  await refused(
+    openIntroduction(crypto, keys, [today], sealed.subarray(1)),
+    code,
+  );
+  for (const at of [0, 40, 1200, sealed.length - 1]) {
+    const altered = sealed.slice();
+    altered[at] = (altered[at] ?? 0) ^ 1;
+    await refused(openIntroduction(crypto, keys, [today], altered), code);
+  }
+  const lowOrder = sealed.slice();
+  lowOrder.fill(0, 0, 32);
+  await refused(openIntroduction(crypto, keys, [today], lowOrder), code);
+});
+
+Deno.test("openIntroduction() refuses both a session and a leg, or neither", async () => {
+  for (
+    const introduction of [
+      { rendezvous, cookie },
+      { rendezvous, cookie, ticket, handshake: random.bytes(1280) },
+    ]
+  ) {
+    const sealed = await sealIntroduction(
+      crypto,
+      random,
+      keys.public,
+      today,
+      introduction,
+    );
+    await refused(
+      openIntroduction(crypto, keys, [today], sealed),
+      "service.introduction_content",
+    );
+  }
+});
+
+Deno.test("openIntroduction() refuses ports that are none, and ports of legs", async () => {
+  const handshake = random.bytes(1280);
+  const code = "service.introduction_content";
+  for (
+    const [introduction, expected] of [
+      [{ handshake, port: 0 }, code],
+      [{ ticket, port: 80 }, code],
+      [{ handshake, port: 65_536 }, "wire.field"],
+    ] as const
+  ) {
+    const sealed = await sealIntroduction(crypto, random, keys.public, today, {
+      rendezvous,
+      cookie,
+      ...introduction,
+    });
+    await refused(openIntroduction(crypto, keys, [today], sealed), expected);
+  }
+});
+
+Deno.test("sealIntroduction() refuses keys that a descriptor must not have", async () => {
+  const introduction = { rendezvous, cookie, ticket };
+  for (
+    const wrong of [
+      { ...keys.public, staticKey: new Uint8Array(32) },
+      { ...keys.public, kemKey: new Uint8Array(1184).fill(255) },
+    ]
+  ) {
+    await refused(
+      sealIntroduction(crypto, random, wrong, today, introduction),
+      "service.introduction_keys",
+    );
+  }
+});
+
+Deno.test("bodies of rendezvous are read or refused, never misread (property)", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      for (
+        const read of [
+          () => decodeEstablishRendezvous(bytes),
+          () => decodeRendezvous1(bytes),
+        ]
+      ) assert.throws(read, ProtocolError);
+    }),
+  );
+});
+
+Deno.test("rendezvous bodies survive encoding", () => {
+  const reply = random.bytes(1152);
+  assert.deepEqual(
+    decodeEstablishRendezvous(encodeEstablishRendezvous(cookie)),
+    cookie,
+  );
+  assert.deepEqual(decodeRendezvous1(encodeRendezvous1(cookie, reply)), {
+    cookie,
+    reply,
+  });
+});
+
+Deno.test("RendezvousHandshake gives both ends one secret, and a new one each time", async () => {
+  const meet = async () => {
+    const client = await RendezvousHandshake.start(
+      crypto,
+      random,
+      keys.public,
+      today,
+      cookie,
+    );
+    const answer = await respondToRendezvous(
+      crypto,
+      random,
+      keys,
+      [tomorrow, today],
+      cookie,
+      client.request,
+    );
+    assert.deepEqual(await client.finish(answer.reply), answer.secret);
+    return answer.secret;
+  };
+  assert.notDeepEqual(await meet(), await meet());
+});
+
+Deno.test("RendezvousHandshake fails for another cookie, key, period or reply", async () => {
+  const start = () =>
+    RendezvousHandshake.start(crypto, random, keys.public, today, cookie);
+  const client = await start();
+  const respond = (
+    with_: IntroductionKeys,
+    period: typeof today,
+    for_: typeof cookie,
+  ) =>
+    respondToRendezvous(crypto, random, with_, [period], for_, client.request);
+  const code = "service.rendezvous_request";
+  await refused(respond(otherKeys, today, cookie), code);
+  await refused(respond(keys, tomorrow, cookie), code);
+  await refused(respond(keys, today, random.bytes(COOKIE_BYTES)), code);
+  const { reply } = await respond(keys, today, cookie);
+  await refused(
+    (await start()).finish(reply),
+    "service.rendezvous_reply",
+  );
+  const altered = reply.slice();
+  altered[100] = (altered[100] ?? 0) ^ 1;
+  await refused(client.finish(altered), "service.rendezvous_reply");
+});
+
+Deno.test("isTicketValid() takes a ticket for its session, leg and cookie alone", () => {
+  assert.ok(isTicketValid(crypto, secret, ticket, cookie));
+  const other = random.bytes(32);
+  assert.ok(!isTicketValid(crypto, other, ticket, cookie));
+  assert.ok(!isTicketValid(crypto, secret, ticket, random.bytes(20)));
+  assert.ok(!isTicketValid(crypto, secret, { ...ticket, leg: 4 }, cookie));
+  const forged = { ...ticket, proof: new Uint8Array(32) };
+  assert.ok(!isTicketValid(crypto, secret, forged, cookie));
+});
