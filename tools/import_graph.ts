@@ -139,35 +139,59 @@ function packageName(specifier: string): string {
   return /^npm:\/?((?:@[^/]+\/)?[^/@]+)/.exec(specifier)?.[1] ?? specifier;
 }
 
+/** Entries of the tables that no import needs, one line each: a row shows what is, not what might be. */
+export function unneededEntries(arrows: readonly ImportArrow[]): string[] {
+  const needed = new Set(
+    arrows.flatMap(({ from, to }) => {
+      const folder = folderOf(from);
+      const target = to.startsWith("npm:") ? packageName(to) : folderOf(to);
+      return [`${folder} ${target}`, `${from} ${target}`];
+    }),
+  );
+  const rows = { ...IMPORT_TABLE, ...ENTRY_TABLE, ...PURE_BUILTINS };
+  const columns = { ...PACKAGE_TABLE, ...FILE_TABLE };
+  return [
+    ...Object.entries(rows).flatMap(([from, row]) =>
+      row.map((to) => [from, to] as const)
+    ),
+    ...Object.entries(columns).flatMap(([to, folders]) =>
+      folders.map((from) => [from, to] as const)
+    ),
+  ].filter(([from, to]) => !needed.has(`${from} ${to}`))
+    .map(([from, to]) => `${from} imports nothing of ${to}`);
+}
+
 /**
- * A circle of files that import each other at run time, as `a → b → a`; or
- * `undefined`. Imports of types are erased and may go round.
+ * Groups of files that import each other, directly or round about, each sorted.
+ * Imports of types count: files that cannot be read apart are one file.
  */
-export function importCircle(
-  arrows: readonly ImportArrow[],
-): string | undefined {
+export function importCircles(arrows: readonly ImportArrow[]): string[][] {
   const next = new Map<string, string[]>();
-  for (const { from, to, kind } of arrows) {
-    if (kind === "code") next.set(from, [...next.get(from) ?? [], to]);
+  for (const { from, to } of arrows) {
+    next.set(from, [...next.get(from) ?? [], to]);
   }
-  const done = new Set<string>();
-  const visit = (
-    file: string,
-    trail: readonly string[],
-  ): string | undefined => {
-    if (done.has(file)) return undefined;
-    const start = trail.indexOf(file);
-    if (start >= 0) return [...trail.slice(start), file].join(" → ");
+  const circles: string[][] = [];
+  const order = new Map<string, number>();
+  const open: string[] = [];
+  // Tarjan: the earliest file that is still open and can be reached from `file`.
+  const visit = (file: string): number => {
+    const number = order.size;
+    order.set(file, number);
+    open.push(file);
+    let earliest = number;
     for (const target of next.get(file) ?? []) {
-      const circle = visit(target, [...trail, file]);
-      if (circle !== undefined) return circle;
+      const seen = order.get(target);
+      if (seen === undefined) earliest = Math.min(earliest, visit(target));
+      else if (open.includes(target)) earliest = Math.min(earliest, seen);
     }
-    done.add(file);
-    return undefined;
+    if (earliest === number) {
+      const circle = open.splice(open.indexOf(file));
+      if (circle.length > 1) circles.push(circle.sort());
+    }
+    return earliest;
   };
   for (const file of next.keys()) {
-    const circle = visit(file, []);
-    if (circle !== undefined) return circle;
+    if (!order.has(file)) visit(file);
   }
-  return undefined;
+  return circles.sort();
 }

@@ -58,12 +58,6 @@ const PARTLY_FORBIDDEN: ReadonlyMap<
   ["AbortSignal", { members: ["timeout"], hint: "return a `deadlineMs`" }],
 ]);
 
-/** Pure files that meet the platform on purpose, and through which door. */
-const ALLOWED: Readonly<Record<string, string>> = {
-  // The platform's ML-KEM has no other. Its randomness stays out even here.
-  "lib/crypto/_native_kem.ts": "crypto.subtle",
-};
-
 const SUSPECTS = new Set([...FORBIDDEN.keys(), ...PARTLY_FORBIDDEN.keys()]);
 
 const WHY = "the simulator replays this code from a seed and a virtual clock";
@@ -94,7 +88,6 @@ const pure: Deno.lint.Rule = {
         if (scopes.some((scope) => declares(scope, node.name))) return;
         const [name = node.name, member] = globalPath(node);
         const full = member === undefined ? name : `${name}.${member}`;
-        if (ALLOWED[file] === full) return;
         const forbidden = FORBIDDEN.get(name);
         if (forbidden !== undefined) return report(node, full, forbidden);
         const partly = PARTLY_FORBIDDEN.get(name);
