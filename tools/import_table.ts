@@ -244,6 +244,7 @@ export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
   "cborg": ["wire"],
   "fast-check": [], // tests alone
   "smol-toml": ["cli/flags"],
+  "typescript": [], // tools alone
 };
 
 /** Pure files that meet the platform on purpose, and the built-in modules each may import. */

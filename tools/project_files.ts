@@ -23,7 +23,8 @@ const FOLDERS = [
 export function listFiles(): string[] {
   const files: string[] = [];
   for (const entry of Deno.readDirSync(PROJECT)) {
-    if (entry.isFile) files.push(entry.name);
+    // `.git` is a file where git made a further work tree.
+    if (entry.isFile && entry.name !== ".git") files.push(entry.name);
   }
   for (const folder of FOLDERS) addFiles(folder, files);
   return files.sort();
