@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path/posix";
+import { IMPORT_TABLE } from "../../tools/import_table.ts";
 import { listFiles, readProjectFile } from "../../tools/project_files.ts";
 
 const FILES = listFiles();
@@ -121,6 +122,46 @@ Deno.test("relative links in the papers lead somewhere", () => {
     MARKDOWN.flatMap((file) => brokenLinks(file, readProjectFile(file))),
     [],
   );
+});
+
+/** Files and folders of the project that a page names in code or in a picture, as far as they are not there. */
+function missingPaths(markdown: string): string[] {
+  const names = [
+    ...markdown.replace(/\]\([^)]*\)/g, "]").matchAll(
+      /(?<![\w./-])((?:lib|node|tests|tools|docs)\/[\w./-]*\w|[\w./-]+\.ts)(?![\w-])/g,
+    ),
+  ].map(([, name = ""]) => name);
+  return names.filter((name) => {
+    const path = name.startsWith("node/") ? `lib/${name}` : name;
+    return !FILES.some((file) =>
+      file === path || file.startsWith(`${path}/`) ||
+      (!path.includes("/") && file.endsWith(`/${path}`))
+    );
+  });
+}
+
+Deno.test("missingPaths() finds files and folders that are not there", () => {
+  const page =
+    'In `lib/nowhere/`, `lib/auth/gone.ts`, lost.ts and "node/attic: x".';
+  assert.deepEqual(missingPaths(page), [
+    "lib/nowhere",
+    "lib/auth/gone.ts",
+    "lost.ts",
+    "node/attic",
+  ]);
+  assert.deepEqual(missingPaths("`lib/auth/`, `identity.ts`, node/link"), []);
+});
+
+Deno.test("docs/architecture.md names files and folders that are there, and each room of node", () => {
+  const page = readProjectFile("docs/architecture.md");
+  assert.deepEqual(missingPaths(page), []);
+  for (const folder of Object.keys(IMPORT_TABLE)) {
+    if (folder.startsWith("node/")) assert.ok(page.includes(folder), folder);
+  }
+  for (const reader of ["README.md", "CONTRIBUTING.md"]) {
+    const text = readProjectFile(reader);
+    assert.ok(text.includes("](docs/architecture.md)"), reader);
+  }
 });
 
 Deno.test("no file names a path of somebody's machine", () => {
