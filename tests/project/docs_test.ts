@@ -191,6 +191,20 @@ Deno.test("every task that the papers and workflows name exists", () => {
   assert.ok(named > 5);
 });
 
+/** Paths with words of a test's name, as in `tests/a_test.ts` ("does what it says"). */
+function namedTests(text: string): RegExpExecArray[] {
+  return [...text.replace(/\s+/g, " ").matchAll(/`([^`]+)` \("([^"]+)"\)/g)];
+}
+
+/** Names of a file's tests, as far as they are written out. */
+function testNames(path: string): string[] {
+  return [
+    ...readProjectFile(path).matchAll(
+      /Deno\.test\(\s*(?:"([^"]*)"|`([^`]*)`)/g,
+    ),
+  ].map(([, plain, template]) => plain ?? template ?? "");
+}
+
 Deno.test("every promise of the threat model is planned, or names tests that are there", () => {
   const rows = [
     ...readProjectFile("docs/threat-model.md")
@@ -201,6 +215,7 @@ Deno.test("every promise of the threat model is planned, or names tests that are
     rows.map((_, index) => `P${index + 1}`),
   );
   assert.ok(rows.length >= 15);
+  let named = 0;
   for (const [, promise, state = ""] of rows) {
     if (state === "planned") continue;
     const paths = [...state.matchAll(/`([^`]+)`/g)].map(([, path = ""]) =>
@@ -210,7 +225,15 @@ Deno.test("every promise of the threat model is planned, or names tests that are
     for (const path of paths) {
       assert.ok(FILES.includes(path), `${promise} names ${path}`);
     }
+    for (const [, path = "", words = ""] of namedTests(state)) {
+      assert.ok(
+        testNames(path).some((name) => name.includes(words)),
+        `${promise} names a test "${words}" that ${path} does not have`,
+      );
+      named++;
+    }
   }
+  assert.ok(named >= rows.length, "most promises name their tests");
 });
 
 Deno.test("one version of Deno is asked for throughout", () => {
