@@ -23,7 +23,7 @@ const network = customNetwork({
 });
 const random = seededRandom(1);
 
-/** Relays as selection sees them; nobody looks at their signatures. */
+/** Relays as selection sees them; selection does not look at their signatures. */
 function makeRelays(count: number): NodeRecord[] {
   return Array.from({ length: count }, (_, index) => ({
     network: network.name,

@@ -25,7 +25,7 @@ export const TARGETS = [
 /** One of {@linkcode TARGETS}. */
 export type Target = typeof TARGETS[number];
 
-/** What the executable may do, whoever starts it. A missing permission fails; it never asks. */
+/** What the executable may do, with whatever rights its user starts it. A missing permission fails; it never asks. */
 export const FROZEN_FLAGS = [
   "--unstable-net", // QUIC
   "--allow-net", // peers at any address; IPv6 ranges cannot be expressed

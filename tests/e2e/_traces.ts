@@ -1,6 +1,6 @@
 /**
  * Traces of a service in what a node keeps and says: its public key and its
- * address, in each way in which somebody may have written them.
+ * address, in each way in which a program may have written them.
  *
  * @module
  */

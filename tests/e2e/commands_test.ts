@@ -150,7 +150,7 @@ Deno.test("a mistake in a configuration file ends with code 2, and names its pla
   }
 });
 
-Deno.test("keygen writes a key that a relay takes, and shows nobody the secret", async () => {
+Deno.test("keygen writes a key that a relay takes, and does not print the secret", async () => {
   await using home = await TemporaryDirectory.create();
   const state = home.pathOf("a");
   await Deno.mkdir(state, { mode: 0o700 });

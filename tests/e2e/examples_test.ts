@@ -1,4 +1,4 @@
-/** The programs in `examples/`, as somebody who reads them would run them. */
+/** The programs in `examples/`, as a reader would run them. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Lines } from "../support/process.ts";

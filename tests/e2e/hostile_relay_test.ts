@@ -13,7 +13,7 @@ import { TemporaryDirectory } from "../support/temporary_directory.ts";
 /** What 256 handshakes under way may take for good: 60 KiB each, and the heap's slack. */
 const SLACK_MIB = 48;
 
-/** Resident memory of a process in MiB, where there is somebody to ask. */
+/** Resident memory of a process in MiB, where the system tells it. */
 async function residentMib(pid: number): Promise<number | undefined> {
   if (Deno.build.os === "windows") return undefined;
   const ps = new Deno.Command("ps", { args: ["-o", "rss=", "-p", `${pid}`] });

@@ -6,7 +6,7 @@ import { TemporaryDirectory } from "../support/temporary_directory.ts";
 /** A user and group that own nothing. */
 const STRANGER = 4242;
 
-/** Run a line of shell as somebody else; `$1` is `path`. */
+/** Run a line of shell as another user; `$1` is `path`. */
 async function asStranger(
   line: string,
   path: string,
@@ -39,7 +39,7 @@ for (const flags of [[], ["--control=127.0.0.1:0"]]) {
       `another user sees nothing of a node's state, and gives it no command, ${
         flags.join() || "by default"
       }`,
-    // Only root can be somebody else.
+    // Only root can be another user.
     ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
     async fn() {
       await using home = await TemporaryDirectory.create();

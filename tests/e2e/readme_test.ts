@@ -1,6 +1,6 @@
 /**
  * Every command of the README, run. What stands for something (`BOOTSTRAP`,
- * `ADDRESS`, ports, directories) is put in; a command that nobody here knows fails.
+ * `ADDRESS`, ports, directories) is put in; a command that this test does not know fails.
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -145,7 +145,7 @@ class Reader implements AsyncDisposable {
     this.#nodes.set(command, await node.becomeReady());
   }
 
-  /** A node that is told of nobody to join by is one that was there before. */
+  /** A node that is told of no peer to join by is one that was there before. */
   async #stateFor(
     command: string,
     words: readonly string[],

@@ -96,7 +96,7 @@ Deno.test("a bootstrap address with one changed letter is refused, and the error
   assert.match(outcome.stderr, /letter by letter/);
 });
 
-Deno.test("an address that nobody could dial is not advertised, and the error says why", async () => {
+Deno.test("an address that no peer could dial is not advertised, and the error says why", async () => {
   await using home = await TemporaryDirectory.create();
   for (const address of ["10.1.2.3:4001", "192.0.2.7:0"]) {
     const outcome = await runProgram([

@@ -121,7 +121,7 @@ Deno.test("serve, proxy and what can be asked of them work together in processes
   assert.equal(status.visits.sessions, 1);
 });
 
-/** An address that is right, and that nobody has. */
+/** An address that is right, and that no service has. */
 async function unusedAddress(): Promise<string> {
   await using home = await TemporaryDirectory.create();
   const out = home.pathOf("service.key");

@@ -164,10 +164,10 @@ Deno.test("docs/architecture.md names files and folders that are there, and each
   }
 });
 
-Deno.test("no file names a path of somebody's machine", () => {
+Deno.test("no file names a path of a developer's machine", () => {
   const homes = ["home", "root", "work", "farm", "Users", "tmp/[a-z]+\\."];
   const path = new RegExp(`(^|[^\\w.])/(${homes.join("|")})/[a-zA-Z]`);
-  assert.match(`see ${"/home"}/somebody`, path);
+  assert.match(`see ${"/home"}/developer`, path);
   const named = TEXT.flatMap((file) =>
     readProjectFile(file).split("\n")
       .filter((line) => path.test(line))

@@ -1,5 +1,5 @@
 /**
- * Somebody who builds circuits over relays of his choice, one when he likes, and
+ * A client that builds circuits over relays of its choice, one when it likes, and
  * joins them: no pool, no services, nothing else on the wires.
  *
  *     one ── circuit ──▶ rendezvous point ◀── circuit ── other
@@ -27,7 +27,7 @@ import type { WholeWorld, WorldMachine, WorldRelay } from "./whole_world.ts";
 /** What circuits need of their node. */
 type OwnCircuitHost = Parameters<typeof OwnCircuit.build>[0];
 
-/** Somebody with links and nothing else. */
+/** A client with links and nothing else. */
 export class BareClient implements AsyncDisposable {
   readonly machine: WorldMachine;
   readonly host: OwnCircuitHost;
@@ -49,7 +49,7 @@ export class BareClient implements AsyncDisposable {
     };
   }
 
-  /** Connect somebody to the network. */
+  /** Connect a client to the network. */
   static async open(world: WholeWorld, name: string): Promise<BareClient> {
     const machine = world.machine(name);
     const { clock, crypto, openEndpoint, random } = machine.runtime;

@@ -135,7 +135,7 @@ async function samplesOf(
 }
 
 for (const seed of seeds(1)) {
-  Deno.test(`nobody tells the place of a wire in a circuit by its cells (seed ${seed})`, async () => {
+  Deno.test(`no observer tells the place of a wire in a circuit by its cells (seed ${seed})`, async () => {
     const samples = await samplesOf(seed);
     for (const direction of DIRECTIONS) {
       const rounds = samples[direction];

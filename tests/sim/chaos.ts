@@ -43,7 +43,7 @@ export const ROLES = [
   "service guard",
   "introduction point",
   "directory",
-  "anybody",
+  "any",
 ] as const;
 export type Role = typeof ROLES[number];
 
@@ -328,12 +328,12 @@ class Chaos {
   }
 
   #victim(): { relay: WorldRelay | undefined; role: Role } {
-    const role = randomChoice(this.#random, ROLES) ?? "anybody";
+    const role = randomChoice(this.#random, ROLES) ?? "any";
     const relays = relaysOf(this.#world, this.#client, this.#service, role);
     const found = randomChoice(this.#random, relays);
     if (found !== undefined) return { relay: found, role };
-    const anybody = randomChoice(this.#random, this.#world.relays);
-    return { relay: anybody, role: "anybody" };
+    const anyRelay = randomChoice(this.#random, this.#world.relays);
+    return { relay: anyRelay, role: "any" };
   }
 
   /** Two machines that a circuit leads over one after the other. */
@@ -399,7 +399,7 @@ export function relaysOf(
       return at(points, -1);
     case "directory":
       return at(directory, -1);
-    case "anybody":
+    case "any":
       return world.relays;
   }
 }

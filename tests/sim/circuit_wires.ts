@@ -39,7 +39,7 @@ export class CircuitWire {
     return concat(...this.#chunks[direction]);
   }
 
-  /** Somebody writes. */
+  /** A node writes. */
   add(from: string, bytes: Uint8Array): void {
     const direction = from === this.from ? "forward" : "backward";
     this.writes[direction].push(bytes.length);

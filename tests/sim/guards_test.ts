@@ -1,5 +1,5 @@
 /**
- * Promise P7: whom a client meets in a month in which somebody ends its circuits
+ * Promise P7: whom a client meets in a month in which an adversary ends its circuits
  * at will. Whole nodes; the machines sleep most of the month.
  *
  *     deno task long:guards      the same under attack for longer
@@ -47,7 +47,7 @@ const MAX_SECOND_HOPS = 4;
 class Hops {
   readonly first = new Set<string>();
   readonly second = new Set<string>();
-  /** Second hops since somebody looked. */
+  /** Second hops since the last look. */
   readonly lately = new Set<string>();
   circuits = 0;
 
@@ -103,7 +103,7 @@ class Calendar {
     this.#client = client;
   }
 
-  /** Look at the disk: nobody has left before his time, nobody else was met. */
+  /** Look at the disk: no relay has left before its time, and no other was met. */
   async look({ lately }: Hops): Promise<void> {
     const { files, clock } = this.#client.machine;
     const file = await files.read("state/layer2.blob");

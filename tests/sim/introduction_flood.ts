@@ -1,5 +1,5 @@
 /**
- * A flood of introductions by somebody with many processors, against a service
+ * A flood of introductions by a flooder with many processors, against a service
  * that has honest visitors: the real service, the real visitors and the real
  * gates at introduction points, over circuits that cost nothing.
  *
@@ -103,7 +103,7 @@ export interface FloodReport {
   readonly shed: number;
 }
 
-/** Somebody who floods the points of one service. */
+/** A flooder of the points of one service. */
 class Attacker {
   readonly #world: ServiceWorld;
   readonly #points: readonly { relay: FakeRelay; key: PublicKey }[];

@@ -12,7 +12,7 @@ const STRATEGIES: readonly Strategy[] = SECONDS > 8
   : ["pays the price", "pays more"];
 
 for (const [index, strategy] of STRATEGIES.entries()) {
-  Deno.test(`nine in ten visitors get through 10,000 introductions per second of somebody who ${strategy}`, () =>
+  Deno.test(`nine in ten visitors get through 10,000 introductions per second of a flooder who ${strategy}`, () =>
     inServiceWorld(
       async (world) => {
         const service = await world.readyService();

@@ -1,6 +1,6 @@
 /**
  * Machines that sleep, and machines that are carried to another network: lines go
- * dead without a word, and nobody waits for their time-outs.
+ * dead without a word, and no request waits for their time-outs.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Promise P8: whatever peers do to a relay, what it keeps for them stays within its
- * limits, and a stream of somebody else through it keeps half of its pace.
+ * limits, and a stream of another client through it keeps half of its pace.
  *
  *     innocent   client ─▶ relay ─▶ … ─▶ service       all the time
  *     hostile    one of the attacks below, at each relay of that leg
@@ -35,7 +35,7 @@ const WATCH_MS = sized(3_000, 60_000);
 const PACE = { everyMs: 40, bytes: 10_000 } as const;
 const LEAST_SHARE = 0.5;
 
-/** Somebody who means no good. Runs until the world ends. */
+/** A peer that means no good. Runs until the world ends. */
 type Attack = (
   world: WholeWorld,
   victim: WorldRelay,
@@ -66,7 +66,7 @@ const readersThatStop: Attack = async (world, victim, meetings) => {
       const other = await sender.build([meeting]);
       const cookie = world.crypto.sha256(one.binding).slice(0, 20);
       await one.ask("establish_rendezvous", encodeEstablishRendezvous(cookie));
-      // Nobody is attached at this end: it reads no further than the first cell.
+      // No reader is attached at this end: it reads no further than the first cell.
       one.met().catch(() => {});
       other.meet(encodeRendezvous1(cookie, new Uint8Array(0)));
       const port = new BarePort(other);

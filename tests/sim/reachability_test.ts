@@ -27,7 +27,7 @@ function pointsOf(world: WholeWorld): WorldRelay[] {
   );
 }
 
-/** Visit a service as somebody who has just come. @returns How long it took, ms. */
+/** Visit a service as a client that has just come. @returns How long it took, ms. */
 async function visit(
   world: WholeWorld,
   { publicKey }: WorldService,
@@ -72,7 +72,7 @@ const ENDS: Record<
 };
 
 for (const [how, end] of Object.entries(ENDS)) {
-  Deno.test(`a service is back within 30 s when all its introduction points ${how}, seen by somebody who has just come`, async () => {
+  Deno.test(`a service is back within 30 s when all its introduction points ${how}, seen by a client that has just come`, async () => {
     for (const seed of seeds(1)) {
       await inWholeWorld({ seed, relays: RELAYS }, async (world) => {
         const service = await world.addService();
@@ -100,7 +100,7 @@ const ABSENCES = {
 } as const;
 
 for (const [how, { awayMs, sleptMs }] of Object.entries(ABSENCES)) {
-  Deno.test(`a service is back within 30 s when its machine ${how}, seen by somebody who has just come`, async () => {
+  Deno.test(`a service is back within 30 s when its machine ${how}, seen by a client that has just come`, async () => {
     for (const seed of seeds(1)) {
       await inWholeWorld({ seed, relays: RELAYS }, async (world) => {
         const service = await world.addService();

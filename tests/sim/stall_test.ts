@@ -185,7 +185,7 @@ async function stalls(seed: number) {
 }
 
 for (const seed of seeds(1)) {
-  Deno.test(`a transfer with a warm leg stands still for 2 s at most, whoever dies (seed ${seed})`, async () => {
+  Deno.test(`a transfer with a warm leg stands still for 2 s at most, whichever relay dies (seed ${seed})`, async () => {
     const found = await stalls(seed);
     assert.ok(found.length >= 6, `only ${found.length} relays died`);
     const long = found.filter(({ stallMs }) => stallMs > STALL_MS);

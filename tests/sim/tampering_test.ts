@@ -59,7 +59,7 @@ interface Outcome {
   readonly areRight: boolean;
   /** How the sender's circuit ended, as its client knows. */
   readonly end: unknown;
-  /** Bytes that went back on the wire, to whoever tampered. */
+  /** Bytes that went back on the wire, to the relay that tampered. */
   readonly backBytes: number;
 }
 
@@ -159,7 +159,7 @@ for (const { index, direction, name } of PLACES) {
         );
         outcomes.push(outcome);
       }
-      // Whoever tampers learns the same from all of it: the circuit is over.
+      // The relay that tampers learns the same from all of it: the circuit is over.
       for (const { backBytes, end } of outcomes) {
         assert.equal(backBytes, 0);
         assert.deepEqual(end, { code: "destroyed" });

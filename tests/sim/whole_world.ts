@@ -335,14 +335,14 @@ export class WholeWorld implements AsyncDisposable {
     return new WorldService(client, driver, publicKey, this);
   }
 
-  /** Power off: nobody is told, and its memory is gone. */
+  /** Power off: no peer is told, and its memory is gone. */
   crash(relay: WorldRelay): void {
     if (!relay.isUp) return;
     relay.isUp = false;
     for (const endpoint of relay.machine.endpoints.splice(0)) {
       this.network.crash(endpoint);
     }
-    // What still runs in it talks to nobody.
+    // What still runs in it reaches no peer.
     this.#stack.use(relay.node);
   }
 

@@ -1,6 +1,6 @@
 /**
  * Programs of others that tests drive, or stand behind a service: curl, ssh,
- * nginx and the like, with nothing taken from the settings of whoever runs them.
+ * nginx and the like, with nothing taken from the settings of the user who runs them.
  *
  * @module
  */
@@ -170,7 +170,7 @@ PasswordAuthentication no
   };
 }
 
-/** A TCP port that nobody has now. */
+/** A TCP port that no program has now. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

@@ -10,13 +10,13 @@ import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 export interface UdpForwarder extends AsyncDisposable {
   /** Where to send to; from there it goes on to the target. */
   readonly address: SocketAddress;
-  /** `HOST:PORT` of everybody who has ever sent to us. */
+  /** `HOST:PORT` of every sender that has ever sent to us. */
   readonly senders: { has(sender: string): boolean };
   /** Swallow everything from now on. */
   stop(): void;
 }
 
-/** Forward between `target` and whoever sends to us, each with a port of its own. */
+/** Forward between `target` and the senders that reach us, each with a port of its own. */
 export function openForwarder(target: SocketAddress): Promise<UdpForwarder> {
   const front = listen();
   const backs = new Map<string, Deno.DatagramConn>();

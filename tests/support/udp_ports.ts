@@ -6,7 +6,7 @@
 import { randomBelow } from "../../lib/base/random.ts";
 import { systemRandom } from "../../lib/machine/system_random.ts";
 
-/** Ports that systems give to nobody who does not ask for them. */
+/** Ports that systems give only to programs that ask for them. */
 const RANGE = { first: 10_000, count: 20_000 } as const;
 
 /**
