@@ -14,7 +14,7 @@ import {
   encodeEstablishRendezvous,
   encodeRendezvous1,
 } from "../../lib/service/meeting/rendezvous.ts";
-import type { RelayedEnd } from "../../lib/node/relay/circuit_host.ts";
+import type { RelayedEnd } from "../../lib/node/relay/relay_traffic.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { BareClient, BarePort, sealedBody } from "./bare_client.ts";
 import { sized } from "./seeds.ts";

@@ -14,6 +14,8 @@ import type { NetworkParameters } from "../../auth/network.ts";
 import type { Clock } from "../../base/clock.ts";
 import { AnonNetError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
+import { Slots } from "../../base/slots.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import { CellQuota, QUOTA_BYTES } from "../../circuit/cell_quota.ts";
 import type {
   DhtReply,
@@ -23,15 +25,11 @@ import type {
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import { CellBuffers } from "../circuit/cell_buffers.ts";
-import type {
-  OnionSecrets,
-  RelayedCircuitHost,
-  RelayedEnd,
-} from "./circuit_host.ts";
 import type { CircuitLinks } from "../circuit/circuit_links.ts";
+import type { CircuitHost, OnionSecrets } from "./circuit_host.ts";
 import { MeetingPoints } from "./meeting_points.ts";
+import { type RelayedEnd, RelayTraffic } from "./relay_traffic.ts";
 import { RelayedCircuit } from "./relayed_circuit.ts";
-import { Slots } from "../../base/slots.ts";
 
 /** What all circuits of a relay may take. Tuning. */
 export interface CircuitLimits {
@@ -116,19 +114,15 @@ export interface CircuitStats {
 /** The circuits of one relay. */
 export class CircuitServer implements AsyncDisposable {
   readonly #options: CircuitServerOptions;
-  readonly #host: RelayedCircuitHost;
+  readonly #host: CircuitHost<RelayedCircuit>;
   readonly #quota: CellQuota<RelayedCircuit>;
   readonly #points: MeetingPoints;
   readonly #circuits = new Set<RelayedCircuit>();
   readonly #places: Slots;
-  readonly #handshakes: Slots;
   readonly #dhtRequests: Slots;
-  readonly #traffic = { forwardCells: 0, backwardCells: 0 };
-  readonly #ends: Partial<Record<RelayedEnd, number>> = {};
-  /** What runs on its own, awaited on dispose. */
-  readonly #tasks = new Set<Promise<void>>();
-  #created = 0;
-  #turnedAway = 0;
+  readonly #traffic = new RelayTraffic();
+  /** Awaited on dispose. */
+  readonly #tasks: TaskSet;
   #isStopped = false;
 
   constructor(options: CircuitServerOptions) {
@@ -138,15 +132,15 @@ export class CircuitServer implements AsyncDisposable {
     this.#quota = new CellQuota(limits.quotaBytes);
     this.#points = new MeetingPoints(crypto, clock, random);
     this.#places = new Slots(limits.circuits, limits.circuitsPerPeer);
-    this.#handshakes = new Slots(limits.handshakes);
     this.#dhtRequests = new Slots(limits.dhtRequests);
-    this.#host = this.#hostOf(options);
+    this.#tasks = new TaskSet(options.onError);
+    this.#host = this.#hostOf(options, new Slots(limits.handshakes));
   }
 
   /** Take a circuit that a neighbour creates. */
   accept(previousId: NodeId, stream: ByteStream): void {
     if (this.#isStopped || !this.#places.take(previousId.toHex())) {
-      this.#turnedAway++;
+      this.#traffic.onTurnedAway();
       stream.closeWrite();
       stream.cancel();
       return;
@@ -164,16 +158,19 @@ export class CircuitServer implements AsyncDisposable {
       closing: 0,
     };
     for (const { state } of this.#circuits) states[state]++;
+    const { forwardCells, backwardCells, created, turnedAway, ends } =
+      this.#traffic;
     return {
       states,
       listening: this.#points.listening,
       waiting: this.#points.waiting,
-      ...this.#traffic,
+      forwardCells,
+      backwardCells,
       waitingBytes: this.#quota.usedBytes,
       quotaBytes: this.#quota.maxBytes,
-      created: this.#created,
-      turnedAway: this.#turnedAway,
-      ends: { ...this.#ends },
+      created,
+      turnedAway,
+      ends,
     };
   }
 
@@ -182,10 +179,13 @@ export class CircuitServer implements AsyncDisposable {
     this.#isStopped = true;
     this.#points.stop();
     for (const circuit of this.#circuits) circuit.destroy("stopping", "drop");
-    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+    await this.#tasks.ended();
   }
 
-  #hostOf(options: CircuitServerOptions): RelayedCircuitHost {
+  #hostOf(
+    options: CircuitServerOptions,
+    handshakes: Slots,
+  ): CircuitHost<RelayedCircuit> {
     const { onData } = options;
     return {
       ...options,
@@ -193,21 +193,17 @@ export class CircuitServer implements AsyncDisposable {
       quota: this.#quota,
       dataHere: onData === undefined ? "refuse" : "deliver",
       traffic: this.#traffic,
-      takeHandshake: () => this.#handshakes.take(),
-      giveHandshake: () => this.#handshakes.give(),
-      run: (work) => this.#run(work),
-      onCreated: () => void this.#created++,
-      onUnavailable: (circuit) => this.#points.forget(circuit),
-      onRequest: (circuit, request) => this.#onRequest(circuit, request),
+      handshakes,
+      tasks: this.#tasks,
+      listener: {
+        onRequest: (circuit, request) => this.#onRequest(circuit, request),
+        onUnavailable: (circuit) => this.#points.forget(circuit),
+        onGone: (circuit) => {
+          this.#circuits.delete(circuit);
+          this.#places.give(circuit.previousId.toHex());
+        },
+      },
       onData: (circuit, body) => onData?.(circuit, body),
-      checkQuota: () => this.#checkQuota(),
-      onDestroyed: (_circuit, end) => {
-        this.#ends[end] = (this.#ends[end] ?? 0) + 1;
-      },
-      onGone: (circuit) => {
-        this.#circuits.delete(circuit);
-        this.#places.give(circuit.previousId.toHex());
-      },
     };
   }
 
@@ -216,7 +212,7 @@ export class CircuitServer implements AsyncDisposable {
     request: DhtRequest | ServiceRequest,
   ): void {
     if (request.type === "dht_get" || request.type === "dht_put") {
-      this.#run(this.#answerDht(circuit, request));
+      this.#tasks.run(this.#answerDht(circuit, request));
     } else this.#points.serve(circuit, request);
   }
 
@@ -237,20 +233,6 @@ export class CircuitServer implements AsyncDisposable {
     } finally {
       this.#dhtRequests.give();
     }
-  }
-
-  #checkQuota(): void {
-    if (!this.#quota.over) return;
-    for (const circuit of this.#quota.victims()) {
-      circuit.destroy("quota", "drop");
-    }
-  }
-
-  /** Own a promise: it is awaited, and its failure is not unhandled. */
-  #run(work: Promise<void>): void {
-    const task = work.catch((error) => this.#options.onError(error))
-      .finally(() => this.#tasks.delete(task));
-    this.#tasks.add(task);
   }
 }
 

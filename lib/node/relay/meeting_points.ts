@@ -12,8 +12,9 @@
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";
-import type { Clock, Timer } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import { ProtocolError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import type { Random } from "../../base/random.ts";
 import type { ServiceRequest } from "../../circuit/control_messages.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
@@ -38,19 +39,19 @@ import { RelayedCircuit } from "./relayed_circuit.ts";
 /** "Yes", with nothing to add. */
 const DONE = encodeCbor({});
 
-/** Who waits for whom at one relay. */
+/** Clients and services that wait for one another at one relay. */
 export class MeetingPoints {
   readonly #crypto: CryptoSuite;
   readonly #clock: Clock;
   readonly #introductions: IntroductionTable<RelayedCircuit>;
   readonly #rendezvous = new RendezvousTable<RelayedCircuit>();
-  #timer: Timer | undefined;
-  #timerMs = Infinity;
+  readonly #timer: MachineTimer;
 
   constructor(crypto: CryptoSuite, clock: Clock, random: Random) {
     this.#crypto = crypto;
     this.#clock = clock;
     this.#introductions = new IntroductionTable(crypto, random);
+    this.#timer = new MachineTimer(clock, () => this.#onTime());
   }
 
   /** Services that listen here. */
@@ -90,7 +91,7 @@ export class MeetingPoints {
 
   /** Forget the timer: the node stops. */
   stop(): void {
-    this.#timer?.cancel();
+    this.#timer.stop();
   }
 
   #establishIntro(circuit: RelayedCircuit, body: Uint8Array): void {
@@ -170,18 +171,10 @@ export class MeetingPoints {
       this.#rendezvous.deadlineMs ?? Infinity,
       this.#introductions.deadlineMs,
     );
-    // Most are met: an early wake-up costs less than a new timer each time.
-    if (this.#timerMs <= deadlineMs) return;
-    this.#timerMs = deadlineMs;
-    this.#timer?.cancel();
-    const waitMs = Math.max(0, deadlineMs - this.#clock.nowMs());
-    this.#timer = this.#clock.schedule(waitMs, () => this.#onTime(), {
-      keepAlive: false,
-    });
+    this.#timer.set(deadlineMs);
   }
 
   #onTime(): void {
-    this.#timerMs = Infinity;
     const nowMs = this.#clock.nowMs();
     for (const circuit of this.#rendezvous.expire(nowMs)) {
       circuit.destroy("expired");

@@ -14,8 +14,8 @@
  */
 import { type NodeId } from "../../auth/identity.ts";
 import { type Bytes } from "../../base/bytes.ts";
-import type { Timer } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import {
   CELL_BYTES,
   decodeFirstCell,
@@ -34,8 +34,9 @@ import {
 } from "../../circuit/relay_circuit.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import { extendFailureOf } from "../circuit/circuit_links.ts";
-import type { RelayedCircuitHost, RelayedEnd } from "./circuit_host.ts";
+import type { CircuitHost } from "./circuit_host.ts";
 import { type CloseManner, RelayStream } from "./relay_stream.ts";
+import type { RelayedEnd } from "./relay_traffic.ts";
 
 /**
  * Protocol: time from the beginning of a stream to its first whole cell, ms.
@@ -52,7 +53,7 @@ const GONE = new UnreachableError(
 export class RelayedCircuit {
   /** Who created it here. */
   readonly previousId: NodeId;
-  readonly #host: RelayedCircuitHost;
+  readonly #host: CircuitHost<RelayedCircuit>;
   readonly #previous: RelayStream<RelayedCircuit>;
   #next: RelayStream<RelayedCircuit> | undefined;
   /** `undefined` until it is created. */
@@ -61,7 +62,7 @@ export class RelayedCircuit {
   /** Aborts the attempt to extend that is under way. */
   #extending: AbortController | undefined;
   #work: AbortController | undefined;
-  #timer: Timer | undefined;
+  readonly #timer: MachineTimer;
   #hasRequest = false;
   #isDestroyed = false;
   /** Streams of which something is left. */
@@ -69,7 +70,7 @@ export class RelayedCircuit {
 
   /** @param stream Of a peer that wants a circuit; owned from here on. */
   constructor(
-    host: RelayedCircuitHost,
+    host: CircuitHost<RelayedCircuit>,
     previousId: NodeId,
     stream: ByteStream,
   ) {
@@ -81,7 +82,9 @@ export class RelayedCircuit {
       onGone: () => this.#onStreamGone(),
       onError: (error) => this.#onError(error),
     });
-    this.#setTimer(CREATE_TIMEOUT_MS, () => this.destroy("silent"));
+    const { clock } = host;
+    this.#timer = new MachineTimer(clock, () => this.#onTime());
+    this.#timer.set(clock.nowMs() + CREATE_TIMEOUT_MS);
     this.#previous.start();
   }
 
@@ -133,7 +136,7 @@ export class RelayedCircuit {
     if (!RelayCircuit.join(a.#machine, b.#machine)) return false;
     a.#partner = b;
     b.#partner = a;
-    for (const circuit of [a, b]) circuit.#host.onUnavailable(circuit);
+    for (const circuit of [a, b]) circuit.#host.listener.onUnavailable(circuit);
     return true;
   }
 
@@ -146,13 +149,13 @@ export class RelayedCircuit {
     this.#isDestroyed = true;
     const partner = this.#partner;
     this.#partner = undefined;
-    this.#cancelTimer();
+    this.#timer.stop();
     this.#extending?.abort(GONE);
     this.#extending = undefined;
     this.#work?.abort(GONE);
     this.#machine?.destroy();
-    this.#host.onUnavailable(this);
-    this.#host.onDestroyed(this, end);
+    this.#host.listener.onUnavailable(this);
+    this.#host.traffic.onEnded(end);
     this.#close(manner);
     partner?.destroy("partner");
   }
@@ -210,10 +213,10 @@ export class RelayedCircuit {
   #write(stream: RelayStream<RelayedCircuit>, cells: Bytes): boolean {
     switch (stream.write(cells)) {
       case "kept":
-        this.#host.checkQuota();
+        this.#checkQuota();
         return true;
       case "copied":
-        this.#host.checkQuota();
+        this.#checkQuota();
         return false;
       case "full":
         this.destroy("overflow", "drop");
@@ -223,6 +226,13 @@ export class RelayedCircuit {
     }
   }
 
+  /** Cells wait: over the quota, the circuits whose cells waited longest go. */
+  #checkQuota(): void {
+    const { quota } = this.#host;
+    if (!quota.over) return;
+    for (const circuit of quota.victims()) circuit.destroy("quota", "drop");
+  }
+
   #perform(actions: readonly RelayAction[]): void {
     for (const action of actions) {
       switch (action.type) {
@@ -230,15 +240,15 @@ export class RelayedCircuit {
           this.#write(this.#previous, action.cells);
           break;
         case "extend":
-          this.#armDeadline();
-          this.#host.onUnavailable(this);
-          this.#host.run(this.#extend(action));
+          this.#armTimer();
+          this.#host.listener.onUnavailable(this);
+          this.#host.tasks.run(this.#extend(action));
           break;
         case "cancel_extend":
           this.#endExtending();
           break;
         case "request":
-          this.#host.onRequest(this, action.request);
+          this.#host.listener.onRequest(this, action.request);
           break;
         case "data":
           this.#host.onData(this, action.body);
@@ -256,8 +266,8 @@ export class RelayedCircuit {
       : undefined;
     this.#hasRequest = true;
     if (request === undefined) this.destroy("handshake");
-    else if (!this.#host.takeHandshake()) this.destroy("overloaded");
-    else this.#host.run(this.#create(request));
+    else if (!this.#host.handshakes.take()) this.destroy("overloaded");
+    else this.#host.tasks.run(this.#create(request));
   }
 
   async #create(request: Bytes): Promise<void> {
@@ -267,11 +277,11 @@ export class RelayedCircuit {
       const response = await respondToHandshake(crypto, own, request, random);
       if (!response.ok) return this.destroy("handshake");
       if (!this.#isDestroyed) {
-        this.#cancelTimer();
+        this.#timer.stop();
         const { previousId } = this;
         const options = { network, ownId, previousId, dataHere };
         this.#machine = new RelayCircuit(crypto, response.keys, options);
-        this.#host.onCreated(this);
+        this.#host.traffic.onCreated();
         this.#write(this.#previous, encodeFirstCell(response.reply));
       }
       wipeKeys(response.keys);
@@ -279,7 +289,7 @@ export class RelayedCircuit {
       this.destroy("failed");
       throw error;
     } finally {
-      this.#host.giveHandshake();
+      this.#host.handshakes.give();
     }
   }
 
@@ -345,7 +355,7 @@ export class RelayedCircuit {
       this.#endExtending();
       return false;
     }
-    this.#cancelTimer();
+    this.#timer.stop();
     this.#extending = undefined;
     const rest = cells.subarray(CELL_BYTES);
     return rest.length > 0 && this.#onBackward(rest);
@@ -362,7 +372,7 @@ export class RelayedCircuit {
   #endExtending(): void {
     const next = this.#next;
     this.#next = undefined;
-    this.#cancelTimer();
+    this.#timer.stop();
     this.#extending?.abort(GONE);
     this.#extending = undefined;
     next?.close("drop");
@@ -373,29 +383,19 @@ export class RelayedCircuit {
     this.#host.onError(error);
   }
 
-  #armDeadline(): void {
-    const deadlineMs = this.#machine?.deadlineMs;
-    if (deadlineMs === undefined) return;
-    const { clock } = this.#host;
-    this.#setTimer(deadlineMs - clock.nowMs(), () => {
-      this.#perform(this.#machine?.onTime(clock.nowMs()) ?? []);
-    });
+  #armTimer(): void {
+    this.#timer.set(this.#machine?.deadlineMs ?? Infinity);
   }
 
-  #cancelTimer(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-  }
-
-  #setTimer(delayMs: number, wake: () => void): void {
-    this.#cancelTimer();
-    this.#timer = this.#host.clock.schedule(delayMs, wake, {
-      keepAlive: false,
-    });
+  #onTime(): void {
+    if (this.#machine === undefined) return this.destroy("silent");
+    this.#perform(this.#machine.onTime(this.#host.clock.nowMs()));
   }
 
   #onStreamGone(): void {
     this.#streams--;
-    if (this.#streams === 0 && this.#isDestroyed) this.#host.onGone(this);
+    if (this.#streams === 0 && this.#isDestroyed) {
+      this.#host.listener.onGone(this);
+    }
   }
 }
