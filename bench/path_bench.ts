@@ -113,7 +113,7 @@ Deno.bench("the first look at 5000 records", { group: "list" }, (timer) => {
   timer.end();
 });
 
-Deno.bench("pool: taken, released and replaced, 500 circuits in use", {
+Deno.bench("pool: taken, closed and replaced, 500 circuits in use", {
   group: "pool",
 }, (timer) => {
   const pool = new CircuitPool({ selector, random });
@@ -125,19 +125,18 @@ Deno.bench("pool: taken, released and replaced, 500 circuits in use", {
       builds.push(...actions.filter((action) => action.type === "build"));
     }
   };
-  const take = (isolation: string) => {
-    const want = { purpose: "rendezvous", isolation } as const;
-    const { actions } = pool.take(want, nextMs++);
+  const take = () => {
+    const { actions } = pool.take({ purpose: "rendezvous" }, nextMs++);
     builds.push(...actions.filter((action) => action.type === "build"));
     carryOut();
     return actions;
   };
   carryOut();
-  for (let i = 0; i < 500; i++) take(`${i}`);
+  for (let i = 0; i < 500; i++) take();
   timer.start();
   for (let i = 0; i < 100; i++) {
-    for (const action of take(`more ${i}`)) {
-      if (action.type === "ready") pool.release(action.id, nextMs);
+    for (const action of take()) {
+      if (action.type === "ready") pool.onClosed(action.id, "done", nextMs);
     }
   }
   timer.end();

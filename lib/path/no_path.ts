@@ -20,7 +20,7 @@ export type NoPath =
   | { readonly reason: "guards_missing" }
   /** Enough relays, in too few subnets. */
   | { readonly reason: "subnets" }
-  /** What had to be left out, or the last hop given, leaves too few. */
+  /** Without the last hop that was given, too few are left. */
   | { readonly reason: "excluded" };
 
 /** A sentence for a person, without the full stop. */
@@ -35,6 +35,6 @@ export function describeNoPath(why: NoPath): string {
     case "subnets":
       return "Cannot choose a path: the relays are in too few subnets";
     case "excluded":
-      return "Cannot choose a path: the relays to leave out leave too few";
+      return "Cannot choose a path: too few are left without its last relay";
   }
 }

@@ -58,8 +58,6 @@ export interface PathRequest {
   readonly last?: NodeRecord | undefined;
   /** Relays not to use if possible: those of a path that this one shall back up. */
   readonly avoid?: readonly NodeId[] | undefined;
-  /** Relays not to use. */
-  readonly exclude?: readonly NodeId[] | undefined;
 }
 
 /** A path, or why there is none. */
@@ -87,7 +85,6 @@ interface Search {
   readonly hops: number;
   readonly last: PathRelay | undefined;
   readonly avoid: ReadonlySet<RelayKey>;
-  readonly exclude: ReadonlySet<RelayKey>;
   /** Relays in use as guards: drawn for no other hop if possible. */
   readonly guards: ReadonlySet<RelayKey>;
   readonly isFailing: (key: RelayKey) => boolean;
@@ -244,7 +241,7 @@ export class PathSelector {
   }
 
   #prepare(request: PathRequest, nowMs: number): Search {
-    const { hops, last, avoid = [], exclude = [] } = request;
+    const { hops, last, avoid = [] } = request;
     // When half the network seems to fail, it is our own network, or somebody
     // who wants us to use the other half.
     const believeFailures = 2 * this.failures.size <= this.size ||
@@ -253,7 +250,6 @@ export class PathSelector {
       hops,
       last: last && this.#asRelay(last),
       avoid: new Set(avoid.map(relayKey)),
-      exclude: new Set(exclude.map(relayKey)),
       guards: new Set(this.guards.inUse.map(({ key }) => key)),
       isFailing: (key) =>
         believeFailures && this.failures.isAvoided(key, nowMs),
@@ -333,11 +329,10 @@ export class PathSelector {
 
   /** The rules. */
   #fits(
-    { last, exclude }: Search,
+    { last }: Search,
     path: readonly PathRelay[],
     relay: PathRelay,
   ): boolean {
-    if (exclude.has(relay.key)) return false;
     if (last !== undefined && isConflict(last, relay)) return false;
     return !path.some((other) => isConflict(other, relay));
   }
@@ -364,20 +359,15 @@ export class PathSelector {
   #countFitting(search: Search): number {
     let count = 0;
     for (const { key } of this.#relays ?? []) {
-      if (!search.exclude.has(key) && key !== search.last?.key) count++;
+      if (key !== search.last?.key) count++;
     }
     return count;
   }
 
-  /** Subnets were in the way, unless these relays were left out by name. */
-  #blocked(
-    { exclude, last }: Search,
-    relays: readonly PathRelay[],
-  ): NoPath {
-    const isNamed = relays.every(({ key }) =>
-      exclude.has(key) || key === last?.key
-    );
-    return { reason: isNamed ? "excluded" : "subnets" };
+  /** Subnets were in the way, unless the last hop is the only one of these relays. */
+  #blocked({ last }: Search, relays: readonly PathRelay[]): NoPath {
+    const isLast = relays.every(({ key }) => key === last?.key);
+    return { reason: isLast ? "excluded" : "subnets" };
   }
 
   #asRelay(record: NodeRecord): PathRelay {

@@ -6,12 +6,12 @@
  */
 import { Demand } from "./demand.ts";
 import type { PoolObstacle } from "./pool_circuit.ts";
-import type { Purpose, PurposeRules } from "./purpose.ts";
+import type { CircuitPurpose, PurposeRules } from "./purpose.ts";
 import { RebuildBudget } from "./rebuild_budget.ts";
 
 /** Builds of one purpose. */
 export class Lane {
-  readonly purpose: Purpose;
+  readonly purpose: CircuitPurpose;
   readonly rules: PurposeRules;
   readonly demand = new Demand();
   readonly budget: RebuildBudget;
@@ -20,7 +20,7 @@ export class Lane {
   /** Nothing is to be tried before, unless something changes. */
   blockedUntilMs = -Infinity;
 
-  constructor(purpose: Purpose, rules: PurposeRules) {
+  constructor(purpose: CircuitPurpose, rules: PurposeRules) {
     this.purpose = purpose;
     this.rules = rules;
     this.budget = new RebuildBudget(rules.rebuilds);

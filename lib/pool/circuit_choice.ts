@@ -1,8 +1,8 @@
 /**
- * Which circuit somebody may have, and which of those is the best.
+ * Which circuits a request may have, and which of those is the best.
  *
- * The first rule is that of isolation: a circuit that carried one key never
- * carries another. All else is a matter of speed.
+ * The first rule is that of isolation: a circuit that one request has no other
+ * gets. All else is a matter of speed.
  *
  * @see protocol §5.9
  * @module
@@ -10,74 +10,44 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { equalBytes } from "../base/bytes.ts";
-import {
-  type CircuitWant,
-  isRetired,
-  isUnused,
-  type PoolCircuit,
-} from "./pool_circuit.ts";
-import type { Purpose } from "./purpose.ts";
-
-/** Requests that share a circuit. Stops one circuit from carrying everything. */
-export const MAX_USERS = 256;
+import type { CircuitWant, PoolCircuit } from "./pool_circuit.ts";
 
 /** What is taken for the round trip of a circuit that was not measured, ms. */
 const UNKNOWN_ROUND_TRIP_MS = 30_000;
-/** Each of these outweighs all below it. */
-const RANK = {
-  roundTripMost: 60_000,
-  otherPurpose: 100_000,
-  sameGuard: 200_000,
-  unused: 400_000,
-} as const;
+/** The longest that counts, ms. */
+const ROUND_TRIP_MOST_MS = 60_000;
+/** Outweighs every round trip. */
+const SAME_GUARD_RANK = 2 * ROUND_TRIP_MOST_MS;
 
-/** What the choice has to know beside the circuit. */
-export interface ChoiceRules {
-  /** Whether the circuit of this request is shared with nobody. */
-  isExclusive(want: CircuitWant): boolean;
-  /** Whether this purpose may have a circuit that was built for `general`. */
-  mayBorrow(purpose: Purpose, nowMs: number): boolean;
+/** Where a circuit may end. */
+export interface LastHopRule {
   /** Whether a circuit over these relays may be extended to `last`. */
   mayExtend(path: readonly NodeRecord[], last: NodeRecord): boolean;
 }
 
-/** Whether a circuit, built or being built, may be given to somebody. */
+/** Whether a circuit, built or being built, may be given to a request. */
 export function suits(
   circuit: PoolCircuit,
   want: CircuitWant,
-  rules: ChoiceRules,
+  rule: LastHopRule,
   nowMs: number,
 ): boolean {
-  const { purpose, isolation, last, avoid = [] } = want;
-  if (isRetired(circuit, nowMs)) return false;
-  if (isUnused(circuit)) {
-    if (circuit.purpose !== purpose) {
-      if (circuit.purpose !== "general") return false;
-      if (!rules.mayBorrow(purpose, nowMs)) return false;
-    }
-  } else {
-    if (circuit.isolation !== isolation) return false;
-    if (circuit.purpose !== purpose) return false;
-    if (circuit.isExclusive || rules.isExclusive(want)) return false;
-    if (circuit.users >= MAX_USERS) return false;
-  }
+  const { purpose, last, avoid = [] } = want;
+  if (circuit.isTaken || circuit.purpose !== purpose) return false;
+  if (circuit.isOpen && nowMs >= circuit.deadlineMs) return false;
   const behindGuard = circuit.path.slice(1);
   if (behindGuard.some((relay) => isAmong(avoid, relay))) return false;
-  return last === undefined || rules.mayExtend(circuit.path, last);
+  return last === undefined || rule.mayExtend(circuit.path, last);
 }
 
 /** How well a circuit serves: lower is better. */
 export function rank(circuit: PoolCircuit, want: CircuitWant): number {
   const { avoid = [] } = want;
   const [guard] = circuit.path;
-  let rank = Math.min(
-    RANK.roundTripMost,
-    circuit.roundTripMs ?? UNKNOWN_ROUND_TRIP_MS,
-  );
-  if (circuit.purpose !== want.purpose) rank += RANK.otherPurpose;
-  if (guard !== undefined && isAmong(avoid, guard)) rank += RANK.sameGuard;
-  if (isUnused(circuit)) rank += RANK.unused;
-  return rank;
+  const { roundTripMs = UNKNOWN_ROUND_TRIP_MS } = circuit;
+  const isSameGuard = guard !== undefined && isAmong(avoid, guard);
+  return Math.min(ROUND_TRIP_MOST_MS, roundTripMs) +
+    (isSameGuard ? SAME_GUARD_RANK : 0);
 }
 
 function isAmong(ids: readonly NodeId[], { nodeId }: NodeRecord): boolean {

@@ -1,9 +1,8 @@
 /**
- * Circuits ready to be used: built before somebody asks, shared by nobody who
- * must not be seen together, and given up when they are old.
+ * Circuits ready to be used: built before a caller asks, each given to one
+ * request alone, and given up when they are old.
  *
- *     take ──→ one with this isolation key, not too old      shared purposes
- *         └──→ an unused one, of this purpose or `general`
+ *     take ──→ an unused one of this purpose
  *         └──→ wait for a build, in a bounded queue, until a deadline
  *
  * The pool decides; a driver builds. It carries out the actions, and says what
@@ -17,26 +16,24 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { CircuitSample } from "../path/bandwidth_weights.ts";
 import { BuildTime } from "./build_time.ts";
-import { type ChoiceRules, suits } from "./circuit_choice.ts";
+import { suits } from "./circuit_choice.ts";
 import { CircuitStock } from "./circuit_stock.ts";
 import { Lane } from "./_lane.ts";
 import type { PathSelector } from "../path/path_selection.ts";
-import {
-  type BuildFailure,
-  type CircuitId,
-  type CircuitWant,
-  isRetired,
-  isUnused,
-  type PoolCircuit,
-  type PoolObstacle,
-  type PoolRequest,
-  type RequestFailure,
-  type RequestId,
+import type {
+  BuildFailure,
+  CircuitId,
+  CircuitWant,
+  PoolCircuit,
+  PoolObstacle,
+  PoolRequest,
+  RequestFailure,
+  RequestId,
 } from "./pool_circuit.ts";
 import type { PoolAction } from "./pool_action.ts";
 import { circuitStatus, type PoolStatus } from "./pool_status.ts";
 import {
-  type Purpose,
+  type CircuitPurpose,
   PURPOSE_RULES,
   PURPOSES,
   type PurposeTable,
@@ -47,12 +44,8 @@ import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 export const MAX_BUILDS = 3;
 /** Tuning: circuits of a node, built and being built. Two guards carry 512 streams each. */
 export const MAX_CIRCUITS = 900;
-/** How long a shared circuit is given to new requests after its first, ms. */
-export const USED_FOR_MS = 600_000;
 /** Tuning: how long a circuit waits for its first request, ms: least and most, drawn for each. */
 export const UNUSED_FOR_MS = { least: 1_200_000, most: 1_800_000 } as const;
-/** Longest isolation key, in characters. */
-export const MAX_ISOLATION_CHARACTERS = 1024;
 
 /** Tuning: when to look for a path again where there was none, ms. */
 const NO_PATH_RETRY_MS = 1000;
@@ -80,8 +73,7 @@ export class CircuitPool {
   readonly #selector: PathSelector;
   readonly #random: Random;
   readonly #hops: number;
-  readonly #lanes: Readonly<Record<Purpose, Lane>>;
-  readonly #choice: ChoiceRules;
+  readonly #lanes: Readonly<Record<CircuitPurpose, Lane>>;
   readonly #buildTime = new BuildTime();
   readonly #circuits: CircuitStock;
   readonly #waiting: WaitingRequests;
@@ -108,17 +100,9 @@ export class CircuitPool {
     this.#circuits = new CircuitStock(options.maxCircuits ?? MAX_CIRCUITS);
     this.#waiting = new WaitingRequests(options.maxWaiting ?? MAX_WAITING);
     this.#lanes = {
-      general: new Lane("general", rules.general),
       introduction: new Lane("introduction", rules.introduction),
       rendezvous: new Lane("rendezvous", rules.rendezvous),
       directory: new Lane("directory", rules.directory),
-    };
-    this.#choice = {
-      isExclusive: ({ purpose, last }) =>
-        last !== undefined || rules[purpose].use === "exclusive",
-      mayBorrow: (purpose, nowMs) =>
-        this.#lanes[purpose].budget.readyMs(0, nowMs) <= nowMs,
-      mayExtend: (path, last) => selector.mayExtend(path, last),
     };
   }
 
@@ -137,15 +121,14 @@ export class CircuitPool {
     return this.#waiting.size;
   }
 
-  /** When to call {@linkcode onTime} next, ms; `undefined` with nothing to wait for. */
-  get deadlineMs(): number | undefined {
-    if (this.#isClosed) return undefined;
-    const deadlineMs = Math.min(
+  /** When to call {@linkcode onTime} next, ms; `Infinity` with nothing to wait for. */
+  get deadlineMs(): number {
+    if (this.#isClosed) return Infinity;
+    return Math.min(
       this.#wakeMs,
       this.#waiting.deadlineMs,
       this.#circuits.deadlineMs,
     );
-    return deadlineMs === Infinity ? undefined : deadlineMs;
   }
 
   /** Begin: keep circuits ready from now on. */
@@ -156,16 +139,11 @@ export class CircuitPool {
   /**
    * Ask for a circuit. The answer is among the actions at once if there is one,
    * and comes with later ones if not.
-   *
-   * @throws {RangeError} for an isolation key that is too long.
    */
   take(
     want: CircuitWant,
     nowMs: number,
   ): { readonly request: RequestId; readonly actions: PoolAction[] } {
-    if (want.isolation.length > MAX_ISOLATION_CHARACTERS) {
-      throw new RangeError("Cannot isolate a circuit: the key is too long");
-    }
     const id = this.#nextRequest++;
     const actions: PoolAction[] = [];
     if (this.#isClosed) {
@@ -173,31 +151,20 @@ export class CircuitPool {
       return { request: id, actions };
     }
     this.#lanes[want.purpose].demand.onRequest(nowMs);
-    const circuit = this.#circuits.best(want, this.#choice, nowMs);
+    const circuit = this.#circuits.best(want, this.#selector, nowMs);
     if (circuit !== undefined) {
       this.#counts.servedAtOnce++;
-      this.#give(circuit, id, want, actions, nowMs);
+      this.#give(circuit, id, actions);
     } else if (!this.#waiting.add(id, want, nowMs)) {
       this.#fail(id, { reason: "busy" }, actions);
     }
     return { request: id, actions: this.#plan(actions, nowMs) };
   }
 
-  /** A request is no longer wanted. Nothing, if it has its circuit: release that. */
+  /** A request is no longer wanted. Nothing, if it has its circuit: close that. */
   cancel(request: RequestId, nowMs: number): PoolAction[] {
     this.#forget(request);
     return this.#plan([], nowMs);
-  }
-
-  /** Who asked for a circuit is done with it. */
-  release(id: CircuitId, nowMs: number): PoolAction[] {
-    const circuit = this.#circuits.get(id);
-    if (circuit === undefined || circuit.users === 0) return [];
-    circuit.users--;
-    const actions: PoolAction[] = [];
-    const isOver = circuit.isExclusive || isRetired(circuit, nowMs);
-    if (circuit.users === 0 && isOver) this.#close(circuit, actions);
-    return this.#plan(actions, nowMs);
   }
 
   /**
@@ -261,8 +228,8 @@ export class CircuitPool {
   /**
    * A circuit has ended, and the pool did not end it.
    *
-   * @param how `"done"` when we ended it ourselves, whoever used it being done;
-   * `"lost"` for everything else, whatever was said: replacing it is counted.
+   * @param how `"done"` when its caller ended it; `"lost"` for everything else,
+   * whatever the far end said: replacing it is counted.
    */
   onClosed(id: CircuitId, how: "lost" | "done", nowMs: number): PoolAction[] {
     const circuit = this.#circuits.get(id);
@@ -271,8 +238,8 @@ export class CircuitPool {
       return this.onFailed(id, undefined, "destroyed", nowMs);
     }
     this.#remove(circuit);
-    // Nobody agreed with anybody to end a circuit that nobody had.
-    if (how === "lost" || isUnused(circuit)) {
+    // No caller was done with a circuit that none had.
+    if (how === "lost" || !circuit.isTaken) {
       this.#counts.lost++;
       this.#lanes[circuit.purpose].budget.onLost(nowMs);
     }
@@ -301,7 +268,7 @@ export class CircuitPool {
         this.#buildTime.onTimeout(circuit.startedMs, nowMs);
         this.#counts.timedOut++;
         this.#lose(circuit, circuit.hops, "timeout", nowMs);
-      } else if (circuit.users === 0) this.#close(circuit, actions);
+      } else this.#close(circuit, actions);
     }
     for (const request of this.#waiting) {
       if (nowMs < request.deadlineMs) continue;
@@ -360,37 +327,25 @@ export class CircuitPool {
   #give(
     circuit: PoolCircuit,
     request: RequestId,
-    want: CircuitWant,
     actions: PoolAction[],
-    nowMs: number,
   ): void {
-    if (isUnused(circuit)) {
-      // A circuit of the reserve is replaced for free, so it is paid for here:
-      // killing what was borrowed must not make us build without end.
-      if (circuit.purpose !== want.purpose) {
-        this.#lanes[want.purpose].budget.onBuild(nowMs);
-      }
-      circuit.isolation = want.isolation;
-      circuit.purpose = want.purpose;
-      circuit.isExclusive = this.#choice.isExclusive(want);
-      circuit.deadlineMs = circuit.isExclusive ? Infinity : nowMs + USED_FOR_MS;
-    }
-    circuit.users++;
+    this.#circuits.give(circuit);
     const { id, path } = circuit;
     actions.push({ type: "ready", request, id, path });
   }
 
-  /** A circuit has just been built: for whom was it, and who else can have it? */
+  /** A circuit has just been built: one of the requests that it suits gets it. */
   #serve(circuit: PoolCircuit, actions: PoolAction[], nowMs: number): void {
     for (const request of this.#waiting.inOrderFor(circuit.id)) {
       // Built for this request, it is as disjoint as could be had.
       const want = request.build === circuit.id
         ? { ...request.want, avoid: [] }
         : request.want;
-      if (!suits(circuit, want, this.#choice, nowMs)) continue;
+      if (!suits(circuit, want, this.#selector, nowMs)) continue;
       this.#forget(request.id);
       this.#counts.servedLater++;
-      this.#give(circuit, request.id, want, actions, nowMs);
+      this.#give(circuit, request.id, actions);
+      break;
     }
     this.#unclaim(circuit);
   }
@@ -412,8 +367,9 @@ export class CircuitPool {
   #help(request: PoolRequest, actions: PoolAction[], nowMs: number): void {
     const { want } = request;
     for (const circuit of this.#circuits.builds) {
-      if (!this.#mayClaim(circuit, want, nowMs)) continue;
-      circuit.claim ??= want;
+      if (circuit.isClaimed) continue;
+      if (!suits(circuit, want, this.#selector, nowMs)) continue;
+      circuit.isClaimed = true;
       request.build = circuit.id;
       return;
     }
@@ -429,7 +385,7 @@ export class CircuitPool {
       if (!this.#makeRoom(lane, actions, nowMs)) return;
       const path = result.path.slice(0, hops);
       const circuit = this.#begin(lane, path, actions, nowMs);
-      circuit.claim = want;
+      circuit.isClaimed = true;
       request.build = circuit.id;
       return;
     }
@@ -456,19 +412,6 @@ export class CircuitPool {
     }
   }
 
-  /** Whether a request can wait for a build that was begun for nobody, or for its like. */
-  #mayClaim(
-    circuit: PoolCircuit,
-    want: CircuitWant,
-    nowMs: number,
-  ): boolean {
-    const { claim } = circuit;
-    if (!suits(circuit, want, this.#choice, nowMs)) return false;
-    return claim === undefined ||
-      (claim.purpose === want.purpose && claim.isolation === want.isolation &&
-        !this.#choice.isExclusive(claim) && !this.#choice.isExclusive(want));
-  }
-
   #begin(
     lane: Lane,
     path: readonly NodeRecord[],
@@ -487,7 +430,7 @@ export class CircuitPool {
     return circuit;
   }
 
-  /** Room for one circuit more: one that nobody has makes way. */
+  /** Room for one circuit more: an unused one makes way. */
   #makeRoom(lane: Lane, actions: PoolAction[], nowMs: number): boolean {
     if (!this.#circuits.isFull) return true;
     const idle = this.#circuits.idle();
@@ -547,9 +490,8 @@ export class CircuitPool {
     failure: BuildFailure,
     nowMs: number,
   ): void {
-    for (const request of this.#waiting.unclaim(circuit.id)) {
-      request.failure = failure;
-    }
+    const request = this.#waiting.unclaim(circuit.id);
+    if (request !== undefined) request.failure = failure;
     this.#remove(circuit);
     this.#counts.failed++;
     if (failure === "cancelled") return;
@@ -567,9 +509,9 @@ export class CircuitPool {
     this.#unclaim(circuit);
   }
 
-  /** What was built for somebody may be built for anybody. */
+  /** What was built for one request may serve another. */
   #unclaim(circuit: PoolCircuit): void {
-    circuit.claim = undefined;
+    circuit.isClaimed = false;
     this.#waiting.unclaim(circuit.id);
   }
 
@@ -577,7 +519,7 @@ export class CircuitPool {
   #forget(id: RequestId): void {
     const build = this.#waiting.delete(id);
     const circuit = build && this.#circuits.get(build);
-    if (circuit) circuit.claim = undefined;
+    if (circuit) circuit.isClaimed = false;
   }
 
   #fail(

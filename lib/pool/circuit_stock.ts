@@ -8,14 +8,9 @@
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";
-import { type ChoiceRules, rank, suits } from "./circuit_choice.ts";
-import {
-  type CircuitId,
-  type CircuitWant,
-  isUnused,
-  type PoolCircuit,
-} from "./pool_circuit.ts";
-import type { Purpose } from "./purpose.ts";
+import { type LastHopRule, rank, suits } from "./circuit_choice.ts";
+import type { CircuitId, CircuitWant, PoolCircuit } from "./pool_circuit.ts";
+import type { CircuitPurpose } from "./purpose.ts";
 
 /** A bounded number of circuits, in the order in which they were begun. */
 export class CircuitStock implements Iterable<PoolCircuit> {
@@ -49,8 +44,6 @@ export class CircuitStock implements Iterable<PoolCircuit> {
   get deadlineMs(): number {
     let deadlineMs = Infinity;
     for (const circuit of this) {
-      // An old circuit that somebody has is closed when it is released.
-      if (circuit.users > 0) continue;
       deadlineMs = Math.min(deadlineMs, circuit.deadlineMs);
     }
     return deadlineMs;
@@ -68,7 +61,7 @@ export class CircuitStock implements Iterable<PoolCircuit> {
 
   /** A circuit whose build begins, and is given up at `deadlineMs`. */
   begin(
-    purpose: Purpose,
+    purpose: CircuitPurpose,
     path: readonly NodeRecord[],
     nowMs: number,
     deadlineMs: number,
@@ -81,11 +74,9 @@ export class CircuitStock implements Iterable<PoolCircuit> {
       deadlineMs,
       isOpen: false,
       hops: 0,
-      isolation: undefined,
-      isExclusive: false,
-      users: 0,
+      isTaken: false,
       roundTripMs: undefined,
-      claim: undefined,
+      isClaimed: false,
     };
     this.#circuits.set(circuit.id, circuit);
     this.#builds.add(circuit);
@@ -99,22 +90,28 @@ export class CircuitStock implements Iterable<PoolCircuit> {
     this.#builds.delete(circuit);
   }
 
+  /** A request has a circuit, for good. */
+  give(circuit: PoolCircuit): void {
+    circuit.isTaken = true;
+    circuit.deadlineMs = Infinity;
+  }
+
   /** A circuit leaves, whatever became of it. */
   remove(circuit: PoolCircuit): void {
     this.#circuits.delete(circuit.id);
     this.#builds.delete(circuit);
   }
 
-  /** The best circuit for somebody, of those that are built. */
+  /** The best circuit for a request, of those that are built. */
   best(
     want: CircuitWant,
-    rules: ChoiceRules,
+    rule: LastHopRule,
     nowMs: number,
   ): PoolCircuit | undefined {
     let best: PoolCircuit | undefined;
     let bestRank = Infinity;
     for (const circuit of this) {
-      if (!circuit.isOpen || !suits(circuit, want, rules, nowMs)) continue;
+      if (!circuit.isOpen || !suits(circuit, want, rule, nowMs)) continue;
       const circuitRank = rank(circuit, want);
       if (circuitRank >= bestRank) continue;
       best = circuit;
@@ -123,20 +120,20 @@ export class CircuitStock implements Iterable<PoolCircuit> {
     return best;
   }
 
-  /** The oldest that is built and that nobody has. */
+  /** The oldest that is built and that no request has. */
   idle(): PoolCircuit | undefined {
     for (const circuit of this) {
-      if (circuit.isOpen && circuit.users === 0) return circuit;
+      if (circuit.isOpen && !circuit.isTaken) return circuit;
     }
     return undefined;
   }
 
-  /** How many of a purpose nobody has or waits for. */
-  countWarm(purpose: Purpose): number {
+  /** How many of a purpose no request has or waits for. */
+  countWarm(purpose: CircuitPurpose): number {
     let count = 0;
     for (const circuit of this) {
-      if (circuit.purpose !== purpose || !isUnused(circuit)) continue;
-      if (circuit.claim === undefined) count++;
+      if (circuit.purpose !== purpose || circuit.isTaken) continue;
+      if (!circuit.isClaimed) count++;
     }
     return count;
   }

@@ -11,7 +11,7 @@ import type {
   RequestFailure,
   RequestId,
 } from "./pool_circuit.ts";
-import type { Purpose } from "./purpose.ts";
+import type { CircuitPurpose } from "./purpose.ts";
 
 /** What a pool asks its driver to do. */
 export type PoolAction =
@@ -19,12 +19,12 @@ export type PoolAction =
   | {
     readonly type: "build";
     readonly id: CircuitId;
-    readonly purpose: Purpose;
+    readonly purpose: CircuitPurpose;
     readonly path: readonly NodeRecord[];
   }
   /** Destroy a circuit, or stop building it. */
   | { readonly type: "close"; readonly id: CircuitId }
-  /** A request has its circuit. Release it when done. */
+  /** A request has its circuit, which the caller closes. */
   | {
     readonly type: "ready";
     readonly request: RequestId;
@@ -40,6 +40,6 @@ export type PoolAction =
   /** Something stands in the way of building, or (`undefined`) no longer: say so. */
   | {
     readonly type: "obstacle";
-    readonly purpose: Purpose;
+    readonly purpose: CircuitPurpose;
     readonly why: PoolObstacle | undefined;
   };

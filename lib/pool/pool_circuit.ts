@@ -1,7 +1,7 @@
 /**
  * A circuit in the pool, and a request that waits for one.
  *
- *     building ──→ unused ──→ used ──→ gone
+ *     building ──→ unused ──→ taken ──→ gone
  *
  * @see protocol §5.9
  * @module
@@ -9,7 +9,7 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { NoPath } from "../path/no_path.ts";
-import type { Purpose } from "./purpose.ts";
+import type { CircuitPurpose } from "./purpose.ts";
 
 /** A circuit, counted up by the pool that asks for it; never used again. */
 export type CircuitId = number & { readonly brand?: "CircuitId" };
@@ -29,7 +29,7 @@ export type BuildFailure =
   | "protocol"
   /** It ended without a word. */
   | "destroyed"
-  /** We stopped it ourselves; nobody is to blame. */
+  /** We stopped it ourselves; no relay is to blame. */
   | "cancelled";
 
 /** Why no circuit can be built at present. */
@@ -50,18 +50,10 @@ export type RequestFailure =
   /** The pool has been closed. */
   | { readonly reason: "closed" };
 
-/** What somebody wants a circuit for. */
+/** Which circuit a caller wants. It has the circuit alone. */
 export interface CircuitWant {
-  readonly purpose: Purpose;
-  /**
-   * Circuits are never shared between different keys. Up to 1,024 characters,
-   * compared exactly; never shown to anybody.
-   */
-  readonly isolation: string;
-  /**
-   * A relay that the circuit will be extended to by who asks for it: it fits
-   * behind the path, and the circuit is his alone.
-   */
+  readonly purpose: CircuitPurpose;
+  /** A relay that the caller will extend the circuit to: it fits behind the path. */
   readonly last?: NodeRecord | undefined;
   /** Relays not to share, if possible: those of a circuit that this one backs up. */
   readonly avoid?: readonly NodeId[] | undefined;
@@ -74,21 +66,17 @@ export interface PoolCircuit {
   readonly id: CircuitId;
   readonly path: readonly NodeRecord[];
   readonly startedMs: number;
-  purpose: Purpose;
+  readonly purpose: CircuitPurpose;
   isOpen: boolean;
   /** Hops that have answered. */
   hops: number;
-  /** Building: when to give it up. Open: when to stop giving it to anybody. */
+  /** Building: when to give it up. Open: when to close it unused. Taken: never. */
   deadlineMs: number;
-  /** The one key that it carries; `undefined` while it has carried nothing. */
-  isolation: string | undefined;
-  /** Given to one request for good. */
-  isExclusive: boolean;
-  /** Requests that have it. */
-  users: number;
+  /** Given to a request, for good. */
+  isTaken: boolean;
   roundTripMs: number | undefined;
-  /** Building: for whom; the others who wait for it want the same. */
-  claim: CircuitWant | undefined;
+  /** Building: a request waits for it. */
+  isClaimed: boolean;
 }
 
 /** A request that waits. */
@@ -103,14 +91,4 @@ export interface PoolRequest {
   /** What went wrong last. */
   obstacle: NoPath | undefined;
   failure: BuildFailure | undefined;
-}
-
-/** Whether an open circuit will not be given to anybody any more. */
-export function isRetired(circuit: PoolCircuit, nowMs: number): boolean {
-  return circuit.isOpen && nowMs >= circuit.deadlineMs;
-}
-
-/** Whether nothing was ever sent on it for anybody. */
-export function isUnused(circuit: PoolCircuit): boolean {
-  return circuit.isolation === undefined;
 }

@@ -1,14 +1,14 @@
 /**
  * What a pool tells about itself. For its owner's eyes: it holds no key, node id,
- * address or isolation key, and ages are coarse, because exact ones would let who reads
- * them match circuits with what relays see.
+ * or address, and ages are coarse, because exact ones would let a reader match
+ * circuits with what relays see.
  *
  * @see protocol §5.9
  * @module
  */
 import type { KeptStatus } from "../path/kept_relays.ts";
 import type { CircuitId, PoolCircuit, PoolObstacle } from "./pool_circuit.ts";
-import type { Purpose } from "./purpose.ts";
+import type { CircuitPurpose } from "./purpose.ts";
 
 /** Ages are told in steps of so many seconds. */
 export const AGE_STEP_SECONDS = 10;
@@ -19,7 +19,7 @@ export type HopRole = "guard" | "layer2" | "middle" | "last";
 /** A circuit, as `anonnet circuits` shows it. */
 export interface CircuitStatus {
   readonly id: CircuitId;
-  readonly purpose: Purpose;
+  readonly purpose: CircuitPurpose;
   readonly state: "building" | "unused" | "used";
   /** Hops of its path by role, and whether each has answered. */
   readonly hops: readonly {
@@ -28,8 +28,6 @@ export interface CircuitStatus {
   }[];
   /** Since its build began, rounded down to {@linkcode AGE_STEP_SECONDS}. */
   readonly ageSeconds: number;
-  /** Requests that have it. */
-  readonly users: number;
 }
 
 /** Figures since the start. */
@@ -54,7 +52,7 @@ export interface PoolStatus {
   readonly buildTimeoutMs: number;
   /** Why nothing is being built, where that is so. */
   readonly obstacles: readonly {
-    readonly purpose: Purpose;
+    readonly purpose: CircuitPurpose;
     readonly why: PoolObstacle;
   }[];
   readonly guards: readonly KeptStatus[];
@@ -66,18 +64,17 @@ export function circuitStatus(
   circuit: PoolCircuit,
   nowMs: number,
 ): CircuitStatus {
-  const { id, purpose, path, isOpen, isolation, hops, users } = circuit;
+  const { id, purpose, path, isOpen, isTaken, hops } = circuit;
   const ageSeconds = (nowMs - circuit.startedMs) / 1000;
   return {
     id,
     purpose,
-    state: !isOpen ? "building" : isolation === undefined ? "unused" : "used",
+    state: !isOpen ? "building" : isTaken ? "used" : "unused",
     hops: path.map((_, index) => ({
       role: hopRole(index, path.length),
       isBuilt: index < hops,
     })),
     ageSeconds: Math.floor(ageSeconds / AGE_STEP_SECONDS) * AGE_STEP_SECONDS,
-    users,
   };
 }
 

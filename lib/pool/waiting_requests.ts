@@ -65,19 +65,15 @@ export class WaitingRequests implements Iterable<PoolRequest> {
   /**
    * One leaves.
    *
-   * @returns The build that it waited for, if nobody waits for that any more.
+   * @returns The build that it waited for: another request may have that now.
    */
   delete(id: RequestId): CircuitId | undefined {
     const build = this.#requests.get(id)?.build;
     this.#requests.delete(id);
-    if (build === undefined) return undefined;
-    for (const other of this.#requests.values()) {
-      if (other.build === build) return undefined;
-    }
     return build;
   }
 
-  /** Those that a circuit may be given to: first who waited for this build, then the others. */
+  /** Those that a circuit may be given to: first the one that waited for this build. */
   inOrderFor(build: CircuitId): PoolRequest[] {
     const all = [...this.#requests.values()];
     return [
@@ -86,15 +82,17 @@ export class WaitingRequests implements Iterable<PoolRequest> {
     ];
   }
 
-  /** Who waited for this build needs another. @returns Those. */
-  unclaim(build: CircuitId): PoolRequest[] {
-    const left = [...this.#requests.values()]
-      .filter((request) => request.build === build);
-    for (const request of left) request.build = undefined;
-    return left;
+  /** The request that waited for this build needs another. @returns That one. */
+  unclaim(build: CircuitId): PoolRequest | undefined {
+    for (const request of this.#requests.values()) {
+      if (request.build !== build) continue;
+      request.build = undefined;
+      return request;
+    }
+    return undefined;
   }
 
-  /** Everybody leaves. */
+  /** All leave. */
   clear(): void {
     this.#requests.clear();
   }

@@ -291,24 +291,6 @@ const REASONS: readonly (readonly [
     },
   ],
   [
-    "all but two relays excluded",
-    "excluded",
-    () => {
-      const { selector } = testSelector(relays(9));
-      const exclude = relays(7).map(({ nodeId }) => nodeId);
-      return selector.select({ hops: 3, exclude }, 0);
-    },
-  ],
-  [
-    "both guards excluded",
-    "excluded",
-    () => {
-      const { selector } = testSelector(relays(9));
-      const exclude = selector.guards.inUse.map((one) => one.record.nodeId);
-      return selector.select({ hops: 3, exclude }, 0);
-    },
-  ],
-  [
     "guards that have left the list",
     "guards_missing",
     () => {
@@ -415,7 +397,6 @@ Deno.test("PathSelector.select() breaks no rule for any relay list, any request 
           hops: fc.integer({ min: 1, max: 7 }),
           last: fc.option(fc.nat(60), { nil: undefined }),
           avoid: fc.array(fc.nat(40), { maxLength: 6 }),
-          exclude: fc.array(fc.nat(40), { maxLength: 4 }),
           fail: fc.option(fc.nat(7), { nil: undefined }),
         }),
         { minLength: 1, maxLength: 8 },
@@ -437,11 +418,10 @@ Deno.test("PathSelector.select() breaks no rule for any relay list, any request 
           const last = request.last === undefined
             ? undefined
             : list[request.last] ?? relay(request.last);
-          const exclude = ids(request.exclude);
           const avoid = ids(request.avoid);
-          const result = selector.select({ hops, last, avoid, exclude }, nowMs);
+          const result = selector.select({ hops, last, avoid }, nowMs);
           if (result.type === "path") {
-            checkRules(selector, result.path, { hops, last, exclude }, own);
+            checkRules(selector, result.path, { hops, last }, own);
             if (isPublic) checkSubnets(result.path);
             if (request.fail !== undefined && request.fail < hops) {
               selector.onFailed(result.path, request.fail, nowMs);
@@ -458,7 +438,7 @@ Deno.test("PathSelector.select() breaks no rule for any relay list, any request 
 function checkRules(
   selector: PathSelector,
   path: readonly NodeRecord[],
-  { hops, last, exclude = [] }: PathRequest,
+  { hops, last }: PathRequest,
   own: NodeId,
 ): void {
   const keys = keysOf(path);
@@ -473,7 +453,6 @@ function checkRules(
   for (const record of path.slice(0, hops)) {
     assert.ok(record.flags.includes("relay"));
     assert.notDeepEqual(record.nodeId, own);
-    assert.ok(!exclude.some((id) => relayKey(id) === relayKey(record.nodeId)));
   }
   if (last !== undefined) assert.equal(path.at(-1), last);
 }

@@ -33,8 +33,8 @@ export interface PaperCircuit {
   hops: number;
   nextMs: number;
   isOpen: boolean;
-  /** Whoever was given it. */
-  readonly keys: Set<string>;
+  /** Given to a request. */
+  isTaken: boolean;
 }
 
 /** What a world is made of. */
@@ -97,7 +97,7 @@ export class PoolWorld {
           hops: 0,
           nextMs: this.nowMs + (this.options.hopMs ?? 50),
           isOpen: false,
-          keys: new Set(),
+          isTaken: false,
         });
         break;
       case "close":
@@ -108,8 +108,8 @@ export class PoolWorld {
         const want = this.wants.get(action.request);
         assert.ok(circuit?.isOpen && want, "a circuit that is not there");
         assert.equal(circuit.path, action.path);
-        circuit.keys.add(want.isolation);
-        assert.equal(circuit.keys.size, 1, "two isolation keys on a circuit");
+        assert.ok(!circuit.isTaken, "two requests have one circuit");
+        circuit.isTaken = true;
         this.given.set(action.request, circuit);
         break;
       }
@@ -122,22 +122,16 @@ export class PoolWorld {
     }
   }
 
-  /** Ask for a circuit; the key is `a` unless told otherwise. */
+  /** Ask for a circuit; for `rendezvous` unless told otherwise. */
   take(want: Partial<CircuitWant> = {}): RequestId {
-    const whole = { purpose: "general", isolation: "a", ...want } as const;
+    const whole = { purpose: "rendezvous", ...want } as const;
     const { request, actions } = this.pool.take(whole, this.nowMs);
     this.wants.set(request, whole);
     this.do(actions);
     return request;
   }
 
-  release(request: RequestId): void {
-    const circuit = this.given.get(request);
-    assert.ok(circuit);
-    this.do(this.pool.release(circuit.id, this.nowMs));
-  }
-
-  /** Somebody destroys a circuit. */
+  /** A circuit ends: its caller closes it, or a relay destroys it. */
   kill(circuit: PaperCircuit, how: "lost" | "done" = "lost"): void {
     if (!this.circuits.delete(circuit.id)) return;
     this.do(
@@ -159,7 +153,7 @@ export class PoolWorld {
   }
 
   #dueMs(): number {
-    let dueMs = this.pool.deadlineMs ?? Infinity;
+    let dueMs = this.pool.deadlineMs;
     for (const { isOpen, nextMs } of this.circuits.values()) {
       if (!isOpen) dueMs = Math.min(dueMs, nextMs);
     }
@@ -170,10 +164,9 @@ export class PoolWorld {
     for (const circuit of [...this.circuits.values()]) {
       if (!circuit.isOpen && circuit.nextMs <= this.nowMs) this.#hop(circuit);
     }
-    const { deadlineMs } = this.pool;
-    if (deadlineMs === undefined || deadlineMs > this.nowMs) return;
+    if (this.pool.deadlineMs > this.nowMs) return;
     this.do(this.pool.onTime(this.nowMs));
-    assert.ok((this.pool.deadlineMs ?? Infinity) > this.nowMs, "a busy loop");
+    assert.ok(this.pool.deadlineMs > this.nowMs, "a busy loop");
   }
 
   #hop(circuit: PaperCircuit): void {
@@ -215,11 +208,9 @@ export class PoolWorld {
     this.do(this.pool.onRelays(this.nowMs));
   }
 
-  /** Open circuits that carry this key. */
-  carrying(isolation: string): PaperCircuit[] {
-    return [...this.circuits.values()].filter(({ keys }) =>
-      keys.has(isolation)
-    );
+  /** Open circuits that requests have. */
+  get taken(): PaperCircuit[] {
+    return [...this.circuits.values()].filter(({ isTaken }) => isTaken);
   }
 
   statesOf(state: "building" | "unused" | "used"): number {

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MAX_BUILDS, UNUSED_FOR_MS } from "../../lib/pool/circuit_pool.ts";
 import {
-  MAX_BUILDS,
-  MAX_ISOLATION_CHARACTERS,
-  UNUSED_FOR_MS,
-  USED_FOR_MS,
-} from "../../lib/pool/circuit_pool.ts";
-import { MAX_USERS } from "../../lib/pool/circuit_choice.ts";
-import {
-  type Purpose,
+  type CircuitPurpose,
   PURPOSE_RULES,
   PURPOSES,
 } from "../../lib/pool/purpose.ts";
@@ -32,7 +26,7 @@ function warm(options: Partial<PoolWorldOptions> = {}): PoolWorld {
   return world;
 }
 
-Deno.test("CircuitPool keeps circuits ready before anybody asks, three builds at a time", () => {
+Deno.test("CircuitPool keeps circuits ready before a request comes, three builds at a time", () => {
   const world = new PoolWorld({ relays: LIST });
   assert.equal(world.statesOf("building"), MAX_BUILDS);
   world.run(1000);
@@ -49,121 +43,57 @@ Deno.test("CircuitPool.take() gives a warm circuit at once, and replaces it", ()
   assert.equal(world.statesOf("unused"), WARM);
 });
 
-Deno.test("CircuitPool.take() lets requests with one key share a circuit, and others not", () => {
-  const world = warm();
-  const first = world.given.get(world.take({ isolation: "a" }));
-  const second = world.given.get(world.take({ isolation: "a" }));
-  const other = world.given.get(world.take({ isolation: "b" }));
-  assert.ok(first && other);
-  assert.equal(first, second);
-  assert.notEqual(first, other);
-});
-
-Deno.test("CircuitPool.take() keeps keys apart by purpose as well", () => {
-  const world = warm();
-  const general = world.given.get(world.take({ purpose: "general" }));
-  const directory = world.given.get(world.take({ purpose: "directory" }));
-  assert.ok(general && directory);
-  assert.notEqual(general, directory);
-});
-
-for (const purpose of ["introduction", "rendezvous"] as const) {
-  Deno.test(`CircuitPool.take() gives a circuit for ${purpose} to one request alone, and closes it when released`, () => {
+for (const purpose of PURPOSES) {
+  Deno.test(`CircuitPool.take() gives a circuit for ${purpose} to one request alone, until it is closed`, () => {
     const world = warm();
     const requests = [1, 2, 3].map(() => world.take({ purpose }));
     world.run(2000);
     const circuits = requests.map((request) => world.given.get(request));
     assert.equal(new Set(circuits).size, 3);
-    for (const request of requests) world.release(request);
-    assert.equal(world.carrying("a").length, 0);
+    world.run(3 * UNUSED_FOR_MS.most);
+    assert.deepEqual(new Set(world.taken), new Set(circuits));
+    for (const circuit of world.taken) world.kill(circuit, "done");
+    assert.equal(world.statesOf("used"), 0);
   });
 }
 
-Deno.test("CircuitPool.take() keeps 100 keys at once apart", () => {
+Deno.test("CircuitPool.take() gives 250 requests at once a circuit each, of their purpose", () => {
   const world = warm();
-  const requests = Array.from(
-    { length: 100 },
-    (_, index) =>
-      PURPOSES.map((purpose) => ({
-        isolation: `key ${index % 100}`,
-        purpose,
-      })),
-  ).flat();
-  const taken = requests.slice(0, 250).map((want) => world.take(want));
+  const wanted = Array.from({ length: 250 }, (_, index) => {
+    const purpose = PURPOSES[index % PURPOSES.length];
+    assert.ok(purpose);
+    return { purpose, request: world.take({ purpose }) };
+  });
   world.run(30_000);
-  const circuits = taken.map((request) => world.given.get(request));
+  const circuits = wanted.map(({ request }) => world.given.get(request));
   assert.ok(circuits.every((circuit) => circuit !== undefined));
-  assert.equal(new Set(circuits).size, 250, "each with a circuit of its own");
-  for (const circuit of world.circuits.values()) {
-    assert.ok(circuit.keys.size <= 1);
+  assert.equal(new Set(circuits).size, 250);
+  const purposes = new Map(
+    world.pool.status(world.nowMs).circuits.map((one) => [one.id, one.purpose]),
+  );
+  for (const { purpose, request } of wanted) {
+    const id = world.given.get(request)?.id;
+    assert.equal(id && purposes.get(id), purpose);
   }
 });
 
-Deno.test("CircuitPool.take() waits for a build when there is no circuit, and shares that build", () => {
+Deno.test("CircuitPool.take() waits for a build when there is no circuit, each for its own", () => {
   const world = new PoolWorld({ relays: LIST, hopMs: 100 });
-  const a = world.take({ isolation: "a" });
-  const b = world.take({ isolation: "a" });
+  const a = world.take();
+  const b = world.take();
   assert.equal(world.pool.waiting, 2);
   world.run(1000);
-  assert.equal(world.given.get(a), world.given.get(b));
-  assert.equal(world.paths.length, WARM + 1);
+  assert.ok(world.given.get(a) && world.given.get(b));
+  assert.notEqual(world.given.get(a), world.given.get(b));
+  assert.equal(world.paths.length, WARM + 2);
 });
 
 Deno.test("CircuitPool.take() turns a request away when too many wait, and says why", () => {
   const world = new PoolWorld({ relays: LIST });
-  for (let i = 0; i < MAX_WAITING; i++) world.take({ isolation: `${i}` });
-  const late = world.take({ isolation: "late" });
+  for (let i = 0; i < MAX_WAITING; i++) world.take();
+  const late = world.take();
   assert.deepEqual(world.failed.get(late), { reason: "busy" });
   assert.equal(world.pool.waiting, MAX_WAITING);
-});
-
-Deno.test("CircuitPool.take() refuses an isolation key that is too long", () => {
-  const world = warm();
-  const isolation = "x".repeat(MAX_ISOLATION_CHARACTERS + 1);
-  assert.throws(() => world.take({ isolation }), RangeError);
-});
-
-Deno.test("CircuitPool.take() puts a bounded number of requests on one circuit", () => {
-  const world = warm();
-  const requests = Array.from({ length: MAX_USERS + 1 }, () => world.take());
-  world.run(2000);
-  const circuits = new Set(requests.map((request) => world.given.get(request)));
-  assert.equal(circuits.size, 2);
-});
-
-Deno.test("CircuitPool.take() gives a circuit to new requests for ten minutes after the first", () => {
-  const world = warm();
-  const first = world.given.get(world.take());
-  world.run(1000 + USED_FOR_MS - 1);
-  assert.equal(world.given.get(world.take()), first);
-  world.run(1000 + USED_FOR_MS);
-  const later = world.given.get(world.take());
-  assert.ok(later);
-  assert.notEqual(later, first);
-});
-
-Deno.test("CircuitPool closes an old circuit when the last request has released it", () => {
-  const world = warm();
-  const requests = [world.take(), world.take()];
-  const circuit = world.given.get(requests[0] ?? 0);
-  assert.ok(circuit);
-  world.run(USED_FOR_MS + 5000);
-  assert.ok(world.circuits.has(circuit.id));
-  world.release(requests[0] ?? 0);
-  assert.ok(world.circuits.has(circuit.id));
-  world.release(requests[1] ?? 0);
-  assert.ok(!world.circuits.has(circuit.id));
-});
-
-Deno.test("CircuitPool closes a used circuit that nobody has at ten minutes", () => {
-  const world = warm();
-  const request = world.take();
-  const circuit = world.given.get(request);
-  assert.ok(circuit);
-  world.release(request);
-  assert.ok(world.circuits.has(circuit.id));
-  world.run(1000 + USED_FOR_MS);
-  assert.ok(!world.circuits.has(circuit.id));
 });
 
 Deno.test("CircuitPool closes unused circuits after 20 to 30 minutes, not all at once, and builds others", () => {
@@ -180,10 +110,10 @@ Deno.test("CircuitPool keeps more ready where more was asked for, and fewer late
   const world = warm();
   for (let i = 0; i < 6; i++) world.take({ purpose: "rendezvous" });
   world.run(5000);
-  assert.equal(world.statesOf("unused"), WARM + 5);
+  const { warmLeast, warmMost } = PURPOSE_RULES.rendezvous;
+  assert.equal(world.statesOf("unused"), WARM - warmLeast + 6);
   for (let i = 0; i < 40; i++) world.take({ purpose: "rendezvous" });
   world.run(60_000);
-  const { warmLeast, warmMost } = PURPOSE_RULES.rendezvous;
   assert.equal(world.statesOf("unused"), WARM - warmLeast + warmMost);
   world.run(3 * UNUSED_FOR_MS.most);
   assert.equal(world.statesOf("unused"), WARM);
@@ -195,9 +125,9 @@ Deno.test("CircuitPool.take() prefers the circuit with the shortest round trip",
   for (const [index, { id }] of open.entries()) {
     world.pool.onMeasured(id, { roundTripMs: 100 + 50 * index });
   }
-  const general = world.pool.status(0).circuits
-    .filter(({ purpose }) => purpose === "general").map(({ id }) => id);
-  const [, slower] = general;
+  const like = world.pool.status(0).circuits
+    .filter(({ purpose }) => purpose === "rendezvous").map(({ id }) => id);
+  const [, slower] = like;
   assert.ok(slower !== undefined);
   for (let i = 0; i < 20; i++) {
     world.pool.onMeasured(slower, { roundTripMs: 5 });
@@ -275,7 +205,7 @@ Deno.test("CircuitPool serves requests though a third of the relays are dead", (
     }
     const requests = Array.from(
       { length: 10 },
-      (_, index) => world.take({ isolation: `${index}`, waitMs: 120_000 }),
+      () => world.take({ waitMs: 120_000 }),
     );
     world.run(120_000);
     const served = requests.filter((request) => world.given.has(request));
@@ -288,7 +218,7 @@ Deno.test("CircuitPool gives up a build that takes too long, and blames the hop 
   const [victim] = world.selector.layer2.inUse;
   assert.ok(victim);
   world.dead.add(victim.key);
-  for (let i = 0; i < 12; i++) world.take({ isolation: `${i}` });
+  for (let i = 0; i < 12; i++) world.take();
   world.run(60_000);
   const { counts } = world.pool.status(world.nowMs);
   assert.ok(counts.timedOut >= 1);
@@ -309,7 +239,7 @@ Deno.test("CircuitPool says that no guard answers, to who waits and to the log, 
   const [obstacle] = world.pool.status(world.nowMs).obstacles;
   assert.equal(obstacle?.why.reason, "guards_down");
   world.dead.clear();
-  const later = world.take({ isolation: "later" });
+  const later = world.take();
   world.run(world.nowMs + 31_000);
   assert.ok(world.given.has(later));
   assert.equal(world.obstacles.at(-1), undefined);
@@ -333,8 +263,8 @@ Deno.test("CircuitPool does not let one impossible last hop hold up the others",
     .flatMap(({ record }) => record.addresses);
   const last = relay(500, { addresses: hosts });
   const impossible = world.take({ purpose: "rendezvous", last });
-  const others = [1, 2, 3, 4, 5, 6].map((index) =>
-    world.take({ purpose: "rendezvous", isolation: `${index}` })
+  const others = [1, 2, 3, 4, 5, 6].map(() =>
+    world.take({ purpose: "rendezvous" })
   );
   world.run(6000);
   assert.ok(others.every((request) => world.given.has(request)));
@@ -348,9 +278,9 @@ Deno.test("CircuitPool builds a limited number again, however often circuits are
   const before = world.paths.length;
   const endMs = world.nowMs + 600_000;
   while (world.nowMs < endMs) {
-    world.take({ purpose: "rendezvous", isolation: "a", waitMs: 5000 });
+    world.take({ purpose: "rendezvous", waitMs: 5000 });
     world.run(world.nowMs + 100);
-    for (const circuit of world.carrying("a")) world.kill(circuit);
+    for (const circuit of world.taken) world.kill(circuit);
   }
   const built = world.paths.length - before;
   const { burst, perMinute } = PURPOSE_RULES.rendezvous.rebuilds;
@@ -358,14 +288,14 @@ Deno.test("CircuitPool builds a limited number again, however often circuits are
   assert.ok(world.obstacles.includes("rebuild_budget"));
   const reasons = new Set([...world.failed.values()].map((why) => why.reason));
   assert.deepEqual(reasons, new Set(["rebuild_budget"]));
-  const other = world.take({ purpose: "general", isolation: "b" });
+  const other = world.take({ purpose: "directory" });
   assert.ok(world.given.has(other), "other purposes are not affected");
 });
 
 Deno.test("CircuitPool counts no circuit that ends by agreement", () => {
   const world = warm();
   for (let i = 0; i < 400; i++) {
-    const request = world.take({ purpose: "rendezvous", isolation: `${i}` });
+    const request = world.take({ purpose: "rendezvous" });
     world.run(world.nowMs + 400);
     const circuit = world.given.get(request);
     assert.ok(circuit, `request ${i}`);
@@ -387,12 +317,14 @@ Deno.test("CircuitPool makes room by closing unused circuits, and says when ther
   const purpose = "rendezvous";
   const requests = Array.from(
     { length: 8 },
-    (_, index) => world.take({ purpose, isolation: `${index}` }),
+    () => world.take({ purpose }),
   );
   world.run(20_000);
   assert.equal(world.given.size, 6);
   assert.equal(world.circuits.size, 6);
-  world.release(requests[0] ?? 0);
+  const first = world.given.get(requests[0] ?? 0);
+  assert.ok(first);
+  world.kill(first, "done");
   world.run(25_000);
   assert.equal(world.given.size, 7);
   world.run(90_000);
@@ -401,9 +333,7 @@ Deno.test("CircuitPool makes room by closing unused circuits, and says when ther
 
 Deno.test("CircuitPool.cancel() forgets a request, and keeps what was being built for it", () => {
   const world = new PoolWorld({ relays: LIST });
-  const requests = [1, 2, 3, 4, 5].map((index) =>
-    world.take({ isolation: `${index}` })
-  );
+  const requests = [1, 2, 3, 4, 5].map(() => world.take());
   for (const request of requests) {
     world.do(world.pool.cancel(request, world.nowMs));
   }
@@ -414,11 +344,11 @@ Deno.test("CircuitPool.cancel() forgets a request, and keeps what was being buil
 
 Deno.test("CircuitPool.close() closes all circuits, turns all requests away, and does nothing more", () => {
   const world = warm();
-  for (let i = 0; i < 9; i++) world.take({ isolation: `${i}` });
+  for (let i = 0; i < 9; i++) world.take();
   world.do(world.pool.close());
   assert.equal(world.circuits.size, 0);
   assert.equal(world.given.size + world.failed.size, 9);
-  assert.equal(world.pool.deadlineMs, undefined);
+  assert.equal(world.pool.deadlineMs, Infinity);
   const late = world.take();
   assert.deepEqual(world.failed.get(late), { reason: "closed" });
   assert.deepEqual(world.pool.onTime(world.nowMs + 1e9), []);
@@ -431,11 +361,10 @@ Deno.test("CircuitPool closes a circuit that is built after it was given up, and
   assert.deepEqual(pool.onHop(999, 1, 0), []);
   assert.deepEqual(pool.onFailed(999, 0, "timeout", 0), []);
   assert.deepEqual(pool.onClosed(999, "lost", 0), []);
-  assert.deepEqual(pool.release(999, 0), []);
   pool.onMeasured(999, { roundTripMs: 1 });
 });
 
-Deno.test("CircuitPool blames nobody for a build that we cancelled", () => {
+Deno.test("CircuitPool blames no relay for a build that we cancelled", () => {
   const world = new PoolWorld({ relays: LIST });
   const [circuit] = world.circuits.values();
   assert.ok(circuit);
@@ -445,9 +374,9 @@ Deno.test("CircuitPool blames nobody for a build that we cancelled", () => {
   assert.equal(world.selector.failures.size, 0);
 });
 
-Deno.test("CircuitPool.status() shows roles and coarse ages, and nothing that names anybody", () => {
+Deno.test("CircuitPool.status() shows roles and coarse ages, and nothing that names a relay", () => {
   const world = warm();
-  world.take({ isolation: "a secret of the user" });
+  world.take();
   world.run(37_123);
   const status = world.pool.status(world.nowMs);
   const used = status.circuits.find(({ state }) => state === "used");
@@ -458,12 +387,10 @@ Deno.test("CircuitPool.status() shows roles and coarse ages, and nothing that na
     "last",
   ]);
   assert.equal(used.ageSeconds, 30);
-  assert.equal(used.users, 1);
   assert.equal(status.guards.length, 2);
   assert.equal(status.layer2.length, 4);
   assert.equal(status.counts.servedAtOnce, 1);
   const text = JSON.stringify(status);
-  assert.ok(!text.includes("secret"));
   assert.ok(
     !LIST.some(({ addresses }) => text.includes(`${addresses[0]?.host}`)),
   );
@@ -481,11 +408,11 @@ Deno.test("CircuitPool works with one hop and with eight", () => {
 const event = fc.record({
   kind: fc.integer({ min: 0, max: 11 }),
   pick: fc.nat(1000),
-  purpose: fc.constantFrom<Purpose>(...PURPOSES),
+  purpose: fc.constantFrom<CircuitPurpose>(...PURPOSES),
   waitMs: fc.integer({ min: 1, max: 100_000 }),
 });
 
-Deno.test("CircuitPool stays within its limits, and keeps keys apart, for any order of events", () => {
+Deno.test("CircuitPool stays within its limits, and gives no circuit twice, for any order of events", () => {
   fc.assert(
     fc.property(
       fc.array(event, { maxLength: 120 }),
@@ -503,7 +430,7 @@ Deno.test("CircuitPool stays within its limits, and keeps keys apart, for any or
         assert.ok(answered + world.pool.waiting <= world.wants.size);
         world.dead.clear();
         world.run(world.nowMs + 200_000);
-        assert.equal(world.pool.waiting, 0, "nobody waits for ever");
+        assert.equal(world.pool.waiting, 0, "no request waits for ever");
         world.do(world.pool.close());
         assert.equal(world.circuits.size, 0);
       },
@@ -517,34 +444,33 @@ function play(
   { kind, pick, purpose, waitMs }: {
     readonly kind: number;
     readonly pick: number;
-    readonly purpose: Purpose;
+    readonly purpose: CircuitPurpose;
     readonly waitMs: number;
   },
 ): void {
   const { pool, nowMs } = world;
   const circuit =
     [...world.circuits.values()][pick % (world.circuits.size || 1)];
-  const isolation = `${pick % 4}`;
   const list = world.options.relays;
   const chosen = list[pick % list.length] ?? relay(1);
   switch (kind) {
     case 0:
     case 1:
-      world.take({ purpose, isolation, waitMs });
+      world.take({ purpose, waitMs });
       break;
     case 2:
-      world.take({ purpose, isolation, waitMs, last: chosen });
+      world.take({ purpose, waitMs, last: chosen });
       break;
     case 3: {
       const avoid = circuit?.path.map(({ nodeId }) => nodeId);
-      world.take({ purpose, isolation, waitMs, avoid });
+      world.take({ purpose, waitMs, avoid });
       break;
     }
     case 4:
       if (circuit) world.kill(circuit, pick % 2 === 0 ? "lost" : "done");
       break;
     case 5:
-      if (circuit) world.do(pool.release(circuit.id, nowMs));
+      if (circuit?.isTaken) world.kill(circuit, "done");
       break;
     case 6:
       world.dead.add(relayKey(chosen.nodeId));

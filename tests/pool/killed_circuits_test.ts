@@ -18,8 +18,8 @@ const LIST = relays(60);
 /** Slower than usual: ten days at full speed would be two million circuits. */
 const SLOW_RULES: PurposeTable = {
   ...PURPOSE_RULES,
-  general: {
-    ...PURPOSE_RULES.general,
+  introduction: {
+    ...PURPOSE_RULES.introduction,
     warmLeast: 0,
     rebuilds: { perMinute: 0.2, burst: 8 },
   },

@@ -19,7 +19,7 @@ Deno.test("CircuitPoolDriver.take() hands out no circuit that ended in the momen
     const client = await world.addClient();
     const { circuits } = client.role;
     const signal = new AbortController().signal;
-    const take = () => circuits.take({ purpose: "general", signal });
+    const take = () => circuits.take({ purpose: "rendezvous", signal });
     const taken = await Promise.all([take(), take(), take()]);
     await sleep(world.clock, 10_000); // new ones are ready
     // Their ends are heard of before those of the ready ones.

@@ -30,7 +30,10 @@ async function workingMs(
 ): Promise<number> {
   const startMs = clock.nowMs();
   for (;;) {
-    const circuit = await circuits.take({ purpose: "general", signal: NEVER })
+    const circuit = await circuits.take({
+      purpose: "rendezvous",
+      signal: NEVER,
+    })
       .catch(() => undefined);
     const isAlive = await circuit?.ping({ signal: NEVER })
       .then(() => true, () => false);

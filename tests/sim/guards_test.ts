@@ -139,7 +139,10 @@ async function insist(
 ): Promise<void> {
   const untilMs = clock.nowMs() + forMs;
   while (clock.nowMs() < untilMs) {
-    const circuit = await circuits.take({ purpose: "general", signal: NEVER })
+    const circuit = await circuits.take({
+      purpose: "rendezvous",
+      signal: NEVER,
+    })
       .catch(() => undefined);
     // Circuits of before the attack live on.
     await Promise.race([circuit?.closed, sleep(clock, PATIENCE_MS)]);

@@ -46,7 +46,7 @@ for (const [hop, place] of PLACES.entries()) {
       const client = await world.addClient();
       while (!isWarm(client)) await sleep(clock, 100);
       const circuit = await client.role.circuits.take({
-        purpose: "general",
+        purpose: "rendezvous",
         signal: NEVER,
       });
       const victim = world.relayOf(

@@ -47,7 +47,7 @@ class Lines {
 async function takeWorking({ role }: WorldClient): Promise<void> {
   for (;;) {
     const circuit = await role.circuits.take({
-      purpose: "general",
+      purpose: "rendezvous",
       signal: NEVER,
     });
     const isAlive = await circuit.ping({ signal: NEVER })

@@ -31,7 +31,7 @@ import type { RelayRole } from "../../lib/node/relay_role.ts";
 import type { Runtime } from "../../lib/machine/runtime.ts";
 import type { ServiceHostDriver } from "../../lib/node/host/service_host.ts";
 import type { StreamHandler } from "../../lib/node/host/stream_target.ts";
-import type { Purpose } from "../../lib/pool/purpose.ts";
+import type { CircuitPurpose } from "../../lib/pool/purpose.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
@@ -105,7 +105,7 @@ export interface WorldMachine {
 
 /** A circuit that a node was given for something. */
 export interface TakenCircuit {
-  readonly purpose: Purpose;
+  readonly purpose: CircuitPurpose;
   /** Whether the other side had chosen the last relay. */
   readonly isExtended: boolean;
   readonly circuit: ServiceCircuit;

@@ -16,7 +16,7 @@ import { GuardMemory } from "../../lib/node/circuit/guard_memory.ts";
 import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import type { RelayDirectory } from "../../lib/node/directory/relay_directory.ts";
 import type { PoolStatus } from "../../lib/pool/pool_status.ts";
-import type { Purpose } from "../../lib/pool/purpose.ts";
+import type { CircuitPurpose } from "../../lib/pool/purpose.ts";
 import { PURPOSE_RULES, PURPOSES } from "../../lib/pool/purpose.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
@@ -84,7 +84,7 @@ export class PooledClient implements AsyncDisposable {
   /** Whether as many circuits are ready as there shall be, and none is being built. */
   get isWarm(): boolean {
     const { circuits } = this.#status;
-    const ready = (purpose: Purpose) =>
+    const ready = (purpose: CircuitPurpose) =>
       circuits.filter((one) =>
         one.purpose === purpose && one.state === "unused"
       )
@@ -96,7 +96,7 @@ export class PooledClient implements AsyncDisposable {
   /** A circuit for anything. */
   async take(): Promise<OwnCircuit> {
     const circuit = await this.#pool.take({
-      purpose: "general",
+      purpose: "rendezvous",
       signal: NEVER,
     });
     assert.ok(circuit instanceof OwnCircuit);

@@ -96,7 +96,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #dialled = new Set<RelayKey>();
   readonly #stopping = new AbortController();
   #lookTimer: Timer | undefined;
-  #keys = 0;
   #isStopped = false;
 
   /**
@@ -167,8 +166,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     signal.throwIfAborted();
     const circuit = await this.#takeOpen({
       purpose,
-      // A key of its own for each: nobody else gets what this caller has used.
-      isolation: `${++this.#keys}`,
       last: endAt,
       avoid,
     }, signal);
@@ -271,7 +268,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     if (this.#isStopped) return;
     for (const action of actions) this.#carryOut(action);
     this.#run(this.#memory.save());
-    this.#timer.set(this.#pool.deadlineMs ?? Infinity);
+    this.#timer.set(this.#pool.deadlineMs);
   }
 
   #carryOut(action: PoolAction): void {

@@ -1,6 +1,6 @@
 /**
- * What services, and those who visit them, need of circuits. Whoever builds them
- * implements this; tests join two in memory.
+ * What services and their clients need of circuits. The pool's driver implements
+ * it; tests join two in memory.
  *
  *     take("introduction")             3 hops, the last one listens for a service
  *     take("introduction", { endAt })  the same and one more: the other side chose it
@@ -15,13 +15,7 @@ import type { LegCarrier } from "./leg_carrier.ts";
 import type { NodeId } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
-
-/** What a circuit is for. Circuits are made ready by purpose. */
-export type CircuitPurpose =
-  | "general"
-  | "introduction"
-  | "rendezvous"
-  | "directory";
+import type { CircuitPurpose } from "../../pool/purpose.ts";
 
 /** Which circuit is wanted. */
 export interface CircuitWish {
@@ -48,8 +42,8 @@ export type ServiceQuestion =
 /** Where circuits come from. */
 export interface Circuits {
   /**
-   * A circuit that nobody has used, for the caller alone: two isolation keys
-   * cannot meet on it. The caller closes it.
+   * A new circuit for the caller alone: two isolation keys cannot meet on it. The
+   * caller closes it.
    *
    * @throws {UnreachableError} `circuit.*`, `path.*` when none can be built.
    * @throws the signal's reason.
@@ -77,7 +71,7 @@ export interface ServiceCircuit extends LegCarrier {
   /**
    * Store a record by the last hop.
    *
-   * @returns How many nodes took it; 0 when it was refused or nobody was found.
+   * @returns How many nodes took it; 0 when it was refused or no node was found.
    */
   dhtPut(record: Bytes, limit: WaitLimit): Promise<number>;
   /** Say something to the last hop. @returns The body of its answer. */

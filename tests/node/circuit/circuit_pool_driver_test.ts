@@ -82,7 +82,7 @@ function take(
   { circuits }: ClientRole,
   wish: Partial<CircuitWish> = {},
 ): Promise<ServiceCircuit> {
-  return circuits.take({ purpose: "general", signal: NEVER, ...wish });
+  return circuits.take({ purpose: "rendezvous", signal: NEVER, ...wish });
 }
 
 /** Whether a circuit that is handed out now is one that works. */
@@ -107,13 +107,13 @@ Deno.test("CircuitPoolDriver.take() gives circuits of three relays that work, ea
   inClientWorld(8, async (world) => {
     const client = await world.client();
     const taken = await Promise.all(
-      (["general", "introduction", "rendezvous", "directory"] as const)
+      (["introduction", "rendezvous", "directory"] as const)
         .flatMap((purpose) => [
           take(client, { purpose }),
           take(client, { purpose }),
         ]),
     );
-    assert.equal(new Set(taken.map(({ binding }) => binding.toHex())).size, 8);
+    assert.equal(new Set(taken.map(({ binding }) => binding.toHex())).size, 6);
     for (const circuit of taken) {
       assert.equal(new Set(namesOf(circuit)).size, 3);
       assert.ok(await circuit.ping({ signal: NEVER }) >= 60);
@@ -126,7 +126,7 @@ Deno.test("CircuitPoolDriver.take() gives circuits of three relays that work, ea
     }
     const { counts } = client.circuits.status;
     assert.equal(counts.lost, 0);
-    assert.equal(counts.servedAtOnce + counts.servedLater, 8);
+    assert.equal(counts.servedAtOnce + counts.servedLater, 6);
   }));
 
 Deno.test("CircuitPoolDriver.take() ends at the relay that the other side chose, behind three of ours", () =>

@@ -41,7 +41,7 @@ class UseWorld {
       this.tries.push(this.clock.nowMs());
       return next?.(limit) ?? assert.fail("no more tries were expected");
     };
-    return useCircuit(this, { purpose: "general", signal }, use);
+    return useCircuit(this, { purpose: "rendezvous", signal }, use);
   }
 
   silence = ({ signal }: WaitLimit): Promise<never> =>
