@@ -6,7 +6,7 @@
  * @module
  */
 import { type Random, seededRandom } from "../lib/base/random.ts";
-import { cellLayout } from "../lib/circuit/cell.ts";
+import { CELL_BYTES } from "../lib/circuit/cell.ts";
 import {
   ClientHandshake,
   type HopKeys,
@@ -30,93 +30,88 @@ function hopKeys(random: Random): HopKeys {
   };
 }
 
-for (const cellBytes of [2048, 4096, 8192]) {
-  const layout = cellLayout(cellBytes);
-  const random = seededRandom(1);
-  const keys = hopKeys(random);
-  const group = `cells of ${cellBytes}`;
+const random = seededRandom(1);
+const keys = hopKeys(random);
+const group = "cells";
 
-  Deno.bench(`relay: wrap 64 KiB backward`, { group }, (b) => {
-    const relay = new RelayLayer(crypto, keys, layout);
-    const chunk = random.bytes(CHUNK_BYTES);
-    b.start();
-    relay.wrapBackward(chunk);
-    b.end();
-  });
+Deno.bench(`relay: wrap 64 KiB backward`, { group }, (b) => {
+  const relay = new RelayLayer(crypto, keys);
+  const chunk = random.bytes(CHUNK_BYTES);
+  b.start();
+  relay.wrapBackward(chunk);
+  b.end();
+});
 
-  Deno.bench(`relay: peel 64 KiB forward`, { group }, (b) => {
-    const relay = new RelayLayer(crypto, keys, layout);
-    // One layer alone: what a client of one hop would send.
-    const client = new OnionClient(crypto, random, layout);
-    client.addHop(keys);
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    for (let at = 0; at < chunk.length; at += cellBytes) {
-      client.seal(chunk.subarray(at, at + cellBytes));
-    }
-    b.start();
-    const passed = relay.peelForward(chunk);
-    b.end();
-    if (!passed) throw new Error("Cannot peel");
-  });
+Deno.bench(`relay: peel 64 KiB forward`, { group }, (b) => {
+  const relay = new RelayLayer(crypto, keys);
+  // One layer alone: what a client of one hop would send.
+  const client = new OnionClient(crypto, random);
+  client.addHop(keys);
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
+    client.seal(chunk.subarray(at, at + CELL_BYTES));
+  }
+  b.start();
+  const passed = relay.peelForward(chunk);
+  b.end();
+  if (!passed) throw new Error("Cannot peel");
+});
 
-  Deno.bench(`relay: carry 64 KiB across a join`, { group }, (b) => {
-    const from = new RelayLayer(crypto, keys, layout);
-    const to = new RelayLayer(crypto, keys, layout);
-    const client = new OnionClient(crypto, random, layout);
-    client.addHop(keys);
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    for (let at = 0; at < chunk.length; at += cellBytes) {
-      chunk[at + 128] = 2;
-      client.seal(chunk.subarray(at, at + cellBytes));
-    }
-    b.start();
-    const carried = carryAcross(from, to, chunk, layout);
-    b.end();
-    if (!carried) throw new Error("Cannot carry");
-  });
+Deno.bench(`relay: carry 64 KiB across a join`, { group }, (b) => {
+  const from = new RelayLayer(crypto, keys);
+  const to = new RelayLayer(crypto, keys);
+  const client = new OnionClient(crypto, random);
+  client.addHop(keys);
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
+    chunk[at + 128] = 2;
+    client.seal(chunk.subarray(at, at + CELL_BYTES));
+  }
+  b.start();
+  const carried = carryAcross(from, to, chunk);
+  b.end();
+  if (!carried) throw new Error("Cannot carry");
+});
 
-  Deno.bench(`client: seal 64 KiB for 3 hops`, { group }, (b) => {
-    const client = new OnionClient(crypto, random, layout);
-    for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    b.start();
-    for (let at = 0; at < chunk.length; at += cellBytes) {
-      client.seal(chunk.subarray(at, at + cellBytes));
-    }
-    b.end();
-  });
+Deno.bench(`client: seal 64 KiB for 3 hops`, { group }, (b) => {
+  const client = new OnionClient(crypto, random);
+  for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  b.start();
+  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
+    client.seal(chunk.subarray(at, at + CELL_BYTES));
+  }
+  b.end();
+});
 
-  Deno.bench(`client: open 64 KiB from 3 hops`, { group }, (b) => {
-    const hops = [hopKeys(random), hopKeys(random), hopKeys(random)];
-    const client = new OnionClient(crypto, random, layout);
-    for (const hop of hops) client.addHop(hop);
-    const [first, second, third] = hops.map((hop) =>
-      new RelayLayer(crypto, hop, layout)
-    );
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    for (let at = 0; at < chunk.length; at += cellBytes) {
-      third?.sealBackward(chunk.subarray(at, at + cellBytes));
-    }
-    second?.wrapBackward(chunk);
-    first?.wrapBackward(chunk);
-    b.start();
-    for (let at = 0; at < chunk.length; at += cellBytes) {
-      const failed = client.open(chunk.subarray(at, at + cellBytes));
-      if (failed !== undefined) throw new Error("Cannot open");
-    }
-    b.end();
-  });
+Deno.bench(`client: open 64 KiB from 3 hops`, { group }, (b) => {
+  const hops = [hopKeys(random), hopKeys(random), hopKeys(random)];
+  const client = new OnionClient(crypto, random);
+  for (const hop of hops) client.addHop(hop);
+  const [first, second, third] = hops.map((hop) => new RelayLayer(crypto, hop));
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
+    third?.sealBackward(chunk.subarray(at, at + CELL_BYTES));
+  }
+  second?.wrapBackward(chunk);
+  first?.wrapBackward(chunk);
+  b.start();
+  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
+    const failed = client.open(chunk.subarray(at, at + CELL_BYTES));
+    if (failed !== undefined) throw new Error("Cannot open");
+  }
+  b.end();
+});
 
-  // A keystroke is one cell each way, whatever it holds.
-  Deno.bench(`client: seal one cell for 3 hops`, { group }, (b) => {
-    const client = new OnionClient(crypto, random, layout);
-    for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
-    const cell = new Uint8Array(cellBytes);
-    b.start();
-    client.seal(cell);
-    b.end();
-  });
-}
+// A keystroke is one cell each way, whatever it holds.
+Deno.bench(`client: seal one cell for 3 hops`, { group }, (b) => {
+  const client = new OnionClient(crypto, random);
+  for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
+  const cell = new Uint8Array(CELL_BYTES);
+  b.start();
+  client.seal(cell);
+  b.end();
+});
 
 const onionSecret = seededRandom(2).bytes(32);
 const relay = {

@@ -8,11 +8,11 @@
  *     payload             command   length   body       zeros
  *                         1         2        length     P − 3 − length
  *
- * Everybody who seals or opens a cell does it in place, and the payload always
+ * Client and relays seal and open a cell in place, and the payload always
  * stands at {@linkcode PAYLOAD_OFFSET}: the layers grow and shrink in front of
  * it. Padding is zero because every byte of a cell is encrypted at least once:
  * random padding would hide nothing more, cost randomness by the kilobyte, and
- * be a channel that nobody can check.
+ * be a channel that no relay can check.
  *
  * The first cell each way on a stream is no onion cell: a handshake message
  * and zeros ({@linkcode encodeFirstCell}).
@@ -53,38 +53,10 @@ export const COMMAND = {
 /** A command that we know. */
 export type Command = typeof COMMAND[keyof typeof COMMAND];
 
-/** Everything that follows from the size of a cell. */
-export interface CellLayout {
-  /** N: bytes of a cell. */
-  readonly cellBytes: number;
-  /** P: bytes of a relay payload. */
-  readonly payloadBytes: number;
-  /** Most bytes of a payload's body. */
-  readonly bodyBytes: number;
-}
-
-/**
- * The layout of cells of another size than ours, to measure what they cost.
- *
- * @param cellBytes 2048 to 32768, a multiple of 16.
- * @throws {RangeError} for any other size.
- */
-export function cellLayout(cellBytes: number): CellLayout {
-  if (!(cellBytes >= 2048 && cellBytes <= 32_768 && cellBytes % 16 === 0)) {
-    throw new RangeError(`Cannot lay out cells of ${cellBytes} bytes`);
-  }
-  return {
-    cellBytes,
-    payloadBytes: cellBytes - PAYLOAD_OFFSET,
-    bodyBytes: cellBytes - BODY_OFFSET,
-  };
-}
-
-/** The layout of every cell on a network. */
-export const CELL_LAYOUT: CellLayout = cellLayout(CELL_BYTES);
-
+/** Bytes of a payload. */
+export const PAYLOAD_BYTES: number = CELL_BYTES - PAYLOAD_OFFSET;
 /** Most bytes in the body of one payload: what a session cell fills. */
-export const BODY_BYTES: number = CELL_LAYOUT.bodyBytes;
+export const BODY_BYTES: number = CELL_BYTES - BODY_OFFSET;
 
 /**
  * Put a payload into a cell that starts its way.
@@ -151,11 +123,8 @@ export function isZero(cell: Uint8Array, start: number, end: number): boolean {
 }
 
 /** The first cell of a stream: a handshake message and zeros. */
-export function encodeFirstCell(
-  message: Uint8Array,
-  layout: CellLayout = CELL_LAYOUT,
-): Bytes {
-  const cell = new Uint8Array(layout.cellBytes);
+export function encodeFirstCell(message: Uint8Array): Bytes {
+  const cell = new Uint8Array(CELL_BYTES);
   cell.set(message);
   return cell;
 }
@@ -163,8 +132,8 @@ export function encodeFirstCell(
 /**
  * The handshake message of a stream's first cell, copied.
  *
- * @returns `undefined` unless zeros alone follow its `messageBytes`: nobody may
- * say more there than the protocol does.
+ * @returns `undefined` unless zeros alone follow its `messageBytes`: a peer may
+ * say no more there than the protocol does.
  */
 export function decodeFirstCell(
   cell: Uint8Array,

@@ -25,8 +25,7 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import {
   BODY_OFFSET,
-  CELL_LAYOUT,
-  type CellLayout,
+  CELL_BYTES,
   COMMAND,
   decodeFirstCell,
   decodePayload,
@@ -78,7 +77,7 @@ export type CircuitFailure =
   | { readonly code: "bad_cell"; readonly hop: number }
   /** The relay at `hop` said what it must not, or not now. */
   | { readonly code: "protocol"; readonly hop: number }
-  /** The relay at `hop` does not hold its keys, or somebody changed its answer. */
+  /** The relay at `hop` does not hold its keys, or a relay before it changed its answer. */
   | {
     readonly code: "handshake";
     readonly hop: number;
@@ -123,12 +122,8 @@ export type ClientMessage = Exclude<
 
 /** Sizes and times, where they are not ours. */
 export interface ClientCircuitOptions {
-  /** Default {@linkcode CELL_LAYOUT}. */
-  readonly layout?: CellLayout;
   /** Default {@linkcode HOP_TIMEOUT_MS}. */
   readonly hopTimeoutMs?: number;
-  /** Default {@linkcode PING_TIMEOUT_MS}. */
-  readonly pingTimeoutMs?: number;
 }
 
 /** What the circuit is to its client. */
@@ -148,9 +143,7 @@ interface Building {
 export class ClientCircuit {
   readonly #crypto: CryptoSuite;
   readonly #random: Random;
-  readonly #layout: CellLayout;
   readonly #hopTimeoutMs: number;
-  readonly #pingTimeoutMs: number;
   readonly #onion: OnionClient;
   readonly #control = new ControlReader();
   readonly #path: NodeId[] = [];
@@ -173,10 +166,8 @@ export class ClientCircuit {
   ) {
     this.#crypto = crypto;
     this.#random = random;
-    this.#layout = options.layout ?? CELL_LAYOUT;
     this.#hopTimeoutMs = options.hopTimeoutMs ?? HOP_TIMEOUT_MS;
-    this.#pingTimeoutMs = options.pingTimeoutMs ?? PING_TIMEOUT_MS;
-    this.#onion = new OnionClient(crypto, random, this.#layout);
+    this.#onion = new OnionClient(crypto, random);
   }
 
   /** What the circuit is to us now. */
@@ -202,14 +193,13 @@ export class ClientCircuit {
     return binding;
   }
 
-  /** When to call {@linkcode onTime} next, ms. */
-  get deadlineMs(): number | undefined {
-    const [oldestPing] = this.#pings.values();
-    const pingMs = oldestPing === undefined
-      ? Infinity
-      : oldestPing + this.#pingTimeoutMs;
-    const earliest = Math.min(this.#building?.deadlineMs ?? Infinity, pingMs);
-    return earliest === Infinity ? undefined : earliest;
+  /** When to call {@linkcode onTime} next, ms; `Infinity` with nothing to wait for. */
+  get deadlineMs(): number {
+    const [oldestPingMs = Infinity] = this.#pings.values();
+    return Math.min(
+      this.#building?.deadlineMs ?? Infinity,
+      oldestPingMs + PING_TIMEOUT_MS,
+    );
   }
 
   /**
@@ -222,7 +212,7 @@ export class ClientCircuit {
   async create(target: HopTarget, nowMs: number): Promise<Bytes | undefined> {
     if (this.#state !== "new") throw this.#stateError("create");
     const handshake = await this.#start(target, nowMs);
-    return handshake && encodeFirstCell(handshake.request, this.#layout);
+    return handshake && encodeFirstCell(handshake.request);
   }
 
   /**
@@ -286,7 +276,7 @@ export class ClientCircuit {
    */
   receive(cell: Uint8Array, nowMs: number): ClientEvent | undefined {
     if (this.#state === "closed") return undefined;
-    if (cell.length !== this.#layout.cellBytes) {
+    if (cell.length !== CELL_BYTES) {
       throw new RangeError(`Cannot take a cell of ${cell.length} bytes`);
     }
     if (this.hops === 0) return this.#onCreated(cell);
@@ -337,7 +327,7 @@ export class ClientCircuit {
    * @throws {BugError} `circuit.state` unless open.
    */
   sendData(body: Uint8Array): Bytes {
-    const cell = new Uint8Array(this.#layout.cellBytes);
+    const cell = new Uint8Array(CELL_BYTES);
     cell.set(body, BODY_OFFSET);
     this.sealData(cell, body.length);
     return cell;
@@ -348,7 +338,7 @@ export class ClientCircuit {
    * copied, only sealed by {@linkcode sealData}.
    */
   dataBody(cell: Uint8Array): Uint8Array {
-    return cell.subarray(BODY_OFFSET, this.#layout.cellBytes);
+    return cell.subarray(BODY_OFFSET, CELL_BYTES);
   }
 
   /**
@@ -366,8 +356,7 @@ export class ClientCircuit {
 
   /** The deadline has come: without its answer the circuit is closed. */
   onTime(nowMs: number): ClientEvent | undefined {
-    const { deadlineMs } = this;
-    if (deadlineMs === undefined || nowMs < deadlineMs) return undefined;
+    if (nowMs < this.deadlineMs) return undefined;
     const isBuilding = nowMs >= (this.#building?.deadlineMs ?? Infinity);
     const hop = isBuilding ? this.hops + 1 : this.hops;
     return this.#closed({ code: "timeout", hop });
@@ -481,10 +470,9 @@ export class ClientCircuit {
   }
 
   #sealMessage(message: RelayBound): Bytes {
-    const { cellBytes } = this.#layout;
-    const cells = encodeControlCells(encodeControl(message), this.#layout);
-    for (let start = 0; start < cells.length; start += cellBytes) {
-      this.#onion.seal(cells.subarray(start, start + cellBytes));
+    const cells = encodeControlCells(encodeControl(message));
+    for (let start = 0; start < cells.length; start += CELL_BYTES) {
+      this.#onion.seal(cells.subarray(start, start + CELL_BYTES));
     }
     return cells;
   }

@@ -16,12 +16,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 import { encodeFrame, FrameReader } from "../wire/framing.ts";
-import {
-  CELL_LAYOUT,
-  type CellLayout,
-  COMMAND,
-  encodePayload,
-} from "./cell.ts";
+import { BODY_BYTES, CELL_BYTES, COMMAND, encodePayload } from "./cell.ts";
 
 /**
  * Protocol: longest control message. A stored record of 16 KiB and its signature
@@ -35,17 +30,13 @@ export const MAX_CONTROL_BYTES = 24 * 1024;
  *
  * @throws {RangeError} when it is longer than {@linkcode MAX_CONTROL_BYTES}.
  */
-export function encodeControlCells(
-  message: Uint8Array,
-  layout: CellLayout = CELL_LAYOUT,
-): Bytes {
-  const { cellBytes, bodyBytes } = layout;
+export function encodeControlCells(message: Uint8Array): Bytes {
   const frame = encodeFrame(message, MAX_CONTROL_BYTES);
-  const count = Math.ceil(frame.length / bodyBytes);
-  const cells = new Uint8Array(count * cellBytes);
+  const count = Math.ceil(frame.length / BODY_BYTES);
+  const cells = new Uint8Array(count * CELL_BYTES);
   for (let i = 0; i < count; i++) {
-    const cell = cells.subarray(i * cellBytes, (i + 1) * cellBytes);
-    const body = frame.subarray(i * bodyBytes, (i + 1) * bodyBytes);
+    const cell = cells.subarray(i * CELL_BYTES, (i + 1) * CELL_BYTES);
+    const body = frame.subarray(i * BODY_BYTES, (i + 1) * BODY_BYTES);
     encodePayload(cell, COMMAND.control, body);
   }
   return cells;

@@ -12,7 +12,7 @@
  * @see protocol §5.7
  * @module
  */
-import { type CellLayout, COMMAND, PAYLOAD_OFFSET } from "./cell.ts";
+import { CELL_BYTES, COMMAND, PAYLOAD_OFFSET } from "./cell.ts";
 import type { RelayLayer } from "./relay_layer.ts";
 
 /**
@@ -27,11 +27,9 @@ export function carryAcross(
   from: RelayLayer,
   to: RelayLayer,
   cells: Uint8Array,
-  layout: CellLayout,
 ): boolean {
-  const { cellBytes } = layout;
-  for (let start = 0; start < cells.length; start += cellBytes) {
-    const cell = cells.subarray(start, start + cellBytes);
+  for (let start = 0; start < cells.length; start += CELL_BYTES) {
+    const cell = cells.subarray(start, start + CELL_BYTES);
     if (!from.openForward(cell)) return false;
     if (cell[PAYLOAD_OFFSET] !== COMMAND.data) return false;
     to.sealBackward(cell);

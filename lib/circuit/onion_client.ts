@@ -46,8 +46,7 @@ import {
   type Keystream,
 } from "../crypto/suite.ts";
 import {
-  CELL_LAYOUT,
-  type CellLayout,
+  CELL_BYTES,
   FILLER_BYTES,
   HEAD_BYTES,
   HEAD_OFFSET,
@@ -67,7 +66,6 @@ interface Hop {
 /** All layers of one circuit, at the client. */
 export class OnionClient {
   readonly #crypto: CryptoSuite;
-  readonly #cellBytes: number;
   readonly #hops: Hop[] = [];
   readonly #noise: Keystream;
   /** The head at work; what it held before does not matter. */
@@ -79,13 +77,8 @@ export class OnionClient {
    *
    * @param random Gives 32 bytes, for the noise in heads.
    */
-  constructor(
-    crypto: CryptoSuite,
-    random: Random,
-    layout: CellLayout = CELL_LAYOUT,
-  ) {
+  constructor(crypto: CryptoSuite, random: Random) {
     this.#crypto = crypto;
-    this.#cellBytes = layout.cellBytes;
     const key = random.bytes(KEY_BYTES);
     this.#noise = crypto.keystream(key);
     wipe(key);
@@ -135,7 +128,7 @@ export class OnionClient {
    *
    * @returns `undefined` once the payload stands at {@linkcode PAYLOAD_OFFSET};
    * otherwise the first hop, from 1, whose layer was not what it had to be. Who
-   * meddled is the hop before it or somebody behind that one; more cannot be
+   * meddled is the hop before it or one behind that; more cannot be
    * said, because what is put back rests on all layers inside. The circuit is
    * dead then.
    */
@@ -215,7 +208,7 @@ export class OnionClient {
   }
 
   #check(cell: Uint8Array): void {
-    if (cell.length !== this.#cellBytes) {
+    if (cell.length !== CELL_BYTES) {
       throw new RangeError(`Cannot take a cell of ${cell.length} bytes`);
     }
     if (this.#hops.length === 0 || this.#failedHop !== undefined) {

@@ -27,8 +27,7 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import { isAllowedAddress } from "../auth/subnet.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import {
-  CELL_LAYOUT,
-  type CellLayout,
+  CELL_BYTES,
   COMMAND,
   decodeFirstCell,
   decodePayload,
@@ -116,15 +115,12 @@ export interface RelayCircuitOptions {
    * sends any: `deliver` is for measuring. Default `refuse`.
    */
   readonly dataHere?: "refuse" | "deliver";
-  /** Default {@linkcode CELL_LAYOUT}. */
-  readonly layout?: CellLayout;
 }
 
 /** One circuit at a relay, from its created keys to its end. */
 export class RelayCircuit {
   readonly #crypto: CryptoSuite;
   readonly #options: RelayCircuitOptions;
-  readonly #layout: CellLayout;
   readonly #layer: RelayLayer;
   readonly #binding: Bytes;
   readonly #control = new ControlReader();
@@ -132,7 +128,7 @@ export class RelayCircuit {
   #state: RelayState = "created";
   #partner: RelayCircuit | undefined;
   #attempt = 0;
-  #extendDeadlineMs: number | undefined;
+  #extendDeadlineMs = Infinity;
 
   /**
    * A circuit that has just been created, and ends here.
@@ -146,8 +142,7 @@ export class RelayCircuit {
   ) {
     this.#crypto = crypto;
     this.#options = options;
-    this.#layout = options.layout ?? CELL_LAYOUT;
-    this.#layer = new RelayLayer(crypto, keys, this.#layout);
+    this.#layer = new RelayLayer(crypto, keys);
     this.#binding = new Uint8Array(keys.binding);
   }
 
@@ -166,19 +161,14 @@ export class RelayCircuit {
     return this.#state === "extended" || this.#state === "joined";
   }
 
-  /** The circuit that this one is joined to, where {@linkcode forward}'s cells go. */
-  get partner(): RelayCircuit | undefined {
-    return this.#partner;
-  }
-
-  /** When to call {@linkcode onTime} next, ms. */
-  get deadlineMs(): number | undefined {
+  /** When to call {@linkcode onTime} next, ms; `Infinity` with nothing to wait for. */
+  get deadlineMs(): number {
     return this.#extendDeadlineMs;
   }
 
   /**
    * Pass on whole cells from the client, in place: to the next hop, or to the
-   * previous hop of {@linkcode partner}.
+   * previous hop of the circuit that it is joined to.
    *
    * @param cells A multiple of the cell size.
    * @returns Whether to write them there. If not, nothing of them may go
@@ -239,9 +229,9 @@ export class RelayCircuit {
    * Cells that carry a message to the client, to be written to the previous hop.
    *
    * @returns `undefined` once the circuit does not end here any more: then
-   * nobody waits for it.
+   * the client does not wait for it.
    * @throws {BugError} `circuit.no_request` for an answer to a DHT request that
-   * nobody made.
+   * the client did not make.
    */
   send(message: ClientBound): Bytes | undefined {
     if (!this.#endsHere()) return undefined;
@@ -257,7 +247,7 @@ export class RelayCircuit {
   /** A cell that carries a body of data to the client. For measuring. */
   sendData(body: Uint8Array): Bytes | undefined {
     if (!this.#endsHere()) return undefined;
-    const cell = new Uint8Array(this.#layout.cellBytes);
+    const cell = new Uint8Array(CELL_BYTES);
     encodePayload(cell, COMMAND.data, body);
     this.#layer.sealBackward(cell);
     return cell;
@@ -266,13 +256,13 @@ export class RelayCircuit {
   /** The next relay answered `extend`. A late answer gives no actions. */
   onExtended(attempt: number, cell: Uint8Array): RelayAction[] {
     if (this.#isStale(attempt)) return [];
-    const reply = cell.length === this.#layout.cellBytes
+    const reply = cell.length === CELL_BYTES
       ? decodeFirstCell(cell, REPLY_BYTES)
       : undefined;
     if (reply === undefined) return this.#failExtend("closed");
     const cells = this.#say({ type: "extended", reply });
     this.#state = "extended";
-    this.#extendDeadlineMs = undefined;
+    this.#extendDeadlineMs = Infinity;
     return [{ type: "send", cells }];
   }
 
@@ -283,8 +273,7 @@ export class RelayCircuit {
 
   /** The deadline has come. */
   onTime(nowMs: number): RelayAction[] {
-    const deadlineMs = this.#extendDeadlineMs;
-    if (deadlineMs === undefined || nowMs < deadlineMs) return [];
+    if (nowMs < this.#extendDeadlineMs) return [];
     return [
       { type: "cancel_extend", attempt: this.#attempt },
       ...this.#failExtend("timeout"),
@@ -307,25 +296,22 @@ export class RelayCircuit {
   }
 
   /**
-   * The circuit ends: a stream of it has ended, or we end it. Idempotent.
-   *
-   * @returns The circuit that was joined to it, which must be destroyed too.
+   * The circuit ends: a stream of it has ended, or we end it. Idempotent. The
+   * circuit that was joined to it passes nothing on any more; destroy it too.
    */
-  destroy(): RelayCircuit | undefined {
-    const partner = this.#partner;
+  destroy(): void {
     if (this.#state !== "destroyed") this.#layer.wipe();
     this.#state = "destroyed";
-    this.#extendDeadlineMs = undefined;
+    this.#extendDeadlineMs = Infinity;
     this.#partner = undefined;
     this.#dhtRequests.clear();
     this.#binding.fill(0);
-    return partner?.state === "destroyed" ? undefined : partner;
   }
 
   #carryAcross(cells: Uint8Array): boolean {
     const partner = this.#partner;
     if (partner === undefined || partner.#state === "destroyed") return false;
-    return carryAcross(this.#layer, partner.#layer, cells, this.#layout);
+    return carryAcross(this.#layer, partner.#layer, cells);
   }
 
   #onCell(cell: Uint8Array, nowMs: number): RelayAction[] {
@@ -391,7 +377,7 @@ export class RelayCircuit {
     }
     this.#state = "extending";
     this.#extendDeadlineMs = nowMs + EXTEND_TIMEOUT_MS;
-    const cell = encodeFirstCell(request, this.#layout);
+    const cell = encodeFirstCell(request);
     return [{ type: "extend", attempt, nodeId, publicKey, addresses, cell }];
   }
 
@@ -413,7 +399,7 @@ export class RelayCircuit {
 
   #failExtend(code: ExtendFailure): RelayAction[] {
     this.#state = "created";
-    this.#extendDeadlineMs = undefined;
+    this.#extendDeadlineMs = Infinity;
     return [{
       type: "send",
       cells: this.#say({ type: "extend_failed", code }),
@@ -433,10 +419,9 @@ export class RelayCircuit {
   }
 
   #say(message: ClientBound): Bytes {
-    const { cellBytes } = this.#layout;
-    const cells = encodeControlCells(encodeControl(message), this.#layout);
-    for (let start = 0; start < cells.length; start += cellBytes) {
-      this.#layer.sealBackward(cells.subarray(start, start + cellBytes));
+    const cells = encodeControlCells(encodeControl(message));
+    for (let start = 0; start < cells.length; start += CELL_BYTES) {
+      this.#layer.sealBackward(cells.subarray(start, start + CELL_BYTES));
     }
     return cells;
   }
@@ -447,7 +432,7 @@ export class RelayCircuit {
   }
 
   #checkWhole(cells: Uint8Array): void {
-    if (cells.length % this.#layout.cellBytes !== 0) {
+    if (cells.length % CELL_BYTES !== 0) {
       throw new RangeError(`Cannot take ${cells.length} bytes of cells`);
     }
   }

@@ -26,8 +26,7 @@
  */
 import type { CounterAead, CryptoSuite, Keystream } from "../crypto/suite.ts";
 import {
-  CELL_LAYOUT,
-  type CellLayout,
+  CELL_BYTES,
   FILLER_BYTES,
   HEAD_OFFSET,
   PAYLOAD_OFFSET,
@@ -36,7 +35,6 @@ import type { HopKeys } from "./handshake.ts";
 
 /** One hop's keys at work, at the relay. */
 export class RelayLayer {
-  readonly #cellBytes: number;
   readonly #forward: CounterAead;
   readonly #backward: CounterAead;
   readonly #filler: Keystream;
@@ -46,12 +44,7 @@ export class RelayLayer {
    *
    * @param keys From the handshake; copied, wipe yours.
    */
-  constructor(
-    crypto: CryptoSuite,
-    keys: HopKeys,
-    layout: CellLayout = CELL_LAYOUT,
-  ) {
-    this.#cellBytes = layout.cellBytes;
+  constructor(crypto: CryptoSuite, keys: HopKeys) {
     this.#forward = crypto.counterAead(keys.forwardKey);
     this.#backward = crypto.counterAead(keys.backwardKey);
     this.#filler = crypto.keystream(keys.fillerKey);
@@ -65,9 +58,10 @@ export class RelayLayer {
    * `cells` may go anywhere, and the circuit is dead.
    */
   peelForward(cells: Uint8Array): boolean {
-    const size = this.#cellBytes;
-    for (let start = 0; start < cells.length; start += size) {
-      if (!this.openForward(cells.subarray(start, start + size))) return false;
+    for (let start = 0; start < cells.length; start += CELL_BYTES) {
+      if (!this.openForward(cells.subarray(start, start + CELL_BYTES))) {
+        return false;
+      }
       const filler = cells.subarray(start, start + FILLER_BYTES);
       filler.fill(0);
       this.#filler.xor(filler);
@@ -82,9 +76,8 @@ export class RelayLayer {
    * @param cells A multiple of the cell size; turned in place.
    */
   wrapBackward(cells: Uint8Array): void {
-    const size = this.#cellBytes;
-    for (let start = 0; start < cells.length; start += size) {
-      const cell = cells.subarray(start, start + size);
+    for (let start = 0; start < cells.length; start += CELL_BYTES) {
+      const cell = cells.subarray(start, start + CELL_BYTES);
       this.#backward.seal(cell.subarray(HEAD_OFFSET), cell);
     }
   }

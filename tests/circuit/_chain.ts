@@ -7,8 +7,8 @@
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
 import {
-  CELL_LAYOUT,
-  type CellLayout,
+  CELL_BYTES,
+  PAYLOAD_BYTES,
   PAYLOAD_OFFSET,
 } from "../../lib/circuit/cell.ts";
 import type { HopKeys } from "../../lib/circuit/handshake.ts";
@@ -32,18 +32,15 @@ export class Chain {
   readonly relays: RelayLayer[] = [];
   readonly #crypto: CryptoSuite;
   readonly #random: Random;
-  readonly #layout: CellLayout;
 
   constructor(
     crypto: CryptoSuite,
     hops: number,
     seed: number,
-    layout: CellLayout = CELL_LAYOUT,
   ) {
     this.#crypto = crypto;
     this.#random = seededRandom(seed);
-    this.#layout = layout;
-    this.client = new OnionClient(crypto, this.#random, layout);
+    this.client = new OnionClient(crypto, this.#random);
     for (let i = 0; i < hops; i++) this.grow();
   }
 
@@ -51,7 +48,7 @@ export class Chain {
   grow(): void {
     const keys = randomKeys(this.#random);
     this.client.addHop(keys);
-    this.relays.push(new RelayLayer(this.#crypto, keys, this.#layout));
+    this.relays.push(new RelayLayer(this.#crypto, keys));
   }
 
   /** The relay at the far end. */
@@ -61,8 +58,8 @@ export class Chain {
 
   /** A cell with this payload, cut or filled with zeros to its length. */
   cell(payload: Uint8Array): Bytes {
-    const cell = new Uint8Array(this.#layout.cellBytes);
-    cell.set(payload.subarray(0, this.#layout.payloadBytes), PAYLOAD_OFFSET);
+    const cell = new Uint8Array(CELL_BYTES);
+    cell.set(payload.subarray(0, PAYLOAD_BYTES), PAYLOAD_OFFSET);
     return cell;
   }
 

@@ -43,7 +43,7 @@ Deno.test("ClientCircuit builds 1 to 8 hops, talks to the last and measures its 
     circuit.nowMs += 321;
     await circuit.say(ping);
     assert.deepEqual(circuit.events, [{ type: "pong", roundTripMs: 321 }]);
-    assert.equal(circuit.client.deadlineMs, undefined);
+    assert.equal(circuit.client.deadlineMs, Infinity);
     assert.deepEqual([...circuit.writes], [CELL_BYTES]);
   }
 });
@@ -339,7 +339,7 @@ Deno.test("ClientCircuit takes answers to what it asked before while it extends"
 
 Deno.test("ClientCircuit gives up on a hop that does not answer", async () => {
   const circuit = new TestCircuit(testRelays(1));
-  assert.equal(circuit.client.deadlineMs, undefined);
+  assert.equal(circuit.client.deadlineMs, Infinity);
   await circuit.client.create(testRelay(0), 500);
   assert.equal(circuit.client.deadlineMs, 500 + HOP_TIMEOUT_MS);
   assert.equal(circuit.client.onTime(499 + HOP_TIMEOUT_MS), undefined);
@@ -348,7 +348,7 @@ Deno.test("ClientCircuit gives up on a hop that does not answer", async () => {
     type: "closed",
     failure: { code: "timeout", hop: 1 },
   });
-  assert.equal(circuit.client.deadlineMs, undefined);
+  assert.equal(circuit.client.deadlineMs, Infinity);
 
   const longer = await TestCircuit.build(testRelays(2));
   await longer.client.extend(testRelay(60), 0);
