@@ -84,9 +84,9 @@ export class CellOutlet {
   }
 
   #fill(): Bytes | undefined {
-    const batch = this.#batch ??= this.#buffers.borrow();
+    const batch = this.#batch ??= this.#buffers.take();
     for (;;) {
-      // Whoever fills may find more to do meanwhile, and wake us in vain.
+      // The source may find more to do while it fills, and wake us in vain.
       this.#isWoken = false;
       const bytes = this.#source.fill(batch);
       if (bytes > 0) return batch.subarray(0, bytes);
@@ -107,7 +107,7 @@ export class CellOutlet {
   };
 
   #giveBack(): void {
-    if (this.#batch !== undefined) this.#buffers.give(this.#batch.buffer);
+    if (this.#batch !== undefined) this.#buffers.giveBack(this.#batch.buffer);
     this.#batch = undefined;
   }
 

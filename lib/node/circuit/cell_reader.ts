@@ -114,7 +114,7 @@ export class CellReader {
   readonly #onRead = (chunk: Bytes | undefined): void => {
     this.#isReading = false;
     if (chunk === undefined || this.#isStopped) return this.#finish();
-    this.#isReading = true; // whoever stops us meanwhile leaves the rest to us
+    this.#isReading = true; // stop() meanwhile leaves the rest to us
     try {
       this.#onChunk(chunk);
     } catch (error) {
@@ -135,14 +135,14 @@ export class CellReader {
     if (this.#isOver) return;
     this.#isOver = true;
     // The last read has taken the memory with it.
-    this.#part();
+    this.#endRoom();
     this.#sink.onEnd();
   }
 
   /** The buffer is no longer what the next read waits in. */
-  #part(): void {
-    if (this.#room === "large") this.#buffers.part();
-    if (this.#room === "cell") this.#buffers.met();
+  #endRoom(): void {
+    if (this.#room === "large") this.#buffers.endRead();
+    if (this.#room === "cell") this.#buffers.endCellWait();
     this.#room = "little";
   }
 
@@ -164,15 +164,15 @@ export class CellReader {
       if (begun > 0) buffer.copyWithin(0, whole, filled);
       return;
     }
-    this.#part();
+    this.#endRoom();
     const next = (isBusy ? this.#takeLarge() : undefined) ??
       this.#takeSmall(begun);
     this.#goOn(rest, next);
-    if (!isKept) this.#buffers.give(buffer.buffer);
+    if (!isKept) this.#buffers.giveBack(buffer.buffer);
   }
 
   #takeLarge(): Bytes | undefined {
-    const large = this.#buffers.take();
+    const large = this.#buffers.beginRead();
     if (large !== undefined) this.#room = "large";
     return large;
   }
@@ -180,7 +180,7 @@ export class CellReader {
   /** Memory to wait in, behind `begun` bytes of a cell. */
   #takeSmall(begun: number): Bytes {
     const isExpected = this.#cells >= EXPECTED_AFTER_CELLS &&
-      this.#buffers.expect();
+      this.#buffers.beginCellWait();
     if (isExpected) this.#room = "cell";
     return new Uint8Array(
       isExpected || begun > 0 ? CELL_ROOM_BYTES : IDLE_BYTES,

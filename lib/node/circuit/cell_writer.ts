@@ -7,8 +7,8 @@
  *                    ▼                          ▼
  *                  ring ───────────────▶ next write, up to 64 KiB
  *
- * Nobody waits for a writer: whoever brings cells learns at once what became of
- * them, and goes on reading.
+ * No reader waits for a writer: it learns at once what became of its cells, and
+ * goes on reading.
  *
  * @see protocol §5.6
  * @module
@@ -124,7 +124,7 @@ export class CellWriter<Owner> {
   #release(): void {
     this.#ring.release();
     if (this.#writing !== undefined) {
-      this.#host.buffers.give(this.#writing.buffer);
+      this.#host.buffers.giveBack(this.#writing.buffer);
     }
     this.#writing = undefined;
   }

@@ -2,7 +2,7 @@
  * How fast circuits are, seen where much goes through them: what steers the choice
  * of relays, beside what they say of themselves.
  *
- * @see protocol §5.6
+ * @see protocol §5.8
  * @module
  */
 import type { Clock, Timer } from "../../base/clock.ts";
@@ -11,8 +11,8 @@ import { CELL_BYTES } from "../../circuit/cell.ts";
 /** How often it is looked, ms. */
 const SAMPLE_MS = 5_000;
 /**
- * From so many cells in that time on it is the circuit that is slow, and not
- * whoever uses it: 1 MiB a second.
+ * From so many cells in that time on it is the circuit that is slow, and not its
+ * user: 1 MiB a second.
  */
 const BUSY_CELLS = SAMPLE_MS / 1000 * 256;
 

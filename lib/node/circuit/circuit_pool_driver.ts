@@ -6,10 +6,10 @@
  *                      ▲                              │
  *                      └── guards, on the disk ───────┘  each hop reported
  *
- * Guards are on the disk before anybody meets them: a node that is killed again
+ * Guards are on the disk before a circuit uses them: a node that is killed again
  * and again must not draw others each time.
  *
- * @see protocol §5.6, §5.7
+ * @see protocol §5.8, §5.9
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";
@@ -44,6 +44,7 @@ import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
 import type { GuardMemory } from "./guard_memory.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import { OwnCircuit } from "./own_circuit.ts";
 import type { RelayDirectory } from "../directory/relay_directory.ts";
 import type { Runtime } from "../../machine/runtime.ts";
@@ -87,8 +88,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #builds = new Map<CircuitId, AbortController>();
   readonly #circuits = new Map<CircuitId, OwnCircuit>();
   readonly #requests = new Map<RequestId, PromiseWithResolvers<OwnCircuit>>();
-  /** What runs on its own; awaited on dispose. */
-  readonly #running = new Set<Promise<void>>();
+  /** Awaited on dispose. */
+  readonly #tasks: TaskSet;
   /** What stands in the way, as far as the log says. */
   readonly #obstacles = new Set<PoolObstacle["reason"]>();
   readonly #first = Promise.withResolvers<void>();
@@ -107,6 +108,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       options;
     const { clock, random, crypto, log } = runtime;
     this.#options = options;
+    this.#tasks = new TaskSet((error) => this.#onFault(error));
     this.#log = log.part("circuits");
     this.#memory = memory;
     this.#selector = new PathSelector({
@@ -204,7 +206,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     await Promise.all(
       Array.from(this.#circuits.values(), (circuit) => circuit.closed),
     );
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    await this.#tasks.ended();
     await this.#memory.save();
   }
 
@@ -255,7 +257,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     try {
       return await raceSignal(waiting.promise, signal);
     } catch (error) {
-      // It may have come in the same turn, with nobody left to use it.
+      // It may have come in the same turn, when its caller has given up.
       waiting.promise.then((circuit) => circuit.close(), () => {});
       if (this.#requests.delete(request)) {
         this.#obey(this.#pool.cancel(request, this.#nowMs));
@@ -267,14 +269,14 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   #obey(actions: readonly PoolAction[]): void {
     if (this.#isStopped) return;
     for (const action of actions) this.#carryOut(action);
-    this.#run(this.#memory.save());
+    this.#tasks.run(this.#memory.save());
     this.#timer.set(this.#pool.deadlineMs);
   }
 
   #carryOut(action: PoolAction): void {
     switch (action.type) {
       case "build":
-        return this.#run(this.#build(action.id, action.path));
+        return this.#tasks.run(this.#build(action.id, action.path));
       case "close":
         this.#builds.get(action.id)?.abort(stopped());
         this.#circuits.get(action.id)?.close();
@@ -320,7 +322,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     try {
       await this.#memory.save();
       const [guard] = path;
-      if (guard !== undefined) this.#run(this.#judge(guard));
+      if (guard !== undefined) this.#tasks.run(this.#judge(guard));
       const result = await this.#buildHops(id, path, signal);
       if (!(result instanceof OwnCircuit)) {
         const { hop, failure } = result;
@@ -337,8 +339,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   }
 
   /**
-   * Guards are judged by their links alone: nobody who ends circuits, or floods us
-   * so that they are slow, makes us leave a guard. The dial is that of the build,
+   * Guards are judged by their links alone: a relay that ends circuits, or a peer
+   * that floods us so that they are slow, does not make us leave a guard. The dial is that of the build,
    * and goes on when the build has been given up.
    */
   async #judge(guard: NodeRecord): Promise<void> {
@@ -366,7 +368,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     return this.#isStopped || localAddresses?.()?.length === 0;
   }
 
-  /** Hop by hop, each reported. @returns The circuit, or who failed and how. */
+  /** Hop by hop, each reported. @returns The circuit, or which hop failed and how. */
   async #buildHops(
     id: CircuitId,
     path: readonly NodeRecord[],
@@ -395,8 +397,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     this.#circuits.set(id, circuit);
-    this.#run(circuit.closed.then((end) => this.#onClosed(id, end)));
-    // Measured only while nobody waits for it.
+    this.#tasks.run(circuit.closed.then((end) => this.#onClosed(id, end)));
+    // Measured only while no request waits.
     const roundTripMs = this.#pool.waiting > 0
       ? undefined
       : await circuit.ping({ signal });
@@ -411,13 +413,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#obey(this.#pool.onClosed(id, howEnded(end), this.#nowMs));
   }
 
-  /** Own a promise. What the network does is no failure of ours. */
-  #run(work: Promise<void>): void {
-    const task = work.catch((error) => this.#onFault(error))
-      .finally(() => this.#running.delete(task));
-    this.#running.add(task);
-  }
-
   #onFault(error: unknown): void {
     this.#log.error("A bug: a circuit failed", {
       error: thrown(error),
@@ -425,7 +420,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   }
 }
 
-/** Why a build was stopped: heard by nobody. */
+/** Why a build was stopped; no caller hears it. */
 function stopped(): UnreachableError {
   return new UnreachableError("circuit.stopped", "The pool closed the circuit");
 }

@@ -1,11 +1,11 @@
 /**
  * Guards and second hops on the disk. Both sets are worth nothing if a restart
- * draws them anew, so what changes is written before anybody acts on it.
+ * draws them anew, so what changes is written before it is acted on.
  *
- *     guards.blob     who our first hops are: whoever reads it knows where we enter
+ *     guards.blob     our first hops: its reader knows where we enter
  *     layer2.blob     the second hops
  *
- * @see protocol §5.6, §9.1
+ * @see protocol §5.8, §9.1
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

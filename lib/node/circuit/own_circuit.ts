@@ -32,7 +32,7 @@ import {
   heeded,
 } from "./circuit_replies.ts";
 import type { ServiceCircuit, ServiceQuestion } from "./circuits.ts";
-import { type CircuitEvent, ClientStream, DONE } from "./client_stream.ts";
+import { type CircuitEvent, CircuitStream, DONE } from "./circuit_stream.ts";
 
 /** Tuning: time for a question to the last hop and its answer, ms. */
 export const REQUEST_TIMEOUT_MS = 20_000;
@@ -73,7 +73,7 @@ const ANSWERS = {
 /** One circuit. */
 export class OwnCircuit implements ServiceCircuit {
   readonly #host: OwnCircuitHost;
-  readonly #stream: ClientStream;
+  readonly #stream: CircuitStream;
   readonly #machine: ClientCircuit;
   readonly #replies = new CircuitReplies();
   readonly #pongs: PromiseWithResolvers<number>[] = [];
@@ -91,7 +91,7 @@ export class OwnCircuit implements ServiceCircuit {
     hopTimeoutMs: number,
   ) {
     this.#host = host;
-    this.#stream = new ClientStream(host, stream, hopTimeoutMs, {
+    this.#stream = new CircuitStream(host, stream, hopTimeoutMs, {
       onEvent: (event) => this.#onEvent(event),
       onEnd: (end) => this.#onEnd(end),
     });

@@ -113,12 +113,12 @@ Deno.test("CellOutlet ends when all is written, or a write fails, or it is stopp
 
 Deno.test("CellOutlet holds no batch while there is nothing to write", async () => {
   const { stream, buffers, outlet } = outletOf(filling(1));
-  const memory = buffers.borrow();
-  buffers.give(memory.buffer);
+  const memory = buffers.take();
+  buffers.giveBack(memory.buffer);
   outlet.wake();
-  assert.notEqual(buffers.borrow().buffer, memory.buffer);
+  assert.notEqual(buffers.take().buffer, memory.buffer);
   await stream.take();
-  assert.equal(buffers.borrow().buffer, memory.buffer);
+  assert.equal(buffers.take().buffer, memory.buffer);
 });
 
 Deno.test("CircuitReplies pairs answers with questions, and knows what nobody asked", async () => {

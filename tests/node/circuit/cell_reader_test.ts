@@ -61,7 +61,7 @@ Deno.test("CellReader hands out the same cells wherever reads cut them, kept or 
         const copies = chunks.filter((_, i) => keeps[(i + 1) % keeps.length]);
         assert.deepEqual(kept.map((cells) => new Uint8Array(cells)), copies);
         assert.equal(ends(), 1);
-        assert.deepEqual([buffers.reading, buffers.expecting], [0, 0]);
+        assert.deepEqual([buffers.reads, buffers.cellWaits], [0, 0]);
       },
     ),
     { numRuns: 100 },
@@ -76,16 +76,16 @@ Deno.test("CellReader waits with little room, and takes much where much comes", 
   await settle();
   // One cell that comes alone: two reads, and then little room again.
   assert.deepEqual(stream.rooms, [256, CELL_BYTES, 256]);
-  assert.equal(buffers.reading, 0);
+  assert.equal(buffers.reads, 0);
   stream.arrive(BYTES.subarray(CELL_BYTES, 40 * CELL_BYTES));
   for (let i = 0; i < 5; i++) await settle();
   assert.ok(stream.rooms.slice(5).every((room) => room > 60_000));
-  assert.equal(buffers.reading, 1);
+  assert.equal(buffers.reads, 1);
   stream.arrive(BYTES.subarray(0, CELL_BYTES));
   await settle();
   // By now it is known to bring cells: one read each, where they come alone.
   assert.equal(stream.rooms.at(-1), CELL_BYTES + 256);
-  assert.deepEqual([buffers.reading, buffers.expecting], [0, 1]);
+  assert.deepEqual([buffers.reads, buffers.cellWaits], [0, 1]);
   const reads = stream.rooms.length;
   for (let n = 0; n < 4; n++) {
     stream.arrive(BYTES.subarray(n * CELL_BYTES, (n + 1) * CELL_BYTES));
@@ -100,27 +100,27 @@ Deno.test("CellReader waits with little room, and takes much where much comes", 
 
 Deno.test("CellReader waits in little while too many others expect a cell", async () => {
   const { stream, buffers, reader } = reading();
-  while (buffers.expect());
-  const limit = buffers.expecting;
+  while (buffers.beginCellWait());
+  const limit = buffers.cellWaits;
   for (let n = 0; n < 20; n++) {
     stream.arrive(BYTES.subarray(n * CELL_BYTES, (n + 1) * CELL_BYTES));
     await settle();
   }
   assert.equal(stream.rooms.at(-1), 256);
-  buffers.met();
+  buffers.endCellWait();
   stream.arrive(BYTES.subarray(0, CELL_BYTES));
   await settle();
   assert.equal(stream.rooms.at(-1), CELL_BYTES + 256);
-  assert.equal(buffers.expecting, limit);
+  assert.equal(buffers.cellWaits, limit);
   reader.stop();
   stream.end();
   await settle();
-  assert.equal(buffers.expecting, limit - 1);
+  assert.equal(buffers.cellWaits, limit - 1);
 });
 
 Deno.test("CellReader goes on in small pieces when too many large reads wait", async () => {
   const { stream, chunks, buffers } = reading();
-  while (buffers.take() !== undefined);
+  while (buffers.beginRead() !== undefined);
   stream.arrive(BYTES.subarray(0, 20 * CELL_BYTES));
   for (let i = 0; i < 20; i++) await settle();
   assert.ok(stream.rooms.every((room) => room <= CELL_BYTES + 256));
@@ -184,13 +184,13 @@ Deno.test("CellReader reports what its sink throws, and reads no more", async ()
 
 Deno.test("CellBuffers gives memory out again, and no other than its own", () => {
   const buffers = new CellBuffers();
-  const first = buffers.take();
+  const first = buffers.beginRead();
   assert.ok(first !== undefined && first.length === CHUNK_BYTES);
-  assert.equal(buffers.reading, 1);
-  buffers.part();
-  buffers.give(first.buffer);
-  buffers.give(new ArrayBuffer(100));
-  assert.equal(buffers.borrow().buffer, first.buffer);
-  assert.notEqual(buffers.borrow().buffer, first.buffer);
-  assert.equal(buffers.reading, 0);
+  assert.equal(buffers.reads, 1);
+  buffers.endRead();
+  buffers.giveBack(first.buffer);
+  buffers.giveBack(new ArrayBuffer(100));
+  assert.equal(buffers.take().buffer, first.buffer);
+  assert.notEqual(buffers.take().buffer, first.buffer);
+  assert.equal(buffers.reads, 0);
 });

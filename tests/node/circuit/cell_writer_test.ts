@@ -144,11 +144,11 @@ Deno.test("CellWriter ends when a write fails, and holds nothing", async () => {
 
 Deno.test("CellWriter gives the memory of written chunks back to the readers", async () => {
   const { host, stream, writer } = writing();
-  const chunk = host.buffers.borrow();
+  const chunk = host.buffers.take();
   chunk.set(BYTES);
   writer.write(chunk);
   await stream.take();
-  assert.equal(host.buffers.borrow().buffer, chunk.buffer);
+  assert.equal(host.buffers.take().buffer, chunk.buffer);
 });
 
 // ---- the whole stream ----

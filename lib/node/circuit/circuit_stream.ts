@@ -1,6 +1,6 @@
 /**
  * The one stream of a circuit of our own, and the machine at its end: cells of
- * data to and from whoever is attached, the rest to the circuit.
+ * data to and from the attached port, the rest to the circuit.
  *
  *     stream ─▶ CellReader ─▶ ClientCircuit ─┬─ data ─▶ CellPort
  *                                            └─ else ─▶ sink
@@ -14,6 +14,7 @@
 import type { CellPort } from "./leg_carrier.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { Timer } from "../../base/clock.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import { CELL_BYTES } from "../../circuit/cell.ts";
 import {
   ClientCircuit,
@@ -36,14 +37,14 @@ export type CircuitEvent = Exclude<
   { readonly type: "data" | "closed" }
 >;
 
-/** Who hears of what comes. */
-export interface ClientStreamSink {
+/** Hears of what comes. */
+export interface CircuitStreamSink {
   onEvent(event: CircuitEvent): void;
   /** The circuit has ended: its keys and its stream are gone. Called once. */
   onEnd(end: CircuitEnd): void;
 }
 
-/** Data that came before anybody was attached, and what follows it. */
+/** Data that came before a port was attached, and what follows it. */
 interface HeldCells {
   readonly body: Uint8Array;
   readonly cells: Bytes;
@@ -52,18 +53,17 @@ interface HeldCells {
 }
 
 /** One stream. */
-export class ClientStream {
+export class CircuitStream {
   readonly machine: ClientCircuit;
   readonly #host: OwnCircuitHost;
   readonly #stream: ByteStream;
-  readonly #sink: ClientStreamSink;
+  readonly #sink: CircuitStreamSink;
   readonly #reader: CellReader;
   readonly #outlet: CellOutlet;
   #port: CellPort | undefined;
   #expectsData = false;
   #held: HeldCells | undefined;
-  #timer: Timer | undefined;
-  #timerMs = Infinity;
+  readonly #timer: MachineTimer;
   #closeTimer: Timer | undefined;
   #end: CircuitEnd | undefined;
   #cellsCarried = 0;
@@ -73,7 +73,7 @@ export class ClientStream {
     host: OwnCircuitHost,
     stream: ByteStream,
     hopTimeoutMs: number,
-    sink: ClientStreamSink,
+    sink: CircuitStreamSink,
   ) {
     this.#host = host;
     this.#stream = stream;
@@ -81,6 +81,7 @@ export class ClientStream {
     this.machine = new ClientCircuit(host.crypto, host.random, {
       hopTimeoutMs,
     });
+    this.#timer = new MachineTimer(host.clock, () => this.#onTime());
     this.#reader = new CellReader(stream, host.buffers, {
       onCells: (cells) => this.#receive(cells, 0),
       onEnd: () => this.#onStreamEnd(),
@@ -128,7 +129,7 @@ export class ClientStream {
     if (held !== undefined) {
       port.onCell(held.body);
       this.#receive(held.cells, held.next);
-      this.#host.buffers.give(held.cells.buffer);
+      this.#host.buffers.giveBack(held.cells.buffer);
       this.#reader.resume();
     }
     this.wake();
@@ -136,15 +137,7 @@ export class ClientStream {
 
   /** Set the timer for what is due next. */
   arm(): void {
-    const dueMs = this.machine.deadlineMs ?? Infinity;
-    // Deadlines are mostly put off: an early wake-up costs less than a new timer.
-    if (this.#timerMs <= dueMs || this.#end !== undefined) return;
-    this.#timer?.cancel();
-    this.#timerMs = dueMs;
-    const { clock } = this.#host;
-    this.#timer = clock.schedule(dueMs - clock.nowMs(), () => this.#onTime(), {
-      keepAlive: false,
-    });
+    if (this.#end === undefined) this.#timer.set(this.machine.deadlineMs);
   }
 
   /** End once what there is to write is written. Idempotent. */
@@ -169,7 +162,7 @@ export class ClientStream {
   finish(end: CircuitEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
-    this.#timer?.cancel();
+    this.#timer.stop();
     this.#closeTimer?.cancel();
     this.machine.destroy();
     this.#outlet.stop();
@@ -177,7 +170,7 @@ export class ClientStream {
     this.#stream.closeWrite();
     this.#stream.cancel();
     if (this.#held !== undefined) {
-      this.#host.buffers.give(this.#held.cells.buffer);
+      this.#host.buffers.giveBack(this.#held.cells.buffer);
       this.#held = undefined;
     }
     this.#sink.onEnd(end);
@@ -195,7 +188,7 @@ export class ClientStream {
       switch (event.type) {
         case "data":
           if (this.#onData(event.body)) break;
-          // Read no more until somebody is there: the relays hold what follows.
+          // Read no more until a port is attached: the relays hold what follows.
           this.#held = { body: event.body, cells, next };
           this.#reader.pause();
           return true;
@@ -209,7 +202,7 @@ export class ClientStream {
     return false;
   }
 
-  /** @returns Whether somebody took it, or nobody ever will. */
+  /** @returns Whether the port took it, or none may take it. */
   #onData(body: Uint8Array): boolean {
     this.#cellsCarried++;
     if (this.#port !== undefined) this.#port.onCell(body);
@@ -244,7 +237,6 @@ export class ClientStream {
   }
 
   #onTime(): void {
-    this.#timerMs = Infinity;
     const event = this.machine.onTime(this.#host.clock.nowMs());
     if (event?.type === "closed") this.finish(event.failure);
     else this.arm();
