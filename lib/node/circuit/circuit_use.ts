@@ -1,54 +1,24 @@
 /**
  * Circuits that may have died without a word. One waits in a pool for minutes
- * while a relay on it loses its power; the first to notice is whoever uses it.
+ * while a relay on it loses its power; its user is the first to notice.
  *
- *     useCircuit    take ─▶ use ─────────────────────▶ whoever answers first
+ *     useCircuit    take ─▶ use ─────────────────────▶ the first that answers
  *                       1 s  └─▶ take ─▶ use ─────────┤
  *                                    2 s  └─▶ a third ┘
  *     whileAlive    ask ── answer may take long; pings must come back meanwhile
  *
  * @module
  */
-import {
-  type Clock,
-  deadline,
-  raceSignal,
-  sleep,
-  type Timer,
-} from "../../base/clock.ts";
+import { type Clock, deadline, raceSignal, sleep } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
+import { CircuitTries, type TryAction } from "../../pool/circuit_tries.ts";
 import type {
   Circuits,
   CircuitWish,
   ServiceCircuit,
   WaitLimit,
 } from "./circuits.ts";
-
-/** How long one try to use a circuit may take. */
-export interface Patience {
-  /** Another circuit is tried beside it when it is silent for so long, ms. */
-  readonly besideMs: number;
-  /** It is given up then, ms. */
-  readonly endMs: number;
-}
-
-/**
- * The tries: a circuit that must be built first takes some round trips, and few
- * are so slow that all tries are too short. What is slow is not given up when the
- * next one begins: most often it lives, and answers.
- */
-export const TRIES: readonly Patience[] = [
-  { besideMs: 1_000, endMs: 8_000 },
-  { besideMs: 2_000, endMs: 12_000 },
-  { besideMs: Infinity, endMs: 20_000 },
-];
-/**
- * Another circuit is asked for beside one that is not there after so long, ms:
- * where many wait for circuits, asking twice makes all wait longer.
- */
-export const TAKE_MS = 4_000;
-/** Requests that wait for circuits, from which on nobody asks for another one beside. */
-export const CROWD = 8;
 
 /** How often a circuit shows that it lives while something long is asked, ms. */
 const PING_EVERY_MS = 5_000;
@@ -85,7 +55,7 @@ export async function useCircuit<T>(
   wish: CircuitWish,
   use: CircuitUse<T>,
 ): Promise<T> {
-  const tries = new Tries(source, wish, use);
+  const tries = new TriesDriver(source, wish, use);
   try {
     return await raceSignal(tries.run(), wish.signal);
   } finally {
@@ -93,65 +63,73 @@ export async function useCircuit<T>(
   }
 }
 
-/** The tries of one use, which overlap. */
-class Tries<T> {
+/** Carries out what {@linkcode CircuitTries} decides. */
+class TriesDriver<T> {
   readonly #source: CircuitSource;
   readonly #wish: CircuitWish;
   readonly #use: CircuitUse<T>;
+  readonly #machine = new CircuitTries();
   readonly #result = Promise.withResolvers<T>();
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
-  #begun = 0;
-  #running = 0;
-  #timer: Timer | undefined;
+  readonly #timer: MachineTimer;
 
   constructor(source: CircuitSource, wish: CircuitWish, use: CircuitUse<T>) {
     this.#source = source;
     this.#wish = wish;
     this.#use = use;
     this.#signal = AbortSignal.any([wish.signal, this.#over.signal]);
+    this.#timer = new MachineTimer(source.clock, () => this.#onTime());
+  }
+
+  get #nowMs(): number {
+    return this.#source.clock.nowMs();
   }
 
   run(): Promise<T> {
-    this.#next();
+    this.#obey(this.#machine.start(this.#nowMs));
     return this.#result.promise;
   }
 
-  /** Whoever has not answered by now is not heard any more. */
+  /** A circuit that has not answered by now is not heard any more. */
   stop(): void {
-    this.#timer?.cancel();
+    this.#timer.stop();
     this.#over.abort(tooSlow());
   }
 
-  #next(): void {
-    this.#timer?.cancel();
-    const patience = TRIES[this.#begun];
-    if (patience === undefined) return;
-    const number = ++this.#begun;
-    this.#running++;
-    if (patience.besideMs < Infinity) this.#nextIn(TAKE_MS);
-    this.#try(number, patience);
+  #onTime(): void {
+    const { waiting } = this.#source.circuits;
+    this.#obey(this.#machine.onTime(waiting, this.#nowMs));
   }
 
-  /** Begin another try after this time, and not before. */
-  #nextIn(ms: number): void {
-    const { circuits, clock, doubt } = this.#source;
-    this.#timer?.cancel();
-    this.#timer = clock.schedule(ms, () => {
-      doubt?.();
-      if (circuits.waiting < CROWD) this.#next();
-      else this.#nextIn(ms);
-    });
+  /** @param error What came before them, if something failed. */
+  #obey(actions: readonly TryAction[], error?: unknown): void {
+    this.#timer.set(this.#machine.deadlineMs);
+    for (const action of actions) {
+      switch (action.type) {
+        case "try":
+          this.#try(action.number, action.endMs);
+          break;
+        case "doubt":
+          this.#source.doubt?.();
+          break;
+        case "give_up":
+          this.#result.reject(error);
+          break;
+      }
+    }
   }
 
-  async #try(number: number, { besideMs, endMs }: Patience): Promise<void> {
+  async #try(number: number, endMs: number): Promise<void> {
     const { circuits, clock } = this.#source;
     using limit = deadline(clock, endMs, tooSlow, this.#signal);
     let circuit: ServiceCircuit | undefined;
     try {
       circuit = await circuits.take({ ...this.#wish, signal: limit.signal });
-      const isLatest = number === this.#begun && !this.#signal.aborted;
-      if (isLatest && besideMs < Infinity) this.#nextIn(besideMs);
+      if (!this.#signal.aborted) {
+        this.#machine.onTaken(number, this.#nowMs);
+        this.#obey([]);
+      }
       const result = await this.#use(circuit, limit);
       if (this.#over.signal.aborted) return circuit.close();
       this.#result.resolve(result);
@@ -164,13 +142,8 @@ class Tries<T> {
 
   #onFailed(number: number, error: unknown): void {
     if (this.#signal.aborted) return;
-    this.#running--;
     if (!(error instanceof UnreachableError)) return this.#result.reject(error);
-    const isLatest = number === this.#begun;
-    if (isLatest && number < TRIES.length) return this.#next();
-    if (this.#running === 0 && this.#begun === TRIES.length) {
-      this.#result.reject(error);
-    }
+    this.#obey(this.#machine.onFailed(number, this.#nowMs), error);
   }
 }
 
@@ -206,7 +179,7 @@ async function watch(
     try {
       await circuit.ping({ signal: limit.signal });
     } catch (error) {
-      // Whatever a ping fails of, nothing else will be answered either.
+      // Where a ping fails, no other question will be answered either.
       if (error instanceof AnonNetError) throw error;
       throw signal.reason;
     }

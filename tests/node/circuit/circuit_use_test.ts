@@ -6,11 +6,10 @@ import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import { repeatableSuite } from "../../../lib/crypto/repeatable.ts";
 import {
   type CircuitUse,
-  CROWD,
-  TRIES,
   useCircuit,
 } from "../../../lib/node/circuit/circuit_use.ts";
 import type { WaitLimit } from "../../../lib/node/circuit/circuits.ts";
+import { CROWD, TRIES } from "../../../lib/pool/circuit_tries.ts";
 import { createDrain } from "../../../lib/sim/drain.ts";
 import { runOn } from "../../transport/world.ts";
 import { FakeCircuits, FakeNetwork } from "./fake_circuits.ts";
