@@ -28,7 +28,6 @@ import type {
 import type { KeptContact } from "../../path/kept_relays.ts";
 import type { PoolStatus } from "../../pool/pool_status.ts";
 import { PathSelector } from "../../path/path_selection.ts";
-import { type RelayKey, relayKey } from "../../path/relay_key.ts";
 import { CellBuffers } from "./cell_buffers.ts";
 import {
   blame,
@@ -41,6 +40,7 @@ import type { CircuitLinks } from "./circuit_links.ts";
 import { CircuitMeter } from "./circuit_meter.ts";
 import { obstacleLine, requestError } from "./circuit_obstacle.ts";
 import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
+import { GuardJudge } from "./guard_judge.ts";
 import type { GuardMemory } from "./guard_memory.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
@@ -51,9 +51,6 @@ import type { Runtime } from "../../machine/runtime.ts";
 
 /** How often the dates of guards are looked at, ms. */
 const LOOK_MS = 60_000;
-
-/** Failed dials that say nothing of who was dialled: we did not even try. */
-const NOT_DIALLED = new Set(["link.backoff", "link.full", "link.stopping"]);
 
 /** What a driver is made of. */
 export interface CircuitPoolDriverOptions {
@@ -93,8 +90,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   /** What stands in the way, as far as the log says. */
   readonly #obstacles = new Set<PoolObstacle["reason"]>();
   readonly #first = Promise.withResolvers<void>();
-  /** Guards being dialled. */
-  readonly #dialled = new Set<RelayKey>();
+  readonly #judge: GuardJudge;
   readonly #stopping = new AbortController();
   #lookTimer: Timer | undefined;
   #isStopped = false;
@@ -118,6 +114,13 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       guards: memory.guards,
       layer2: memory.layer2,
       ownNodeId,
+    });
+    this.#judge = new GuardJudge({
+      runtime,
+      links,
+      guards: this.#selector.guards,
+      signal: this.#stopping.signal,
+      onChange: () => this.#onRelays(),
     });
     this.#pool = new CircuitPool({
       selector: this.#selector,
@@ -322,7 +325,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     try {
       await this.#memory.save();
       const [guard] = path;
-      if (guard !== undefined) this.#tasks.run(this.#judge(guard));
+      if (guard !== undefined) this.#tasks.run(this.#judge.judge(guard));
       const result = await this.#buildHops(id, path, signal);
       if (!(result instanceof OwnCircuit)) {
         const { hop, failure } = result;
@@ -336,36 +339,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     } finally {
       this.#builds.delete(id);
     }
-  }
-
-  /**
-   * Guards are judged by their links alone: a relay that ends circuits, or a peer
-   * that floods us so that they are slow, does not make us leave a guard. The dial is that of the build,
-   * and goes on when the build has been given up.
-   */
-  async #judge(guard: NodeRecord): Promise<void> {
-    const { links } = this.#options;
-    const { nodeId } = guard;
-    const key = relayKey(nodeId);
-    if (this.#dialled.has(key)) return;
-    this.#dialled.add(key);
-    try {
-      await links.getOrDial(guard, { signal: this.#stopping.signal });
-      this.#selector.guards.onLinked(nodeId);
-    } catch (error) {
-      if (!(error instanceof AnonNetError)) throw error;
-      if (this.#isOffline || NOT_DIALLED.has(error.code)) return;
-      const { guards } = this.#selector;
-      if (guards.onUnlinked(nodeId, this.#nowMs)) this.#onRelays();
-    } finally {
-      this.#dialled.delete(key);
-    }
-  }
-
-  /** Whether the system says that no address of the machine leads anywhere. */
-  get #isOffline(): boolean {
-    const { localAddresses } = this.#options.runtime;
-    return this.#isStopped || localAddresses?.()?.length === 0;
   }
 
   /** Hop by hop, each reported. @returns The circuit, or which hop failed and how. */
