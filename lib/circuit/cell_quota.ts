@@ -1,7 +1,7 @@
 /**
  * The memory that cells may wait in, for a whole process.
  *
- * Whoever reads too slowly makes cells wait at the relays behind, and no single
+ * A peer that reads too slowly makes cells wait at the relays behind, and no single
  * circuit is to blame while each stays under its own limit. So all of them share
  * one quota, and over it the circuits whose cells have waited longest go first:
  * a reader that has stopped is older than any that is merely slow.

@@ -52,7 +52,7 @@ const MAX_TYPE_BYTES = 32;
 export const EXTEND_FAILURES = [
   /** It must not: itself, the hop before, a forbidden address, a wrong node id. */
   "refused",
-  /** Nobody answers there, or somebody else. */
+  /** No relay answers there, or another one. */
   "unreachable",
   /** The next relay did not answer in time. */
   "timeout",

@@ -1,9 +1,9 @@
 /**
- * Blinded Ed25519 keys: many public keys, which nobody can tell belong together,
+ * Blinded Ed25519 keys: many public keys, which no observer can tell belong together,
  * of one secret (Tor's rend-spec-v3, appendix A.2).
  *
  *     f  = clamp(factor)                    as in RFC 8032 §5.1.5
- *     A' = [f]A                             by whoever knows A
+ *     A' = [f]A                             by every holder of A
  *     a' = f · a mod L                      by its owner: A' = [a']B
  *     p' = SHA-512("anonnet v1 blinded nonce" ‖ p ‖ A'), its first 32 bytes
  *

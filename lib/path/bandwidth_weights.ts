@@ -72,7 +72,7 @@ export class BandwidthWeights {
     let sum = 0;
     for (const [index, { key }] of relays.entries()) {
       const capped = Math.min(declared[index] as number, cap);
-      // At least 1: whoever declares nothing is drawn seldom, but not impossible.
+      // At least 1: a relay that declares nothing is drawn seldom, but not impossible.
       sum += Math.max(1, capped * this.factor(key));
       sums[index] = sum;
     }

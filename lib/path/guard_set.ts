@@ -45,7 +45,7 @@ const GUARD_RULES: KeepingRules = {
 
 /** The first hops of this node. */
 export class GuardSet extends KeptRelays {
-  /** A set that has drawn nobody yet. */
+  /** A set that has drawn none yet. */
   static create(random: Random): GuardSet {
     return new GuardSet(GUARD_RULES, random);
   }

@@ -1,6 +1,6 @@
 /**
- * Relays drawn once and kept: the first and second hops of our circuits. Whoever
- * can make us draw again and again owns the relay that we draw in the end, so
+ * Relays drawn once and kept: the first and second hops of our circuits. An adversary
+ * who can make us draw again and again owns the relay that we draw in the end, so
  * nothing that the other side does makes us draw.
  *
  *     draw ──→ untried ──reached──→ reached ──┬─ its time is over ──→ gone, draw
@@ -9,7 +9,7 @@
  *
  *     in use: the first `size` that are listed
  *             reached ones first, in the order of their first success
- *             given-up ones only where nobody is left to draw
+ *             given-up ones only where none is left to draw
  *
  * A relay that was reached once and does not answer now is retried, for as long as
  * it is on the relay list. A relay that never answered has learned nothing from
@@ -187,7 +187,7 @@ export class KeptRelays {
   /**
    * Where to dial those in use, best first; while none is, because there is no relay
    * list, those that know us: a client that was away for days asks them for the list
-   * before anybody else.
+   * before other relays.
    */
   contacts(): KeptContact[] {
     const inUse = this.#inUse.filter((kept) => !this.#scouts.includes(kept));

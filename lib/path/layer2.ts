@@ -7,7 +7,7 @@
  *     life = the greater of two draws from 1 to 12 days     mean 8.3 days
  *
  * The mean is long, so few relays are ever used; the spread is wide, so that
- * nobody can count on a life.
+ * an adversary cannot count on a life.
  *
  * @see protocol §5.8, and {@linkcode KeptRelays} for how they are kept
  * @see {@link https://spec.torproject.org/vanguards-spec/vanguards-lite.html | vanguards-lite}
@@ -45,7 +45,7 @@ function drawOnce(random: Random): number {
 
 /** The second hops of this node. */
 export class Layer2Set extends KeptRelays {
-  /** A set that has drawn nobody yet. */
+  /** A set that has drawn none yet. */
   static create(random: Random): Layer2Set {
     return new Layer2Set(LAYER2_RULES, random);
   }

@@ -242,8 +242,8 @@ export class PathSelector {
 
   #prepare(request: PathRequest, nowMs: number): Search {
     const { hops, last, avoid = [] } = request;
-    // When half the network seems to fail, it is our own network, or somebody
-    // who wants us to use the other half.
+    // When half the network seems to fail, it is our own network, or an
+    // adversary who wants us to use the other half.
     const believeFailures = 2 * this.failures.size <= this.size ||
       2 * this.failures.countAvoided(nowMs) <= this.size;
     return {

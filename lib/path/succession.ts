@@ -2,11 +2,11 @@
  * Which relays of a kept set are used now, of those that are in it.
  *
  *     filling      fewer than `size` have ever answered: these, and the next in line
- *     settled      the first `size` that ever answered, and nobody else
+ *     settled      the first `size` that ever answered, and no others
  *     succession   none of these can be linked to: the next one that ever answered
  *     scouting     none of those either: two of the next in line, one after the other
  *
- * Only links decide. Whoever ends circuits, or lets them fail, brings nobody into use.
+ * Only links decide. A relay that ends circuits, or lets them fail, brings none into use.
  * The line is drawn once, for months: who makes one relay after the other unreachable
  * meets us at relays that were drawn before, and at no more than there are.
  *
@@ -40,7 +40,7 @@ export interface Succession<T> {
   readonly scouts: readonly T[];
 }
 
-/** Whether nobody is to be tried in its place any more. */
+/** Whether no other is to be tried in its place any more. */
 export function isGivenUp({ reachedOrder, failures }: Successor): boolean {
   return reachedOrder === 0 && failures >= GIVE_UP_FAILURES;
 }
@@ -71,7 +71,7 @@ export function succeed<T extends Successor>(
   return { inUse: [...inUse, ...scouts], scouts };
 }
 
-/** Reached ones first; given-up ones only where nobody else is left. */
+/** Reached ones first; given-up ones only where no other is left. */
 export function fill<T extends Successor>(
   line: readonly T[],
   size: number,

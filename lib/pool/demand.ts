@@ -19,7 +19,7 @@ export class Demand {
   /** The slice that is being counted, from the beginning of time. */
   #slice = 0;
 
-  /** Somebody asked for a circuit. */
+  /** A caller asked for a circuit. */
   onRequest(nowMs: number): void {
     this.#advance(nowMs);
     const index = this.#slice % SLICES;

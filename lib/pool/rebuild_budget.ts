@@ -1,5 +1,5 @@
 /**
- * A limit on building circuits again: whoever kills our circuits must not decide
+ * A limit on building circuits again: a relay that kills our circuits must not decide
  * how many we build, nor see us through ever more relays.
  *
  *     circuit lost, or not built ──→ debt + 1

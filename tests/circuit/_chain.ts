@@ -1,6 +1,6 @@
 /**
  * Onion layers without machines around them: a client and its relays, and
- * somebody on each link who may meddle.
+ * an adversary on each link who may meddle.
  *
  * @module
  */

@@ -23,7 +23,7 @@ import {
 const SOURCE = "AnonNet, protocol §5, computed by tests/circuit/_reference.ts";
 const CELL_BYTES = 4096;
 
-/** Bytes that anybody can make again: SHA-256(label ‖ counter), cut. */
+/** Bytes that a reader can make again: SHA-256(label ‖ counter), cut. */
 function bytesFor(label: string, length: number): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(length);
   for (let i = 0; 32 * i < length; i++) {

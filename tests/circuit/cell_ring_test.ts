@@ -217,7 +217,7 @@ Deno.test("CellQuota names a circuit once, though both its directions wait", () 
   assert.deepEqual(quota.victims(), ["circuit"]);
 });
 
-Deno.test("CellQuota names nobody whose end would free nothing", () => {
+Deno.test("CellQuota names no owner whose end would free nothing", () => {
   const quota = new CellQuota<string>(4 * CELL_BYTES);
   const stuck = new CellRing(quota, "being written");
   stuck.lend(cells(8), 0);

@@ -309,7 +309,7 @@ for (const suite of SUITES) {
   }
 }
 
-Deno.test("ClientHandshake.finish() refuses whoever lacks the onion key", async () => {
+Deno.test("ClientHandshake.finish() refuses a relay that lacks the onion key", async () => {
   const meant = testRelay();
   const [real] = meant.onionKeys;
   assert(real);

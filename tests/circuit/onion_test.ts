@@ -197,7 +197,7 @@ Deno.test("OnionClient and RelayLayer carry payloads over any number of hops", (
 
 type Tampering = "flip" | "drop" | "duplicate" | "swap" | "replay" | "inject";
 
-/** The cells of a link after somebody got at them; `at` is the first changed. */
+/** The cells of a link after an adversary got at them; `at` is the first changed. */
 function tamper(
   cells: readonly Uint8Array[],
   kind: Tampering,
@@ -297,7 +297,7 @@ Deno.test("OnionClient delivers nothing that was tampered with on the way back",
         return cell;
       });
       const got = tamper(sent, kind, at, bit);
-      // What the next hop drops anyway reaches nobody: see the test after this.
+      // What the next hop drops anyway reaches no hop: see the test after this.
       const dropped = kind === "flip" && source > 0 && (bit >> 3) < 16;
       const good = dropped ? CELLS : untouched(sent, got);
       let delivered = 0;
@@ -318,7 +318,7 @@ Deno.test("OnionClient delivers nothing that was tampered with on the way back",
   );
 });
 
-Deno.test("RelayLayer drops what a later hop put where 16 bytes are dropped: a change there reaches nobody", () => {
+Deno.test("RelayLayer drops what a later hop put where 16 bytes are dropped: a change there reaches no hop", () => {
   const clean = new Chain(native, 3, 1);
   const marked = new Chain(native, 3, 1);
   const [payload] = payloads(1);
@@ -377,7 +377,7 @@ Deno.test("OnionClient refuses cells without a hop, a ninth hop, and other sizes
   assert.throws(() => client.open(cell.subarray(1)), RangeError);
 });
 
-Deno.test("RelayLayer garbles the payload of whoever builds a ninth hop", () => {
+Deno.test("RelayLayer garbles the payload of a client that builds a ninth hop", () => {
   const random = seededRandom(4);
   const keys = Array.from({ length: 9 }, () => randomKeys(random));
   const hops = keys.map((key) => new ReferenceHop(key));

@@ -62,7 +62,7 @@ class GuardWorld {
     for (const { nodeId } of this.inUse) this.guards.onReached(nodeId);
   }
 
-  /** Everybody in use fails until nothing changes any more, or for `rounds`. */
+  /** All in use fail until nothing changes any more, or for `rounds`. */
   failAll(rounds: number): void {
     for (let round = 0; round < rounds; round++) {
       for (const { record } of this.guards.candidates(this.nowMs)) {
@@ -373,7 +373,7 @@ Deno.test("GuardSet shows no more than its line to who takes one guard after the
   assert.equal(met.size, GUARD_LINE);
 });
 
-Deno.test("GuardSet tries two strangers at a time while nobody answers, and mostly meets none of them when its own network is back", () => {
+Deno.test("GuardSet tries two strangers at a time while none answers, and mostly meets none of them when its own network is back", () => {
   let strangers = 0;
   for (let seed = 0; seed < 40; seed++) {
     const world = new GuardWorld(relays(40), seed);
@@ -401,7 +401,7 @@ Deno.test("GuardSet.retryAll() forgets dials that failed, and sends scouts home"
   assert.deepEqual(keysOf(world.guards.candidates(world.nowMs)), known);
 });
 
-Deno.test("GuardSet.contacts() names nobody whom we have not met, once there are two who know us", () => {
+Deno.test("GuardSet.contacts() names no relay that we have not met, once there are two who know us", () => {
   const world = new GuardWorld(relays(40));
   world.reachAll();
   const known = keysOf(world.inUse);

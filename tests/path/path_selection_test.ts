@@ -271,7 +271,7 @@ const REASONS: readonly (readonly [
     },
   ],
   [
-    "a last hop in the subnet of everybody",
+    "a last hop in the subnet of all relays",
     "subnets",
     () => {
       const list = relays(20).map((record) => ({

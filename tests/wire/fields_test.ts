@@ -81,7 +81,7 @@ Deno.test("Fields refuses what is missing, of another type or out of range", () 
   }
 });
 
-Deno.test("Fields.finish() refuses fields that nobody read, here and inside", () => {
+Deno.test("Fields.finish() refuses fields that were not read, here and inside", () => {
   const fields = decodeFields(encodeCbor({ a: { b: 1 }, z: 1 }), "message");
   const inner = fields.map("a");
   const unknown = { code: "wire.unknown_field" };

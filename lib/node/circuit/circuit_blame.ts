@@ -57,7 +57,7 @@ function blameEnd(end: CircuitEnd, hop: number): BlamedHop {
 /**
  * Whether replacing an open circuit that has ended is to be counted. Only our own
  * word is taken for it that all was done: that of the far end would be free for
- * whoever wants to see us build circuits without end.
+ * an adversary who wants to see us build circuits without end.
  */
 export function howEnded({ code }: CircuitEnd): "done" | "lost" {
   return code === "done" ? "done" : "lost";

@@ -1,6 +1,6 @@
 /**
- * Who has asked the last hop of a circuit what, and waits for the answer. An
- * answer that nobody asked for is the end of the circuit, so an asker who gives
+ * Questions to the last hop of a circuit that wait for their answers. An
+ * answer that was not asked for is the end of the circuit, so an asker who gives
  * up leaves its place here until the answer comes.
  *
  * @see protocol §5.4
@@ -87,7 +87,7 @@ export class CircuitReplies {
   }
 }
 
-/** A promise that may fail with nobody looking: the asker may have given up. */
+/** A promise that may fail unseen: the asker may have given up. */
 export function heeded<T>(): PromiseWithResolvers<T> {
   const resolvers = Promise.withResolvers<T>();
   resolvers.promise.catch(() => {});

@@ -220,7 +220,7 @@ export class OwnCircuit implements ServiceCircuit {
   /**
    * Store a record by the last hop.
    *
-   * @returns How many nodes took it; 0 when it was refused or nobody was found.
+   * @returns How many nodes took it; 0 when it was refused or no node was found.
    * @throws {UnreachableError} `circuit.ended`, `circuit.busy`,
    * `circuit.request_timeout`.
    */

@@ -58,7 +58,7 @@ export const DEFAULT_CIRCUIT_LIMITS: CircuitLimits = {
  * Answers what a circuit's client asks of the DHT.
  *
  * @param circuit Names the asker; for limits, not to be kept.
- * @param signal Aborts when nobody waits for the answer any more.
+ * @param signal Aborts when the client waits for the answer no more.
  * @throws {AnonNetError} where there is none; the client hears that it is missing
  * or was not stored.
  */

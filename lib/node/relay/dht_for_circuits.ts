@@ -72,7 +72,7 @@ export class CircuitDht {
   }
 
   /**
-   * Store an encoded record. It is checked first: what nobody would store is not
+   * Store an encoded record. It is checked first: what no node would store is not
    * worth a look-up of ours.
    *
    * @throws {UnreachableError} `dht.busy`, `dht.stopped`.

@@ -1,6 +1,6 @@
 /**
  * One of the two streams of a circuit at a relay: a reader that never stops, a
- * writer that nobody waits for, and an end that comes once.
+ * writer that no reader waits for, and an end that comes once.
  *
  *     close ─▶ what waits is written, or FLUSH_MS pass ─▶ both directions end
  *

@@ -100,7 +100,7 @@ export class RelayedCircuit {
     return this.#machine?.binding ?? new Uint8Array();
   }
 
-  /** Aborts when the circuit has ended: nobody waits for an answer any more. */
+  /** Aborts when the circuit has ended: its client waits for no answer any more. */
   get signal(): AbortSignal {
     this.#work ??= new AbortController();
     if (this.#isDestroyed) this.#work.abort(GONE);
@@ -315,7 +315,7 @@ export class RelayedCircuit {
       if (this.#extending !== extending) stream.cancel();
       else this.#openNext(stream, attempt, cell);
     } catch (error) {
-      if (this.#extending !== extending) return; // nobody waits any more
+      if (this.#extending !== extending) return; // the client waits no more
       this.#onNextFailed(attempt, extendFailureOf(error));
       if (!(error instanceof AnonNetError)) throw error;
     }

@@ -121,7 +121,7 @@ Deno.test("CellOutlet holds no batch while there is nothing to write", async () 
   assert.equal(buffers.take().buffer, memory.buffer);
 });
 
-Deno.test("CircuitReplies pairs answers with questions, and knows what nobody asked", async () => {
+Deno.test("CircuitReplies pairs answers with questions, and knows what was not asked", async () => {
   const replies = new CircuitReplies();
   const [a, b] = [replies.expectDht(), replies.expectDht()];
   assert.notEqual(a.id, b.id);

@@ -57,7 +57,7 @@ Deno.test("CellReader hands out the same cells wherever reads cut them, kept or 
         for (let i = 0; i < 50; i++) await settle();
         const whole = at - at % CELL_BYTES;
         assert.deepEqual(concat(...chunks), BYTES.slice(0, whole));
-        // Nobody has written into what was kept.
+        // No read has written into what was kept.
         const copies = chunks.filter((_, i) => keeps[(i + 1) % keeps.length]);
         assert.deepEqual(kept.map((cells) => new Uint8Array(cells)), copies);
         assert.equal(ends(), 1);

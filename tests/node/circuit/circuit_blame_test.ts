@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { blame, howEnded } from "../../../lib/node/circuit/circuit_blame.ts";
 
-Deno.test("howEnded() takes nobody's word but ours that a circuit is done", () => {
+Deno.test("howEnded() takes no word but ours that a circuit is done", () => {
   assert.equal(howEnded({ code: "done" }), "done");
   assert.equal(howEnded({ code: "destroyed" }), "lost");
   for (

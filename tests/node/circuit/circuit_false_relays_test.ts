@@ -148,7 +148,7 @@ test("a client finds out about a relay that cannot prove its onion key", async (
   await allGone(world, [first]);
 });
 
-test("a relay says that a relay is not there when somebody else or nobody answers", async (world) => {
+test("a relay says that a relay is not there when another or none answers", async (world) => {
   const [first, other] = await startRelays(world, 2);
   assert.ok(first && other);
   const client = await startClient(world);
@@ -257,11 +257,11 @@ test("a client that speaks while its circuit is extended loses it, everywhere", 
 const FALSE_LAST_HOPS: Readonly<
   Record<string, (circuit: RelayedCircuit) => void>
 > = {
-  "introduces somebody to a client": (circuit) =>
+  "introduces a peer to a client": (circuit) =>
     void circuit.send({ type: "introduce2", body: new Uint8Array(10) }),
-  "joins what nobody wanted joined": (circuit) =>
+  "joins what the client did not want joined": (circuit) =>
     void circuit.send({ type: "rendezvous2", body: new Uint8Array(10) }),
-  "answers what nobody asked": (circuit) =>
+  "answers what was not asked": (circuit) =>
     void circuit.send({ type: "introduce_ack", body: new Uint8Array(10) }),
   "sends a pong for nothing": (circuit) =>
     void circuit.send({ type: "pong", id: 7 }),

@@ -5,7 +5,7 @@ import { CircuitMeter } from "../../../lib/node/circuit/circuit_meter.ts";
 
 const MIB = 1024 * 1024;
 
-Deno.test("CircuitMeter tells of circuits that carry much, and not of those that nobody hurries", async () => {
+Deno.test("CircuitMeter tells of circuits that carry much, and not of those that no user hurries", async () => {
   const clock = new VirtualClock({ drain: createDrain() });
   const circuits = new Map<string, { cellsCarried: number }>();
   const samples: [string, number][] = [];

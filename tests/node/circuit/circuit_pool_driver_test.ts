@@ -187,7 +187,7 @@ Deno.test("CircuitPoolDriver.take() gives up when told to, and leaves nothing be
     assert.deepEqual(used, []);
   }));
 
-Deno.test("a client links to its guards alone, each time as somebody else", () =>
+Deno.test("a client links to its guards alone, each time under another identity", () =>
   inClientWorld(10, async (world) => {
     const machine = world.world.machine();
     const seen = new Map<string, Set<string>>();

@@ -48,7 +48,7 @@ import {
 /** Settles within microtasks, as a virtual clock needs it. */
 export const CIRCUIT_CRYPTO = repeatableSuite();
 
-/** Somebody whom circuits can be built over. */
+/** A node that circuits can be built over. */
 export interface Hop {
   readonly node: TestNode;
   /** How clients know it. */

@@ -53,7 +53,7 @@ export class FakeRelay {
   isAlive = true;
   /** Takes introductions and passes none on. */
   isDeaf = false;
-  /** Lets whoever extends to it wait for ever. */
+  /** Lets a client that extends to it wait for ever. */
   isTarpit = false;
   /** Answers this to all introductions. */
   lie: IntroduceAnswer | undefined;
@@ -252,7 +252,7 @@ export class FakeCircuit implements ServiceCircuit {
   #early: Uint8Array[] = [];
   #isPumping = false;
   isOpen = true;
-  /** Cells and pings vanish, and nobody is told. */
+  /** Cells and pings vanish without a word. */
   isSilent = false;
 
   constructor(owner: FakeCircuits, relays: readonly FakeRelay[]) {

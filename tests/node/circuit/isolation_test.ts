@@ -7,7 +7,7 @@ import { inAnonNet } from "../../embed/anonnet_world.ts";
 /** Programs that want to be kept apart, all at once. */
 const KEYS = 100;
 
-/** All circuits that anybody is given while this is there: none of them twice. */
+/** All circuits that callers are given while this is there: none of them twice. */
 class HandedOut implements Disposable {
   readonly purposes: CircuitWish["purpose"][] = [];
   readonly #bindings = new Set<string>();

@@ -214,7 +214,7 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
     service.close();
     await until(
       world,
-      "nobody listens",
+      "no service listens",
       () => point.server.stats.listening === 0,
     );
     assert.equal(await introduce(keys.public.authentication), "unknown");
@@ -267,7 +267,7 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
     assert.deepEqual(meeting.errors(), []);
   });
 
-  test("hold data until somebody takes it", async (world) => {
+  test("hold data until a port takes it", async (world) => {
     const relays = await startRelays(world, 3);
     const { circuits: [client, service] } = await meet(world, relays);
     const bodies = Array.from({ length: 1000 }, (_, i) => {

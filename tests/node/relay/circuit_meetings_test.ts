@@ -63,7 +63,7 @@ test("a service that establishes anew ends its circuit before", async (world) =>
   await allGone(world, [relay]);
 });
 
-test("whoever knows no cookie, or brings one twice, meets nobody", async (world) => {
+test("a service that knows no cookie, or brings one twice, meets no client", async (world) => {
   const relay = await startRelay(world);
   const client = await startClient(world);
   const cookie = new Uint8Array(20).fill(3);
@@ -146,7 +146,7 @@ test("a malformed message of the services ends the circuit", async (world) => {
   await allGone(world, [relay]);
 });
 
-test("introductions beyond what a service can take are held up until somebody works for them", async (world) => {
+test("introductions beyond what a service can take are held up until their clients work for them", async (world) => {
   const relay = await startRelay(world);
   const keys = await IntroductionKeys.generate(CIRCUIT_CRYPTO, world.random);
   const client = await startClient(world);

@@ -111,7 +111,7 @@ Deno.test("CircuitDht stores a record, and tells on how many nodes", async () =>
   assert.deepEqual(stored, [record()]);
 });
 
-Deno.test("CircuitDht looks nothing up for a record that nobody would store", async () => {
+Deno.test("CircuitDht looks nothing up for a record that no node would store", async () => {
   const { dht, stored } = makeDht({ copies: 20 });
   const { encoded } = record();
   for (
