@@ -15,6 +15,7 @@ import type { PaceFacts } from "../../service/answer_pace.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import { IntroductionQueue } from "../../service/introduction_queue.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
+import type { TaskSet } from "../../base/task_set.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 
 /** Introductions that are being answered at once. */
@@ -33,6 +34,7 @@ interface Answer {
 /** The introductions of one service. `T` is whatever its driver knows one by. */
 export class ServiceAnswers<T> implements PaceFacts, Disposable {
   readonly #clock: Clock;
+  readonly #tasks: TaskSet;
   readonly #answer: (item: T, limit: WaitLimit) => Promise<void>;
   readonly #queue: IntroductionQueue<T>;
   readonly #timer: MachineTimer;
@@ -40,12 +42,17 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
   readonly #answers = new Set<Answer>();
   #isStopped = false;
 
-  /** @param answer Never rejects; ends soon when its signal says so. */
+  /**
+   * @param tasks Owns the answers; hears what one failed with.
+   * @param answer Ends soon when its signal says so.
+   */
   constructor(
     clock: Clock,
+    tasks: TaskSet,
     answer: (item: T, limit: WaitLimit) => Promise<void>,
   ) {
     this.#clock = clock;
+    this.#tasks = tasks;
     this.#answer = answer;
     this.#queue = new IntroductionQueue(clock.nowMs());
     this.#timer = new MachineTimer(clock, () => this.#go());
@@ -101,10 +108,11 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
     const control = new AbortController();
     const answer = { sinceMs, control };
     this.#answers.add(answer);
-    this.#answer(item, { signal: control.signal }).finally(() => {
+    const work = this.#answer(item, { signal: control.signal });
+    this.#tasks.run(work.finally(() => {
       this.#answers.delete(answer);
       this.#go();
-    });
+    }));
   }
 }
 

@@ -26,7 +26,7 @@ import { encodeCbor } from "../../wire/cbor.ts";
 import { decodeFields } from "../../wire/fields.ts";
 import type { ClientSecrets } from "../visit/descriptor_finder.ts";
 import type { Runtime } from "../../machine/runtime.ts";
-import type { RevisionStore } from "./service_host.ts";
+import type { RevisionStore } from "./descriptor_publisher.ts";
 
 const CLIENT_KEY = "client";
 const CLIENT_INFO = utf8("anonnet v1 client key");

@@ -1,6 +1,6 @@
 /**
  * The sessions of one service: introductions come in, joined circuits become
- * sessions or legs of them, and streams go out to whoever serves them.
+ * sessions or legs of them, and streams go out to the handler that serves them.
  *
  *     introduction ─┬─ handshake ──▶ circuit to its rendezvous ──▶ a new session
  *                   └─ ticket ─────▶ circuit to its rendezvous ──▶ one more leg
@@ -12,12 +12,7 @@
 import type { NodeId, PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
-import { deadline } from "../../base/clock.ts";
-import {
-  AnonNetError,
-  ProtocolError,
-  UnreachableError,
-} from "../../base/errors.ts";
+import { AnonNetError, ProtocolError } from "../../base/errors.ts";
 import { TokenBucket, type TokenRate } from "../../base/token_bucket.ts";
 import { KEY_BYTES } from "../../crypto/suite.ts";
 import type { Introduction } from "../../service/meeting/introduction.ts";
@@ -39,23 +34,11 @@ import { useCircuit } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
-import { namedRelay, type ServiceContext } from "../session/service_context.ts";
+import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
-import { Slots } from "../../base/slots.ts";
+import { MeetingPlaces, meetingsFull } from "./meeting_places.ts";
 
-/** A client that could not be met by then waits no more, ms. */
-const MEET_MS = 20_000;
-/**
- * Clients at rendezvous points that nobody has told us of, met at once: somebody
- * may invent relays that do not exist, and each costs a time-out.
- */
-const MAX_STRANGERS = 4;
-/**
- * Clients met at once at one relay: one that lets us wait must not take all the
- * places that there are for answers.
- */
-const MAX_AT_RELAY = 8;
 /** A session without a stream for so long is closed; clients do it sooner, ms. */
 export const SERVICE_IDLE_MS = 15 * 60_000;
 const SWEEP_MS = 60_000;
@@ -67,7 +50,7 @@ const SWEEP_MS = 60_000;
  */
 export const LEGS: TokenRate = { perSecond: 1, burst: 32 };
 
-/** Nobody holds this secret: unknown sessions are checked against it. */
+/** No client holds this secret: unknown sessions are checked against it. */
 const NO_SECRET = new Uint8Array(KEY_BYTES);
 
 /** What the service hears of its sessions. */
@@ -99,8 +82,7 @@ export class ServiceSessions implements Disposable {
     ({ driver }) => driver.streamCount === 0,
   );
   readonly #sessions = new Set<ServiceSession>();
-  readonly #strangers = new Slots(MAX_STRANGERS);
-  readonly #atRelay = new Slots(Infinity, MAX_AT_RELAY);
+  readonly #places: MeetingPlaces;
   readonly #timer: MachineTimer;
   readonly #stopping = new AbortController();
   #sweepMs = Infinity;
@@ -111,6 +93,7 @@ export class ServiceSessions implements Disposable {
     log: Log,
   ) {
     this.#context = context;
+    this.#places = new MeetingPlaces(context);
     this.#handlers = handlers;
     this.#log = log;
     this.#timer = new MachineTimer(context.clock, () => this.#onTime());
@@ -157,34 +140,37 @@ export class ServiceSessions implements Disposable {
     introduction: Introduction,
     keys: IntroductionKeys,
     blinded: readonly PublicKey[],
-    { signal }: WaitLimit,
+    limit: WaitLimit,
   ): Promise<void> {
     // Before anything is built for it.
     const { ticket } = introduction;
     const session = ticket === undefined
       ? undefined
       : this.#ticketed(ticket, introduction.cookie);
-    await this.#meetAt(introduction.rendezvous, signal, (relay, limit) => {
-      if (session === undefined || ticket === undefined) {
-        return this.#begin(introduction, keys, blinded, relay, limit);
-      }
-      const { cookie, rendezvous } = introduction;
-      const offer = { leg: ticket.leg, cookie, rendezvous };
-      return this.#addLeg(session, offer, relay, limit);
-    });
+    await this.#places.meetAt(
+      introduction.rendezvous,
+      limit,
+      (relay, limit) => {
+        if (session === undefined || ticket === undefined) {
+          return this.#begin(introduction, keys, blinded, relay, limit);
+        }
+        const { cookie, rendezvous } = introduction;
+        const offer = { leg: ticket.leg, cookie, rendezvous };
+        return this.#addLeg(session, offer, relay, limit);
+      },
+    );
   }
 
   /** A client asks for a leg by one that lives: no introduction is needed. */
   async #onOffer(session: ServiceSession, offer: LegOffer): Promise<void> {
-    // One at a time: whoever offers without end waits without end.
+    // One at a time: a client that offers without end waits without end.
     if (session.isTakingOffer) return;
     if (!session.budget.take(1, this.#context.clock.nowMs())) return;
     session.isTakingOffer = true;
     try {
-      const { signal } = this.#stopping;
-      await this.#meetAt(
+      await this.#places.meetAt(
         offer.rendezvous,
-        signal,
+        this.#stopping,
         (relay, limit) => this.#addLeg(session, offer, relay, limit),
       );
     } catch (error) {
@@ -195,27 +181,6 @@ export class ServiceSessions implements Disposable {
       } else this.#log.error("A fault in taking the offer of a leg", fields);
     } finally {
       session.isTakingOffer = false;
-    }
-  }
-
-  async #meetAt(
-    rendezvous: Bytes,
-    signal: AbortSignal,
-    meet: (relay: NodeRecord, limit: WaitLimit) => Promise<void>,
-  ): Promise<void> {
-    const { record, isKnown } = await namedRelay(this.#context, rendezvous);
-    const name = record.nodeId.toHex();
-    if (!this.#atRelay.take(name)) throw busy();
-    try {
-      if (!isKnown && !this.#strangers.take()) throw busy();
-      try {
-        using limit = deadline(this.#context.clock, MEET_MS, tooLate, signal);
-        await meet(record, limit);
-      } finally {
-        if (!isKnown) this.#strangers.give();
-      }
-    } finally {
-      this.#atRelay.give(name);
     }
   }
 
@@ -235,7 +200,9 @@ export class ServiceSessions implements Disposable {
         "Cannot take ticket: it is used, forged, or of no session here",
       );
     }
-    if (!session.budget.take(1, this.#context.clock.nowMs())) throw busy();
+    if (!session.budget.take(1, this.#context.clock.nowMs())) {
+      throw meetingsFull();
+    }
     return session;
   }
 
@@ -307,7 +274,7 @@ export class ServiceSessions implements Disposable {
     if (closed === "full") {
       circuit.close();
       driver.close();
-      throw busy();
+      throw meetingsFull();
     }
     for (const { driver } of closed) driver.close();
     this.#sessions.add(session);
@@ -389,18 +356,4 @@ function avoidable({ paths }: ServiceSession): NodeId[] {
 function dropStalest(driver: SessionDriver): void {
   const [stalest] = [...driver.legs].sort((a, b) => a.heardMs - b.heardMs);
   if (stalest !== undefined) driver.dropLeg(stalest.number);
-}
-
-function busy(): UnreachableError {
-  return new UnreachableError(
-    "service.busy",
-    "Cannot meet client: too many are being met",
-  );
-}
-
-function tooLate(): UnreachableError {
-  return new UnreachableError(
-    "service.meet_timeout",
-    "Cannot meet client: the circuit took too long",
-  );
 }

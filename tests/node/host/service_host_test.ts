@@ -3,7 +3,7 @@ import type { Bytes } from "../../../lib/base/bytes.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { decodeStoredRecord } from "../../../lib/dht/records/stored_record.ts";
-import { DRAIN_MS, REST_MS } from "../../../lib/node/host/service_host.ts";
+import { DRAIN_MS, REST_MS } from "../../../lib/node/host/session_drain.ts";
 import type { StreamHandler } from "../../../lib/node/host/stream_target.ts";
 import { STALLED_MS } from "../../../lib/node/host/service_answers.ts";
 import { INTRODUCTIONS_BURST } from "../../../lib/service/meeting/introduction_gate.ts";

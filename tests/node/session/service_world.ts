@@ -17,8 +17,8 @@ import {
   type ServiceClientOptions,
 } from "../../../lib/node/visit/service_client.ts";
 import type { ServiceContext } from "../../../lib/node/session/service_context.ts";
+import type { RevisionStore } from "../../../lib/node/host/descriptor_publisher.ts";
 import {
-  type RevisionStore,
   ServiceHostDriver,
   type ServiceHostOptions,
 } from "../../../lib/node/host/service_host.ts";

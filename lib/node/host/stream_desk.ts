@@ -1,0 +1,66 @@
+/**
+ * Takes the streams of one service's clients to their targets, within limits.
+ *
+ * @see protocol §7.6
+ * @module
+ */
+import { Slots } from "../../base/slots.ts";
+import type { TaskSet } from "../../base/task_set.ts";
+import { RESET_CODE } from "../../session/stream.ts";
+import type { WaitLimit } from "../circuit/circuits.ts";
+import type { SessionStreamHandle } from "../session/session_stream.ts";
+import { serveStream } from "./serve_stream.ts";
+import type { StreamTarget } from "./stream_target.ts";
+import type { TargetDial } from "./target_dial.ts";
+
+/** Streams of one service that are served at once, and of one session: each takes a socket. */
+const MAX_SERVED = 4096;
+const MAX_SERVED_PER_SESSION = 1024;
+
+/** Where streams lead. */
+export interface StreamDeskOptions {
+  /** By virtual port. */
+  readonly targets: ReadonlyMap<number, StreamTarget>;
+  readonly dial: TargetDial;
+}
+
+/** The streams of one service that are being served. */
+export class StreamDesk {
+  readonly #options: StreamDeskOptions;
+  readonly #tasks: TaskSet;
+  readonly #limit: WaitLimit;
+  readonly #served = new Slots(MAX_SERVED);
+  readonly #servedBySession = new WeakMap<object, Slots>();
+
+  /**
+   * @param tasks Owns what serves the streams.
+   * @param limit Ends all of it.
+   */
+  constructor(options: StreamDeskOptions, tasks: TaskSet, limit: WaitLimit) {
+    this.#options = options;
+    this.#tasks = tasks;
+    this.#limit = limit;
+  }
+
+  /** Serve a stream, or reset it. @param session Whose it is, for the limits. */
+  serve(stream: SessionStreamHandle, port: number, session: object): void {
+    const { targets, dial } = this.#options;
+    const target = targets.get(port);
+    if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
+    const ofSession = this.#servedBySession.get(session) ??
+      new Slots(MAX_SERVED_PER_SESSION);
+    this.#servedBySession.set(session, ofSession);
+    if (!ofSession.take()) return stream.abort(RESET_CODE.exhausted);
+    if (!this.#served.take()) {
+      ofSession.give();
+      return stream.abort(RESET_CODE.exhausted);
+    }
+    const { signal } = this.#limit;
+    this.#tasks.run(
+      serveStream(stream, target, { dial, signal }).finally(() => {
+        ofSession.give();
+        this.#served.give();
+      }),
+    );
+  }
+}
