@@ -59,9 +59,9 @@ export class IntroductionQueue<T> {
     return length;
   }
 
-  /** When {@linkcode take} gives something; `undefined` while nothing waits. */
-  get readyMs(): number | undefined {
-    if (this.#queues.size === 0) return undefined;
+  /** When {@linkcode take} gives something; `Infinity` while nothing waits. */
+  get readyMs(): number {
+    if (this.#queues.size === 0) return Infinity;
     return this.#answers.readyMs(1);
   }
 

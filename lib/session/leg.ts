@@ -121,9 +121,9 @@ export class Leg {
     return this.#lastHeardMs;
   }
 
-  /** When an acknowledgement of ours is due; `undefined` if none is. */
-  get ackDueMs(): number | undefined {
-    if (this.#unacknowledged === 0) return undefined;
+  /** When an acknowledgement of ours is due; `Infinity` if none is. */
+  get ackDueMs(): number {
+    if (this.#unacknowledged === 0) return Infinity;
     const every = this.#receivedCells < EARLY_CELLS
       ? EARLY_ACK_EVERY_CELLS
       : ACK_EVERY_CELLS;
@@ -137,10 +137,10 @@ export class Leg {
     return this.#unacknowledged > 0;
   }
 
-  /** When the oldest cell in flight has waited too long; `undefined` with none in flight. */
-  get probeDueMs(): number | undefined {
+  /** When the oldest cell in flight has waited too long; `Infinity` with none in flight. */
+  get probeDueMs(): number {
     const oldest = this.#inFlight[this.#head];
-    if (oldest === undefined) return undefined;
+    if (oldest === undefined) return Infinity;
     return Math.max(oldest.sentMs, this.#lastHeardMs) +
       this.congestion.probeTimeoutMs;
   }

@@ -88,7 +88,7 @@ export class LegState {
   /** Whether the cell built now, for `on`, must acknowledge what came on this leg. */
   owesAckOn(on: LegState, nowMs: number): boolean {
     const { ackDueMs } = this.leg;
-    if (ackDueMs === undefined) return false;
+    if (ackDueMs === Infinity) return false;
     return on === this || ackDueMs + ACK_DETOUR_MS <= nowMs;
   }
 
@@ -246,8 +246,8 @@ export class LegTable {
     let due = Infinity;
     for (const state of this.#legs.values()) {
       const { leg } = state;
-      due = Math.min(due, leg.ackDueMs ?? Infinity);
-      if (!state.isSuspect) due = Math.min(due, leg.probeDueMs ?? Infinity);
+      due = Math.min(due, leg.ackDueMs);
+      if (!state.isSuspect) due = Math.min(due, leg.probeDueMs);
       if (streams === "some") due = Math.min(due, state.pingDueMs);
     }
     return due;
@@ -257,7 +257,7 @@ export class LegTable {
   onTime(streams: "some" | "none", nowMs: number): LegState[] {
     const suspect: LegState[] = [];
     for (const state of this.#legs.values()) {
-      if (!state.isSuspect && (state.leg.probeDueMs ?? Infinity) <= nowMs) {
+      if (!state.isSuspect && state.leg.probeDueMs <= nowMs) {
         state.isSuspect = true;
         suspect.push(state);
       }

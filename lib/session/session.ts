@@ -121,14 +121,13 @@ export class Session {
     return this.#legs.primary?.leg.congestion.roundTripMs;
   }
 
-  /** When to call {@linkcode onTime} next; `undefined` when nothing is due. */
-  get deadlineMs(): number | undefined {
-    if (this.#closed !== undefined) return undefined;
+  /** When to call {@linkcode onTime} next; `Infinity` when nothing is due. */
+  get deadlineMs(): number {
+    if (this.#closed !== undefined) return Infinity;
     const { leglessSinceMs } = this.#legs;
-    const due = leglessSinceMs === undefined
+    return leglessSinceMs === undefined
       ? this.#legs.dueMs(this.#anyStreams)
       : leglessSinceMs + LEGLESS_MS;
-    return due === Infinity ? undefined : due;
   }
 
   get #anyStreams(): "some" | "none" {
@@ -358,7 +357,7 @@ export class Session {
   }
 
   #wantsToSend(state: LegState, nowMs: number): boolean {
-    if (state.isPingWanted || (state.leg.ackDueMs ?? Infinity) <= nowMs) {
+    if (state.isPingWanted || state.leg.ackDueMs <= nowMs) {
       return true;
     }
     const lane = this.#laneOf(state);

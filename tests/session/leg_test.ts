@@ -62,7 +62,7 @@ Deno.test("Leg has keys of its own for its number and its direction", () => {
 
 Deno.test("Leg owes an acknowledgement after some cells, or a moment after the first", () => {
   const { service } = pair();
-  assert.equal(service.ackDueMs, undefined);
+  assert.equal(service.ackDueMs, Infinity);
   service.onAckWanted(100);
   assert.equal(service.ackDueMs, 100 + ACK_DELAY_MS);
   for (let n = 1; n < EARLY_ACK_EVERY_CELLS; n++) service.onAckWanted(101);
@@ -84,7 +84,7 @@ Deno.test("Leg counts what is in flight until it is acknowledged, and refuses mo
   assert.deepEqual(client.onAck(2, 0, 60), []); // old news
   refused(() => client.onAck(6, 0, 60), "session.ack");
   assert.deepEqual(client.onAck(5, 0, 60).map(({ number }) => number), [4]);
-  assert.equal(client.probeDueMs, undefined);
+  assert.equal(client.probeDueMs, Infinity);
 });
 
 Deno.test("Leg takes the peer's delay off a round trip, but believes no more than could be", () => {

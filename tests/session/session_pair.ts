@@ -241,7 +241,7 @@ export class SessionPair {
         ) [next, index] = [arrival, i];
       }
       const deadlines = [this.client, this.service].map((end) =>
-        end.session.deadlineMs ?? Infinity
+        end.session.deadlineMs
       );
       const dueMs = Math.min(...deadlines);
       if (next !== undefined && next.atMs <= dueMs) {
@@ -251,7 +251,7 @@ export class SessionPair {
       } else if (dueMs !== Infinity) {
         this.nowMs = Math.max(this.nowMs, dueMs);
         for (const end of [this.client, this.service]) {
-          if ((end.session.deadlineMs ?? Infinity) <= this.nowMs) {
+          if (end.session.deadlineMs <= this.nowMs) {
             end.take(end.session.onTime(this.nowMs), this.nowMs);
           }
         }

@@ -91,7 +91,7 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
     while (this.#answers.size < MAX_ANSWERS) {
       const item = this.#queue.take(nowMs);
       if (item === undefined) {
-        return this.#timer.set(this.#queue.readyMs ?? Infinity);
+        return this.#timer.set(this.#queue.readyMs);
       }
       this.#begin(item, nowMs);
     }

@@ -8,7 +8,8 @@
  * @module
  */
 import type { LegCarrier } from "../circuit/leg_carrier.ts";
-import type { Clock, Timer } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import {
   AnonNetError,
   ProtocolError,
@@ -52,9 +53,9 @@ export class SessionDriver {
   readonly #carriers = new Map<LegNumber, LegCarrier>();
   readonly #streams = new Map<StreamId, SessionStreamHandle>();
   readonly #ended = Promise.withResolvers<number>();
-  #timer: Timer | undefined;
-  #timerMs = Infinity;
-  #leastWaitMs = 0;
+  readonly #timer: MachineTimer;
+  /** When the timer last called. */
+  #lookedMs = -Infinity;
   #usedMs: number;
   #isHeard = false;
 
@@ -63,6 +64,7 @@ export class SessionDriver {
     this.#clock = clock;
     this.#handlers = handlers;
     this.#usedMs = clock.nowMs();
+    this.#timer = new MachineTimer(clock, () => this.#onTime());
     this.#arm();
   }
 
@@ -260,32 +262,20 @@ export class SessionDriver {
   }
 
   #arm(): void {
-    const dueMs = this.#session.deadlineMs ?? Infinity;
-    // Most inputs only put it off: an early wake-up costs less than a new timer.
-    if (this.#timer !== undefined && this.#timerMs <= dueMs) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#timerMs = Infinity;
-    if (dueMs === Infinity) return;
-    this.#timerMs = dueMs;
-    const leftMs = dueMs - this.#clock.nowMs();
-    const waitMs = leftMs > 0 ? leftMs : this.#leastWaitMs;
-    this.#timer = this.#clock.schedule(waitMs, () => this.#onTime(), {
-      keepAlive: false,
-    });
+    const dueMs = this.#session.deadlineMs;
+    // What was due at the last look could not leave, where no leg takes our cells:
+    // look again, but at leisure.
+    const isStuck = dueMs <= this.#lookedMs;
+    this.#timer.set(isStuck ? this.#lookedMs + OVERDUE_MS : dueMs);
   }
 
   #onTime(): void {
-    this.#timer = undefined;
-    this.#timerMs = Infinity;
     const nowMs = this.#clock.nowMs();
-    if (nowMs >= (this.#session.deadlineMs ?? Infinity)) {
+    this.#lookedMs = nowMs;
+    if (nowMs >= this.#session.deadlineMs) {
       this.#dispatch(this.#session.onTime(nowMs));
     }
-    // What is due cannot leave where nobody takes our cells: look again, but at leisure.
-    this.#leastWaitMs = OVERDUE_MS;
     this.#turn();
-    this.#leastWaitMs = 0;
   }
 
   #dispatch(events: readonly SessionEvent[]): void {
@@ -333,8 +323,7 @@ export class SessionDriver {
   }
 
   #onClosed(code: number): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#timer.stop();
     for (const stream of this.#streams.values()) {
       stream.onReset(RESET_CODE.failed);
     }
