@@ -10,13 +10,7 @@ import { type NodeId, nodeIdOf, type PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import {
-  type Clock,
-  deadline,
-  raceSignal,
-  sleep,
-  type Timer,
-} from "../../base/clock.ts";
+import { deadline, raceSignal, sleep, type Timer } from "../../base/clock.ts";
 import {
   AnonNetError,
   ProtocolError,
@@ -29,7 +23,6 @@ import type { LinkLimits } from "../../link/link_limits.ts";
 import {
   LinkState,
   type LinkStats,
-  type Load,
   type StreamUse,
 } from "../../link/link_state.ts";
 import {
@@ -37,7 +30,6 @@ import {
   encodeRequestStream,
   PING_METHOD,
   type RpcAnswer,
-  type RpcSizes,
   STREAM_TYPE,
 } from "../../link/rpc.ts";
 import type {
@@ -46,9 +38,8 @@ import type {
   OpenOptions,
 } from "../../transport/transport.ts";
 import { FrameStream } from "./frame_stream.ts";
-import { LinkServer } from "./link_server.ts";
+import { LinkServer, type LinkServerHost } from "./link_server.ts";
 import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
-import type { Slots } from "../../base/slots.ts";
 
 /** What a node does with what comes over its links. */
 export interface LinkHandlers {
@@ -93,18 +84,10 @@ export interface RequestOptions extends OpenOptions {
 }
 
 /** What a link needs of its node. */
-export interface LinkHost {
+export interface LinkHost extends LinkServerHost {
   readonly crypto: CryptoSuite;
-  readonly clock: Clock;
-  readonly sizes: RpcSizes;
   readonly limits: LinkLimits;
   readonly handlers: LinkHandlers;
-  /** Time for one request and its answer, ms. */
-  readonly rpcMs: number;
-  /** Requests that the whole node serves at once. */
-  readonly requests: Slots;
-  /** How hard the node is pressed now. */
-  readonly load: Load;
 }
 
 /** Why what waited on a link does not any more. One for all: links end in crowds. */
@@ -181,12 +164,18 @@ export class Link {
       onWritten: () => this.#state.onWritten(host.clock.nowMs()),
     };
     this.#server = new LinkServer({
-      link: this,
       host,
       connection,
       state: this.#state,
       streamHost: this.#streamHost,
-      onStreamEnd: () => this.#arm(),
+      desk: {
+        onRequest: (method, body, signal) =>
+          host.handlers.onRequest(this, method, body, signal),
+        onCircuit: (stream) => host.handlers.onCircuit(this, stream),
+        onStreamEnd: () => this.#arm(),
+        onBroken: ({ code }) => this.cutOff(code),
+        onError: (error) => host.handlers.onError?.(error),
+      },
     });
     this.closed = connection.closed.then(({ by }) => {
       this.#end();

@@ -9,79 +9,106 @@
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";
-import { deadline, raceSignal, sleep, type Timer } from "../../base/clock.ts";
+import {
+  type Clock,
+  deadline,
+  raceSignal,
+  sleep,
+  type Timer,
+} from "../../base/clock.ts";
 import {
   BugError,
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
-import type { LinkState, StreamUse } from "../../link/link_state.ts";
+import type { Slots } from "../../base/slots.ts";
+import { TaskSet } from "../../base/task_set.ts";
+import type { LinkState, Load, StreamUse } from "../../link/link_state.ts";
 import {
   decodeRequest,
   encodeAnswer,
   PING_METHOD,
   type RpcAnswer,
+  type RpcSizes,
   STREAM_TYPE,
 } from "../../link/rpc.ts";
 import type { ByteStream, Connection } from "../../transport/transport.ts";
 import { FrameStream } from "./frame_stream.ts";
-import type { Link, LinkHost } from "./link.ts";
 import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
 
-/** What a server needs of its link. */
+/** What a server hands to its link: what the peer wants of the node. */
+export interface PeerDesk {
+  /** As `LinkHandlers.onRequest`, for this peer. */
+  onRequest(
+    method: string,
+    body: Bytes,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined>;
+  /** The peer creates a circuit. The stream is the callee's to end, both ways. */
+  onCircuit(stream: ByteStream): void;
+  /** A stream of the peer's has ended: the link's deadline may have changed. */
+  onStreamEnd(): void;
+  /** The peer broke the protocol: its link must end. */
+  onBroken(error: ProtocolError): void;
+  /** Something of ours failed while it served the peer. */
+  onError(error: unknown): void;
+}
+
+/** What servers need of their node. */
+export interface LinkServerHost {
+  readonly clock: Clock;
+  readonly sizes: RpcSizes;
+  /** Time for one request and its answer, ms. */
+  readonly rpcMs: number;
+  /** Requests that the whole node serves at once. */
+  readonly requests: Slots;
+  /** How hard the node is pressed now. */
+  readonly load: Load;
+}
+
+/** What a server is made of. */
 export interface LinkServerOptions {
-  readonly link: Link;
-  readonly host: LinkHost;
+  readonly host: LinkServerHost;
   readonly connection: Connection;
   readonly state: LinkState;
   /** Its signal ends what waits here. */
   readonly streamHost: LinkStreamHost;
-  /** A stream of the peer's has ended: the link's deadline may have changed. */
-  readonly onStreamEnd: () => void;
+  readonly desk: PeerDesk;
 }
 
 /** Serves the peer of one link. */
 export class LinkServer {
-  readonly #link: Link;
-  readonly #host: LinkHost;
+  readonly #host: LinkServerHost;
   readonly #connection: Connection;
   readonly #state: LinkState;
   readonly #streamHost: LinkStreamHost;
-  readonly #onStreamEnd: () => void;
+  readonly #desk: PeerDesk;
   /** Streams being served, and the loop that accepts them. */
-  readonly #tasks = new Set<Promise<void>>();
+  readonly #tasks = new TaskSet((error) => this.#onError(error));
 
   constructor(options: LinkServerOptions) {
-    this.#link = options.link;
     this.#host = options.host;
     this.#connection = options.connection;
     this.#state = options.state;
     this.#streamHost = options.streamHost;
-    this.#onStreamEnd = options.onStreamEnd;
+    this.#desk = options.desk;
   }
 
   /** Begin to accept streams. */
   start(): void {
-    this.#run(this.#acceptStreams());
+    this.#tasks.run(this.#acceptStreams());
   }
 
   /** Resolves when nothing runs any more; only after the connection has ended. */
-  async stopped(): Promise<void> {
-    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
-  }
-
-  /** Own a promise, and its failure. */
-  #run(work: Promise<void>): void {
-    const task = work.catch((error) => this.#onError(error))
-      .finally(() => this.#tasks.delete(task));
-    this.#tasks.add(task);
+  stopped(): Promise<void> {
+    return this.#tasks.ended();
   }
 
   async #acceptStreams(): Promise<void> {
     for (;;) {
       const stream = await this.#connection.acceptStream();
       if (stream === undefined) return;
-      if (this.#state.onPeerStream()) this.#run(this.#serve(stream));
+      if (this.#state.onPeerStream()) this.#tasks.run(this.#serve(stream));
       else stream.cancel();
     }
   }
@@ -91,7 +118,7 @@ export class LinkServer {
     let use: StreamUse = "circuit";
     const stream = new LinkStream(inner, this.#streamHost, () => {
       this.#state.onPeerStreamEnd(use, clock.nowMs());
-      this.#onStreamEnd();
+      this.#desk.onStreamEnd();
     });
     // Against streams that say nothing: reads end, as if the peer had ended them.
     const timer = clock.schedule(rpcMs, () => stream.cancel(), {
@@ -121,10 +148,10 @@ export class LinkServer {
   }
 
   #serveCircuit(stream: ByteStream): void {
-    const { clock, load, handlers } = this.#host;
-    if (this.#state.onCircuit(load, clock.nowMs())) {
-      handlers.onCircuit(this.#link, stream);
-    } else stream.cancel();
+    const { clock, load } = this.#host;
+    const isAccepted = this.#state.onCircuit(load, clock.nowMs());
+    if (isAccepted) this.#desk.onCircuit(stream);
+    else stream.cancel();
   }
 
   async #serveRequest(stream: LinkStream, timer: Timer): Promise<StreamUse> {
@@ -162,7 +189,7 @@ export class LinkServer {
 
   async #answer(method: string, body: Bytes): Promise<RpcAnswer> {
     if (method === PING_METHOD) return { type: "ok", body: new Uint8Array() };
-    const { clock, handlers, rpcMs, sizes } = this.#host;
+    const { clock, rpcMs, sizes } = this.#host;
     // Against a handler of ours that never ends: the peer has given up by then.
     using limit = deadline(
       clock,
@@ -173,7 +200,7 @@ export class LinkServer {
     );
     const { signal } = limit;
     try {
-      const work = handlers.onRequest(this.#link, method, body, signal);
+      const work = this.#desk.onRequest(method, body, signal);
       const answer = await raceSignal(work, signal);
       if (answer === undefined) {
         return { type: "error", code: "unknown_method" };
@@ -190,9 +217,7 @@ export class LinkServer {
   }
 
   #onError(error: unknown): void {
-    if (error instanceof ProtocolError) this.#link.cutOff(error.code);
-    else if (!(error instanceof UnreachableError)) {
-      this.#host.handlers.onError?.(error);
-    }
+    if (error instanceof ProtocolError) this.#desk.onBroken(error);
+    else if (!(error instanceof UnreachableError)) this.#desk.onError(error);
   }
 }
