@@ -418,7 +418,7 @@ function unevenness(bytes: Uint8Array): number {
   return (statistic - 255) / Math.sqrt(2 * 255);
 }
 
-/** Slots of 16 bytes that can tell a position, with the payload's first. */
+/** Places of 16 bytes that can tell a position, with the payload's first. */
 const SLOTS = PAYLOAD_OFFSET / 16 + 1;
 
 /** Everything that the hops of a circuit see of many cells, slot by slot. */

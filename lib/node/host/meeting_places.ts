@@ -9,7 +9,7 @@ import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
-import { Slots } from "../../base/slots.ts";
+import { Places } from "../../base/places.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import { namedRelay, type ServiceContext } from "../session/service_context.ts";
 
@@ -29,8 +29,8 @@ const MAX_AT_RELAY = 8;
 /** The places at rendezvous points where one service meets clients. */
 export class MeetingPlaces {
   readonly #context: ServiceContext;
-  readonly #strangers = new Slots(MAX_STRANGERS);
-  readonly #atRelay = new Slots(Infinity, MAX_AT_RELAY);
+  readonly #strangers = new Places(MAX_STRANGERS);
+  readonly #atRelay = new Places(Infinity, MAX_AT_RELAY);
 
   constructor(context: ServiceContext) {
     this.#context = context;

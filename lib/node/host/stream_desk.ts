@@ -4,7 +4,7 @@
  * @see protocol §7.6
  * @module
  */
-import { Slots } from "../../base/slots.ts";
+import { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
@@ -29,8 +29,8 @@ export class StreamDesk {
   readonly #options: StreamDeskOptions;
   readonly #tasks: TaskSet;
   readonly #limit: WaitLimit;
-  readonly #served = new Slots(MAX_SERVED);
-  readonly #servedBySession = new WeakMap<object, Slots>();
+  readonly #served = new Places(MAX_SERVED);
+  readonly #servedBySession = new WeakMap<object, Places>();
 
   /**
    * @param tasks Owns what serves the streams.
@@ -48,7 +48,7 @@ export class StreamDesk {
     const target = targets.get(port);
     if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
     const ofSession = this.#servedBySession.get(session) ??
-      new Slots(MAX_SERVED_PER_SESSION);
+      new Places(MAX_SERVED_PER_SESSION);
     this.#servedBySession.set(session, ofSession);
     if (!ofSession.take()) return stream.abort(RESET_CODE.exhausted);
     if (!this.#served.take()) {

@@ -21,7 +21,7 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
-import type { Slots } from "../../base/slots.ts";
+import type { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
 import type { LinkState, Load, StreamUse } from "../../link/link_state.ts";
 import {
@@ -61,7 +61,7 @@ export interface LinkServerHost {
   /** Time for one request and its answer, ms. */
   readonly rpcMs: number;
   /** Requests that the whole node serves at once. */
-  readonly requests: Slots;
+  readonly requests: Places;
   /** How hard the node is pressed now. */
   readonly load: Load;
 }

@@ -54,7 +54,7 @@ import {
 import { dialPeer, type PeerAddress } from "./link_dial.ts";
 import { answerHandshake, dialHandshake } from "./link_handshake.ts";
 import { LinkSet } from "./link_set.ts";
-import { Slots } from "../../base/slots.ts";
+import { Places } from "../../base/places.ts";
 
 /** What all links of a node may take together. Tuning. */
 export interface TableLimits {
@@ -148,7 +148,7 @@ export class LinkTable implements AsyncDisposable {
   readonly #backoff: DialBackoff;
   readonly #nonces = new NonceCache();
   readonly #handshakes: TimedPlaces<Connection>;
-  readonly #hosts: Slots;
+  readonly #hosts: Places;
   /** Everything that runs on its own, awaited by {@linkcode close}. */
   readonly #tasks = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
@@ -167,7 +167,7 @@ export class LinkTable implements AsyncDisposable {
       limits: { ...DEFAULT_LINK_LIMITS, ...options.linkLimits },
       handlers: options.handlers,
       rpcMs: network.rpcMs,
-      requests: new Slots(this.#limits.requests),
+      requests: new Places(this.#limits.requests),
       load: "normal",
     };
     this.#backoff = new DialBackoff(
@@ -182,7 +182,7 @@ export class LinkTable implements AsyncDisposable {
     const perHost = network.allowPrivateAddresses
       ? Infinity
       : this.#limits.linksPerHost;
-    this.#hosts = new Slots(Infinity, perHost);
+    this.#hosts = new Places(Infinity, perHost);
   }
 
   /** Begin to answer dials. */

@@ -7,7 +7,7 @@ import type { NodeId } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { Random } from "../../base/random.ts";
-import type { Slots } from "../../base/slots.ts";
+import type { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
 import type {
   DhtRequest,
@@ -45,7 +45,7 @@ export interface CircuitHost<Circuit> extends CellWriterHost<Circuit> {
   readonly links: CircuitLinks;
   readonly traffic: RelayTraffic;
   /** Places for create handshakes under way. */
-  readonly handshakes: Slots;
+  readonly handshakes: Places;
   /** Owns handshakes and attempts to extend. */
   readonly tasks: TaskSet;
   readonly listener: CircuitListener<Circuit>;

@@ -14,7 +14,7 @@ import type { NetworkParameters } from "../../auth/network.ts";
 import type { Clock } from "../../base/clock.ts";
 import { AnonNetError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
-import { Slots } from "../../base/slots.ts";
+import { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
 import { CellQuota, QUOTA_BYTES } from "../../circuit/cell_quota.ts";
 import type {
@@ -118,8 +118,8 @@ export class CircuitServer implements AsyncDisposable {
   readonly #quota: CellQuota<RelayedCircuit>;
   readonly #points: MeetingPoints;
   readonly #circuits = new Set<RelayedCircuit>();
-  readonly #places: Slots;
-  readonly #dhtRequests: Slots;
+  readonly #places: Places;
+  readonly #dhtRequests: Places;
   readonly #traffic = new RelayTraffic();
   /** Awaited on dispose. */
   readonly #tasks: TaskSet;
@@ -131,10 +131,10 @@ export class CircuitServer implements AsyncDisposable {
     this.#options = options;
     this.#quota = new CellQuota(limits.quotaBytes);
     this.#points = new MeetingPoints(crypto, clock, random);
-    this.#places = new Slots(limits.circuits, limits.circuitsPerPeer);
-    this.#dhtRequests = new Slots(limits.dhtRequests);
+    this.#places = new Places(limits.circuits, limits.circuitsPerPeer);
+    this.#dhtRequests = new Places(limits.dhtRequests);
     this.#tasks = new TaskSet(options.onError);
-    this.#host = this.#hostOf(options, new Slots(limits.handshakes));
+    this.#host = this.#hostOf(options, new Places(limits.handshakes));
   }
 
   /** Take a circuit that a neighbour creates. */
@@ -184,7 +184,7 @@ export class CircuitServer implements AsyncDisposable {
 
   #hostOf(
     options: CircuitServerOptions,
-    handshakes: Slots,
+    handshakes: Places,
   ): CircuitHost<RelayedCircuit> {
     const { onData } = options;
     return {

@@ -6,7 +6,7 @@
  */
 
 /** Places taken and given back. */
-export class Slots {
+export class Places {
   readonly #total: number;
   readonly #perKey: number;
   readonly #taken = new Map<string, number>();
