@@ -9,6 +9,7 @@
  */
 import type { PublicKey } from "../../auth/identity.ts";
 import { compareBytes, equalBytes } from "../../base/bytes.ts";
+import { CLOSE_CODE } from "../../link/close_code.ts";
 import type { Link, LinkDirection } from "./link.ts";
 
 /**
@@ -60,6 +61,12 @@ export class LinkSet {
     if (loser === undefined) return;
     this.#draining.add(loser);
     loser.drain();
+  }
+
+  /** End an idle link for the sake of another. */
+  evict(link: Link): void {
+    link.close(CLOSE_CODE.done, "link.evicted");
+    this.remove(link);
   }
 
   /** Forget a link that has ended. */

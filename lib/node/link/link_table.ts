@@ -3,21 +3,16 @@
  *
  *     getOrDial ─▶ link there? ─ no ─▶ dial under way? ─ no ─▶ backed off? ─ no ─▶ dial
  *                                                                            │
- *     accept ─▶ room? ─▶ handshake ─▶ admitted? ─────────────▶ register ◀────┘
+ *     LinkAnswerer ──────────────────────────────────────────▶ register ◀────┘
  *                                                                 │
  *                            two links to one peer: one of them drains
  *
  * @see protocol §3.6, §3.7
  * @module
  */
-import {
-  type Identity,
-  type NodeId,
-  type PublicKey,
-} from "../../auth/identity.ts";
+import type { Identity, NodeId, PublicKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
-import { addressGroup, type GroupPrefix } from "../../auth/subnet.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
 import {
@@ -25,20 +20,22 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
+import { Places } from "../../base/places.ts";
 import type { Random } from "../../base/random.ts";
-import { TimedPlaces } from "../../base/timed_places.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
-import type { Admission } from "../../link/answerer_handshake.ts";
-import { CLOSE_CODE } from "../../link/close_code.ts";
 import { DialBackoff, MAX_REMEMBERED_PEERS } from "../../link/dial_backoff.ts";
 import type { HandshakeResult } from "../../link/handshake.ts";
 import {
   DEFAULT_LINK_LIMITS,
   type LinkLimits,
-  welcomeLimits,
 } from "../../link/link_limits.ts";
+import {
+  DEFAULT_ROOM_LIMITS,
+  LinkRoom,
+  type RoomLimits,
+} from "../../link/link_room.ts";
 import type { Load } from "../../link/link_state.ts";
-import { NonceCache } from "../../link/nonce_cache.ts";
 import { RpcSizes } from "../../link/rpc.ts";
 import type {
   Connection,
@@ -51,43 +48,21 @@ import {
   type LinkHandlers,
   type LinkHost,
 } from "./link.ts";
+import { LinkAnswerer } from "./link_answerer.ts";
 import { dialPeer, type PeerAddress } from "./link_dial.ts";
-import { answerHandshake, dialHandshake } from "./link_handshake.ts";
+import { dialHandshake } from "./link_handshake.ts";
 import { LinkSet } from "./link_set.ts";
-import { Places } from "../../base/places.ts";
 
 /** What all links of a node may take together. Tuning. */
-export interface TableLimits {
-  /** Links in all, those that drain included. About 60 KiB each. */
-  readonly links: number;
-  /** Links that one host may have brought up. Not kept where private addresses are allowed. */
-  readonly linksPerHost: number;
-  /** Links of one key, those that drain included. */
-  readonly linksPerKey: number;
-  /** Handshakes towards us under way. */
-  readonly handshakes: number;
-  /** Age from which a handshake gives way to a newcomer where all those are taken, ms. */
-  readonly handshakeGraceMs: number;
+export interface TableLimits extends RoomLimits {
   /** Requests served at once: 64 KiB each, 32 MiB. */
   readonly requests: number;
-  /** Idle time after which a link gives way to a newcomer, ms. */
-  readonly evictIdleMs: number;
 }
 
-/** Enough for a relay of a network of some thousand relays. */
-export const DEFAULT_TABLE_LIMITS: TableLimits = {
-  links: 2048,
-  linksPerHost: 64,
-  linksPerKey: 4,
-  handshakes: 256,
-  // Two round trips and the check of a record: honest ones are done by then.
-  handshakeGraceMs: 1_000,
+const DEFAULT_TABLE_LIMITS: TableLimits = {
+  ...DEFAULT_ROOM_LIMITS,
   requests: 512,
-  evictIdleMs: 30_000,
 };
-
-/** Addresses taken for one host: an IPv6 customer has at least a /64. */
-const HOST_PREFIX: GroupPrefix = { v4: 32, v6: 64 };
 
 /** What a table is made of. */
 export interface LinkTableOptions {
@@ -116,7 +91,7 @@ export interface LinkTableOptions {
   readonly sizes?: RpcSizes;
   /** What differs from {@linkcode DEFAULT_LINK_LIMITS}. */
   readonly linkLimits?: Partial<LinkLimits>;
-  /** What differs from {@linkcode DEFAULT_TABLE_LIMITS}. */
+  /** What differs from {@linkcode DEFAULT_ROOM_LIMITS}. */
   readonly tableLimits?: Partial<TableLimits>;
   /**
    * The longest that a peer is not dialled again after failures, ms. Short where
@@ -141,25 +116,22 @@ export interface LinkTableStats {
 /** The links of one node. Call {@linkcode start} once. */
 export class LinkTable implements AsyncDisposable {
   readonly #options: LinkTableOptions;
-  readonly #limits: TableLimits;
   readonly #host: LinkHost & { load: Load };
   readonly #links = new LinkSet();
+  readonly #room: LinkRoom<Connection, Link>;
+  readonly #answerer: LinkAnswerer;
   readonly #dials = new Map<string, Promise<Link>>();
   readonly #backoff: DialBackoff;
-  readonly #nonces = new NonceCache();
-  readonly #handshakes: TimedPlaces<Connection>;
-  readonly #hosts: Places;
-  /** Everything that runs on its own, awaited by {@linkcode close}. */
-  readonly #tasks = new Set<Promise<void>>();
+  readonly #tasks = new TaskSet((error) => {
+    if (!(error instanceof AnonNetError)) this.#onError(error);
+  });
   readonly #stopping = new AbortController();
   #closing: Promise<void> | undefined;
-  #failedHandshakes = 0;
-  #turnedAway = 0;
 
   constructor(options: LinkTableOptions) {
-    const { network, random } = options;
+    const { network, random, identity } = options;
+    const limits = { ...DEFAULT_TABLE_LIMITS, ...options.tableLimits };
     this.#options = options;
-    this.#limits = { ...DEFAULT_TABLE_LIMITS, ...options.tableLimits };
     this.#host = {
       crypto: options.crypto,
       clock: options.clock,
@@ -167,27 +139,31 @@ export class LinkTable implements AsyncDisposable {
       limits: { ...DEFAULT_LINK_LIMITS, ...options.linkLimits },
       handlers: options.handlers,
       rpcMs: network.rpcMs,
-      requests: new Places(this.#limits.requests),
+      requests: new Places(limits.requests),
       load: "normal",
     };
+    this.#room = new LinkRoom(limits, {
+      isOneHost: network.allowPrivateAddresses,
+    });
+    this.#answerer = new LinkAnswerer({
+      ...options,
+      host: this.#host,
+      room: this.#room,
+      links: this.#links,
+      onEstablished: (connection, result) => {
+        this.#register(connection, result, "inbound", identity.nodeId);
+      },
+    });
     this.#backoff = new DialBackoff(
       random,
       MAX_REMEMBERED_PEERS,
       options.longestDialWaitMs,
     );
-    this.#handshakes = new TimedPlaces(
-      this.#limits.handshakes,
-      this.#limits.handshakeGraceMs,
-    );
-    const perHost = network.allowPrivateAddresses
-      ? Infinity
-      : this.#limits.linksPerHost;
-    this.#hosts = new Places(Infinity, perHost);
   }
 
   /** Begin to answer dials. */
   start(): void {
-    this.#run(this.#acceptLinks());
+    this.#answerer.start();
   }
 
   /** How hard the node is pressed: under overload no new links, no new circuits. */
@@ -209,9 +185,9 @@ export class LinkTable implements AsyncDisposable {
       links: this.#links.ofUse.length,
       draining: this.#links.draining.length,
       dialling: this.#dials.size,
-      answering: this.#handshakes.used,
-      failedHandshakes: this.#failedHandshakes,
-      turnedAway: this.#turnedAway,
+      answering: this.#room.handshakes,
+      failedHandshakes: this.#answerer.failedHandshakes,
+      turnedAway: this.#answerer.turnedAway,
     };
   }
 
@@ -240,7 +216,7 @@ export class LinkTable implements AsyncDisposable {
       this.#checkDial(peer);
       dial = this.#dial(peer).finally(() => this.#dials.delete(key));
       this.#dials.set(key, dial);
-      this.#run(dial.then(() => {}));
+      this.#tasks.run(dial);
     }
     return await raceSignal(dial, options.signal);
   }
@@ -256,7 +232,7 @@ export class LinkTable implements AsyncDisposable {
 
   /** Close the links that do not answer within `answerMs`. */
   probe(answerMs: number): void {
-    for (const link of this.links) this.#run(link.probe(answerMs));
+    for (const link of this.links) this.#tasks.run(link.probe(answerMs));
   }
 
   /** Close all links and the endpoint. Idempotent. */
@@ -278,16 +254,8 @@ export class LinkTable implements AsyncDisposable {
     const { ofUse, draining } = this.#links;
     for (const link of [...ofUse, ...draining]) link.close();
     await this.#options.endpoint.close();
-    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
-  }
-
-  /** Own a promise: it is awaited, and its failure is not unhandled. */
-  #run(work: Promise<void>): void {
-    const task = work.catch((error) => {
-      if (!(error instanceof AnonNetError)) this.#onError(error);
-    });
-    this.#tasks.add(task);
-    task.finally(() => this.#tasks.delete(task));
+    await this.#answerer.stopped();
+    await this.#tasks.ended();
   }
 
   #checkDial(peer: PeerAddress): void {
@@ -304,8 +272,9 @@ export class LinkTable implements AsyncDisposable {
         { cause: refusal.error },
       );
     }
-    // A dial of ours is for work at hand: any idle link gives way to it.
-    if (!this.#makeRoom(0)) {
+    const verdict = this.#room.forDial(this.#links, clock.nowMs());
+    if (verdict.type === "evict") this.#links.evict(verdict.link);
+    else if (verdict.type === "full") {
       throw new UnreachableError("link.full", "Cannot dial: too many links");
     }
   }
@@ -352,96 +321,6 @@ export class LinkTable implements AsyncDisposable {
     }
   }
 
-  async #acceptLinks(): Promise<void> {
-    const { endpoint } = this.#options;
-    for (;;) {
-      const connection = await endpoint.accept();
-      if (connection === undefined) return;
-      const answer = this.#report(() => this.#onConnection(connection));
-      if (answer !== undefined) this.#run(answer);
-      else {
-        this.#turnedAway++;
-        connection.close(CLOSE_CODE.busy);
-      }
-    }
-  }
-
-  /** Begin to answer, if there is a record to show and room for one more. */
-  #onConnection(connection: Connection): Promise<void> | undefined {
-    const record = this.#options.record?.();
-    if (record === undefined || this.load === "overloaded") return undefined;
-    const nowMs = this.#options.clock.nowMs();
-    const host = this.#hostOf(connection);
-    // Before anybody gives way: a host that has its part costs others nothing.
-    if (!this.#hosts.take(host)) return undefined;
-    const isThereRoom = this.#handshakes.makeRoom((oldest) => {
-      this.#turnedAway++;
-      oldest.close(CLOSE_CODE.busy);
-    }, nowMs);
-    if (!isThereRoom) {
-      this.#hosts.give(host);
-      return undefined;
-    }
-    this.#handshakes.take(connection, nowMs);
-    connection.closed.then(() => this.#hosts.give(host));
-    return this.#answer(connection, record)
-      .finally(() => this.#handshakes.give(connection));
-  }
-
-  /** Where one machine is a whole network, all of it counts as one host. */
-  #hostOf(connection: Connection): string {
-    return this.#options.network.allowPrivateAddresses
-      ? ""
-      : addressGroup(connection.remoteAddress, HOST_PREFIX);
-  }
-
-  async #answer(connection: Connection, record: Bytes): Promise<void> {
-    const { identity } = this.#options;
-    let result: HandshakeResult;
-    try {
-      result = await answerHandshake(connection, {
-        ...this.#options,
-        record,
-        nonces: this.#nonces,
-        admit: (peerKey) => this.#admit(connection, peerKey),
-      });
-    } catch (error) {
-      this.#failedHandshakes++;
-      if (!(error instanceof AnonNetError)) throw error;
-      return this.#report(() => {
-        const { handlers } = this.#options;
-        handlers.onRefused?.(error, connection.remoteAddress);
-      });
-    }
-    this.#register(connection, result, "inbound", identity.nodeId);
-  }
-
-  /** Whether there is room for one that has proven itself. */
-  #admit(connection: Connection, peerKey: PublicKey): Admission {
-    const [oldest, ...others] = this.#links.to(peerKey);
-    if (others.length + 1 >= this.#limits.linksPerKey) {
-      oldest?.close(CLOSE_CODE.done, "link.replaced");
-    } else if (!this.#makeRoom(this.#limits.evictIdleMs)) {
-      this.#turnedAway++;
-      throw new UnreachableError("link.busy", "Cannot answer: too many links");
-    }
-    return {
-      observedAddress: connection.remoteAddress,
-      limits: welcomeLimits(this.#host.limits),
-    };
-  }
-
-  /** Whether there is room for a link, if need be that of one idle for `idleMs`. */
-  #makeRoom(idleMs: number): boolean {
-    if (this.#links.size < this.#limits.links) return true;
-    const { idlest } = this.#links;
-    const nowMs = this.#options.clock.nowMs();
-    if (idlest === undefined || idlest.usedMs + idleMs > nowMs) return false;
-    idlest.close(CLOSE_CODE.done, "link.evicted");
-    this.#links.remove(idlest);
-    return true;
-  }
-
   #register(
     connection: Connection,
     result: HandshakeResult,
@@ -450,7 +329,7 @@ export class LinkTable implements AsyncDisposable {
   ): Link {
     const host = this.#host;
     const link = new Link({ connection, result, direction, localId, host });
-    this.#run(this.#watch(link));
+    this.#tasks.run(this.#watch(link));
     if (this.#stopping.signal.aborted) link.close();
     this.#links.add(link);
     link.start();
@@ -465,13 +344,12 @@ export class LinkTable implements AsyncDisposable {
     await link.stopped();
   }
 
-  /** Call the node's code; what it throws is its own, and gives `undefined`. */
-  #report<T>(call: () => T): T | undefined {
+  /** Call the node's code; what it throws is its own. */
+  #report(call: () => void): void {
     try {
-      return call();
+      call();
     } catch (error) {
       this.#onError(error);
-      return undefined;
     }
   }
 
