@@ -13,8 +13,9 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { Moment } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
-import type { DhtAction, Moment, VerifiedRecords } from "./dht_action.ts";
+import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
 import {
   decodeResponse,
   type DhtRequest,
@@ -86,10 +87,10 @@ export class Calls {
   }
 
   /** When to call {@linkcode onTime} next. */
-  get deadlineMs(): number | undefined {
+  get deadlineMs(): number {
     let due = Infinity;
     for (const { dueMs } of this.#calls.values()) due = Math.min(due, dueMs);
-    return due === Infinity ? undefined : due;
+    return due;
   }
 
   /**

@@ -7,7 +7,7 @@
  */
 import type { NodeId } from "../auth/identity.ts";
 import { BoundedQueue } from "../base/bounded_queue.ts";
-import type { Moment } from "./dht_action.ts";
+import type { Moment } from "../base/clock.ts";
 import type { DhtKey } from "./records/distance.ts";
 
 /** Tuning: chores under way at once. */

@@ -10,8 +10,8 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { Moment } from "../base/clock.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
-import type { Moment } from "./dht_action.ts";
 import { compareDistance } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
 import type { RefusalCode } from "./messages.ts";
@@ -61,10 +61,10 @@ export class Copies {
   }
 
   /** When to call {@linkcode onTime} next. */
-  get deadlineMs(): number | undefined {
+  get deadlineMs(): number {
     let due = Infinity;
     for (const { dueMs } of this.#placements) due = Math.min(due, dueMs);
-    return due === Infinity ? undefined : due;
+    return due;
   }
 
   /** Time has come: those who are slow are waited for no longer. */

@@ -16,14 +16,6 @@ import type { Bytes } from "../base/bytes.ts";
 import type { RefusalCode } from "./messages.ts";
 import type { StoredRecord } from "./records/stored_record.ts";
 
-/** Both clocks at one moment. */
-export interface Moment {
-  /** Monotonic, ms. */
-  readonly nowMs: number;
-  /** Wall clock, ms since 1970: what dates in records are compared with. */
-  readonly unixMs: number;
-}
-
 /** Send an RPC to a node, over its link or a new one; then `onResponse` or `onFailure`. */
 export interface SendAction {
   readonly type: "send";

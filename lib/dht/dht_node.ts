@@ -19,13 +19,14 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { CALL_MS, Calls, IGNORE_ANSWER } from "./calls.ts";
 import { Chores } from "./chores.ts";
 import { Copies } from "./copies.ts";
-import type { DhtAction, Moment, VerifiedRecords } from "./dht_action.ts";
+import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
 import { type DhtPeer, DhtServer } from "./dht_server.ts";
 import { compareDistance, type DhtKey, pointKey } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
@@ -186,21 +187,20 @@ export class DhtNode {
     });
   }
 
-  /** When to call {@linkcode onTime} next; `undefined` before {@linkcode start}. */
-  get deadlineMs(): number | undefined {
-    const due = Math.min(
+  /** When to call {@linkcode onTime} next; `Infinity` before {@linkcode start}. */
+  get deadlineMs(): number {
+    return Math.min(
       this.#bootstrapMs,
       this.#sweepMs,
       this.#fill.deadlineMs,
-      this.table.deadlineMs ?? Infinity,
-      this.table.refreshMs ?? Infinity,
-      this.store.deadlineMs ?? Infinity,
+      this.table.deadlineMs,
+      this.table.refreshMs,
+      this.store.deadlineMs,
       this.#news.deadlineMs ?? Infinity,
-      this.#calls.deadlineMs ?? Infinity,
-      this.#searches.deadlineMs ?? Infinity,
-      this.#copies.deadlineMs ?? Infinity,
+      this.#calls.deadlineMs,
+      this.#searches.deadlineMs,
+      this.#copies.deadlineMs,
     );
-    return due === Infinity ? undefined : due;
   }
 
   /** Whether somebody answered a look-up of our own id. */

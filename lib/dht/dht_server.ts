@@ -16,8 +16,8 @@ import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Moment } from "../base/clock.ts";
 import { isRelay } from "./contact.ts";
-import type { Moment } from "./dht_action.ts";
 import { type DhtKey, pointKey } from "./records/distance.ts";
 import {
   type DhtRequest,

@@ -175,8 +175,8 @@ export class Lookup {
   }
 
   /** When to call {@linkcode onTime} next; `undefined` once done. */
-  get deadlineMs(): number | undefined {
-    if (this.#isDone) return undefined;
+  get deadlineMs(): number {
+    if (this.#isDone) return Infinity;
     let due = this.#endMs;
     const stallMs = this.#stallMs;
     const patienceMs = this.#patienceMs;

@@ -13,9 +13,9 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { Moment } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
-import type { Moment } from "./dht_action.ts";
 import { pointKey } from "./records/distance.ts";
 import { type Announcement, Gossip, type GossipContacts } from "./gossip.ts";
 import type { MergeOutcome } from "./relay_list.ts";

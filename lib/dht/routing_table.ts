@@ -117,9 +117,8 @@ export class RoutingTable {
   }
 
   /** When to call {@linkcode onTime} next; `undefined` while the table is empty. */
-  get deadlineMs(): number | undefined {
-    const due = Math.min(this.#tickMs, this.#retries[0]?.dueMs ?? Infinity);
-    return due === Infinity ? undefined : due;
+  get deadlineMs(): number {
+    return Math.min(this.#tickMs, this.#retries[0]?.dueMs ?? Infinity);
   }
 
   /** All contacts, the far buckets first. */
@@ -344,10 +343,9 @@ export class RoutingTable {
     this.#refreshMs = undefined;
   }
 
-  /** When the next bucket is due for a refresh; `undefined` without buckets. */
-  get refreshMs(): number | undefined {
-    const due = this.#refreshMs ??= this.#firstRefreshMs();
-    return due === Infinity ? undefined : due;
+  /** When the next bucket is due for a refresh; `Infinity` without buckets. */
+  get refreshMs(): number {
+    return this.#refreshMs ??= this.#firstRefreshMs();
   }
 
   #firstRefreshMs(): number {
@@ -361,7 +359,7 @@ export class RoutingTable {
 
   /** A random point in a bucket that is due for a refresh, the most overdue first. */
   refreshTarget(nowMs: number): NodeId | undefined {
-    if ((this.refreshMs ?? Infinity) > nowMs) return undefined;
+    if (this.refreshMs > nowMs) return undefined;
     let index = -1;
     let oldestMs = nowMs - REFRESH_MS;
     for (const [at, bucket] of this.#buckets.entries()) {

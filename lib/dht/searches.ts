@@ -14,10 +14,10 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Moment } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { Calls } from "./calls.ts";
-import type { Moment } from "./dht_action.ts";
 import type { DhtKey } from "./records/distance.ts";
 import { Lookup, type LookupAction } from "./lookup.ts";
 import type { DhtRequest } from "./messages.ts";
@@ -87,12 +87,12 @@ export class Searches {
   }
 
   /** When to call {@linkcode onTime} next. */
-  get deadlineMs(): number | undefined {
+  get deadlineMs(): number {
     let due = Infinity;
     for (const { lookup } of this.#searches) {
-      due = Math.min(due, lookup.deadlineMs ?? Infinity);
+      due = Math.min(due, lookup.deadlineMs);
     }
-    return due === Infinity ? undefined : due;
+    return due;
   }
 
   /** Begin a look-up; `done` is called once, perhaps at once. */
@@ -112,7 +112,7 @@ export class Searches {
   onTime(at: Moment): void {
     for (const search of this.#searches) {
       const { lookup } = search;
-      if ((lookup.deadlineMs ?? Infinity) > at.nowMs) continue;
+      if (lookup.deadlineMs > at.nowMs) continue;
       this.#follow(search, lookup.onTime(at.nowMs), at);
     }
   }

@@ -9,8 +9,8 @@
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
-import type { Moment } from "./dht_action.ts";
 import type { RelayList } from "./relay_list.ts";
 import type { RoutingTable } from "./routing_table.ts";
 

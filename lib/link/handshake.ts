@@ -87,10 +87,10 @@ export type Phase = "new" | "awaiting" | "proving" | "admitting" | "over";
 /** What the two roles have in common: phases, deadline, failing once. */
 export abstract class Handshake {
   protected phase: Phase = "new";
-  #deadlineMs: number | undefined;
+  #deadlineMs = Infinity;
 
-  /** When to call {@linkcode onTime}, or `undefined` once it is over. Monotonic, ms. */
-  get deadlineMs(): number | undefined {
+  /** When to call {@linkcode onTime}; `Infinity` once it is over. Monotonic, ms. */
+  get deadlineMs(): number {
     return this.#deadlineMs;
   }
 
@@ -109,7 +109,7 @@ export abstract class Handshake {
 
   /** The deadline may have passed. */
   onTime(nowMs: number): HandshakeAction[] {
-    if (this.#deadlineMs === undefined || nowMs < this.#deadlineMs) return [];
+    if (nowMs < this.#deadlineMs) return [];
     return this.fail(
       new UnreachableError(
         "link.handshake_timeout",
@@ -128,7 +128,7 @@ export abstract class Handshake {
     bytes: Uint8Array,
   ): HandshakeAction[];
 
-  /** Whoever is silent for longer than `handshakeMs` is cut off. */
+  /** A peer that is silent for longer than `handshakeMs` is cut off. */
   protected begin(handshakeMs: number, nowMs: number): void {
     this.#deadlineMs = nowMs + handshakeMs;
     this.phase = "awaiting";
@@ -136,13 +136,13 @@ export abstract class Handshake {
 
   protected fail(error: AnonNetError): HandshakeAction[] {
     this.phase = "over";
-    this.#deadlineMs = undefined;
+    this.#deadlineMs = Infinity;
     return [{ type: "failed", error }];
   }
 
   protected establish(result: HandshakeResult): HandshakeAction {
     this.phase = "over";
-    this.#deadlineMs = undefined;
+    this.#deadlineMs = Infinity;
     return { type: "established", result };
   }
 

@@ -428,7 +428,7 @@ export class MachineWorld implements SimWorld {
 
   #setTimer(node: MachineNode): void {
     if (!node.isUp) return;
-    const dueMs = node.dht.deadlineMs ?? Infinity;
+    const dueMs = node.dht.deadlineMs;
     if (dueMs >= node.timerMs) return;
     node.timerMs = dueMs;
     this.#events.schedule(dueMs - this.nowMs, () => {

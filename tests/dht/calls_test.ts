@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import type { Bytes } from "../../lib/base/bytes.ts";
+import type { Moment } from "../../lib/base/clock.ts";
 import { Calls, MAX_VERIFYING } from "../../lib/dht/calls.ts";
-import type { DhtAction, Moment } from "../../lib/dht/dht_action.ts";
+import type { DhtAction } from "../../lib/dht/dht_action.ts";
 import { encodeResponse } from "../../lib/dht/messages.ts";
 import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
 
@@ -45,7 +46,7 @@ Deno.test("a call ends once, with its first answer", () => {
   calls.onTime(at(1000));
   assert.deepEqual(log, ["alive", "answer done"]);
   assert.equal(calls.size, 0);
-  assert.equal(calls.deadlineMs, undefined);
+  assert.equal(calls.deadlineMs, Infinity);
 });
 
 Deno.test("a call ends once, with its failure", () => {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
+import type { Moment } from "../../lib/base/clock.ts";
 import {
   type Chore,
   Chores,
   MAX_CHORES,
   MAX_CHORES_AT_ONCE,
 } from "../../lib/dht/chores.ts";
-import type { Moment } from "../../lib/dht/dht_action.ts";
 import { point } from "./records/fake_records.ts";
 
 const AT: Moment = { nowMs: 0, unixMs: 0 };

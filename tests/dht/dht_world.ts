@@ -330,7 +330,7 @@ export class DhtWorld {
   }
 
   #setTimer(node: WorldNode): void {
-    const due = node.machine.deadlineMs ?? Infinity;
+    const due = node.machine.deadlineMs;
     if (due >= node.timerMs || node.behaviour === "dead") return;
     node.timerMs = due;
     this.#at(Math.max(0, due - this.nowMs), () => {

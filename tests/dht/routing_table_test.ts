@@ -261,7 +261,7 @@ Deno.test("a dead contact is gone after a few retries, without anybody's help", 
   table.onFailure(far(1).nodeId, 0);
   let nowMs = 0;
   for (let step = 0; step < 100 && table.size > 0; step++) {
-    nowMs = table.deadlineMs ?? nowMs;
+    nowMs = table.deadlineMs;
     for (const { record } of table.onTime(nowMs)) {
       table.onFailure(record.nodeId, nowMs);
     }
@@ -389,7 +389,7 @@ Deno.test("closest() is what sorting all contacts would give", () => {
 Deno.test("refreshTarget() lies in a bucket without a look-up for an hour", () => {
   const table = makeTable();
   for (const byte of [0x80, 0x40, 0x20]) admit(table, fakeRecord(point(byte)));
-  const due = table.refreshMs ?? NaN;
+  const due = table.refreshMs;
   assert.ok(due > REFRESH_MS / 2 && due <= REFRESH_MS);
   assert.equal(table.refreshTarget(due - 1), undefined);
   const buckets = new Set<number>();
@@ -407,8 +407,8 @@ Deno.test("refreshTarget() lies in a bucket without a look-up for an hour", () =
 
 Deno.test("an empty table waits for nothing", () => {
   const table = makeTable();
-  assert.equal(table.deadlineMs, undefined);
-  assert.equal(table.refreshMs, undefined);
+  assert.equal(table.deadlineMs, Infinity);
+  assert.equal(table.refreshMs, Infinity);
   assert.deepEqual(table.closest(SELF, 5), []);
   assert.deepEqual(table.onFailure(far(1).nodeId, 0), []);
   assert.deepEqual(table.onTime(1e9), []);

@@ -166,8 +166,8 @@ export class RecordStore {
   }
 
   /** When to call {@linkcode onTime} next; `undefined` while there is nothing to do. */
-  get deadlineMs(): number | undefined {
-    return this.#sweepMs === Infinity ? undefined : this.#sweepMs;
+  get deadlineMs(): number {
+    return this.#sweepMs;
   }
 
   /**

@@ -10,12 +10,13 @@ import { type NodeId, nodeIdOf, type PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { deadline, raceSignal, sleep, type Timer } from "../../base/clock.ts";
+import { deadline, raceSignal, sleep } from "../../base/clock.ts";
 import {
   AnonNetError,
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import { CLOSE_CODE, type CloseCode } from "../../link/close_code.ts";
 import type { HandshakeResult } from "../../link/handshake.ts";
@@ -130,8 +131,7 @@ export class Link {
   readonly #server: LinkServer;
   /** Aborts when the link ends: nothing of it goes on waiting. */
   readonly #ending = new AbortController();
-  #timer: Timer | undefined;
-  #armedMs = Infinity;
+  readonly #timer: MachineTimer;
   #isOpen = true;
   #isProbed = false;
   #reason: string | undefined;
@@ -148,11 +148,8 @@ export class Link {
     this.openedMs = nowMs;
     this.#connection = connection;
     this.#host = host;
-    this.#state = new LinkState(
-      host.limits,
-      nowMs,
-      result.peerLimits,
-    );
+    this.#timer = new MachineTimer(host.clock, () => this.#onTime());
+    this.#state = new LinkState(host.limits, nowMs, result.peerLimits);
     this.#streamHost = {
       clock: host.clock,
       signal: this.#ending.signal,
@@ -371,7 +368,7 @@ export class Link {
   #end(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#timer?.cancel();
+    this.#timer.stop();
     this.#ending.abort(LINK_ENDED);
   }
 
@@ -390,21 +387,11 @@ export class Link {
     this.#arm();
   }
 
-  /** Set the timer, unless it wakes us early enough already. */
   #arm(): void {
-    const { deadlineMs } = this.#state;
-    if (!this.#isOpen || this.#armedMs <= deadlineMs) return;
-    this.#timer?.cancel();
-    this.#armedMs = deadlineMs;
-    const { clock } = this.#host;
-    const waitMs = deadlineMs - clock.nowMs();
-    this.#timer = clock.schedule(waitMs, () => this.#onTime(), {
-      keepAlive: false,
-    });
+    if (this.#isOpen) this.#timer.set(this.#state.deadlineMs);
   }
 
   #onTime(): void {
-    this.#armedMs = Infinity;
     if (!this.#isOpen) return;
     for (const action of this.#state.onTime(this.#host.clock.nowMs())) {
       if (action.type === "ping") this.#ping();

@@ -151,7 +151,7 @@ class HandshakeRun {
   ): Promise<HandshakeResult> {
     this.#perform(this.#machine.start(this.#clock.nowMs()));
     const { deadlineMs } = this.#machine;
-    if (deadlineMs !== undefined) {
+    if (deadlineMs < Infinity) {
       const waitMs = deadlineMs - this.#clock.nowMs();
       this.#timer = this.#clock.schedule(waitMs, () => {
         this.#perform(this.#machine.onTime(this.#clock.nowMs()));

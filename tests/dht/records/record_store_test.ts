@@ -272,14 +272,14 @@ Deno.test("get() never shows a record at or after its expiry, swept or not", () 
 
 Deno.test("onTime() sweeps what has expired, and then has no deadline", () => {
   const store = makeStore();
-  assert.equal(store.deadlineMs, undefined);
+  assert.equal(store.deadlineMs, Infinity);
   put(store, make(publisher(1), { expiry: TEST_UNIX_MS + 1 }));
   assert.equal(store.deadlineMs, SWEEP_MS);
   assert.deepEqual(store.onTime(SWEEP_MS - 1, TEST_UNIX_MS + 10), []);
   assert.equal(store.records, 1);
   store.onTime(SWEEP_MS, TEST_UNIX_MS + 10);
   assert.deepEqual([store.keys, store.records, store.bytes], [0, 0, 0]);
-  assert.equal(store.deadlineMs, undefined);
+  assert.equal(store.deadlineMs, Infinity);
 });
 
 Deno.test("put() treats an expired record as if it were gone", () => {
