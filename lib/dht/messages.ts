@@ -29,6 +29,8 @@ import { type DhtKey, POINT_BYTES } from "./records/distance.ts";
 import { REJECT_CODES, type RejectCode } from "./records/record_store.ts";
 import { maxStoredRecordBytes } from "./records/stored_record.ts";
 
+/** Protocol: the one method of the DHT; its bodies fit in a default frame. */
+export const DHT_METHOD = "dht";
 /** Protocol: node records in one page of the relay list, and in one announcement. */
 export const MAX_PAGE_RECORDS = 48;
 /** Protocol: most bytes of a cursor. */

@@ -23,7 +23,7 @@ import type { Gateway } from "../http/gateway.ts";
 import { SessionQuota } from "../session/quota.ts";
 import { bootstrap } from "./directory/bootstrap.ts";
 import { CircuitPoolDriver } from "./circuit/circuit_pool_driver.ts";
-import { peerOf } from "./directory/dht_driver.ts";
+import { peerOf } from "./link/link_dial.ts";
 import { GuardMemory } from "./circuit/guard_memory.ts";
 import { ServiceGateway } from "./visit/service_gateway.ts";
 import { logLinks } from "./link/link_log.ts";

@@ -19,18 +19,15 @@ import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
-import type { SocketAddress } from "../../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
-import { raceSignal, sleep, type Timer } from "../../base/clock.ts";
+import type { Moment } from "../../base/clock.ts";
 import { AnonNetError, BugError, UnreachableError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import { shuffled } from "../../base/random.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import type {
   BlameAction,
   DhtAction,
-  NodesAction,
-  SendAction,
-  StoredAction,
-  ValuesAction,
   VerifiedRecords,
   VerifyAction,
 } from "../../dht/dht_action.ts";
@@ -41,30 +38,27 @@ import {
   type DhtTask,
 } from "../../dht/dht_node.ts";
 import { type DhtKey, POINT_BYTES } from "../../dht/records/distance.ts";
-import { CALL_MS } from "../../dht/calls.ts";
+import { DHT_METHOD } from "../../dht/messages.ts";
 import type { StoredRecord } from "../../dht/records/stored_record.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
-import { DhtMemory } from "./dht_memory.ts";
+import { DhtCaller } from "./dht_caller.ts";
+import {
+  DhtTasks,
+  type NodesFound,
+  type RecordStored,
+  type TaskEnd,
+  type TaskOptions,
+  type ValuesFound,
+} from "./dht_tasks.ts";
+import { MemoryKeeper } from "./memory_keeper.ts";
 import type { Link, LinkEnd } from "../link/link.ts";
-import type { PeerAddress } from "../link/link_dial.ts";
+import { type PeerAddress, peerOf } from "../link/link_dial.ts";
 import type { LinkServices } from "../link/link_services.ts";
 import type { LinkTable } from "../link/link_table.ts";
 import { type RelayDirectory, WatchedRelays } from "./relay_directory.ts";
 import type { Runtime } from "../../machine/runtime.ts";
 import { verifyRecords } from "./verify_records.ts";
 
-/** The one method of the DHT; its bodies fit in a default frame. Protocol, §4. */
-export const DHT_METHOD = "dht";
-
-/**
- * How often what is remembered is written down, ms. A relay that is killed loses
- * no more than this, and learns it anew.
- */
-const SAVE_MS = 10 * 60_000;
-/** Relays of the last run that are verified before the start: enough to join by. */
-const FIRST_RELAYS = 32;
-/** Records of the last run that are verified between two breaths. */
-const RECALL_AT_ONCE = 64;
 /** Nodes dialled at once to bootstrap. */
 const MAX_BOOTSTRAP_DIALS = 8;
 
@@ -85,13 +79,6 @@ export interface DhtDriverOptions {
   readonly limits?: Pick<DhtNodeOptions, "storeLimits" | "maxRelays">;
 }
 
-/** The end of a look-up for nodes. */
-export type NodesFound = Omit<NodesAction, "type" | "taskId">;
-/** The end of a look-up for records. */
-export type ValuesFound = Omit<ValuesAction, "type" | "taskId">;
-/** What became of a record that was to be stored. */
-export type RecordStored = Omit<StoredAction, "type" | "taskId">;
-
 /** Figures for `anonnet status`. */
 export interface DhtStatus extends DhtStatistics {
   readonly joined: boolean;
@@ -100,15 +87,6 @@ export interface DhtStatus extends DhtStatistics {
   readonly served: number;
 }
 
-/** What waiting takes. */
-export interface TaskOptions {
-  /** Stops the waiting; the look-up itself ends by its own deadline. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Somebody who waits for a task. */
-type Waiting = PromiseWithResolvers<DhtAction>;
-
 /** A relay's part in the DHT. */
 export class DhtDriver implements AsyncDisposable {
   /** All relays that we know of. */
@@ -116,32 +94,21 @@ export class DhtDriver implements AsyncDisposable {
   readonly #watched: WatchedRelays;
   readonly #options: DhtDriverOptions;
   readonly #machine: DhtNode;
-  readonly #memory: DhtMemory;
-  readonly #formerContacts: readonly NodeAddress[];
+  readonly #keeper: MemoryKeeper;
   readonly #listener: Disposable;
-  /** Calls that the machine still waits for. */
-  readonly #calls = new Set<number>();
-  readonly #tasks = new Map<number, Waiting>();
-  /** What runs on its own; awaited on dispose. */
-  readonly #running = new Set<Promise<void>>();
+  readonly #caller: DhtCaller;
+  readonly #tasks: DhtTasks;
+  readonly #timer: MachineTimer;
+  readonly #running = new TaskSet((error) => this.#report(error));
   readonly #stopping = new AbortController();
   readonly #joined = Promise.withResolvers<void>();
-  #timer: Timer | undefined;
-  #armedMs = Infinity;
   #dialling = 0;
-  #sent = 0;
   #served = 0;
-  #isRecalled = false;
 
-  private constructor(
-    options: DhtDriverOptions,
-    memory: DhtMemory,
-    formerContacts: readonly NodeAddress[],
-  ) {
-    const { network, runtime, selfId, services } = options;
+  private constructor(options: DhtDriverOptions, keeper: MemoryKeeper) {
+    const { network, runtime, selfId, services, links, bootstrap } = options;
     this.#options = options;
-    this.#memory = memory;
-    this.#formerContacts = formerContacts;
+    this.#keeper = keeper;
     this.#machine = new DhtNode({
       crypto: runtime.crypto,
       random: runtime.random,
@@ -151,6 +118,22 @@ export class DhtDriver implements AsyncDisposable {
     });
     this.#watched = new WatchedRelays(this.#machine.relays, runtime.clock);
     this.relays = this.#watched;
+    this.#timer = new MachineTimer(runtime.clock, () => this.#onTime());
+    this.#tasks = new DhtTasks(this.#stopping.signal);
+    this.#caller = new DhtCaller({
+      links,
+      bootstrap,
+      onResponse: (rpcId, response, address) => {
+        const { nowMs, unixMs } = this.#now();
+        this.#obey(
+          this.#machine.onResponse(rpcId, response, address, nowMs, unixMs),
+        );
+      },
+      onFailure: (rpcId) => {
+        const { nowMs, unixMs } = this.#now();
+        this.#obey(this.#machine.onFailure(rpcId, nowMs, unixMs));
+      },
+    });
     services.answer(DHT_METHOD, (link, body) => this.#answer(link, body));
     this.#listener = services.listen({
       onLink: (link) => this.#onLink(link),
@@ -160,24 +143,21 @@ export class DhtDriver implements AsyncDisposable {
 
   /**
    * Start, with what is remembered of the last run. It joins by itself as soon as
-   * there is anybody to join by.
+   * it knows a node to join by.
    *
    * @throws {ConfigError} `storage.*` when the disk fails.
    */
   static async start(options: DhtDriverOptions): Promise<DhtDriver> {
-    const { crypto, random } = options.runtime;
-    const memory = new DhtMemory(crypto, options.blobs);
-    const contacts = shuffled(random, await memory.contacts());
-    const relays = shuffled(random, await memory.relays());
-    const driver = new DhtDriver(options, memory, contacts);
-    await driver.#begin(relays.slice(0, FIRST_RELAYS));
-    driver.#run(driver.#recall(relays.slice(FIRST_RELAYS)));
+    const keeper = await MemoryKeeper.open(options);
+    const driver = new DhtDriver(options, keeper);
+    driver.#begin(await keeper.firstRelays());
+    driver.#running.run(driver.#remember());
     return driver;
   }
 
   /** Nodes to join by that we knew in the last run, in random order. */
   get formerContacts(): readonly NodeAddress[] {
-    return this.#formerContacts;
+    return this.#keeper.contacts;
   }
 
   /** Resolves once our neighbourhood knows us; never rejects. */
@@ -190,7 +170,7 @@ export class DhtDriver implements AsyncDisposable {
     return {
       joined: this.#machine.hasJoined,
       ...this.#machine.statistics(),
-      sent: this.#sent,
+      sent: this.#caller.sent,
       served: this.#served,
     };
   }
@@ -245,12 +225,11 @@ export class DhtDriver implements AsyncDisposable {
     target: NodeId | DhtKey,
     options: TaskOptions = {},
   ): Promise<NodesFound> {
-    const end = await this.#task(
-      (nowMs, unixMs) => this.#machine.findNode(target, nowMs, unixMs),
+    const { closest, hops, asked } = await this.#task(
+      "nodes",
+      ({ nowMs, unixMs }) => this.#machine.findNode(target, nowMs, unixMs),
       options,
     );
-    if (end.type !== "nodes") throw busyError();
-    const { closest, hops, asked } = end;
     return { closest, hops, asked };
   }
 
@@ -264,12 +243,12 @@ export class DhtDriver implements AsyncDisposable {
     publisher?: PublicKey,
     options: TaskOptions = {},
   ): Promise<ValuesFound> {
-    const end = await this.#task(
-      (nowMs, unixMs) => this.#machine.findValue(key, publisher, nowMs, unixMs),
+    const { records, hops, asked } = await this.#task(
+      "values",
+      ({ nowMs, unixMs }) =>
+        this.#machine.findValue(key, publisher, nowMs, unixMs),
       options,
     );
-    if (end.type !== "values") throw busyError();
-    const { records, hops, asked } = end;
     return { records, hops, asked };
   }
 
@@ -282,12 +261,11 @@ export class DhtDriver implements AsyncDisposable {
     record: StoredRecord,
     options: TaskOptions = {},
   ): Promise<RecordStored> {
-    const end = await this.#task(
-      (nowMs, unixMs) => this.#machine.put(record, nowMs, unixMs),
+    const { copies, refused } = await this.#task(
+      "stored",
+      ({ nowMs, unixMs }) => this.#machine.put(record, nowMs, unixMs),
       options,
     );
-    if (end.type !== "stored") throw busyError();
-    const { copies, refused } = end;
     return { copies, refused };
   }
 
@@ -301,12 +279,10 @@ export class DhtDriver implements AsyncDisposable {
     this.#stopping.abort(stopped);
     this.#listener[Symbol.dispose]();
     this.#watched[Symbol.dispose]();
-    this.#timer?.cancel();
-    for (const { reject } of this.#tasks.values()) reject(stopped);
-    this.#tasks.clear();
-    this.#calls.clear();
-    while (this.#running.size > 0) await Promise.all(this.#running);
-    await this.#save();
+    this.#timer.stop();
+    this.#caller.cancelAll();
+    await this.#running.ended();
+    await this.#keeper.save(this.#machine);
   }
 
   get #log() {
@@ -315,28 +291,19 @@ export class DhtDriver implements AsyncDisposable {
 
   // What comes in.
 
-  async #begin(cached: readonly Bytes[]): Promise<void> {
-    const { runtime: { clock }, verifier, record } = this.#options;
-    const known: NodeRecord[] = [];
-    for (const encoded of cached) {
-      const { records } = await verifyRecords(
-        verifier,
-        [encoded],
-        clock.unixMs(),
-      );
-      known.push(...records);
-    }
-    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
-    this.#obey(this.#machine.start(record(), known, nowMs, unixMs));
+  #begin(known: readonly NodeRecord[]): void {
+    const { nowMs, unixMs } = this.#now();
+    const record = this.#options.record();
+    this.#obey(this.#machine.start(record, known, nowMs, unixMs));
   }
 
   #answer(link: Link, body: Bytes): Uint8Array {
-    const { clock } = this.#options.runtime;
+    const { nowMs, unixMs } = this.#now();
     const { response, actions } = this.#machine.onRequest(
       link,
       body,
-      clock.nowMs(),
-      clock.unixMs(),
+      nowMs,
+      unixMs,
     );
     this.#served++;
     this.#obey(actions);
@@ -350,8 +317,8 @@ export class DhtDriver implements AsyncDisposable {
 
   #meet({ record }: Link): void {
     if (record === undefined || this.#stopping.signal.aborted) return;
-    const { clock } = this.#options.runtime;
-    this.#obey(this.#machine.onLink(record, clock.nowMs(), clock.unixMs()));
+    const { nowMs, unixMs } = this.#now();
+    this.#obey(this.#machine.onLink(record, nowMs, unixMs));
   }
 
   /** A link that was closed on purpose, such as for being idle, says nothing of its node. */
@@ -364,24 +331,21 @@ export class DhtDriver implements AsyncDisposable {
   }
 
   #onTime(): void {
-    this.#armedMs = Infinity;
-    const { clock } = this.#options.runtime;
-    this.#obey(this.#machine.onTime(clock.nowMs(), clock.unixMs()));
+    const { nowMs, unixMs } = this.#now();
+    this.#obey(this.#machine.onTime(nowMs, unixMs));
   }
 
-  #task(
-    begin: (nowMs: number, unixMs: number) => DhtTask,
-    { signal }: TaskOptions,
-  ): Promise<DhtAction> {
-    if (this.#stopping.signal.aborted) {
-      return Promise.reject(this.#stopping.signal.reason);
-    }
-    const { clock } = this.#options.runtime;
-    const { taskId, actions } = begin(clock.nowMs(), clock.unixMs());
-    const waiting: Waiting = Promise.withResolvers();
-    this.#tasks.set(taskId, waiting);
-    this.#obey(actions);
-    return raceSignal(waiting.promise, signal);
+  #task<T extends TaskEnd["type"]>(
+    type: T,
+    begin: (at: Moment) => DhtTask,
+    options: TaskOptions,
+  ): Promise<Extract<TaskEnd, { readonly type: T }>> {
+    return this.#tasks.run(
+      type,
+      () => begin(this.#now()),
+      (actions) => this.#obey(actions),
+      options,
+    );
   }
 
   // What goes out.
@@ -390,23 +354,19 @@ export class DhtDriver implements AsyncDisposable {
     if (this.#stopping.signal.aborted) return;
     for (const action of actions) this.#carryOut(action);
     this.#watched.notice();
-    this.#arm();
+    this.#timer.set(this.#machine.deadlineMs);
   }
 
   #carryOut(action: DhtAction): void {
     switch (action.type) {
       case "send":
-        this.#sent++;
-        this.#calls.add(action.rpcId);
-        // Not awaited when we stop: it ends with its link, and nobody listens.
-        this.#ask(action).catch((error) => this.#report(error));
+        // Not awaited when we stop: it ends with its link, and no caller listens.
+        this.#caller.send(action).catch((error) => this.#report(error));
         return;
       case "cancel":
-        // The link's own deadline ends it soon after.
-        this.#calls.delete(action.rpcId);
-        return;
+        return this.#caller.cancel(action.rpcId);
       case "verify":
-        return this.#run(this.#verify(action));
+        return this.#running.run(this.#verify(action));
       case "bootstrap":
         return this.#bootstrap(action.relays);
       case "joined":
@@ -418,68 +378,31 @@ export class DhtDriver implements AsyncDisposable {
       case "values":
       case "stored":
       case "busy":
-        this.#tasks.get(action.taskId)?.resolve(action);
-        this.#tasks.delete(action.taskId);
+        this.#tasks.onEnd(action);
     }
-  }
-
-  async #ask({ rpcId, to, request }: SendAction): Promise<void> {
-    const { links, runtime: { clock } } = this.#options;
-    let response: Bytes;
-    let address: SocketAddress;
-    try {
-      const link = links.get(to.publicKey) ?? await links.getOrDial(to);
-      if (!this.#calls.has(rpcId)) return;
-      const timeoutMs = CALL_MS;
-      response = await link.request(DHT_METHOD, request, { timeoutMs });
-      address = this.#addressOf(link);
-    } catch (error) {
-      if (!this.#calls.delete(rpcId)) return;
-      this.#obey(
-        this.#machine.onFailure(rpcId, clock.nowMs(), clock.unixMs()),
-      );
-      if (!(error instanceof AnonNetError)) throw error;
-      return;
-    }
-    if (!this.#calls.delete(rpcId)) return;
-    const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
-    this.#obey(
-      this.#machine.onResponse(rpcId, response, address, nowMs, unixMs),
-    );
-  }
-
-  /**
-   * Where a node answered. One that the operator named is taken for being where it
-   * says: on the operator's own network it may well be dialled elsewhere.
-   */
-  #addressOf({ peerKey, record, remoteAddress }: Link): SocketAddress {
-    const isNamed = this.#options.bootstrap.some(({ publicKey }) =>
-      equalBytes(publicKey, peerKey)
-    );
-    return isNamed ? record?.addresses[0] ?? remoteAddress : remoteAddress;
   }
 
   async #verify({ verifyId, encoded }: VerifyAction): Promise<void> {
-    const { verifier, runtime: { clock } } = this.#options;
+    const { verifier } = this.#options;
     let verified: VerifiedRecords = { records: [] };
     try {
-      verified = await verifyRecords(verifier, encoded, clock.unixMs());
+      verified = await verifyRecords(verifier, encoded, this.#now().unixMs);
     } finally {
-      const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
+      const { nowMs, unixMs } = this.#now();
       this.#obey(this.#machine.onVerified(verifyId, verified, nowMs, unixMs));
     }
   }
 
-  /** Some at a time; who finds no place has its turn when the machine asks again. */
+  /** Some at a time; a node left out has its turn when the machine asks again. */
   #bootstrap(relays: readonly NodeRecord[]): void {
     const { bootstrap, runtime: { random } } = this.#options;
-    const former = this.#formerContacts.map(peerOf);
+    const former = this.#keeper.contacts.map(peerOf);
     const others = shuffled(random, [...relays, ...former]);
     for (const peer of [...bootstrap, ...others]) {
       if (this.#dialling >= MAX_BOOTSTRAP_DIALS) return;
       this.#dialling++;
       const { signal } = this.#stopping;
-      this.#run(
+      this.#running.run(
         this.introduce(peer, { signal }).finally(() => this.#dialling--),
       );
     }
@@ -495,96 +418,21 @@ export class DhtDriver implements AsyncDisposable {
     link?.cutOff(code);
   }
 
-  /** Set the timer, unless it wakes us early enough already. */
-  #arm(): void {
-    const dueMs = this.#machine.deadlineMs ?? Infinity;
-    if (dueMs >= this.#armedMs) return;
-    this.#timer?.cancel();
-    this.#armedMs = dueMs;
-    const { clock } = this.#options.runtime;
-    const waitMs = dueMs - clock.nowMs();
-    this.#timer = clock.schedule(waitMs, () => this.#onTime(), {
-      keepAlive: false,
-    });
-  }
-
   // What is remembered.
 
-  /** Bring back the rest of the last run, then write down what is new, now and then. */
-  async #recall(relays: readonly Bytes[]): Promise<void> {
-    const { verifier, runtime: { clock } } = this.#options;
-    for (let at = 0; at < relays.length; at += RECALL_AT_ONCE) {
-      for (const encoded of relays.slice(at, at + RECALL_AT_ONCE)) {
-        const { records: [record] } = await verifyRecords(
-          verifier,
-          [encoded],
-          clock.unixMs(),
-        );
-        if (record !== undefined) {
-          this.#machine.relays.merge(record, clock.nowMs());
-        }
-      }
-      await this.#breathe();
-    }
-    for await (const records of this.#memory.records()) {
-      for (let at = 0; at < records.length; at += RECALL_AT_ONCE) {
-        this.#machine.store.import(
-          records.slice(at, at + RECALL_AT_ONCE),
-          clock.nowMs(),
-          clock.unixMs(),
-        );
-        await this.#breathe();
-      }
-    }
-    this.#obey([]);
-    this.#isRecalled = true;
-    for (;;) {
-      await this.#pause(SAVE_MS);
-      await this.#save();
-    }
-  }
-
-  #breathe(): Promise<void> {
-    return this.#pause(0);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const { clock } = this.#options.runtime;
+  async #remember(): Promise<void> {
     const { signal } = this.#stopping;
-    await sleep(clock, ms, { signal, keepAlive: false });
+    await this.#keeper.recall(this.#machine, signal);
+    this.#obey([]);
+    await this.#keeper.saveNowAndThen(this.#machine, signal);
   }
 
-  async #save(): Promise<void> {
-    // What is on the disk is more than what has been brought back by then.
-    if (!this.#isRecalled) return;
-    const { table, relays, store } = this.#machine;
-    const { random, clock } = this.#options.runtime;
-    const unixMs = clock.unixMs();
-    const contacts = Array.from(
-      table.contacts(),
-      ({ record: { publicKey }, address }) => ({ publicKey, address }),
-    );
-    try {
-      // Alone in the network, the last contacts are better than none.
-      if (contacts.length > 0) {
-        await this.#memory.writeContacts(shuffled(random, contacts));
-      }
-      await this.#memory.writeRelays(relays.export(unixMs));
-      await this.#memory.writeRecords(store.export(unixMs));
-    } catch (error) {
-      this.#log.error("Cannot write down what the DHT should remember", {
-        error: thrown(error),
-      });
-    }
+  #now(): Moment {
+    const { clock } = this.#options.runtime;
+    return { nowMs: clock.nowMs(), unixMs: clock.unixMs() };
   }
 
-  /** Own a promise. What the network does is no failure of ours. */
-  #run(work: Promise<void>): void {
-    const task = work.catch((error) => this.#report(error))
-      .finally(() => this.#running.delete(task));
-    this.#running.add(task);
-  }
-
+  /** What the network does is no failure of ours. */
   #report(error: unknown): void {
     const isOurs = !(error instanceof AnonNetError) ||
       error instanceof BugError;
@@ -593,16 +441,4 @@ export class DhtDriver implements AsyncDisposable {
       error: thrown(error),
     });
   }
-}
-
-/** An address that a node was known by, as one to dial. */
-export function peerOf({ publicKey, address }: NodeAddress): PeerAddress {
-  return { publicKey, addresses: [address] };
-}
-
-function busyError(): UnreachableError {
-  return new UnreachableError(
-    "dht.busy",
-    "Cannot look up: too many look-ups are under way",
-  );
 }

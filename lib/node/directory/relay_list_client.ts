@@ -23,14 +23,17 @@ import {
   UnreachableError,
 } from "../../base/errors.ts";
 import { randomBetween, shuffled } from "../../base/random.ts";
-import { decodeResponse, encodeRequest } from "../../dht/messages.ts";
+import {
+  decodeResponse,
+  DHT_METHOD,
+  encodeRequest,
+} from "../../dht/messages.ts";
 import { RelayList } from "../../dht/relay_list.ts";
 import { RelaySync, type SyncAction } from "../../dht/relay_sync.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
-import { DHT_METHOD, peerOf } from "./dht_driver.ts";
 import { DhtMemory, MAX_KEPT_CONTACTS } from "./dht_memory.ts";
 import type { Link } from "../link/link.ts";
-import type { PeerAddress } from "../link/link_dial.ts";
+import { type PeerAddress, peerOf } from "../link/link_dial.ts";
 import type { LinkTable } from "../link/link_table.ts";
 import { type RelayDirectory, WatchedRelays } from "./relay_directory.ts";
 import type { Runtime } from "../../machine/runtime.ts";

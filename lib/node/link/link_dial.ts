@@ -5,6 +5,7 @@
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";
+import type { NodeAddress } from "../../auth/node_address.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import { type Clock, raceSignal, type Timer } from "../../base/clock.ts";
 import {
@@ -29,6 +30,11 @@ export interface PeerAddress {
   readonly publicKey: PublicKey;
   /** Where it can be dialled, best first; at most 4 are in a record. */
   readonly addresses: readonly SocketAddress[];
+}
+
+/** An address that a node was known by, as one to dial. */
+export function peerOf({ publicKey, address }: NodeAddress): PeerAddress {
+  return { publicKey, addresses: [address] };
 }
 
 /**

@@ -25,11 +25,8 @@ import {
   maxStoredRecordBytes,
   type StoredRecord,
 } from "../../dht/records/stored_record.ts";
-import type {
-  DhtDriver,
-  RecordStored,
-  TaskOptions,
-} from "../directory/dht_driver.ts";
+import type { DhtDriver } from "../directory/dht_driver.ts";
+import type { RecordStored, TaskOptions } from "../directory/dht_tasks.ts";
 
 /** What answering takes. */
 export interface CircuitDhtOptions {

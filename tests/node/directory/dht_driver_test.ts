@@ -5,6 +5,7 @@ import { sleep } from "../../../lib/base/clock.ts";
 import { MAX_TASKS } from "../../../lib/dht/dht_node.ts";
 import {
   decodeRequest,
+  DHT_METHOD,
   encodeRequest,
   encodeResponse,
 } from "../../../lib/dht/messages.ts";
@@ -14,7 +15,6 @@ import {
   type StoredRecord,
 } from "../../../lib/dht/records/stored_record.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
-import { DHT_METHOD } from "../../../lib/node/directory/dht_driver.ts";
 import type { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
 import { testBytes, testIdentity } from "../../support/nodes.ts";

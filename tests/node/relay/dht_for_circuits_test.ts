@@ -12,7 +12,7 @@ import {
 import type {
   RecordStored,
   ValuesFound,
-} from "../../../lib/node/directory/dht_driver.ts";
+} from "../../../lib/node/directory/dht_tasks.ts";
 import { CircuitDht } from "../../../lib/node/relay/dht_for_circuits.ts";
 import { TEST_UNIX_MS, testBytes } from "../../support/nodes.ts";
 
