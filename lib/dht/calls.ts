@@ -46,7 +46,7 @@ export interface CallHandler {
 /** For a call whose answer changes nothing but that its node is alive. */
 export const IGNORE_ANSWER: CallHandler = { onAnswer() {}, onFailure() {} };
 
-/** What the owner of all calls wants to know of each. */
+/** Whom all calls tell what they show of nodes. */
 export interface CallWatcher {
   /** An action for the driver. */
   act(action: DhtAction): void;

@@ -21,14 +21,15 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
-import { RecentMap } from "../base/recent_map.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { CALL_MS, Calls, IGNORE_ANSWER } from "./calls.ts";
+import { Blamed } from "./blamed.ts";
+import { BootstrapPace } from "./bootstrap_pace.ts";
+import { CALL_MS, Calls, type CallWatcher, IGNORE_ANSWER } from "./calls.ts";
 import { Chores } from "./chores.ts";
 import { Copies } from "./copies.ts";
 import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
 import { type DhtPeer, DhtServer } from "./dht_server.ts";
-import { compareDistance, type DhtKey, pointKey } from "./records/distance.ts";
+import type { DhtKey } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
 import { decodeRequest, encodeResponse } from "./messages.ts";
 import { RecordStore, type RecordStoreLimits } from "./records/record_store.ts";
@@ -44,23 +45,10 @@ import {
 
 /** Tuning: tasks of others under way at once: circuits can ask for any number. */
 export const MAX_TASKS = 128;
-/**
- * Protocol: a node stores for a key while it knows fewer than this many times k
- * contacts that are closer. Above 1, as some of them may just have died.
- */
-const STORE_RANGE = 1.5;
-/** Tuning: wait before another try while nobody is known, doubled each time. */
-const BOOTSTRAP_MS = 2 * 1000;
-const MAX_BOOTSTRAP_MS = 5 * 60 * 1000;
 /** Tuning: relays of the list that are tried each time. */
 const BOOTSTRAP_RELAYS = 8;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
-/** Tuning: how long a node that broke the protocol is not let in. */
-const BLAME_MS = 3600 * 1000;
-/** Tuning: such nodes remembered. */
-const MAX_BLAMED = 1024;
-
 /** A response, and what follows from the request. */
 export interface DhtReply {
   readonly response: Bytes;
@@ -96,6 +84,12 @@ export interface DhtStatistics {
   readonly calls: number;
 }
 
+/** Whom the parts of a node tell of others. */
+interface NodeWatcher extends CallWatcher {
+  /** A verified record that a node named. */
+  onHeard(record: NodeRecord, at: Moment): MergeOutcome;
+}
+
 /** One relay's part in the DHT. */
 export class DhtNode {
   /** Whom we know. */
@@ -112,14 +106,12 @@ export class DhtNode {
   readonly #copies: Copies;
   readonly #chores: Chores;
   readonly #fill: TableFill;
-  /** Until when nodes that broke the protocol are kept out. */
-  readonly #blamed = new RecentMap<string, number>(MAX_BLAMED);
+  readonly #blamed = new Blamed();
+  readonly #bootstrapPace = new BootstrapPace();
   #self: NodeRecord | undefined;
   #tasks = 0;
   #nextTaskId = 1;
   #hasJoined = false;
-  #bootstrapMs = Infinity;
-  #bootstrapDelayMs = BOOTSTRAP_MS;
   #sweepMs = Infinity;
   #out: DhtAction[] = [];
 
@@ -138,19 +130,12 @@ export class DhtNode {
       network,
       random,
       selfId,
-      isAmongClosest: (key) => this.#isAmongClosest(key),
+      isAmongClosest: (key) => this.table.isAmongClosest(key),
       ...storeLimits !== undefined && { limits: storeLimits },
     });
     const { table, store, relays } = this;
-    const onBroken = (id: NodeId, code: string, at: Moment) =>
-      this.#blame(id, code, at);
-    const learn = (record: NodeRecord, at: Moment) => this.#learn(record, at);
-    const calls = new Calls(network, {
-      act: (action) => this.#out.push(action),
-      onAlive: (node, address, at) => this.#onAlive(node, address, at),
-      onSilent: (node, at) => this.#onSilent(node, at),
-      onBroken,
-    });
+    const watcher = this.#watcher();
+    const calls = new Calls(network, watcher);
     const news = new RelayNews({
       random,
       calls,
@@ -160,37 +145,37 @@ export class DhtNode {
       },
       sources: ({ nowMs, unixMs }) => this.#others(nowMs, unixMs),
       onRound: (at) => this.#onRound(at),
-      learn,
-      onBroken,
+      learn: watcher.onHeard,
+      onBroken: watcher.onBroken,
     });
     this.#calls = calls;
     this.#news = news;
     this.#copies = new Copies({ network, selfId, store, calls });
     this.#server = new DhtServer({ network, table, store, relays, news });
-    this.#searches = new Searches({
-      crypto,
-      network,
-      selfId,
-      calls,
-      onBroken,
-      onHeard: (records, at) => records.forEach((record) => learn(record, at)),
-    });
-    this.#fill = new TableFill({
-      random,
-      table,
-      relays,
-      isBlamed: ({ nodeId }, nowMs) => this.#isBlamed(nodeId, nowMs),
-    });
+    this.#searches = new Searches({ crypto, network, selfId, calls, watcher });
+    const blamed = this.#blamed;
+    this.#fill = new TableFill({ random, table, relays, blamed });
     this.#chores = new Chores({
       refresh: (target, at, done) => this.#lookNear(target, at, done),
       republish: (key, at, done) => this.#republish(key, at, done),
     });
   }
 
+  /** What its parts tell the node of others. */
+  #watcher(): NodeWatcher {
+    return {
+      act: (action) => this.#out.push(action),
+      onAlive: (node, address, at) => this.#onAlive(node, address, at),
+      onSilent: (node, at) => this.#onSilent(node, at),
+      onBroken: (id, code, at) => this.#blame(id, code, at),
+      onHeard: (record, at) => this.#learn(record, at),
+    };
+  }
+
   /** When to call {@linkcode onTime} next; `Infinity` before {@linkcode start}. */
   get deadlineMs(): number {
     return Math.min(
-      this.#bootstrapMs,
+      this.#bootstrapPace.deadlineMs,
       this.#sweepMs,
       this.#fill.deadlineMs,
       this.table.deadlineMs,
@@ -258,7 +243,7 @@ export class DhtNode {
   onLink(record: NodeRecord, nowMs: number, unixMs: number): DhtAction[] {
     const at = { nowMs, unixMs };
     this.#news.hear(record, record.nodeId, at);
-    if (!this.#isBlamed(record.nodeId, nowMs)) this.#consider(record, nowMs);
+    if (!this.#blamed.has(record.nodeId, nowMs)) this.#consider(record, nowMs);
     return this.#flush();
   }
 
@@ -404,7 +389,7 @@ export class DhtNode {
       if (!this.#hasJoined && this.table.size > 0) this.#join(at);
     }
     this.#news.onTime(at);
-    if (nowMs >= this.#bootstrapMs) this.#bootstrap(at);
+    if (nowMs >= this.#bootstrapPace.deadlineMs) this.#bootstrap(at);
     if (nowMs >= this.#fill.deadlineMs) this.#fillTable(at);
     this.#chores.run(at);
     return this.#flush();
@@ -419,14 +404,6 @@ export class DhtNode {
   #seeds(target: NodeId | DhtKey): NodeRecord[] {
     return this.table.closest(target, this.#options.network.k)
       .map(({ record }) => record);
-  }
-
-  #isAmongClosest(key: DhtKey): boolean {
-    const { network, selfId } = this.#options;
-    const range = Math.ceil(STORE_RANGE * network.k);
-    const last = this.table.closest(key, range)[range - 1];
-    return last === undefined ||
-      compareDistance(key, selfId, last.record.nodeId) < 0;
   }
 
   /** Number a task of somebody else's, and count it until its end. */
@@ -477,7 +454,7 @@ export class DhtNode {
   }
 
   #onAlive(node: NodeRecord, address: SocketAddress, at: Moment): void {
-    if (this.#isBlamed(node.nodeId, at.nowMs)) return;
+    if (this.#blamed.has(node.nodeId, at.nowMs)) return;
     const isFirst = this.table.size === 0;
     this.table.onAlive(node, address, at.nowMs);
     this.relays.prove(node);
@@ -495,29 +472,22 @@ export class DhtNode {
 
   #onContactLost(nowMs: number): void {
     this.#fill.hurry(nowMs);
-    if (this.table.size > 0 || this.#bootstrapMs < Infinity) return;
-    this.#bootstrapDelayMs = BOOTSTRAP_MS;
-    this.#bootstrapMs = nowMs + BOOTSTRAP_MS;
+    if (this.table.size === 0) this.#bootstrapPace.onAlone(nowMs);
   }
 
   #blame(nodeId: NodeId, code: string, { nowMs }: Moment): void {
     this.#out.push({ type: "blame", nodeId, code });
     this.relays.doubt(nodeId, nowMs);
-    this.#blamed.set(pointKey(nodeId), nowMs + BLAME_MS);
+    this.#blamed.add(nodeId, nowMs);
     const before = this.table.size;
     this.table.remove(nodeId);
     if (this.table.size < before) this.#onContactLost(nowMs);
   }
 
-  #isBlamed(id: NodeId, nowMs: number): boolean {
-    return this.#blamed.size > 0 &&
-      (this.#blamed.get(pointKey(id)) ?? -Infinity) > nowMs;
-  }
-
-  /** Nobody is known: try relays of the list, and have the driver try what it has. */
+  /** No contact is known: try relays of the list, and have the driver try what it has. */
   #bootstrap({ nowMs, unixMs }: Moment): void {
     if (this.table.size > 0) {
-      this.#bootstrapMs = Infinity;
+      this.#bootstrapPace.stop();
       return;
     }
     // Also those that were silent: perhaps it was our own line that was dead.
@@ -526,16 +496,12 @@ export class DhtNode {
     );
     const relays = sampled(this.#options.random, known, BOOTSTRAP_RELAYS);
     this.#out.push({ type: "bootstrap", relays });
-    this.#bootstrapMs = nowMs + this.#bootstrapDelayMs;
-    this.#bootstrapDelayMs = Math.min(
-      2 * this.#bootstrapDelayMs,
-      MAX_BOOTSTRAP_MS,
-    );
+    this.#bootstrapPace.onTry(nowMs);
   }
 
   /** The first contact: look for our own neighbourhood, then get the relay list. */
   #join(at: Moment): void {
-    this.#bootstrapMs = Infinity;
+    this.#bootstrapPace.stop();
     this.#lookNear(this.#options.selfId, at, (lookup, at) => {
       if (lookup.closest.length === 0) return;
       if (!this.#hasJoined) this.#out.push({ type: "joined" });
@@ -550,7 +516,7 @@ export class DhtNode {
   /** A verified record from anybody: for the list, and perhaps for the table. */
   #learn(record: NodeRecord, { nowMs }: Moment): MergeOutcome {
     const isSelf = equalBytes(record.nodeId, this.#options.selfId);
-    if (isSelf || this.#isBlamed(record.nodeId, nowMs)) return "known";
+    if (isSelf || this.#blamed.has(record.nodeId, nowMs)) return "known";
     const outcome = this.relays.merge(record, nowMs);
     // What is known to the list came to the table the same way.
     if (outcome !== "known") this.table.renew(record);

@@ -24,6 +24,7 @@ import { type Random, randomBetween } from "../base/random.ts";
 import { type Contact, isRelay, listedAddress } from "./contact.ts";
 import {
   compareDistance,
+  type DhtKey,
   POINT_BYTES,
   pointKey,
   randomPointIn,
@@ -35,6 +36,11 @@ import { nodeKey } from "./node_key.ts";
 export const MAX_PER_GROUP_AND_BUCKET = 2;
 /** Protocol: contacts of one subnet in the table, where subnets count. */
 export const MAX_PER_GROUP = 10;
+/**
+ * Protocol: a node stores for a key while it knows fewer than this many times k
+ * contacts that are closer. Above 1, as some of them may just have died.
+ */
+const STORE_RANGE = 1.5;
 /** Tuning: candidates kept for the day that a full bucket has a gap. */
 export const MAX_REPLACEMENTS = 10;
 /**
@@ -341,6 +347,14 @@ export class RoutingTable {
     if (bucket === undefined) return;
     bucket.lookedUpMs = nowMs;
     this.#refreshMs = undefined;
+  }
+
+  /** Whether our own node is near enough to a key to store for it. */
+  isAmongClosest(key: DhtKey): boolean {
+    const range = Math.ceil(STORE_RANGE * this.#network.k);
+    const last = this.closest(key, range)[range - 1];
+    return last === undefined ||
+      compareDistance(key, this.#selfId, last.record.nodeId) < 0;
   }
 
   /** When the next bucket is due for a refresh; `Infinity` without buckets. */

@@ -26,16 +26,21 @@ import {
   type StoredRecord,
 } from "./records/stored_record.ts";
 
+/** Whom searches tell what they find out of nodes. */
+export interface SearchWatcher {
+  /** A node gave a false answer. */
+  onBroken(id: NodeId, code: string, at: Moment): void;
+  /** A verified record that a node named. */
+  onHeard(record: NodeRecord, at: Moment): void;
+}
+
 /** What searches need from the node. */
 export interface SearchesOptions {
   readonly crypto: CryptoSuite;
   readonly network: NetworkParameters;
   readonly selfId: NodeId;
   readonly calls: Calls;
-  /** A node gave a false answer. */
-  readonly onBroken: (id: NodeId, code: string, at: Moment) => void;
-  /** Verified records that a node named. */
-  readonly onHeard: (records: readonly NodeRecord[], at: Moment) => void;
+  readonly watcher: SearchWatcher;
 }
 
 /** What is looked for. */
@@ -161,9 +166,10 @@ export class Searches {
     const isWaiting = this.#options.calls.verify(
       encoded,
       ({ records, lie }, at) => {
-        this.#options.onHeard(records, at);
+        const { watcher } = this.#options;
+        for (const record of records) watcher.onHeard(record, at);
         if (lie !== undefined) {
-          this.#options.onBroken(node.nodeId, lie, at);
+          watcher.onBroken(node.nodeId, lie, at);
           return this.#fail(search, node, at);
         }
         const { nowMs } = at;
@@ -188,7 +194,7 @@ export class Searches {
       records = this.#check(goal, encoded, at.unixMs);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#options.onBroken(node.nodeId, error.code, at);
+      this.#options.watcher.onBroken(node.nodeId, error.code, at);
       return this.#fail(search, node, at);
     }
     const { lookup } = search;

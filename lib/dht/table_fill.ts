@@ -11,6 +11,7 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
+import type { Blamed } from "./blamed.ts";
 import type { RelayList } from "./relay_list.ts";
 import type { RoutingTable } from "./routing_table.ts";
 
@@ -25,8 +26,7 @@ export interface TableFillOptions {
   readonly random: Random;
   readonly table: RoutingTable;
   readonly relays: RelayList;
-  /** Whether a node is kept out. */
-  readonly isBlamed: (record: NodeRecord, nowMs: number) => boolean;
+  readonly blamed: Blamed;
 }
 
 /** Fills a table, now and then. */
@@ -73,11 +73,11 @@ export class TableFill {
 
   /** Relays that their buckets have room for, by bucket. */
   #wanted({ nowMs, unixMs }: Moment): Map<number, NodeRecord[]> {
-    const { table, relays, isBlamed } = this.#options;
+    const { table, relays, blamed } = this.#options;
     const wanted = new Map<number, NodeRecord[]>();
     relays.visitPromising(nowMs, unixMs, (record) => {
       const bucket = table.vacancyFor(record);
-      if (bucket === undefined || isBlamed(record, nowMs)) return;
+      if (bucket === undefined || blamed.has(record.nodeId, nowMs)) return;
       const others = wanted.get(bucket);
       if (others === undefined) wanted.set(bucket, [record]);
       else others.push(record);

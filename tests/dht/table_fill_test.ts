@@ -3,6 +3,7 @@ import { networkParameters } from "../../lib/auth/network.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
+import { Blamed } from "../../lib/dht/blamed.ts";
 import { RelayList } from "../../lib/dht/relay_list.ts";
 import { RoutingTable } from "../../lib/dht/routing_table.ts";
 import { TableFill } from "../../lib/dht/table_fill.ts";
@@ -20,8 +21,9 @@ function makeFill(relayCount: number, blamed: readonly NodeRecord[] = []) {
   for (let index = 0; index < relayCount; index++) {
     relays.merge(far(index), 0);
   }
-  const isBlamed = (record: NodeRecord) => blamed.includes(record);
-  const fill = new TableFill({ random, table, relays, isBlamed });
+  const keptOut = new Blamed();
+  for (const { nodeId } of blamed) keptOut.add(nodeId, 0);
+  const fill = new TableFill({ random, table, relays, blamed: keptOut });
   const draw = (nowMs: number) =>
     fill.draw({ nowMs, unixMs: TEST_UNIX_MS + nowMs });
   const admit = (record: NodeRecord, nowMs: number) => {
