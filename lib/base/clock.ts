@@ -42,7 +42,7 @@ export interface Moment {
 }
 
 /** What a wait takes. */
-export interface WaitOptions extends ScheduleOptions {
+interface WaitOptions extends ScheduleOptions {
   /** Ends the wait; the promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -18,7 +18,7 @@ import { BugError } from "./errors.ts";
 export type DrainMoment = "start" | "event";
 
 /** What a virtual clock is made of. */
-export interface VirtualClockOptions {
+interface VirtualClockOptions {
   /** Resolves once no promise is left that could settle without an event. */
   readonly drain: (moment: DrainMoment) => Promise<void>;
   /** Wall-clock time at virtual 0, unix ms. Default: the start of 2026. */

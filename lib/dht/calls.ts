@@ -32,7 +32,7 @@ export const CALL_MS = 8 * 1000;
 export const MAX_VERIFYING = 512;
 
 /** What becomes of a call. */
-export interface CallHandler {
+interface CallHandler {
   /**
    * The node answered.
    *

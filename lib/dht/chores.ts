@@ -23,7 +23,7 @@ export type Chore =
   | { readonly type: "republish"; readonly key: DhtKey };
 
 /** How chores are done; `done` must be called once, in time. */
-export interface ChoreSteps {
+interface ChoreSteps {
   refresh(
     target: NodeId,
     at: Moment,

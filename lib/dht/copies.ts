@@ -26,7 +26,7 @@ export const COPY_PATIENCE_MS = 2 * 1000;
 const MAX_RESTORED = 4;
 
 /** What copying needs from the node. */
-export interface CopiesOptions {
+interface CopiesOptions {
   readonly network: NetworkParameters;
   readonly selfId: NodeId;
   readonly store: RecordStore;
@@ -34,7 +34,7 @@ export interface CopiesOptions {
 }
 
 /** What became of the copies. */
-export interface CopiesMade {
+interface CopiesMade {
   /** Nodes that hold a record now, summed over the records. */
   readonly copies: number;
   /** Nodes that would not, by reason. */

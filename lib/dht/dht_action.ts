@@ -26,7 +26,7 @@ export interface SendAction {
 }
 
 /** This RPC has taken too long: its answer is not wanted any more. */
-export interface CancelAction {
+interface CancelAction {
   readonly type: "cancel";
   readonly rpcId: number;
 }
@@ -39,13 +39,13 @@ export interface VerifyAction {
 }
 
 /** Nobody is known: dial the configured addresses and these relays; `onLink` for each. */
-export interface BootstrapAction {
+interface BootstrapAction {
   readonly type: "bootstrap";
   readonly relays: readonly NodeRecord[];
 }
 
 /** Our own neighbourhood is known, and it knows us. */
-export interface JoinedAction {
+interface JoinedAction {
   readonly type: "joined";
 }
 
@@ -90,7 +90,7 @@ export interface StoredAction {
 }
 
 /** Too many tasks are under way: this one was not begun. */
-export interface BusyAction {
+interface BusyAction {
   readonly type: "busy";
   readonly taskId: number;
 }

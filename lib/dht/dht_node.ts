@@ -50,7 +50,7 @@ const BOOTSTRAP_RELAYS = 8;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
 /** A response, and what follows from the request. */
-export interface DhtReply {
+interface DhtReply {
   readonly response: Bytes;
   readonly actions: DhtAction[];
 }

@@ -37,7 +37,7 @@ export interface DhtPeer {
 }
 
 /** What a server answers out of. */
-export interface DhtServerOptions {
+interface DhtServerOptions {
   readonly network: NetworkParameters;
   readonly table: RoutingTable;
   readonly store: RecordStore;

@@ -28,7 +28,7 @@ import { nodeKey } from "./node_key.ts";
 import type { StoredRecord } from "./records/stored_record.ts";
 
 /** Protocol: rounds (of α answers) without a closer node, after which a path ends. */
-export const MAX_IDLE_ROUNDS = 3;
+const MAX_IDLE_ROUNDS = 3;
 /**
  * Tuning: nodes asked on one path, and as many once the paths are merged. An honest
  * one needs 7 to 12; "endless closer nodes" end here.
@@ -60,7 +60,7 @@ const PATIENCE_FASTEST = 2.5;
 /** Tuning: the whole look-up. */
 export const LOOKUP_MS = 30 * 1000;
 /** Tuning: own contacts that a path asks before it ends, however close it believes to be. */
-export const MIN_SEEDS = 3;
+const MIN_SEEDS = 3;
 /**
  * Tuning: silent nodes after which who named them is believed no longer, beside
  * those that it named and that answered. Where a third of a network has just died,

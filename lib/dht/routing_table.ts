@@ -71,7 +71,7 @@ export interface TableAction {
 }
 
 /** What a table is made of. */
-export interface RoutingTableOptions {
+interface RoutingTableOptions {
   readonly network: NetworkParameters;
   readonly random: Random;
   /** Whose table it is. */

@@ -27,7 +27,7 @@ import {
 } from "./records/stored_record.ts";
 
 /** Whom searches tell what they find out of nodes. */
-export interface SearchWatcher {
+interface SearchWatcher {
   /** A node gave a false answer. */
   onBroken(id: NodeId, code: string, at: Moment): void;
   /** A verified record that a node named. */
@@ -35,7 +35,7 @@ export interface SearchWatcher {
 }
 
 /** What searches need from the node. */
-export interface SearchesOptions {
+interface SearchesOptions {
   readonly crypto: CryptoSuite;
   readonly network: NetworkParameters;
   readonly selfId: NodeId;
@@ -44,10 +44,10 @@ export interface SearchesOptions {
 }
 
 /** What is looked for. */
-export type Goal = NodeGoal | ValueGoal;
+type Goal = NodeGoal | ValueGoal;
 
 /** Nodes near a target. */
-export interface NodeGoal {
+interface NodeGoal {
   readonly kind: "node";
   readonly target: NodeId | DhtKey;
   /** Own contacts to begin with, closest first. */
@@ -55,7 +55,7 @@ export interface NodeGoal {
 }
 
 /** Records under a key. */
-export interface ValueGoal {
+interface ValueGoal {
   readonly kind: "value";
   readonly target: DhtKey;
   readonly seeds: readonly NodeRecord[];
@@ -72,7 +72,7 @@ interface Search {
 }
 
 /** Tuning: a node that was asked has failed by then. */
-export const ANSWER_MS = 5 * 1000;
+const ANSWER_MS = 5 * 1000;
 
 /** Codes of records that an honest node may hold on to a moment too long. */
 const STALE_CODES = new Set(["dht.record_expired", "dht.record_future"]);

@@ -22,7 +22,7 @@ const REFILL_MS = 10 * 60 * 1000;
 const SPARE_DRAWS = 2;
 
 /** What filling needs from the node. */
-export interface TableFillOptions {
+interface TableFillOptions {
   readonly random: Random;
   readonly table: RoutingTable;
   readonly relays: RelayList;

@@ -12,9 +12,9 @@ import type { Random } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
 
 /** Wait after the first failure, ms. */
-export const FIRST_WAIT_MS = 1000;
+const FIRST_WAIT_MS = 1000;
 /** Longest wait, ms. */
-export const LONGEST_WAIT_MS = 300_000;
+const LONGEST_WAIT_MS = 300_000;
 /**
  * Peers remembered. Records full of dead addresses push each other out; the
  * worst that follows is a dial too many.

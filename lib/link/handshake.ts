@@ -82,7 +82,7 @@ export interface HandshakeOptions {
 }
 
 /** How far a handshake has come. */
-export type Phase = "new" | "awaiting" | "proving" | "admitting" | "over";
+type Phase = "new" | "awaiting" | "proving" | "admitting" | "over";
 
 /** What the two roles have in common: phases, deadline, failing once. */
 export abstract class Handshake {

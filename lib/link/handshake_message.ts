@@ -36,7 +36,7 @@ export const NONCE_BYTES = 32;
 export const MAX_HANDSHAKE_BYTES = 2048;
 
 /** Most protocol versions that one side may offer. */
-export const MAX_VERSIONS = 8;
+const MAX_VERSIONS = 8;
 
 const MAX_RECORD_BYTES = 1024;
 const MAX_NETWORK_BYTES = 32;

@@ -49,14 +49,14 @@ export const DEFAULT_ROOM_LIMITS: RoomLimits = {
 const HOST_PREFIX: GroupPrefix = { v4: 32, v6: 64 };
 
 /** What is to happen with a connection. */
-export type DoorVerdict<C> =
+type DoorVerdict<C> =
   /** Shake hands; `evicted` loses its handshake for it. */
   | { readonly type: "answer"; readonly evicted: C | undefined }
   /** Turn it away. */
   | { readonly type: "refuse" };
 
 /** What is to happen for a link that is about to come up. */
-export type RoomVerdict<L> =
+type RoomVerdict<L> =
   | { readonly type: "room" }
   /** The peer has its part: its oldest link ends. */
   | { readonly type: "replace"; readonly link: L }
@@ -65,7 +65,7 @@ export type RoomVerdict<L> =
   | { readonly type: "full" };
 
 /** The links there are. */
-export interface PresentLinks<L> {
+interface PresentLinks<L> {
   /** Those that drain included. */
   readonly size: number;
   /** The link idle for longest; `undefined` while all are in use. */

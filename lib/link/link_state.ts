@@ -24,7 +24,7 @@ import {
 export type Load = "normal" | "overloaded";
 
 /** What to do with a request of the peer. */
-export type RequestVerdict =
+type RequestVerdict =
   /** Read and answer it after so many ms. */
   | { readonly type: "serve"; readonly waitMs: number }
   /** Answer "busy" without reading it. */
@@ -33,7 +33,7 @@ export type RequestVerdict =
   | { readonly type: "close" };
 
 /** What time has brought. */
-export type LinkAction =
+type LinkAction =
   | { readonly type: "ping" }
   | { readonly type: "close"; readonly reason: LinkCloseReason };
 
@@ -41,7 +41,7 @@ export type LinkAction =
 export type StreamUse = "ping" | "request" | "circuit";
 
 /** Why a link's own rules close it. */
-export type LinkCloseReason =
+type LinkCloseReason =
   | "link.idle"
   | "link.drained"
   | "link.silent"

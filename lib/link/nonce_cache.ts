@@ -13,7 +13,7 @@
  * Nonces remembered: at least half of this, at most all. A flood of fresh nonces
  * pushes old ones out; nothing rests on their being found.
  */
-export const NONCE_CACHE_ENTRIES = 4096;
+const NONCE_CACHE_ENTRIES = 4096;
 
 /** A bounded memory of nonces, in two generations. */
 export class NonceCache {

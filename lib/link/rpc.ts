@@ -4,7 +4,7 @@
  *     stream type 0x01 │ length(4) │ {method, body}          requester →
  *                        length(4) │ {body} or {error}       ← responder
  *
- * Bodies are opaque here: whoever owns a method encodes and decodes them.
+ * Bodies are opaque here: the owner of a method encodes and decodes them.
  *
  * @see protocol §3.5
  * @module
@@ -14,11 +14,7 @@ import { concat } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 import { encodeCbor } from "../wire/cbor.ts";
 import { decodeFields } from "../wire/fields.ts";
-import {
-  DEFAULT_FRAME_BYTES,
-  encodeFrame,
-  MAX_FRAME_BYTES,
-} from "../wire/framing.ts";
+import { DEFAULT_FRAME_BYTES, encodeFrame } from "../wire/framing.ts";
 
 /** First byte of every stream after the handshake's. */
 export const STREAM_TYPE = { rpc: 0x01, circuit: 0x02 } as const;
@@ -27,78 +23,32 @@ export const STREAM_TYPE = { rpc: 0x01, circuit: 0x02 } as const;
 export const PING_METHOD = "link.ping";
 
 /** Longest name of a method, bytes. */
-export const MAX_METHOD_BYTES = 32;
+const MAX_METHOD_BYTES = 32;
 
 /** What the envelope may add to a body. */
-export const ENVELOPE_BYTES = 64;
+const ENVELOPE_BYTES = 64;
 
-/** Longest body where a method has no limit of its own: it fills a default frame. */
-export const DEFAULT_BODY_BYTES = DEFAULT_FRAME_BYTES - ENVELOPE_BYTES;
+/** Longest body of a request or an answer: it fills a default frame. */
+export const MAX_BODY_BYTES = DEFAULT_FRAME_BYTES - ENVELOPE_BYTES;
 
-const MAX_BODY_BYTES = MAX_FRAME_BYTES - ENVELOPE_BYTES;
 const METHOD = /^[a-z0-9_.]{1,32}$/;
 const MAX_ERROR_BYTES = 16;
 const RPC_ERRORS = ["busy", "unknown_method", "failed"] as const;
 
 /** One question. */
-export interface RpcRequest {
+interface RpcRequest {
   /** `folder.verb`: lower-case letters, digits, `_` and `.`, at most 32. */
   readonly method: string;
   readonly body: Bytes;
 }
 
 /** Why a question has no answer. */
-export type RpcErrorCode = typeof RPC_ERRORS[number];
+type RpcErrorCode = typeof RPC_ERRORS[number];
 
 /** What comes back. */
 export type RpcAnswer =
   | { readonly type: "ok"; readonly body: Bytes }
   | { readonly type: "error"; readonly code: RpcErrorCode };
-
-/** Longest bodies of one method, bytes, at most 10 MiB less 64. */
-export interface RpcSize {
-  readonly requestBytes?: number;
-  readonly answerBytes?: number;
-}
-
-/** Which bodies may be how long. Methods not named here have the default. */
-export class RpcSizes {
-  readonly #sizes: ReadonlyMap<string, RpcSize>;
-  /** Longest request frame of any method: what is read before the method is known. */
-  readonly requestFrameBytes: number;
-
-  /** @throws {RangeError} for a name or size that cannot be. */
-  constructor(sizes: Readonly<Record<string, RpcSize>> = {}) {
-    this.#sizes = new Map(Object.entries(sizes));
-    let longest = DEFAULT_BODY_BYTES;
-    for (const [method, size] of this.#sizes) {
-      const { requestBytes = 0, answerBytes = 0 } = size;
-      if (
-        !METHOD.test(method) || !(requestBytes <= MAX_BODY_BYTES) ||
-        !(answerBytes <= MAX_BODY_BYTES)
-      ) {
-        throw new RangeError(`Cannot size method ${method}`);
-      }
-      longest = Math.max(longest, requestBytes);
-    }
-    this.requestFrameBytes = longest + ENVELOPE_BYTES;
-  }
-
-  /** Longest body of a request. */
-  requestBytes(method: string): number {
-    return this.#sizes.get(method)?.requestBytes ?? DEFAULT_BODY_BYTES;
-  }
-
-  /** Longest body of an answer. */
-  answerBytes(method: string): number {
-    return this.#sizes.get(method)?.answerBytes ?? DEFAULT_BODY_BYTES;
-  }
-
-  /** Longest frame of an answer. */
-  answerFrameBytes(method: string): number {
-    return this.answerBytes(method) + ENVELOPE_BYTES;
-  }
-}
 
 /**
  * A whole request as it goes onto a new stream: type byte and frame.
@@ -108,15 +58,11 @@ export class RpcSizes {
 export function encodeRequestStream(
   method: string,
   body: Uint8Array,
-  sizes: RpcSizes,
 ): Bytes {
-  if (!METHOD.test(method) || body.length > sizes.requestBytes(method)) {
+  if (!METHOD.test(method) || body.length > MAX_BODY_BYTES) {
     throw new RangeError(`Cannot request ${method} of ${body.length} bytes`);
   }
-  const frame = encodeFrame(
-    encodeCbor({ method, body }),
-    sizes.requestFrameBytes,
-  );
+  const frame = encodeFrame(encodeCbor({ method, body }));
   return concat(Uint8Array.of(STREAM_TYPE.rpc), frame);
 }
 
@@ -124,9 +70,9 @@ export function encodeRequestStream(
  * Read the frame of a request.
  *
  * @throws {ProtocolError} `wire.*` if it is malformed, `link.method` for a name
- * that cannot be, `link.request_size` if the body is too long for its method.
+ * that cannot be, `link.request_size` if the body is too long.
  */
-export function decodeRequest(frame: Uint8Array, sizes: RpcSizes): RpcRequest {
+export function decodeRequest(frame: Uint8Array): RpcRequest {
   const fields = decodeFields(frame, "request");
   const method = fields.text("method", MAX_METHOD_BYTES);
   const body = fields.bytes("body", {});
@@ -134,7 +80,7 @@ export function decodeRequest(frame: Uint8Array, sizes: RpcSizes): RpcRequest {
   if (!METHOD.test(method)) {
     throw new ProtocolError("link.method", "Cannot read request: its method");
   }
-  if (body.length > sizes.requestBytes(method)) {
+  if (body.length > MAX_BODY_BYTES) {
     throw new ProtocolError(
       "link.request_size",
       `Cannot read request: ${body.length} bytes`,
@@ -146,23 +92,16 @@ export function decodeRequest(frame: Uint8Array, sizes: RpcSizes): RpcRequest {
 /**
  * The frame of an answer, ready to be sent.
  *
- * @throws {RangeError} if the body is longer than `method` allows.
+ * @throws {RangeError} if the body is too long.
  */
-export function encodeAnswer(
-  method: string,
-  answer: RpcAnswer,
-  sizes: RpcSizes,
-): Bytes {
+export function encodeAnswer(answer: RpcAnswer): Bytes {
   if (answer.type === "error") {
     return encodeFrame(encodeCbor({ error: answer.code }));
   }
-  if (answer.body.length > sizes.answerBytes(method)) {
-    throw new RangeError(`Cannot answer ${method}: too long`);
+  if (answer.body.length > MAX_BODY_BYTES) {
+    throw new RangeError(`Cannot answer with ${answer.body.length} bytes`);
   }
-  return encodeFrame(
-    encodeCbor({ body: answer.body }),
-    sizes.answerFrameBytes(method),
-  );
+  return encodeFrame(encodeCbor({ body: answer.body }));
 }
 
 /** Read the frame of an answer. @throws {ProtocolError} `wire.*`, `link.answer`. */

@@ -25,7 +25,7 @@ const LENGTH_BYTES = 4;
 const TRANSCRIPT_CONTEXT = utf8("anonnet v1 link transcript");
 
 /** What a transcript hashes. */
-export interface TranscriptParts {
+interface TranscriptParts {
   readonly network: string;
   readonly diallerKey: PublicKey;
   readonly answererKey: PublicKey;

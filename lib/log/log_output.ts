@@ -46,7 +46,7 @@ export interface LogOptions {
 }
 
 /** A log, and the end of it. */
-export interface LogOutput extends AsyncDisposable {
+interface LogOutput extends AsyncDisposable {
   readonly log: Log;
 }
 

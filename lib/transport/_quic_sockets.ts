@@ -13,7 +13,7 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import { listenFailure } from "./_failures.ts";
 
 /** What of the runtime is used here; tests give their own. */
-export interface SocketOptions {
+interface SocketOptions {
   readonly bind?: (options: Deno.QuicEndpointOptions) => Deno.QuicEndpoint;
   readonly os?: typeof Deno.build.os;
 }

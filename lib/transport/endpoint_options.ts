@@ -36,7 +36,7 @@ export interface TransportLimits {
 }
 
 /** Tuning, all of it: change one and we are slower or easier to hurt. */
-export const DEFAULT_LIMITS: TransportLimits = Object.freeze({
+const DEFAULT_LIMITS: TransportLimits = Object.freeze({
   maxStreams: 128,
   maxHandshakes: 256,
   maxWaiting: 64,

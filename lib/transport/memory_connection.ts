@@ -30,7 +30,7 @@ export type Message =
   | { readonly type: "established" }; // and the dialler's last part of it
 
 /** What a connection needs of its network. */
-export interface ConnectionHost {
+interface ConnectionHost {
   readonly windowBytes: number;
   /** Most streams that our peer grants us at once. */
   readonly maxStreams: number;

@@ -34,7 +34,7 @@ import type { CloseInfo, Endpoint } from "./transport.ts";
 export type { LinkProperties } from "./_lane.ts";
 
 /** A stream's window in the runtime's QUIC, bytes; it cannot be configured. */
-export const QUIC_WINDOW_BYTES = 1_250_000;
+const QUIC_WINDOW_BYTES = 1_250_000;
 
 /** First of the ports that are given out where 0 is asked for. */
 const FIRST_FREE_PORT = 49_152;
@@ -58,7 +58,7 @@ export interface MemoryNetworkOptions {
 }
 
 /** What of one endpoint is the network's matter. */
-export interface MemoryEndpointOptions extends EndpointOptions {
+interface MemoryEndpointOptions extends EndpointOptions {
   /** What its connections share towards the network. Default: no limit. */
   readonly uplinkBytesPerSecond?: number;
 }
@@ -83,7 +83,7 @@ export interface Interception {
 }
 
 /** Addresses that cannot reach each other, until it is disposed of. */
-export interface Cut extends Disposable {
+interface Cut extends Disposable {
   /** Make the line whole again. What did not time out goes on. Idempotent. */
   heal(): void;
 }

@@ -4,19 +4,12 @@ import { ProtocolError } from "../../lib/base/errors.ts";
 import {
   decodeAnswer,
   decodeRequest,
-  DEFAULT_BODY_BYTES,
   encodeAnswer,
   encodeRequestStream,
-  ENVELOPE_BYTES,
-  RpcSizes,
+  MAX_BODY_BYTES,
 } from "../../lib/link/rpc.ts";
 import { encodeCbor } from "../../lib/wire/cbor.ts";
 import { DEFAULT_FRAME_BYTES, FrameReader } from "../../lib/wire/framing.ts";
-
-const SIZES = new RpcSizes({
-  "test.long": { requestBytes: 100_000, answerBytes: 300_000 },
-  "test.short": { requestBytes: 8, answerBytes: 8 },
-});
 
 /** The body of the only frame in `bytes`. */
 function unframed(bytes: Uint8Array, maxBytes: number): Uint8Array {
@@ -33,10 +26,10 @@ Deno.test("decodeRequest() undoes encodeRequestStream()", () => {
       fc.stringMatching(/^[a-z0-9_.]{1,32}$/),
       fc.uint8Array({ maxLength: 500 }),
       (method, body) => {
-        const bytes = encodeRequestStream(method, body, SIZES);
+        const bytes = encodeRequestStream(method, body);
         assert.equal(bytes[0], 0x01);
-        const frame = unframed(bytes.subarray(1), SIZES.requestFrameBytes);
-        const request = decodeRequest(frame, SIZES);
+        const frame = unframed(bytes.subarray(1), DEFAULT_FRAME_BYTES);
+        const request = decodeRequest(frame);
         assert.equal(request.method, method);
         assert.deepEqual(request.body, new Uint8Array(body));
       },
@@ -55,41 +48,25 @@ Deno.test("decodeAnswer() undoes encodeAnswer()", () => {
       { type: "error", code: "failed" },
     ] as const
   ) {
-    const frame = unframed(encodeAnswer("test.ping", answer, SIZES), 1000);
+    const frame = unframed(encodeAnswer(answer), 1000);
     assert.deepEqual(decodeAnswer(frame), answer);
   }
 });
 
-Deno.test("the longest bodies fit into the frames made for them", () => {
-  const name = "x".repeat(32);
-  const sizes = new RpcSizes({ [name]: { requestBytes: 99, answerBytes: 99 } });
-  const body = new Uint8Array(DEFAULT_BODY_BYTES);
-  const request = encodeRequestStream("y".repeat(32), body, sizes);
+Deno.test("the longest bodies fit into a frame", () => {
+  const body = new Uint8Array(MAX_BODY_BYTES);
+  const request = encodeRequestStream("y".repeat(32), body);
   assert.ok(request.length - 5 <= DEFAULT_FRAME_BYTES);
-  assert.equal(sizes.requestFrameBytes, DEFAULT_FRAME_BYTES);
-  const answer = encodeAnswer(name, {
-    type: "ok",
-    body: new Uint8Array(99),
-  }, sizes);
-  assert.ok(answer.length - 4 <= 99 + ENVELOPE_BYTES);
-  assert.equal(SIZES.requestFrameBytes, 100_000 + ENVELOPE_BYTES);
-  assert.equal(SIZES.answerFrameBytes("test.long"), 300_000 + ENVELOPE_BYTES);
+  const answer = encodeAnswer({ type: "ok", body });
+  assert.ok(answer.length - 4 <= DEFAULT_FRAME_BYTES);
 });
 
-Deno.test("bodies over a method's limit are refused on both sides", () => {
-  const nine = new Uint8Array(9);
-  assert.throws(
-    () => encodeRequestStream("test.short", nine, SIZES),
-    RangeError,
-  );
-  assert.throws(
-    () => encodeAnswer("test.short", { type: "ok", body: nine }, SIZES),
-    RangeError,
-  );
-  const frame = encodeCbor({ method: "test.short", body: nine });
-  assert.throws(() => decodeRequest(frame, SIZES), {
-    code: "link.request_size",
-  });
+Deno.test("longer bodies are refused on both sides", () => {
+  const body = new Uint8Array(MAX_BODY_BYTES + 1);
+  assert.throws(() => encodeRequestStream("test.long", body), RangeError);
+  assert.throws(() => encodeAnswer({ type: "ok", body }), RangeError);
+  const frame = encodeCbor({ method: "test.long", body });
+  assert.throws(() => decodeRequest(frame), { code: "link.request_size" });
 });
 
 Deno.test("decodeRequest() refuses what is not a request", () => {
@@ -107,7 +84,7 @@ Deno.test("decodeRequest() refuses what is not a request", () => {
     [new Uint8Array(), "wire.cbor"],
   ];
   for (const [frame, code] of cases) {
-    assert.throws(() => decodeRequest(frame, SIZES), { code });
+    assert.throws(() => decodeRequest(frame), { code });
   }
 });
 
@@ -129,7 +106,7 @@ Deno.test("decodeRequest() and decodeAnswer() give a value or a ProtocolError fo
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
     for (
       const decode of [
-        () => decodeRequest(bytes, SIZES),
+        () => decodeRequest(bytes),
         () => decodeAnswer(bytes),
       ]
     ) {
@@ -142,14 +119,11 @@ Deno.test("decodeRequest() and decodeAnswer() give a value or a ProtocolError fo
   }));
 });
 
-Deno.test("encodeRequestStream() and RpcSizes refuse impossible names and sizes", () => {
-  const body = new Uint8Array();
+Deno.test("encodeRequestStream() refuses impossible names", () => {
   for (const name of ["", "Upper", "a-b", "x".repeat(33)]) {
-    assert.throws(() => encodeRequestStream(name, body, SIZES), RangeError);
-    assert.throws(() => new RpcSizes({ [name]: {} }), RangeError);
+    assert.throws(
+      () => encodeRequestStream(name, new Uint8Array()),
+      RangeError,
+    );
   }
-  const tooLong = { requestBytes: 10 * 1024 * 1024 };
-  assert.throws(() => new RpcSizes({ "a.b": tooLong }), RangeError);
-  const nonsense = { answerBytes: NaN };
-  assert.throws(() => new RpcSizes({ "a.b": nonsense }), RangeError);
 });

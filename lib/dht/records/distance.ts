@@ -22,7 +22,7 @@ export type DhtKey = Bytes & { readonly brand?: "DhtKey" };
 export const POINT_BYTES = 32;
 
 /** Bits of a point, and so the number of buckets. */
-export const POINT_BITS = 8 * POINT_BYTES;
+const POINT_BITS = 8 * POINT_BYTES;
 
 /** a ⊕ b. */
 export function distance(a: Uint8Array, b: Uint8Array): Bytes {

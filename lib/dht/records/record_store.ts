@@ -87,7 +87,7 @@ const SKIP_TURN_CHANCE = 0.9;
 export const SWEEP_MS = 60 * 1000;
 
 /** What a store is made of. */
-export interface RecordStoreOptions {
+interface RecordStoreOptions {
   readonly crypto: CryptoSuite;
   readonly network: NetworkParameters;
   readonly random: Random;

@@ -66,7 +66,7 @@ export interface StoredRecord extends StoredRecordContent {
 }
 
 /** Signs messages with the key whose public half is the publisher: a `Signer`, or a blinded key. */
-export interface RecordSigner {
+interface RecordSigner {
   readonly publicKey: PublicKey;
   sign(message: Uint8Array): Bytes;
 }

@@ -23,7 +23,7 @@ const MAX_WAIT_MS = 60_000;
 const MAX_DIALS = 8;
 
 /** What finding a peer takes. */
-export interface BootstrapOptions {
+interface BootstrapOptions {
   /** Where to try, at least one. */
   readonly addresses: readonly NodeAddress[];
   /**

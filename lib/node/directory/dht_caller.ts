@@ -19,7 +19,7 @@ import type { PeerAddress } from "../link/link_dial.ts";
 import type { LinkTable } from "../link/link_table.ts";
 
 /** What a caller is made of. */
-export interface DhtCallerOptions {
+interface DhtCallerOptions {
   readonly links: LinkTable;
   /** Nodes that the operator named: believed to be where we reached them. */
   readonly bootstrap: readonly PeerAddress[];

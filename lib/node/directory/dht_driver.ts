@@ -63,7 +63,7 @@ import { verifyRecords } from "./verify_records.ts";
 const MAX_BOOTSTRAP_DIALS = 8;
 
 /** What a driver is made of. */
-export interface DhtDriverOptions {
+interface DhtDriverOptions {
   readonly network: NetworkParameters;
   readonly runtime: Runtime;
   readonly verifier: RecordVerifier;
@@ -80,7 +80,7 @@ export interface DhtDriverOptions {
 }
 
 /** Figures for `anonnet status`. */
-export interface DhtStatus extends DhtStatistics {
+interface DhtStatus extends DhtStatistics {
   readonly joined: boolean;
   /** Requests sent and served since the start. */
   readonly sent: number;

@@ -31,10 +31,10 @@ const FIRST_RELAYS = 32;
 const RECALL_AT_ONCE = 64;
 
 /** What of a machine is remembered. */
-export type Remembered = Pick<DhtNode, "table" | "relays" | "store">;
+type Remembered = Pick<DhtNode, "table" | "relays" | "store">;
 
 /** What a keeper is made of. */
-export interface MemoryKeeperOptions {
+interface MemoryKeeperOptions {
   readonly runtime: Runtime;
   readonly verifier: RecordVerifier;
   readonly blobs: BlobStore;

@@ -38,6 +38,7 @@ import type {
   Connection,
   OpenOptions,
 } from "../../transport/transport.ts";
+import { DEFAULT_FRAME_BYTES } from "../../wire/framing.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { LinkServer, type LinkServerHost } from "./link_server.ts";
 import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
@@ -79,7 +80,7 @@ export interface LinkEnd {
 }
 
 /** What a request takes. */
-export interface RequestOptions extends OpenOptions {
+interface RequestOptions extends OpenOptions {
   /** Time for request and answer, ms. Default: the network's `rpcMs`, 10 s. */
   readonly timeoutMs?: number;
 }
@@ -101,7 +102,7 @@ const LINK_ENDED = new UnreachableError(
 export type LinkDirection = "outbound" | "inbound";
 
 /** What a link is made of. */
-export interface LinkOptions {
+interface LinkOptions {
   readonly connection: Connection;
   readonly result: HandshakeResult;
   readonly direction: LinkDirection;
@@ -234,15 +235,15 @@ export class Link {
    * @throws {UnreachableError} `link.lost`, `link.request_timeout`,
    * `link.rpc_busy`, `link.rpc_failed`, `link.rpc_unknown_method`.
    * @throws {ProtocolError} if the answer is none; the link is closed then.
-   * @throws {RangeError} if `body` is longer than the method allows.
+   * @throws {RangeError} if `body` is longer than 64 KiB less 64 bytes.
    */
   async request(
     method: string,
     body: Uint8Array = new Uint8Array(),
     options: RequestOptions = {},
   ): Promise<Bytes> {
-    const { clock, sizes, rpcMs } = this.#host;
-    const request = encodeRequestStream(method, body, sizes);
+    const { clock, rpcMs } = this.#host;
+    const request = encodeRequestStream(method, body);
     const waitMs = this.#state.onOwnRequest(clock.nowMs());
     using limit = deadline(
       clock,
@@ -259,7 +260,7 @@ export class Link {
     const use = method === PING_METHOD ? "ping" : "request";
     const stream = await this.#open(use, signal);
     try {
-      return await raceSignal(this.#ask(stream, method, request), signal);
+      return await raceSignal(this.#ask(stream, request), signal);
     } finally {
       stream.cancel();
     }
@@ -267,16 +268,13 @@ export class Link {
 
   async #ask(
     stream: ByteStream,
-    method: string,
     request: Bytes,
   ): Promise<Bytes> {
-    const { sizes } = this.#host;
     // Not awaited first: a peer that refuses answers before it has read all.
     const sent = stream.write(request).then(() => stream.closeWrite());
     sent.catch(() => {});
     try {
-      const limit = sizes.answerFrameBytes(method);
-      const frame = await new FrameStream(stream, limit).read();
+      const frame = await new FrameStream(stream, DEFAULT_FRAME_BYTES).read();
       if (frame !== undefined) return bodyOf(decodeAnswer(frame));
       await sent;
     } catch (error) {

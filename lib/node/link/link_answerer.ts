@@ -26,7 +26,7 @@ import { answerHandshake } from "./link_handshake.ts";
 import type { LinkSet } from "./link_set.ts";
 
 /** What an answerer is made of. */
-export interface LinkAnswererOptions {
+interface LinkAnswererOptions {
   readonly endpoint: Endpoint;
   readonly network: NetworkParameters;
   readonly random: Random;

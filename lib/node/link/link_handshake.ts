@@ -32,13 +32,13 @@ const LINGER_MS = 1000;
 const CLOSE_CODE_WAIT_MS = 100;
 
 /** What a driver needs of the node. */
-export interface HandshakeDriverOptions {
+interface HandshakeDriverOptions {
   readonly clock: Clock;
   readonly verifier: RecordVerifier;
 }
 
 /** Decides on a peer that has proven its key. Throws to refuse it. */
-export type Admit = (
+type Admit = (
   peerKey: PublicKey,
   record: NodeRecord | undefined,
 ) => Admission;

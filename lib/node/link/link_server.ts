@@ -27,17 +27,18 @@ import type { LinkState, Load, StreamUse } from "../../link/link_state.ts";
 import {
   decodeRequest,
   encodeAnswer,
+  MAX_BODY_BYTES,
   PING_METHOD,
   type RpcAnswer,
-  type RpcSizes,
   STREAM_TYPE,
 } from "../../link/rpc.ts";
 import type { ByteStream, Connection } from "../../transport/transport.ts";
+import { DEFAULT_FRAME_BYTES } from "../../wire/framing.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
 
 /** What a server hands to its link: what the peer wants of the node. */
-export interface PeerDesk {
+interface PeerDesk {
   /** As `LinkHandlers.onRequest`, for this peer. */
   onRequest(
     method: string,
@@ -57,7 +58,6 @@ export interface PeerDesk {
 /** What servers need of their node. */
 export interface LinkServerHost {
   readonly clock: Clock;
-  readonly sizes: RpcSizes;
   /** Time for one request and its answer, ms. */
   readonly rpcMs: number;
   /** Requests that the whole node serves at once. */
@@ -67,7 +67,7 @@ export interface LinkServerHost {
 }
 
 /** What a server is made of. */
-export interface LinkServerOptions {
+interface LinkServerOptions {
   readonly host: LinkServerHost;
   readonly connection: Connection;
   readonly state: LinkState;
@@ -155,7 +155,7 @@ export class LinkServer {
   }
 
   async #serveRequest(stream: LinkStream, timer: Timer): Promise<StreamUse> {
-    const { clock, requests, sizes } = this.#host;
+    const { clock, requests } = this.#host;
     const nowMs = clock.nowMs();
     let verdict = this.#state.onRequest(nowMs);
     if (verdict.type === "serve" && !requests.take()) {
@@ -167,19 +167,19 @@ export class LinkServer {
     }
     if (verdict.type === "refuse") {
       const busy: RpcAnswer = { type: "error", code: "busy" };
-      await stream.write(encodeAnswer("", busy, sizes));
+      await stream.write(encodeAnswer(busy));
       return "request";
     }
     try {
       const { signal } = this.#streamHost;
       if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs, { signal });
-      const frames = new FrameStream(stream, sizes.requestFrameBytes);
+      const frames = new FrameStream(stream, DEFAULT_FRAME_BYTES);
       const frame = await frames.read();
       if (frame === undefined) return "request";
       timer.cancel();
-      const { method, body } = decodeRequest(frame, sizes);
+      const { method, body } = decodeRequest(frame);
       const answer = await this.#answer(method, body);
-      await stream.write(encodeAnswer(method, answer, sizes));
+      await stream.write(encodeAnswer(answer));
       return method === PING_METHOD ? "ping" : "request";
     } finally {
       this.#state.onRequestEnd();
@@ -189,7 +189,7 @@ export class LinkServer {
 
   async #answer(method: string, body: Bytes): Promise<RpcAnswer> {
     if (method === PING_METHOD) return { type: "ok", body: new Uint8Array() };
-    const { clock, rpcMs, sizes } = this.#host;
+    const { clock, rpcMs } = this.#host;
     // Against a handler of ours that never ends: the peer has given up by then.
     using limit = deadline(
       clock,
@@ -205,7 +205,7 @@ export class LinkServer {
       if (answer === undefined) {
         return { type: "error", code: "unknown_method" };
       }
-      if (answer.length > sizes.answerBytes(method)) {
+      if (answer.length > MAX_BODY_BYTES) {
         throw new BugError("link.answer_size", `Answer to ${method} too long`);
       }
       return { type: "ok", body: new Uint8Array(answer) };

@@ -17,14 +17,14 @@ import { type Log, thrown } from "../../log/log.ts";
  * @param signal Aborts when nobody waits for the answer any more.
  * @throws {ProtocolError} when the peer broke the protocol: its link is closed.
  */
-export type RequestHandler = (
+type RequestHandler = (
   link: Link,
   body: Bytes,
   signal: AbortSignal,
 ) => Promise<Uint8Array> | Uint8Array;
 
 /** Takes the stream of a circuit that a peer creates, and ends it both ways. */
-export type CircuitHandler = (link: Link, stream: ByteStream) => void;
+type CircuitHandler = (link: Link, stream: ByteStream) => void;
 
 /** Hears of links. */
 export interface LinkListener {

@@ -36,7 +36,6 @@ import {
   type RoomLimits,
 } from "../../link/link_room.ts";
 import type { Load } from "../../link/link_state.ts";
-import { RpcSizes } from "../../link/rpc.ts";
 import type {
   Connection,
   Endpoint,
@@ -87,8 +86,6 @@ export interface LinkTableOptions {
    */
   readonly identityFor?: (peer: PeerAddress) => Identity;
   readonly handlers: LinkHandlers;
-  /** Longest bodies of requests and answers, by method. */
-  readonly sizes?: RpcSizes;
   /** What differs from {@linkcode DEFAULT_LINK_LIMITS}. */
   readonly linkLimits?: Partial<LinkLimits>;
   /** What differs from {@linkcode DEFAULT_ROOM_LIMITS}. */
@@ -101,7 +98,7 @@ export interface LinkTableOptions {
 }
 
 /** Numbers for a status page. */
-export interface LinkTableStats {
+interface LinkTableStats {
   readonly links: number;
   readonly draining: number;
   readonly dialling: number;
@@ -135,7 +132,6 @@ export class LinkTable implements AsyncDisposable {
     this.#host = {
       crypto: options.crypto,
       clock: options.clock,
-      sizes: options.sizes ?? new RpcSizes(),
       limits: { ...DEFAULT_LINK_LIMITS, ...options.linkLimits },
       handlers: options.handlers,
       rpcMs: network.rpcMs,

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { ProtocolError } from "../../../lib/base/errors.ts";
 import { CLOSE_CODE } from "../../../lib/link/close_code.ts";
 import { encodeHandshake } from "../../../lib/link/handshake_message.ts";
-import { encodeRequestStream, RpcSizes } from "../../../lib/link/rpc.ts";
+import { encodeRequestStream, MAX_BODY_BYTES } from "../../../lib/link/rpc.ts";
 import { codeOf, type LinkWorld, readAll } from "./link_world.ts";
 import { type RawStream, rawStream, refused } from "./raw_link.ts";
 
@@ -233,24 +233,13 @@ export function testLinks(name: string, inWorld: InWorld): void {
     assert.deepEqual((await link.closed).by, "remote");
   });
 
-  test("carry long bodies", async (world) => {
-    const size = 1_000_000;
-    const sizes = new RpcSizes({
-      "test.big": { requestBytes: size, answerBytes: size },
-    });
-    const [a, b] = [await world.node({ sizes }), await world.node({ sizes })];
+  test("carry the longest bodies, and none that are longer", async (world) => {
+    const [a, b] = [await world.node(), await world.node()];
     const link = await a.table.getOrDial(b.peer);
-    const body = world.random.bytes(size);
-    assert.deepEqual(await link.request("test.big", body), body);
-    assert.equal(
-      await codeOf(
-        link.request("test.other", body).catch((error) => {
-          assert.ok(error instanceof RangeError);
-          throw error;
-        }),
-      ),
-      undefined,
-    );
+    const body = world.random.bytes(MAX_BODY_BYTES);
+    assert.deepEqual(await link.request("test.echo", body), body);
+    const longer = world.random.bytes(MAX_BODY_BYTES + 1);
+    await assert.rejects(link.request("test.echo", longer), RangeError);
   });
 
   test("reject what waits when they are closed", async (world) => {
@@ -382,11 +371,7 @@ export function testLinks(name: string, inWorld: InWorld): void {
   test("end after a flood of requests, of which some are answered", async (world) => {
     const b = await world.node();
     const { connection } = await world.rawDial(b);
-    const echo = encodeRequestStream(
-      "test.echo",
-      Uint8Array.of(1),
-      new RpcSizes(),
-    );
+    const echo = encodeRequestStream("test.echo", Uint8Array.of(1));
     let answered = 0;
     const flood = async () => {
       for (let count = 0; count < 20; count++) {
