@@ -1,5 +1,5 @@
 /**
- * A number of places, and keys that share them out: nobody takes more than its
+ * A number of places, and keys that share them out: no key takes more than its
  * part, all together not more than there are.
  *
  * @module

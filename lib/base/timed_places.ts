@@ -1,7 +1,7 @@
 /**
  * A number of places for what strangers begin, such as handshakes. When all are
- * taken, whoever has had a place for longest gives way, but not before it has had
- * its time: the silent shut nobody out, and the quick are not disturbed.
+ * taken, the holder that has had a place for longest gives way, but not before it has had
+ * its time: silent holders shut no newcomer out, and the quick are not disturbed.
  *
  * A flood must bring as many newcomers as there are places in that time, again and
  * again, before an honest one has to come back.

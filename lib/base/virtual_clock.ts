@@ -35,7 +35,7 @@ const DEFAULT_START_UNIX_MS = Date.UTC(2026, 0, 1);
 /**
  * Steps of time in a millisecond. With a power of two, sums and differences of
  * moments are exact: a deadline that was reached is reached however it is
- * compared, and nobody waits again and again for the last rounding error.
+ * compared, and no caller waits again and again for the last rounding error.
  */
 const STEPS_PER_MS = 1024;
 

@@ -7,7 +7,7 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 
-/** An entry of the routing table. The record is shared with whoever else holds it. */
+/** An entry of the routing table. The record is shared with its other holders. */
 export interface Contact {
   /** Verified; replaced by one with a higher sequence. */
   record: NodeRecord;

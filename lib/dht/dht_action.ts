@@ -5,7 +5,7 @@
  *     cancel ──▶ that RPC has taken too long
  *     verify ──▶ RecordVerifier ─▶ onVerified
  *     bootstrap, joined, blame ─▶ links
- *     nodes, values, stored, busy ─▶ whoever asked
+ *     nodes, values, stored, busy ─▶ the caller
  *
  * @see protocol §4
  * @module
@@ -38,7 +38,7 @@ export interface VerifyAction {
   readonly encoded: readonly Bytes[];
 }
 
-/** Nobody is known: dial the configured addresses and these relays; `onLink` for each. */
+/** No contact is known: dial the configured addresses and these relays; `onLink` for each. */
 interface BootstrapAction {
   readonly type: "bootstrap";
   readonly relays: readonly NodeRecord[];

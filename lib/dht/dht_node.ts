@@ -5,7 +5,7 @@
  *     link up, down ───▶ onLink, onLinkLost
  *     RPC comes in ────▶ onRequest
  *     deadlineMs ──────▶ onTime                 ─▶ actions, see dht_action.ts
- *     somebody asks ───▶ findNode, findValue, put
+ *     a caller asks ───▶ findNode, findValue, put
  *     it obeys ────────▶ onResponse, onFailure, onVerified
  *
  * Node records from others reach a table through `verify` alone: the driver checks
@@ -188,7 +188,7 @@ export class DhtNode {
     );
   }
 
-  /** Whether somebody answered a look-up of our own id. */
+  /** Whether a node answered a look-up of our own id. */
   get hasJoined(): boolean {
     return this.#hasJoined;
   }
@@ -406,7 +406,7 @@ export class DhtNode {
       .map(({ record }) => record);
   }
 
-  /** Number a task of somebody else's, and count it until its end. */
+  /** Number a task of a caller, and count it until its end. */
   #task(
     at: Moment,
     run: (taskId: number, at: Moment, end: (action: DhtAction) => void) => void,
@@ -513,7 +513,7 @@ export class DhtNode {
     });
   }
 
-  /** A verified record from anybody: for the list, and perhaps for the table. */
+  /** A verified record from any node: for the list, and perhaps for the table. */
   #learn(record: NodeRecord, { nowMs }: Moment): MergeOutcome {
     const isSelf = equalBytes(record.nodeId, this.#options.selfId);
     if (isSelf || this.#blamed.has(record.nodeId, nowMs)) return "known";

@@ -47,7 +47,7 @@ const STALL_MEDIANS = 12;
 const MIN_TIMES = 3;
 /**
  * Tuning: after so many times the median, within these bounds, a node that was
- * passed over is waited for no longer, though there be nobody else to ask: each of
+ * passed over is waited for no longer, though there be no other node to ask: each of
  * five neighbours that died together would hold up the end by seconds. Time enough
  * for a link to be set up with a node twice as far away, and a packet to get lost.
  * And for so long other paths go on for a newer record, once one is found.
@@ -156,7 +156,7 @@ export class Lookup {
   /** How long those who answered took, ascending. */
   readonly #times: number[] = [];
   #merged: Path | undefined;
-  /** Whether anybody had a value. */
+  /** Whether any node had a value. */
   #hasFound = false;
   #endMs = Infinity;
   #isDone = false;
@@ -307,7 +307,7 @@ export class Lookup {
     return Math.min(Math.max(wishedMs, MIN_STALL_MS), STALL_MS);
   }
 
-  /** After how long it holds up nothing; never, as long as nobody has answered. */
+  /** After how long it holds up nothing; never, as long as no node has answered. */
   get #patienceMs(): number {
     const wishedMs = PATIENCE_MEDIANS * this.#medianMs;
     const usualMs = Math.min(
@@ -366,7 +366,7 @@ export class Lookup {
     if (key === this.#selfKey || !isRelay(record)) return false;
     const known = path.candidates.find((candidate) => candidate.key === key);
     if (known !== undefined) {
-      // A contact of our own needs nobody to vouch for it.
+      // A contact of our own needs no other node to vouch for it.
       const isOwn = known.namedBy.length === 0;
       if (!isOwn && !known.namedBy.includes(from)) known.namedBy.push(from);
       vouch(known, from);
@@ -426,7 +426,7 @@ export class Lookup {
       if (count(path, "waiting") >= this.#network.alpha) return;
       const next = this.#next(path);
       if (next === undefined) {
-        // Who is slow is waited for only where there is nobody else.
+        // A slow node is waited for only where there is no other.
         path.isOver = count(path, "waiting") === 0 &&
           (count(path, "stalled") === 0 ||
             count(path, "answered") >= path.width);

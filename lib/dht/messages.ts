@@ -11,7 +11,7 @@
  *
  * Any request may be answered with `Refused`. Records travel as the bytes that
  * were signed; verifying them is the receiver's next step, not the decoder's.
- * Every list has a limit, so that nobody is made to work through hundreds.
+ * Every list has a limit, so that no node is made to work through hundreds.
  *
  * @see protocol §4.3
  * @module

@@ -8,7 +8,7 @@
  *     oldest ─── contacts, at most k ─── newest      ─── replacements, at most 10
  *
  * A bucket that is full stays as it is while its oldest contact answers: who has
- * been up for long stays up, and a flood of newcomers displaces nobody. Only
+ * been up for long stays up, and a flood of newcomers displaces no contact. Only
  * relays enter, and only when they answered at an address that they list.
  *
  * @see protocol §4.2
@@ -44,7 +44,7 @@ const STORE_RANGE = 1.5;
 /** Tuning: candidates kept for the day that a full bucket has a gap. */
 export const MAX_REPLACEMENTS = 10;
 /**
- * Tuning: newcomers being pinged at once. Somebody who hands us records of nodes
+ * Tuning: newcomers being pinged at once. A peer that hands us records of nodes
  * that do not exist makes us dial no more than this.
  */
 export const MAX_PENDING_PINGS = 32;

@@ -2,7 +2,7 @@
  * Look-ups under way: each one's questions become calls, each answer is checked
  * and goes back into its look-up.
  *
- *     Nodes{records} ─▶ verify ─▶ the look-up, and whoever collects relays
+ *     Nodes{records} ─▶ verify ─▶ the look-up, and the watcher
  *     Value{records} ─▶ key, dates, signature ─▶ the look-up
  *     a lie ─▶ the answer counts as none, and the node is blamed
  *

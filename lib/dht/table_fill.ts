@@ -45,7 +45,7 @@ export class TableFill {
     return this.#dueMs;
   }
 
-  /** There is room, or somebody for it: draw soon. */
+  /** There is room, or a relay for it: draw soon. */
   hurry(nowMs: number): void {
     this.#dueMs = Math.min(this.#dueMs, nowMs + FILL_MS);
   }

@@ -1,6 +1,6 @@
 /**
  * Why a connection was closed, as far as the peer is told: three numbers, so that
- * whoever probes a node learns nothing from how it hangs up.
+ * a peer that probes a node learns nothing from how it hangs up.
  *
  * @see protocol §3.7
  * @module

@@ -129,7 +129,7 @@ export class DiallerHandshake extends Handshake {
     const hello = this.#hello;
     if (hello === undefined) throw misuse();
     const body = decodeChallengeBody(message.body);
-    // Another key than the one TLS has proven: somebody forwards our Hello to a
+    // Another key than the one TLS has proven: a third node forwards our Hello to a
     // third node, to have us prove ourselves to it in his stead.
     if (!equalBytes(body.publicKey, peerKey)) {
       throw new ProtocolError(
@@ -186,7 +186,7 @@ export class DiallerHandshake extends Handshake {
   }
 }
 
-/** Both lists are signed: whoever shortened one of them is found out here or by the signature. */
+/** Both lists are signed: a peer that shortened one of them is found out here or by the signature. */
 function checkChoice(body: ChallengeBody, ours: readonly number[]): void {
   const best = highestCommon(ours, body.versions);
   if (body.version === best) return;

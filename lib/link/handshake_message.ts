@@ -9,7 +9,7 @@
  *       ← Welcome   {type, host, port, limits}  or  Refused {type, code}
  *
  * A Challenge carries its signed part as a byte string, so that what is signed is
- * exactly what was sent, and nobody has to encode it again.
+ * exactly what was sent, and no side has to encode it again.
  *
  * @see protocol §3.2
  * @module

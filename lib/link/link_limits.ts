@@ -76,7 +76,7 @@ export function welcomeLimits(limits: LinkLimits): WelcomeLimits {
   };
 }
 
-/** Rates in a message are whole; "no limit" is a number nobody reaches. */
+/** Rates in a message are whole; "no limit" is a number no peer reaches. */
 function whole(value: number): number {
   return Math.max(1, Math.floor(Math.min(value, 1_000_000_000)));
 }

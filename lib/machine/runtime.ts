@@ -63,7 +63,7 @@ export async function systemRuntime(log: Log): Promise<Runtime> {
   };
 }
 
-/** Nobody is asked for leave that was not given at the start. */
+/** The operator is never asked for leave that was not given at the start. */
 function localAddresses(): string[] | undefined {
   const leave = { name: "sys", kind: "networkInterfaces" } as const;
   if (Deno.permissions.querySync(leave).state !== "granted") return undefined;

@@ -50,7 +50,7 @@ export function endpointClosed(cause?: unknown): UnreachableError {
   );
 }
 
-/** Nobody answers, or only a refusal. */
+/** No node answers, or only a refusal. */
 export function unreachable(cause?: unknown): UnreachableError {
   return new UnreachableError(
     "transport.unreachable",
@@ -59,7 +59,7 @@ export function unreachable(cause?: unknown): UnreachableError {
   );
 }
 
-/** Somebody answers who does not hold the key that we want. */
+/** A node answers that does not hold the key that we want. */
 export function wrongIdentity(cause?: unknown): ProtocolError {
   return new ProtocolError(
     "transport.wrong_identity",
@@ -68,7 +68,7 @@ export function wrongIdentity(cause?: unknown): ProtocolError {
   );
 }
 
-/** Somebody answers who is of another network or program. */
+/** A node answers that is of another network or program. */
 export function wrongNetwork(cause?: unknown): ProtocolError {
   return new ProtocolError(
     "transport.wrong_network",

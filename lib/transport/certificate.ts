@@ -8,7 +8,7 @@
  *             DNS:node.anonnet.invalid                           by the identity
  *
  * Verifiers take name and key of an anchor and never look at its signature (RFC
- * 5280 §6.1.1 d), so whoever knows a public key can build the anchor for it. TLS
+ * 5280 §6.1.1 d), so a program that knows a public key can build the anchor for it. TLS
  * then proves that the answering side holds the identity. Encoding is `asn1js`'s.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc5280#section-4.1 | RFC 5280 §4.1},

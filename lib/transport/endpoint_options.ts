@@ -11,7 +11,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 export interface TransportLimits {
   /**
    * Streams that a peer may have open at once on one connection. Each can park
-   * 1.25 MB here while nobody reads it (the window cannot be configured), so
+   * 1.25 MB here while no reader takes it (the window cannot be configured), so
    * this times the number of connections is what an attack could cost. The
    * runtime sets 80 bytes aside for each, open or not: 512 double the memory of
    * an idle connection.
@@ -28,7 +28,7 @@ export interface TransportLimits {
   readonly maxDials: number;
   /**
    * Silence after which a connection is lost, ms, at least 1000; the smaller of
-   * both sides' counts. A dial to nobody takes as long, and at least 3 s.
+   * both sides' counts. A dial that no node answers takes as long, and at least 3 s.
    */
   readonly idleTimeoutMs: number;
   /** Silence after which we send something to keep the connection, ms. */
@@ -59,7 +59,7 @@ export interface EndpointOptions {
   readonly limits?: Partial<TransportLimits>;
   /**
    * Asked before each handshake towards us; `false` leaves the caller without an
-   * answer, as if nobody were here. Must be quick and not throw. Under overload
+   * answer, as if no node were here. Must be quick and not throw. Under overload
    * a relay refuses newcomers first and keeps what runs.
    */
   readonly admit?: () => boolean;

@@ -215,7 +215,7 @@ export class MemoryEndpoint implements Endpoint {
     return Promise.resolve();
   }
 
-  /** Stop at once, without a word to anybody. */
+  /** Stop at once, without a word to any peer. */
   crash(): void {
     for (const connection of this.#connections) {
       connection.end({ by: "lost", code: 0 });

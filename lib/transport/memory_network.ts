@@ -7,8 +7,8 @@
  *     node ── uplink ──┤  link(from, to)    ├── node
  *     node ── uplink ──╯  cuts, intercept   ╰── node
  *
- * Nothing is spent on what nobody does: an idle connection has no timers, and
- * silence becomes a time-out only where somebody cut or crashed something.
+ * Nothing is spent on what no node does: an idle connection has no timers, and
+ * silence becomes a time-out only where a test cut or crashed something.
  *
  * @module
  */
@@ -63,7 +63,7 @@ interface MemoryEndpointOptions extends EndpointOptions {
   readonly uplinkBytesPerSecond?: number;
 }
 
-/** One `write` of anybody, as {@linkcode MemoryNetwork} shows it. */
+/** One `write` of any endpoint, as {@linkcode MemoryNetwork} shows it. */
 export interface ObservedWrite {
   readonly from: SocketAddress;
   readonly to: SocketAddress;

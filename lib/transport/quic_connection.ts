@@ -41,8 +41,8 @@ export class QuicConnection implements Connection {
       ({ closeCode }) => this.#end({ by: "remote", code: closeCode }),
       () => this.#end({ by: "lost", code: 0 }),
     );
-    // Nobody here sends datagrams, and the runtime keeps 1.25 MB of them per
-    // connection for whoever might read: the first one ends it.
+    // We send no datagrams, and the runtime keeps 1.25 MB of them per
+    // connection for a possible reader: the first one ends it.
     conn.readDatagram().then(() => this.close(CLOSE_REFUSED), () => {});
   }
 
@@ -85,7 +85,7 @@ export class QuicConnection implements Connection {
 
   async acceptStream(): Promise<ByteStream | undefined> {
     try {
-      // What nobody accepts waits in QUIC and counts towards the peer's limit.
+      // What is not accepted waits in QUIC and counts towards the peer's limit.
       const { value, done } = await this.#incoming.read();
       return done ? undefined : new QuicStream(value);
     } catch {

@@ -183,7 +183,7 @@ class QuicEndpoint implements Endpoint {
     } catch (error) {
       if (this.#closing === undefined) throw error;
     } finally {
-      // By close(), or because the socket broke: then nobody reaches us any more.
+      // By close(), or because the socket broke: then no peer reaches us any more.
       this.#waiting.end();
     }
   }
@@ -199,7 +199,7 @@ class QuicEndpoint implements Endpoint {
     let conn: Deno.QuicConn;
     try {
       // A connection at once, which can be closed before its handshake is done.
-      // No early data comes of it: nobody gets it before then.
+      // No early data comes of it: no caller gets it before then.
       conn = incoming.accept<true>({ zeroRtt: true });
     } catch {
       return; // not a handshake, or of another network

@@ -99,10 +99,10 @@ export interface Endpoint extends AsyncDisposable {
   /**
    * Connect to `address`; succeeds only where the holder of `peer` answers.
    *
-   * @throws {UnreachableError} `transport.unreachable` when nobody answers,
+   * @throws {UnreachableError} `transport.unreachable` when no node answers,
    * `transport.busy` when too many dials are under way, `transport.closed` when
    * this endpoint is.
-   * @throws {ProtocolError} `transport.wrong_identity` when somebody else does, or
+   * @throws {ProtocolError} `transport.wrong_identity` when another node does, or
    * `transport.wrong_network` when the peer speaks another protocol or network.
    */
   dial(

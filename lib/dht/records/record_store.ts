@@ -53,13 +53,13 @@ export type StoreOutcome =
   | { readonly type: "stored" }
   | { readonly type: "rejected"; readonly code: RejectCode };
 
-/** How much a store may hold. Each limit stops somebody from filling a disk or memory. */
+/** How much a store may hold. Each limit stops a peer from filling a disk or memory. */
 export interface RecordStoreLimits {
   /** Protocol: keys. */
   readonly maxKeys: number;
   /** Tuning: bytes of encoded records in sum. */
   readonly maxBytes: number;
-  /** Tuning: records that came through one peer, so that one flood is not everybody's. */
+  /** Tuning: records that came through one peer, so that one flood is not every publisher's. */
   readonly maxRecordsPerPeer: number;
   /** Tuning: and their bytes. */
   readonly maxBytesPerPeer: number;
@@ -221,7 +221,7 @@ export class RecordStore {
 
   /**
    * The records under a key that have not expired, the self-certifying one first,
-   * the others in random order: an answer that is cut short favours nobody.
+   * the others in random order: an answer that is cut short favours no publisher.
    *
    * @param publisher Only this one's.
    */
@@ -281,7 +281,7 @@ export class RecordStore {
 
   /**
    * Take back what {@linkcode export} gave. Every record is checked again, as if
-   * a peer had sent it: a file may be torn, old, or somebody else's.
+   * a peer had sent it: a file may be torn, old, or another node's.
    *
    * @returns How many were kept.
    */

@@ -10,8 +10,8 @@
  * Two kinds of keys:
  *
  *     self-certifying   key = H("anonnet v1 record key" ‖ publisher ‖ replica)
- *                       replica 0 to 7, one byte: nobody else can sign for it
- *     open              any other: whoever comes may write beside the others
+ *                       replica 0 to 7, one byte: no other key can sign for it
+ *     open              any other: any publisher may write beside the others
  *
  * @see protocol §4.4
  * @module
@@ -164,7 +164,7 @@ export function isSigned(crypto: CryptoSuite, record: StoredRecord): boolean {
 }
 
 /**
- * Read what somebody gave as an answer to "what is under `key`?".
+ * Read what a peer gave as an answer to "what is under `key`?".
  *
  * @throws {ProtocolError} `dht.record_key` (another key), `dht.record_expired`,
  * `dht.record_future`, `dht.record_size`, `dht.record_signature`, or `wire.*`.

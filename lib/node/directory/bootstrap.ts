@@ -3,8 +3,8 @@
  * answers.
  *
  *     dial all ── one answers → done
- *              ── nobody does → wait 1 s, 2 s, 4 s … 60 s, each ± 25 % → dial all
- *              ── all of them are somebody else → give up and say so
+ *              ── none does   → wait 1 s, 2 s, 4 s … 60 s, each ± 25 % → dial all
+ *              ── all of them have other keys → give up and say so
  *
  * @see protocol §9.2
  * @module
@@ -29,7 +29,7 @@ interface BootstrapOptions {
   /**
    * Open a link, handshake and all.
    *
-   * @throws {ProtocolError} when somebody answers whom we do not want: not tried
+   * @throws {ProtocolError} when a node answers that we do not want: not tried
    * again. Other errors: tried again.
    */
   readonly dial: (

@@ -48,7 +48,7 @@ export interface LinkHandlers {
   /**
    * Answer a request of the peer.
    *
-   * @param signal Aborts when nobody waits for the answer any more.
+   * @param signal Aborts when the peer no longer waits for the answer any more.
    * @returns The answer, or `undefined` if there is no such method.
    * @throws {ProtocolError} if this very peer broke the protocol: its link is
    * closed. The peer hears "failed" of any other error.
@@ -65,7 +65,7 @@ export interface LinkHandlers {
   onLink?(link: Link): void;
   /** A link has ended. */
   onLinkClosed?(link: Link, end: LinkEnd): void;
-  /** Somebody who dialled us did not come in; the error says why. For the log. */
+  /** A peer that dialled us did not come in; the error says why. For the log. */
   onRefused?(error: unknown, from: SocketAddress): void;
   /** Something of ours failed while it served a peer: for the log. */
   onError?(error: unknown): void;
@@ -300,7 +300,7 @@ export class Link {
       });
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
-      // Whoever says "busy" is there.
+      // A peer that says "busy" is there.
       if (error.code === "link.request_timeout") {
         this.close(CLOSE_CODE.done, "link.silent");
       }
@@ -413,7 +413,7 @@ function bodyOf(answer: RpcAnswer): Bytes {
   );
 }
 
-/** A lost stream is a lost link, to whoever uses links. */
+/** A lost stream is a lost link, to the users of links. */
 function lostError(error: unknown): unknown {
   return error instanceof AnonNetError && error.code === "transport.lost"
     ? new UnreachableError("link.lost", "Cannot use link: it has ended", {

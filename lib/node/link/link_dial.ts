@@ -19,7 +19,7 @@ import type { Connection, Endpoint } from "../../transport/transport.ts";
 /** Head start of an address before the next one is tried as well, ms. */
 const STAGGER_MS = 1000;
 
-/** Why a dial was given up: seen by nobody. */
+/** Why a dial was given up: no caller sees it. */
 const LOST_RACE = new UnreachableError(
   "link.lost_race",
   "Cannot dial: no longer wanted",
@@ -131,7 +131,7 @@ class DialRace {
     this.#done.resolve(connection);
   }
 
-  /** The error of somebody who answered: it tells more than silence. */
+  /** The error of a node that answered: it tells more than silence. */
   get verdict(): unknown {
     return this.#errors.find((error) => error instanceof ProtocolError);
   }
@@ -142,7 +142,7 @@ class DialRace {
   }
 }
 
-/** The transport's error in words for whoever wrote the address down. */
+/** The transport's error in words for the operator who wrote the address down. */
 function explained(error: unknown): unknown {
   if (!(error instanceof AnonNetError)) return error;
   if (error.code === "transport.wrong_identity") {

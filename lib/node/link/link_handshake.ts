@@ -162,7 +162,7 @@ class HandshakeRun {
       return await this.#done.promise;
     } finally {
       this.#timer?.cancel();
-      // Not before the last message is on its way: nobody has more to say here.
+      // Not before the last message is on its way: neither side has more to say here.
       this.#written.then(() => {
         this.#stream?.closeWrite();
         this.#stream?.cancel();
@@ -187,7 +187,7 @@ class HandshakeRun {
         this.#perform(this.#machine.onMessage(message, this.#clock.nowMs()));
       }
     } catch (error) {
-      // A frame that is too long is the peer's fault, a lost stream nobody's.
+      // A frame that is too long is the peer's fault, a lost stream is not.
       if (error instanceof UnreachableError) return this.#onEnd();
       if (!(error instanceof AnonNetError)) throw error;
       this.#refuse(error);

@@ -14,7 +14,7 @@ export function logLinks(log: Log): LinkListener {
   return {
     onLink: (link) => {
       const { peer, direction } = fieldsOf(link);
-      // Relays are public; who uses us as a client is nobody's business.
+      // Relays are public; which clients use us is not for this level.
       if (link.isRelay) log.info("Peer known", { peer, direction });
       log.debug("Link up", fieldsOf(link));
     },

@@ -14,7 +14,7 @@ import { type Log, thrown } from "../../log/log.ts";
 /**
  * Answers one method.
  *
- * @param signal Aborts when nobody waits for the answer any more.
+ * @param signal Aborts when the peer no longer waits for the answer any more.
  * @throws {ProtocolError} when the peer broke the protocol: its link is closed.
  */
 type RequestHandler = (
@@ -30,7 +30,7 @@ type CircuitHandler = (link: Link, stream: ByteStream) => void;
 export interface LinkListener {
   onLink?(link: Link): void;
   onLinkClosed?(link: Link, end: LinkEnd): void;
-  /** A handshake towards us failed. Whoever floods us decides how often. */
+  /** A handshake towards us failed. A flooding peer decides how often. */
   onRefused?(error: unknown, from: SocketAddress): void;
 }
 

@@ -75,7 +75,7 @@ export interface LinkTableOptions {
   /** Who answers here: the identity of the endpoint's certificate. */
   readonly identity: Identity;
   /**
-   * Our node record, encoded, as it is now. Where there is none, nobody is
+   * Our node record, encoded, as it is now. Where there is none, no dialler is
    * answered. It goes out on dials under {@linkcode identity} too.
    */
   readonly record?: () => Bytes | undefined;
@@ -92,7 +92,7 @@ export interface LinkTableOptions {
   readonly tableLimits?: Partial<TableLimits>;
   /**
    * The longest that a peer is not dialled again after failures, ms. Short where
-   * whoever dials keeps to a pace of his own. Default 5 min.
+   * the caller keeps to a pace of its own. Default 5 min.
    */
   readonly longestDialWaitMs?: number;
 }
