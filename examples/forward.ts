@@ -15,10 +15,13 @@ const targets = Object.fromEntries(words.map((word) => word.split("=", 2)));
 await using node = await AnonNet.start({
   state,
   network,
-  bootstrap: [bootstrap],
+  // A later start remembers the relays, and needs none.
+  bootstrap: bootstrap === "" ? [] : [bootstrap],
 });
 await using service = await node.forward(targets);
 console.log(service.host);
 await new Promise<void>((resolve) => {
-  Deno.addSignalListener("SIGINT", resolve);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, resolve);
+  }
 });

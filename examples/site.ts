@@ -16,7 +16,8 @@ const entries: string[] = [];
 await using node = await AnonNet.start({
   state,
   network,
-  bootstrap: [bootstrap],
+  // A later start remembers the relays, and needs none.
+  bootstrap: bootstrap === "" ? [] : [bootstrap],
 });
 
 await using site = await node.serve({ name: "guests" }, async (request) => {
@@ -31,5 +32,7 @@ await using site = await node.serve({ name: "guests" }, async (request) => {
 
 console.log(`http://${site.host}/`);
 await new Promise<void>((resolve) => {
-  Deno.addSignalListener("SIGINT", resolve);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, resolve);
+  }
 });

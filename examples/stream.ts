@@ -19,7 +19,8 @@ const [
 await using node = await AnonNet.start({
   state,
   network,
-  bootstrap: [bootstrap],
+  // A later start remembers the relays, and needs none.
+  bootstrap: bootstrap === "" ? [] : [bootstrap],
 });
 using connection = await node.connect(host, Number(port), {
   isolate: crypto.randomUUID(),

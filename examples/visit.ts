@@ -14,7 +14,8 @@ try {
   await using node = await AnonNet.start({
     state,
     network,
-    bootstrap: [bootstrap],
+    // A later start remembers the relays, and needs none.
+    bootstrap: bootstrap === "" ? [] : [bootstrap],
   });
   // What belongs to one person or purpose shares a key; nothing else does.
   const response = await node.fetch(url, {

@@ -56,8 +56,8 @@ export class AnonConnection implements Disposable {
 
   /**
    * Resolves once the service has taken the connection; rejects with
-   * `service.refused`, `service.no_port` or `service.timeout` when it did not. Nobody
-   * need listen.
+   * `service.refused`, `service.no_port` or `service.timeout` when it did not. A
+   * program that does not ask need not handle the rejection.
    */
   get opened(): Promise<void> {
     return this.#stream.opened;

@@ -6,7 +6,8 @@
 import { formatNodeAddress, parseNodeAddress } from "../auth/node_address.ts";
 import type { NetworkTraits } from "../auth/network.ts";
 import { parseSocketAddress } from "../auth/socket_address.ts";
-import { type Log, SILENT_LOG } from "../log/log.ts";
+import { ErrorLog } from "../log/error_log.ts";
+import type { Log } from "../log/log.ts";
 import { networkOf } from "../node/network_choice.ts";
 import { Node } from "../node/node.ts";
 import { type Runtime, systemRuntime } from "../machine/runtime.ts";
@@ -23,7 +24,7 @@ export interface AnonRelayOptions {
   readonly advertise?: readonly string[];
   /** Relays to join the network by; the first one of a network has none. */
   readonly bootstrap?: readonly string[];
-  /** Hears of what happens. Default: nobody. */
+  /** Hears of what happens. Default: errors go to the console, and nothing else. */
   readonly log?: Log;
   /** Ends the start; it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -45,7 +46,7 @@ export class AnonRelay implements AsyncDisposable {
    * @throws the reason of `signal`.
    */
   static async start(options: AnonRelayOptions): Promise<AnonRelay> {
-    const log = options.log ?? SILENT_LOG;
+    const log = options.log ?? new ErrorLog();
     return await AnonRelay.startOn(await systemRuntime(log), options);
   }
 

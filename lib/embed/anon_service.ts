@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UnreachableError } from "../base/errors.ts";
 import type { NodeServices } from "../node/host/node_services.ts";
 import type { ServiceHostDriver } from "../node/host/service_host.ts";
 
@@ -12,27 +13,42 @@ export class AnonService implements AsyncDisposable {
   readonly host: string;
   readonly #driver: ServiceHostDriver;
   readonly #services: NodeServices;
+  /** Aborts when it is stopped, alone or with its node. */
+  readonly #over: AbortSignal;
+  readonly #stopping = new AbortController();
 
-  /** Made by `AnonNet.serve` and `AnonNet.forward`. */
-  constructor(driver: ServiceHostDriver, services: NodeServices) {
+  /**
+   * Made by `AnonNet.serve` and `AnonNet.forward`.
+   *
+   * @param closing Aborts when the node is stopped.
+   */
+  constructor(
+    driver: ServiceHostDriver,
+    services: NodeServices,
+    closing: AbortSignal,
+  ) {
     this.host = driver.host;
     this.#driver = driver;
     this.#services = services;
+    this.#over = AbortSignal.any([closing, this.#stopping.signal]);
   }
 
   /** Whether visitors can reach it now, as far as is known here. */
   get isReachable(): boolean {
-    return this.#driver.isReachable;
+    return !this.#over.aborted && this.#driver.isReachable;
   }
 
   /**
    * Resolves once visitors can reach it: once we have visited it ourselves.
    *
+   * @throws {UnreachableError} `service.stopped`, or `node.closed`, once it is stopped.
    * @throws the signal's reason; the service is stopped then.
    */
   async reachable(signal: AbortSignal): Promise<void> {
     try {
-      await this.#services.reachable(this.#driver, { signal });
+      await this.#services.reachable(this.#driver, {
+        signal: AbortSignal.any([signal, this.#over]),
+      });
     } catch (error) {
       await this[Symbol.asyncDispose]();
       throw error;
@@ -41,6 +57,9 @@ export class AnonService implements AsyncDisposable {
 
   /** Stop it; its address stays ours for another time. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(
+      new UnreachableError("service.stopped", "The service has been stopped"),
+    );
     await this.#services.stop(this.#driver);
   }
 }

@@ -14,13 +14,16 @@ import {
   formatSocketAddress,
   parseSocketAddress,
 } from "../auth/socket_address.ts";
-import { BugError, ConfigError } from "../base/errors.ts";
+import { BugError, ConfigError, UnreachableError } from "../base/errors.ts";
+import { TaskSet } from "../base/task_set.ts";
 import { checkPort, parseAnonHost } from "../http/anon_host.ts";
 import { AnonConnection } from "./anon_connection.ts";
 import { AnonService } from "./anon_service.ts";
 import { HttpClient } from "../http/client.ts";
-import { type SiteHandler, siteTarget } from "../http/site.ts";
-import { type Log, SILENT_LOG, thrown } from "../log/log.ts";
+import { siteTarget } from "../http/site.ts";
+import type { ErrorHandler, SiteHandler } from "../http/site_answer.ts";
+import { ErrorLog } from "../log/error_log.ts";
+import { type Log, thrown } from "../log/log.ts";
 import { networkOf } from "../node/network_choice.ts";
 import { Node } from "../node/node.ts";
 import type { ClientRole } from "../node/client_role.ts";
@@ -58,7 +61,7 @@ export interface AnonNetOptions {
   readonly proxies?: { readonly socks?: string; readonly http?: string };
   /** Whether `anonnet status` and its like find this node. Default no. */
   readonly control?: boolean;
-  /** Hears of what happens. Default: nobody. */
+  /** Hears of what happens. Default: errors go to the console, and nothing else. */
   readonly log?: Log;
   /** Ends the start; it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -68,8 +71,8 @@ export interface AnonNetOptions {
 export interface VisitOptions {
   /**
    * What belongs together: two different texts never share a circuit, a rendezvous
-   * or a session, so that nobody can tell that they come from one program. Default:
-   * a key of its own, shared by all that give none.
+   * or a session, so that no service or relay can tell that they come from one
+   * program. Default: a key of its own, shared by all that give none.
    */
   readonly isolate?: string;
   /** Gives up; the promise rejects with its reason. */
@@ -96,6 +99,12 @@ export interface HostOptions {
 export interface ServeOptions extends HostOptions {
   /** Virtual port. Default 80. */
   readonly port?: number;
+  /**
+   * Answers a request whose handler throws, returns no `Response` or one that was used,
+   * or whose body fails at once. Default: a bare 500, and an error in the log. Not
+   * called for a visitor who leaves: the request's `signal` aborts then.
+   */
+  readonly onError?: ErrorHandler;
 }
 
 /** A running node, for a program. */
@@ -104,13 +113,18 @@ export class AnonNet implements AsyncDisposable {
   readonly #client: ClientRole;
   readonly #http: HttpClient;
   readonly #runtime: Runtime;
+  /** Aborts when the node is stopped: every method asks it. */
+  readonly #closing = new AbortController();
+  /** Services that are being started: the state directory stays ours until they are. */
+  readonly #starting = new TaskSet(() => {}); // failures are for those who called
 
   private constructor(node: Node, client: ClientRole, runtime: Runtime) {
     this.#node = node;
     this.#client = client;
     this.#runtime = runtime;
     const { gateway } = client;
-    this.#http = new HttpClient({ gateway, clock: runtime.clock });
+    const { signal } = this.#closing;
+    this.#http = new HttpClient({ gateway, clock: runtime.clock, signal });
   }
 
   /**
@@ -121,7 +135,7 @@ export class AnonNet implements AsyncDisposable {
    * @throws the reason of `signal`.
    */
   static async start(options: AnonNetOptions): Promise<AnonNet> {
-    const log = options.log ?? SILENT_LOG;
+    const log = options.log ?? new ErrorLog();
     return await AnonNet.startOn(await systemRuntime(log), options);
   }
 
@@ -162,12 +176,14 @@ export class AnonNet implements AsyncDisposable {
 
   /** `anon://…` of its relay, once it is known where others can dial it. */
   get relayAddress(): string | undefined {
+    if (this.#closing.signal.aborted) return undefined;
     const { address } = this.#node;
     return address && formatNodeAddress(address);
   }
 
-  /** `HOST:PORT` of the proxies that were asked for. */
+  /** `HOST:PORT` of the proxies that were asked for; none once it is stopped. */
   get proxies(): { readonly socks?: string; readonly http?: string } {
+    if (this.#closing.signal.aborted) return {};
     const { socks, http } = this.#node.proxies ?? {};
     return {
       ...socks && { socks: formatSocketAddress(socks) },
@@ -177,19 +193,24 @@ export class AnonNet implements AsyncDisposable {
 
   /**
    * `fetch`, for `http://….anon/`. Nothing else is reachable, also by redirects;
-   * bodies are not decompressed, and cookies not kept.
+   * bodies are not decompressed, and cookies not kept. Bodies stream both ways: the
+   * response is there when its head is.
    *
+   * @throws {TypeError} for what no `Request` can be, for a URL with a user name or
+   * password, and where a redirect asks for a stream to be sent twice.
    * @throws {ConfigError} `http.scheme`, `service.address_*`, `service.authorisation_*`.
    * @throws {ProtocolError} `proxy.not_anon`, `proxy.port`.
-   * @throws {UnreachableError} `service.*`, `http.redirects`, `circuit.*`, `path.*`.
-   * @throws the reason of `signal`.
+   * @throws {UnreachableError} `service.*`, `http.redirects`, `circuit.*`, `path.*`;
+   * `node.closed` once the node is stopped.
+   * @throws the reason of `signal`; what the body of the request fails with.
    */
   async fetch(
     input: string | URL | Request,
     init: RequestInit & VisitOptions = {},
   ): Promise<Response> {
-    const { isolate, ...rest } = init;
-    return await this.#http.fetch(new Request(input, rest), isolate);
+    this.#closing.signal.throwIfAborted();
+    const { isolate: isolation, ...rest } = init;
+    return await this.#http.fetch(input, { ...rest, isolation });
   }
 
   /**
@@ -204,15 +225,15 @@ export class AnonNet implements AsyncDisposable {
     port: number,
     options: VisitOptions = {},
   ): Promise<AnonConnection> {
+    this.#closing.signal.throwIfAborted();
     const { isolate: isolation, signal } = options;
     const target = {
       host: parseAnonHost(host),
       port: checkPort(port),
       isolation,
     };
-    const never = new AbortController().signal;
     const stream = await this.#client.gateway.connect(target, {
-      signal: signal ?? never,
+      signal: this.#untilClosed(signal),
     });
     return new AnonConnection(stream, signal);
   }
@@ -222,6 +243,7 @@ export class AnonNet implements AsyncDisposable {
    * local socket is involved. Resolves once visitors can reach it.
    *
    * @throws {ConfigError} `service.name`, `service.twice`, `storage.*`.
+   * @throws {UnreachableError} `node.closed` once the node is stopped.
    * @throws the reason of `signal`; the service is stopped then.
    */
   async serve(
@@ -235,10 +257,9 @@ export class AnonNet implements AsyncDisposable {
       clock: this.#runtime.clock,
       host: () => host,
       handler,
-      onError: (error) =>
-        log.error("The handler of a site failed", {
-          error: thrown(error),
-        }),
+      onError: options.onError,
+      onFault: (error) =>
+        log.error("The handler of a site failed", { error: thrown(error) }),
     });
     return await this.#host(
       options,
@@ -265,8 +286,17 @@ export class AnonNet implements AsyncDisposable {
 
   /** Stop everything: services, connections, circuits. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(
+      new UnreachableError("node.closed", "The node has been stopped"),
+    );
     this.#http[Symbol.dispose]();
+    await this.#starting.ended();
     await this.#node[Symbol.asyncDispose]();
+  }
+
+  #untilClosed(signal: AbortSignal | undefined): AbortSignal {
+    const closing = this.#closing.signal;
+    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
   }
 
   async #host(
@@ -274,31 +304,52 @@ export class AnonNet implements AsyncDisposable {
     targets: ReadonlyMap<number, StreamTarget>,
     onHost: (host: string) => void,
   ): Promise<AnonService> {
-    const { name = "default", key, clients, signal } = options;
-    signal?.throwIfAborted();
-    if (key !== undefined && key.length !== SEED_BYTES) {
-      throw new ConfigError(
-        "service.key",
-        `Cannot use key: it is ${key.length} bytes, and not ${SEED_BYTES}`,
-      );
-    }
-    const definition: ServiceDefinition = {
-      name,
-      targets,
-      seed: key && new Uint8Array(key),
-      clients: clients?.map(parseClientKey),
-    };
+    const signal = this.#untilClosed(options.signal);
+    signal.throwIfAborted();
+    const starting = this.#start(
+      definitionOf(options, targets),
+      onHost,
+      signal,
+    );
+    this.#starting.run(starting);
+    return await starting;
+  }
+
+  async #start(
+    definition: ServiceDefinition,
+    onHost: (host: string) => void,
+    signal: AbortSignal,
+  ): Promise<AnonService> {
     const { services } = this.#client;
     const driver = await services.start(definition);
     onHost(driver.host);
-    const service = new AnonService(driver, services);
-    await service.reachable(signal ?? new AbortController().signal);
+    const service = new AnonService(driver, services, this.#closing.signal);
+    await service.reachable(signal);
     return service;
   }
 }
 
 const SEED_BYTES = 32;
 const MAX_HOPS = 7;
+
+/** @throws {ConfigError} `service.key`, `service.client_key`. */
+function definitionOf(
+  { name = "default", key, clients }: HostOptions,
+  targets: ReadonlyMap<number, StreamTarget>,
+): ServiceDefinition {
+  if (key !== undefined && key.length !== SEED_BYTES) {
+    throw new ConfigError(
+      "service.key",
+      `Cannot use key: it is ${key.length} bytes, and not ${SEED_BYTES}`,
+    );
+  }
+  return {
+    name,
+    targets,
+    seed: key && new Uint8Array(key),
+    clients: clients?.map(parseClientKey),
+  };
+}
 
 function optionalAddress(text: string | undefined) {
   return text === undefined ? undefined : parseSocketAddress(text);

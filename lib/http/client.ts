@@ -9,253 +9,163 @@
  * Nothing is decompressed, and no cookies are kept: a program that wants them has
  * them in the headers.
  *
- * @see protocol §8.4
+ * @see protocol §8.4, §9.5
+ * @see {@link https://fetch.spec.whatwg.org/ | Fetch}
  * @module
  */
-import type { Clock } from "../base/clock.ts";
-import {
-  ConfigError,
-  ProtocolError,
-  UnreachableError,
-} from "../base/errors.ts";
+import { type Clock, raceSignal } from "../base/clock.ts";
+import { ConfigError } from "../base/errors.ts";
 import { checkPort, parseAnonHost } from "./anon_host.ts";
-import type { ByteSource } from "./byte_source.ts";
+import { HttpClientExchange } from "./client_exchange.ts";
+import type { FetchedResponse } from "./fetched_response.ts";
+import { type AbsoluteRequest, canRetry } from "./forward.ts";
 import type { Gateway, GatewayTarget } from "./gateway.ts";
-import { type AbsoluteRequest, canRetry, formatRequest } from "./forward.ts";
-import { httpField, readHead } from "./head.ts";
-import { decodeResponseHead, type ResponseHead } from "./response.ts";
-import { Upstream, UpstreamPool } from "./upstream.ts";
-import { latin1Bytes } from "./latin1.ts";
+import { httpField } from "./head.ts";
 import {
   measureBody,
-  type MeasuredBody,
   NO_BODY,
-  readBody,
-  writeBody,
-} from "./streams.ts";
-
-/** Redirects that are followed (Fetch §4.4). */
-const MAX_REDIRECTS = 20;
-/** Interim responses to one request. Against a service that sends them for ever. */
-const MAX_INTERIM_RESPONSES = 16;
-
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** Statuses that never have a body (Fetch §2.2.3). */
-const BODILESS = new Set([204, 205, 304]);
-/** Fields that another host must not get (Fetch §4.4). */
-const PRIVATE_FIELDS = ["authorization", "cookie", "proxy-authorization"];
-
-/** One request as it goes out. */
-interface Outgoing {
-  readonly url: URL;
-  readonly method: string;
-  readonly headers: Headers;
-  readonly body: MeasuredBody;
-}
+  type OutgoingBody,
+  wholeBody,
+} from "./outgoing_body.ts";
+import { followRedirect, type OutgoingRequest } from "./redirect.ts";
+import { Upstream, UpstreamPool } from "./upstream.ts";
 
 /** What a client is made of. */
 export interface HttpClientOptions {
   readonly gateway: Gateway;
   readonly clock: Clock;
+  /** Ends everything: requests reject with its reason. */
+  readonly signal: AbortSignal;
+}
+
+/** What `fetch` takes beside the request. */
+export interface HttpFetchInit extends RequestInit {
+  /** Isolation key; see {@linkcode GatewayTarget}. */
+  readonly isolation?: string | undefined;
 }
 
 /** Fetches from services, over connections that are used again. */
 export class HttpClient implements Disposable {
   readonly #gateway: Gateway;
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
   readonly #pool: UpstreamPool;
 
-  constructor({ gateway, clock }: HttpClientOptions) {
+  constructor({ gateway, clock, signal }: HttpClientOptions) {
     this.#gateway = gateway;
+    this.#clock = clock;
+    this.#signal = signal;
     this.#pool = new UpstreamPool(clock);
   }
 
   /**
    * Carry out a request, as the `fetch` of browsers does.
    *
-   * @param isolation Isolation key; see {@linkcode GatewayTarget}.
+   * @throws {TypeError} for what no `Request` can be, for a URL with a user name or
+   * password, and where a redirect asks for a stream to be sent twice.
    * @throws {ConfigError} `http.scheme` for anything but `http:`;
    * `service.address_*` for a mistyped address.
    * @throws {ProtocolError} `proxy.not_anon` for other hosts.
    * @throws {UnreachableError} `service.*`, `http.redirects`.
-   * @throws the reason of the request's signal.
+   * @throws the reason of the request's signal; what the body of the request fails with.
    */
   async fetch(
-    request: Request,
-    isolation: string | undefined,
+    input: RequestInfo | URL,
+    { isolation, ...init }: HttpFetchInit = {},
   ): Promise<Response> {
-    const { signal, redirect } = request;
-    let outgoing: Outgoing = {
-      url: new URL(request.url),
+    const request = new Request(input, init);
+    const signal = AbortSignal.any([request.signal, this.#signal]);
+    signal.throwIfAborted();
+    const url = new URL(request.url);
+    checkAddress(url);
+    let outgoing: OutgoingRequest = {
+      url,
       method: request.method,
       headers: new Headers(request.headers),
-      body: await measureBody(request.body),
+      body: await raceSignal(this.#bodyOf(request, init), signal),
+      canRepeat: request.body === null || !isStream(init.body),
+      redirects: 0,
     };
-    for (let redirects = 0;; redirects++) {
+    for (;;) {
       const response = await this.#exchange(outgoing, isolation, signal);
-      const location = response.headers.get("location");
-      if (
-        !REDIRECTS.has(response.status) || location === null ||
-        redirect === "manual"
-      ) return withUrl(response, outgoing.url, redirects);
-      await response.body?.cancel();
-      if (redirect === "error") throw redirectError("one came, unwanted");
-      if (redirects >= MAX_REDIRECTS) throw redirectError("there are too many");
-      outgoing = redirected(outgoing, response.status, location);
+      if (request.redirect === "manual") return response;
+      const next = await followRedirect(outgoing, response, request.redirect);
+      if (next === undefined) return response;
+      outgoing = next;
     }
   }
 
+  /** Close the idle connections. */
   [Symbol.dispose](): void {
     this.#pool[Symbol.dispose]();
   }
 
+  /** What was given as a whole is sent as one; a stream as it comes. */
+  async #bodyOf(
+    request: Request,
+    { body }: RequestInit,
+  ): Promise<OutgoingBody> {
+    if (request.body === null) return NO_BODY;
+    const isGiven = body !== undefined && body !== null;
+    if (isGiven && !isStream(body)) return wholeBody(await request.bytes());
+    return await measureBody(request.body, {
+      clock: this.#clock,
+      firstByteMs: 0,
+    });
+  }
+
   async #exchange(
-    outgoing: Outgoing,
+    outgoing: OutgoingRequest,
     isolation: string | undefined,
     signal: AbortSignal,
-  ): Promise<Response> {
+  ): Promise<FetchedResponse> {
     signal.throwIfAborted();
     const head = headOf(outgoing);
     const { host, port } = head.target;
     const target: GatewayTarget = { host, port, isolation };
+    const on = (upstream: Upstream) =>
+      new HttpClientExchange(upstream, head, outgoing, {
+        signal,
+        onReusable: () => this.#pool.give(target, upstream),
+      });
     // One that may end at any moment will do for what can be asked again.
     const idle = canRetry(head) ? this.#pool.take(target) : undefined;
     if (idle !== undefined) {
-      const exchange = new Exchange(idle, head, outgoing.body, signal);
+      const exchange = on(idle);
       try {
-        return await exchange.run((upstream) =>
-          this.#pool.give(target, upstream)
-        );
+        return await exchange.run();
       } catch (error) {
         if (exchange.wasHeard || signal.aborted) throw error;
       }
     }
     const stream = await this.#gateway.connect(target, { signal });
-    const upstream = new Upstream(stream);
-    return await new Exchange(upstream, head, outgoing.body, signal)
-      .run((upstream) => this.#pool.give(target, upstream));
+    return await on(new Upstream(stream)).run();
   }
 }
 
-/** One request and its response, on one connection. */
-class Exchange {
-  readonly #upstream: Upstream;
-  readonly #head: AbsoluteRequest;
-  readonly #body: MeasuredBody;
-  readonly #signal: AbortSignal;
-  #wasHeard = false;
-  #isSent = false;
+/** Whether a body comes by and by: it is sent as it comes, and only once. */
+function isStream(body: RequestInit["body"]): boolean {
+  return typeof body === "object" && body !== null &&
+    Symbol.asyncIterator in body;
+}
 
-  constructor(
-    upstream: Upstream,
-    head: AbsoluteRequest,
-    body: MeasuredBody,
-    signal: AbortSignal,
-  ) {
-    this.#upstream = upstream;
-    this.#head = head;
-    this.#body = body;
-    this.#signal = signal;
-  }
-
-  /** Whether the service has sent anything: then the request must not be repeated. */
-  get wasHeard(): boolean {
-    return this.#wasHeard;
-  }
-
-  /** @param onReusable Gets the connection back, if it can carry another request. */
-  async run(onReusable: (upstream: Upstream) => void): Promise<Response> {
-    const { stream } = this.#upstream;
-    const onAbort = () => stream.abort();
-    this.#signal.addEventListener("abort", onAbort, { once: true });
-    const over = () => this.#signal.removeEventListener("abort", onAbort);
-    const broken = () => {
-      over();
-      stream.abort();
-    };
-    const finished = (response: ResponseHead) => {
-      over();
-      if (response.canReuse && this.#isSent) onReusable(this.#upstream);
-      else stream.abort();
-    };
-    try {
-      this.#signal.throwIfAborted();
-      this.#send();
-      const head = await this.#readFinalHead();
-      return this.#respond(head, () => finished(head), broken);
-    } catch (error) {
-      broken();
-      this.#signal.throwIfAborted();
-      throw error;
-    }
-  }
-
-  /** Not waited for: a service may answer before it has read all. */
-  async #send(): Promise<void> {
-    const { stream } = this.#upstream;
-    try {
-      await stream.write(latin1Bytes(formatRequest(this.#head)));
-      await writeBody(stream, this.#body);
-      this.#isSent = true;
-    } catch (error) {
-      // The body's own failure; that of the stream shows where it is read.
-      if (this.#body.rest !== undefined) stream.abort();
-      await this.#body.rest?.cancel(error).catch(() => {});
-    }
-  }
-
-  async #readFinalHead(): Promise<ResponseHead> {
-    const { source } = this.#upstream;
-    for (let count = 0; count <= MAX_INTERIM_RESPONSES; count++) {
-      const response = await this.#readHead(source);
-      if (response.status >= 200) return response;
-      if (response.status === 101) throw badResponse("a change of protocol");
-    }
-    throw badResponse("interim responses without end");
-  }
-
-  async #readHead(source: ByteSource): Promise<ResponseHead> {
-    try {
-      const head = await readHead(source, "tolerant", async () => {
-        const isMore = await source.more();
-        if (isMore) this.#wasHeard = true;
-        return isMore;
-      });
-      if (head === undefined) throw badResponse("nothing at all");
-      const response = decodeResponseHead(head, this.#head.method);
-      source.take(head.length);
-      return response;
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      throw badResponse("no HTTP", error);
-    }
-  }
-
-  #respond(
-    head: ResponseHead,
-    finished: () => void,
-    broken: () => void,
-  ): Response {
-    const { status, reason } = head;
-    const headers = new Headers();
-    for (const { name, value } of head.fields) headers.append(name, value);
-    const init = { status, statusText: reason, headers };
-    if (head.body.type === "none" || BODILESS.has(status)) {
-      if (head.body.type === "none") finished();
-      else broken();
-      return new Response(null, init);
-    }
-    const body = readBody(
-      this.#upstream.source,
-      head.body,
-      { onEnd: finished, onBroken: broken },
-      () => this.#signal.aborted ? this.#signal.reason : undefined,
+/**
+ * Refuse what must not go out, before anything is opened or read.
+ *
+ * @throws as {@linkcode HttpClient.fetch}.
+ */
+function checkAddress(url: URL): void {
+  if (url.username !== "" || url.password !== "") {
+    throw new TypeError(
+      "Cannot fetch: the URL has a user name or a password; send them in an " +
+        "Authorization header",
     );
-    return new Response(body, init);
   }
+  targetOf(url);
 }
 
 /** @throws as {@linkcode HttpClient.fetch}. */
-function headOf({ url, method, headers, body }: Outgoing): AbsoluteRequest {
+function targetOf(url: URL): AbsoluteRequest["target"] {
   if (url.protocol !== "http:") {
     throw new ConfigError(
       "http.scheme",
@@ -263,6 +173,18 @@ function headOf({ url, method, headers, body }: Outgoing): AbsoluteRequest {
         "the address",
     );
   }
+  return {
+    type: "absolute",
+    host: parseAnonHost(url.hostname),
+    port: checkPort(url.port === "" ? 80 : Number(url.port)),
+    path: url.pathname + url.search,
+  };
+}
+
+/** @throws as {@linkcode HttpClient.fetch}. */
+function headOf(
+  { url, method, headers, body }: OutgoingRequest,
+): AbsoluteRequest {
   const fields = [...headers].filter(([name]) => name !== "upgrade")
     .map(([name, value]) => httpField(name, value));
   if (!headers.has("accept")) fields.push(httpField("Accept", "*/*"));
@@ -270,67 +192,6 @@ function headOf({ url, method, headers, body }: Outgoing): AbsoluteRequest {
   if (lacksBody && (method === "POST" || method === "PUT")) {
     fields.push(httpField("Content-Length", "0"));
   }
-  return {
-    method,
-    target: {
-      type: "absolute",
-      host: parseAnonHost(url.hostname),
-      port: checkPort(url.port === "" ? 80 : Number(url.port)),
-      path: url.pathname + url.search,
-    },
-    version: "1.1",
-    fields,
-    body: body.length,
-  };
-}
-
-/** The request that a redirect asks for. */
-function redirected(
-  before: Outgoing,
-  status: number,
-  location: string,
-): Outgoing {
-  const url = URL.parse(location, before.url);
-  if (url === null) throw redirectError("its address is none");
-  const headers = new Headers(before.headers);
-  if (url.host !== before.url.host) {
-    for (const name of PRIVATE_FIELDS) headers.delete(name);
-  }
-  const { method } = before;
-  const becomesGet = status === 303
-    ? method !== "GET" && method !== "HEAD"
-    : status < 303 && method === "POST";
-  if (becomesGet) {
-    for (const name of ["content-type", "content-encoding"]) {
-      headers.delete(name);
-    }
-    return { url, method: "GET", headers, body: NO_BODY };
-  }
-  if (before.body.rest !== undefined) {
-    throw redirectError("the body of the request cannot be sent twice");
-  }
-  return { url, method, headers, body: before.body };
-}
-
-/** What `fetch` promises of a response, and its constructor does not take. */
-function withUrl(response: Response, url: URL, redirects: number): Response {
-  return Object.defineProperties(response, {
-    url: { value: url.href.split("#")[0] },
-    redirected: { value: redirects > 0 },
-  });
-}
-
-function redirectError(why: string): UnreachableError {
-  return new UnreachableError(
-    "http.redirects",
-    `Cannot follow redirect: ${why}`,
-  );
-}
-
-function badResponse(why: string, cause?: unknown): UnreachableError {
-  return new UnreachableError(
-    "service.bad_response",
-    `Cannot use the response: ${why}`,
-    { cause },
-  );
+  const target = targetOf(url);
+  return { method, target, version: "1.1", fields, body: body.length };
 }

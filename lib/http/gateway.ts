@@ -50,7 +50,7 @@ export interface GatewayStream {
    * Resolves once the target is known to have accepted. Rejects with
    * `service.refused`, `service.no_port` or `service.timeout` when it did not. A
    * stream that cannot tell resolves with the first byte or the end from there.
-   * Nobody need listen: the implementer marks a rejection as handled.
+   * A caller need not listen: the implementer marks a rejection as handled.
    */
   readonly opened: Promise<void>;
   /**

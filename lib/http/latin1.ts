@@ -1,6 +1,6 @@
 /**
  * Bytes as text, one character each (ISO 8859-1), and back: what HTTP heads and
- * SOCKS names are made of before anybody knows what they mean.
+ * SOCKS names are made of before a parser says what they mean.
  *
  * `TextDecoder("latin1")` is another thing: it reads 0x80 to 0x9f as windows-1252.
  *

@@ -54,7 +54,7 @@ export function decodeResponseHead(
   const body = responseBody(status, method, fields);
   const canReuse = minor !== "0" && body.type !== "close" &&
     !fieldOptions(fields, "connection").includes("close") &&
-    // Both lengths at once: somebody is confused, and it had better not be us.
+    // Both lengths at once: the service is confused, and we had better not be.
     !(fields.some(({ key }) => key === "content-length") &&
       fields.some(({ key }) => key === "transfer-encoding"));
   return { status, reason, fields, body, canReuse };

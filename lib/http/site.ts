@@ -10,35 +10,34 @@
  * @module
  */
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";
-import { ProtocolError } from "../base/errors.ts";
+import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import { parseAnonHost } from "./anon_host.ts";
 import { type ByteSource, streamSource } from "./byte_source.ts";
 import { wantsKeepAlive } from "./forward.ts";
+import type { GatewayStream } from "./gateway.ts";
 import {
   endToEndFields,
   fieldOptions,
   formatHead,
-  type HttpField,
   httpField,
   readHead,
 } from "./head.ts";
-import { decodeRequestHead, type RequestHead } from "./request.ts";
+import { readBody } from "./incoming_body.ts";
 import { latin1Bytes } from "./latin1.ts";
+import { onAbort } from "./on_abort.ts";
+import { type OutgoingBody, writeMessage } from "./outgoing_body.ts";
+import { decodeRequestHead, type RequestHead } from "./request.ts";
 import {
-  measureBody,
-  type MeasuredBody,
-  NO_BODY,
-  readBody,
-  writeBody,
-} from "./streams.ts";
-import type { GatewayStream } from "./gateway.ts";
+  type ErrorHandler,
+  formatAnswer,
+  SiteAnswers,
+  type SiteHandler,
+} from "./site_answer.ts";
 
 /** How long a client may take for the head of a request, ms. */
 export const SITE_HEAD_MS = 20_000;
 /** How long a connection may wait for its next request, ms. */
 export const SITE_KEEP_ALIVE_MS = 75_000;
-
-/** Answers requests to a site. */
-export type SiteHandler = (request: Request) => Response | Promise<Response>;
 
 /** What a site is made of. */
 export interface SiteOptions {
@@ -46,8 +45,10 @@ export interface SiteOptions {
   /** The service's host name, for the URLs of requests. */
   readonly host: () => string;
   readonly handler: SiteHandler;
-  /** Hears of handlers that throw; the visitor gets a bare 500. */
-  readonly onError: (error: unknown) => void;
+  /** Answers where the handler fails. Default: a bare 500, and `onFault` hears of it. */
+  readonly onError?: ErrorHandler | undefined;
+  /** Hears of what is wrong with the site itself; a visitor who leaves is not. */
+  readonly onFault: (error: unknown) => void;
 }
 
 /** A stream of a visitor, as a site sees it; that of a session is one. */
@@ -58,21 +59,53 @@ export interface SiteStream extends GatewayStream {
   readonly closed: Promise<unknown>;
 }
 
-/** Serve a site on one virtual port. */
+/**
+ * Serve a site on one virtual port. What it returns serves one stream.
+ *
+ * @throws {UnreachableError} `site.body_failed` where an answer breaks off, so that the
+ * caller resets the stream.
+ */
 export function siteTarget(
   port: number,
   options: SiteOptions,
 ): (stream: SiteStream, signal: AbortSignal) => Promise<void> {
   return async (stream, signal) => {
     stream.accept();
-    const visit = new SiteConnection(stream, port, options, signal);
+    using visit = new SiteConnection(stream, port, options, signal);
     try {
       await visit.serve();
-    } finally {
-      visit[Symbol.dispose]();
+    } catch (error) {
+      if (!visit.isOver) throw error;
     }
   };
 }
+
+/** What stands in the way of an answer, and what the visitor is told. */
+interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+  readonly allow?: string;
+}
+
+const BAD_REQUEST: Refusal = { status: 400, reason: "Bad Request" };
+const NOT_ALLOWED: Refusal = {
+  status: 405,
+  reason: "Method Not Allowed",
+  allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+};
+/** Methods that no `Request` can have (Fetch §2.2.1). */
+const FORBIDDEN_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
+
+/** Why the handlers of `fetch` cannot be given a request, if they cannot. */
+function refusalOf({ method, target, body }: RequestHead): Refusal | undefined {
+  const isForbidden = FORBIDDEN_METHODS.has(method.toUpperCase());
+  if (target.type === "authority" || isForbidden) return NOT_ALLOWED;
+  const isBodiless = method === "GET" || method === "HEAD";
+  return isBodiless && body.type !== "none" ? BAD_REQUEST : undefined;
+}
+
+/** What becomes of a connection after a request; `refuse` for one that was broken. */
+type Fate = "close" | "keep-alive" | "refuse";
 
 /** One connection of a visitor. */
 class SiteConnection implements Disposable {
@@ -80,9 +113,11 @@ class SiteConnection implements Disposable {
   readonly #source: ByteSource;
   readonly #port: number;
   readonly #options: SiteOptions;
+  readonly #answers: SiteAnswers;
   /** Aborts when the visitor is gone, or the service stops. */
   readonly #over = new AbortController();
-  readonly #signal: AbortSignal;
+  readonly #stopping: Disposable;
+  #isUnreadable = false;
 
   constructor(
     stream: SiteStream,
@@ -94,12 +129,18 @@ class SiteConnection implements Disposable {
     this.#source = streamSource(stream);
     this.#port = port;
     this.#options = options;
-    this.#signal = AbortSignal.any([stop, this.#over.signal]);
+    this.#answers = new SiteAnswers(options);
+    this.#stopping = onAbort(stop, (reason) => this.#over.abort(reason));
     stream.closed.then(() => this.#over.abort());
   }
 
+  /** Whether the visitor is gone, or the service stops: then no failure is news. */
+  get isOver(): boolean {
+    return this.#over.signal.aborted;
+  }
+
   [Symbol.dispose](): void {
-    this.#over.abort();
+    this.#stopping[Symbol.dispose]();
   }
 
   async serve(): Promise<void> {
@@ -110,30 +151,32 @@ class SiteConnection implements Disposable {
         head = await this.#readHead(waitMs);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        await this.#sendPlain(400, "Bad Request");
-        return await this.#stream.closeWrite();
+        return await this.#refuse(BAD_REQUEST);
       }
       if (head === undefined) return await this.#stream.closeWrite();
+      const refusal = refusalOf(head);
+      if (refusal !== undefined) return await this.#refuse(refusal);
       const fate = await this.#answer(head);
+      if (fate === "refuse") return await this.#refuse(BAD_REQUEST);
       if (fate === "close") return await this.#stream.closeWrite();
       waitMs = SITE_KEEP_ALIVE_MS;
     }
   }
 
-  /** @returns `undefined` when there is none, and nobody to be told. */
+  /** @returns `undefined` when there is none, and no visitor to be told. */
   async #readHead(waitMs: number): Promise<RequestHead | undefined> {
     const source = this.#source;
     const { clock } = this.#options;
     const tooSlow = () => new ProtocolError("http.timeout", "Took too long");
     if (source.bytes.length === 0) {
-      using wait = deadline(clock, waitMs, tooSlow, this.#signal);
+      using wait = deadline(clock, waitMs, tooSlow, this.#over.signal);
       try {
         if (!await raceSignal(source.more(), wait.signal)) return undefined;
       } catch {
         return undefined; // silent, or gone
       }
     }
-    using limit = deadline(clock, SITE_HEAD_MS, tooSlow, this.#signal);
+    using limit = deadline(clock, SITE_HEAD_MS, tooSlow, this.#over.signal);
     const head = await readHead(
       source,
       "strict",
@@ -145,125 +188,109 @@ class SiteConnection implements Disposable {
     return request;
   }
 
-  async #answer(head: RequestHead): Promise<"close" | "keep-alive"> {
+  async #answer(head: RequestHead): Promise<Fate> {
+    // Of this request alone: what it aborts must not hear of the next ones.
+    const asked = new AbortController();
+    using _listening = onAbort(
+      this.#over.signal,
+      (reason) => asked.abort(reason),
+    );
     let isBodyRead = head.body.type === "none";
-    const request = this.#requestOf(head, () => isBodyRead = true);
-    if (request === undefined) {
-      await this.#sendPlain(405, "Method Not Allowed");
-      return "close";
+    const request = this.#requestOf(head, asked.signal, () => {
+      isBodyRead = true;
+    });
+    const answer = await this.#answers.to(
+      request,
+      () => this.isOver || this.#isUnreadable,
+    );
+    if (answer === undefined) {
+      this.#over.signal.throwIfAborted();
+      return "refuse";
     }
-    let response: Response;
-    try {
-      response = await this.#options.handler(request);
-    } catch (error) {
-      this.#options.onError(error);
-      response = new Response("Internal Server Error\n", { status: 500 });
-    }
-    const hasBody = head.method !== "HEAD" && mayHaveBody(response.status);
-    if (!hasBody) await response.body?.cancel();
-    const body = hasBody ? await measureBody(response.body) : NO_BODY;
-    // Where its body was not read, nobody knows where the next request begins.
+    const { response, body } = answer;
+    // Where its body was not read, the next request begins somewhere unknown.
     const isLast = !isBodyRead || !wantsKeepAlive(head) ||
       (body.length.type === "chunked" && head.version === "1.0");
     const fate = isLast ? "close" : "keep-alive";
-    await this.#stream.write(
-      latin1Bytes(formatAnswer(response, head, body, fate)),
-    );
     // HTTP/1.0 knows no chunks: there the end of the stream ends the body.
-    await writeBody(
-      this.#stream,
-      head.version === "1.0" ? { ...body, length: { type: "close" } } : body,
-    );
+    const framed: OutgoingBody = head.version === "1.0"
+      ? { ...body, length: { type: "close" } }
+      : body;
+    const text = formatAnswer(response, head, body, fate);
+    const sent = await writeMessage(this.#stream, text, framed, asked.signal);
+    if (sent.type === "failed") this.#breakOff(sent.error);
     return fate;
   }
 
-  /** @returns `undefined` for what the handlers of `fetch` cannot be given. */
-  #requestOf(head: RequestHead, onBodyRead: () => void): Request | undefined {
-    const { method, target, fields, body } = head;
-    if (target.type === "authority" || method === "TRACE") return undefined;
-    const hasBody = body.type !== "none";
-    if (hasBody && (method === "GET" || method === "HEAD")) return undefined;
+  /** A visitor must not take a part of an answer for the whole. */
+  #breakOff(error: unknown): never {
+    if (!this.isOver) this.#options.onFault(error);
+    throw new UnreachableError(
+      "site.body_failed",
+      "Cannot send the rest of an answer: its body has failed",
+      { cause: error },
+    );
+  }
+
+  #requestOf(
+    { method, target, fields, body, version }: RequestHead,
+    signal: AbortSignal,
+    onBodyRead: () => void,
+  ): Request {
     const headers = new Headers();
     for (const { name, value } of endToEndFields(fields)) {
       headers.append(name, value);
     }
-    const wantsContinue = head.version === "1.1" &&
+    const wantsContinue = version === "1.1" &&
       fieldOptions(fields, "expect").includes("100-continue");
-    const stream = hasBody
-      ? readBody(this.#source, body, {
-        onStart: async () => {
-          if (!wantsContinue) return;
-          await this.#stream.write(latin1Bytes(CONTINUE));
-        },
-        onEnd: onBodyRead,
-        onBroken() {},
-      })
-      : null;
-    return new Request(this.#urlOf(target.path, headers), {
-      method,
-      headers,
-      body: stream,
-      signal: this.#signal,
-    });
+    const stream = body.type === "none" ? null : readBody(this.#source, body, {
+      onStart: async () => {
+        if (!wantsContinue) return;
+        await this.#stream.write(latin1Bytes(CONTINUE));
+      },
+      onEnd: onBodyRead,
+      onBroken: (error) => {
+        if (error instanceof ProtocolError) this.#isUnreadable = true;
+        else if (error !== undefined) this.#over.abort();
+      },
+    }, signal);
+    const path = target.type === "authority" ? "/" : target.path;
+    const url = this.#urlOf(path, headers);
+    return new Request(url, { method, headers, body: stream, signal });
   }
 
   /** Names in front of the address are the site's to tell apart; others are not ours. */
   #urlOf(path: string, headers: Headers): string {
     const host = this.#options.host();
-    const [named = ""] = (headers.get("host") ?? "").toLowerCase().split(":");
-    const isOurs = named === host || named.endsWith(`.${host}`);
+    const named = hostNamed(headers.get("host") ?? "");
+    const isOurs = named === host || named?.endsWith(`.${host}`);
     const port = this.#port === 80 ? "" : `:${this.#port}`;
     const rest = path.startsWith("/") ? path : `/${path}`;
     return `http://${isOurs ? named : host}${port}${rest}`;
   }
 
-  async #sendPlain(status: number, reason: string): Promise<void> {
+  async #refuse({ status, reason, allow }: Refusal): Promise<void> {
     const text = latin1Bytes(`${reason}\n`);
     const head = formatHead(`HTTP/1.1 ${status} ${reason}`, [
+      ...allow === undefined ? [] : [httpField("Allow", allow)],
       httpField("Content-Type", "text/plain"),
       httpField("Content-Length", String(text.length)),
       httpField("Connection", "close"),
     ]);
     await this.#stream.write(latin1Bytes(head));
     await this.#stream.write(text);
+    await this.#stream.closeWrite();
   }
 }
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
-function mayHaveBody(status: number): boolean {
-  return status !== 204 && status !== 304;
-}
-
-/** Fields that say where the body ends are ours to write. */
-const FRAMING = new Set(["content-length", "transfer-encoding"]);
-
-function formatAnswer(
-  response: Response,
-  { method, version }: RequestHead,
-  { length }: MeasuredBody,
-  fate: "close" | "keep-alive",
-): string {
-  const { status, statusText, headers } = response;
-  const fields = endToEndFields(
-    [...headers].map(([name, value]) => httpField(name, value)),
-  ).filter(({ key }) => !FRAMING.has(key));
-  const framing: HttpField[] = [];
-  const said = headers.get("content-length");
-  if (method === "HEAD") {
-    if (said !== null) framing.push(httpField("Content-Length", said));
-  } else if (!mayHaveBody(status)) {
-    // Neither has one, and saying so would be an error.
-  } else if (length.type === "length") {
-    framing.push(httpField("Content-Length", String(length.bytes)));
-  } else if (length.type === "none") {
-    framing.push(httpField("Content-Length", "0"));
-  } else if (version === "1.1") {
-    framing.push(httpField("Transfer-Encoding", "chunked"));
+/** The host of a `Host` field that can be part of a URL; `undefined` for all else. */
+function hostNamed(field: string): string | undefined {
+  const [host = ""] = field.split(":");
+  try {
+    return parseAnonHost(host);
+  } catch {
+    return undefined;
   }
-  return formatHead(`HTTP/1.1 ${status} ${statusText}`, [
-    ...fields,
-    ...framing,
-    httpField("Connection", fate),
-  ]);
 }

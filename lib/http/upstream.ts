@@ -23,8 +23,6 @@ export const UPSTREAM_IDLE_MS = 30_000;
 export class Upstream {
   readonly stream: GatewayStream;
   readonly source: ByteSource;
-  /** Whether it has carried a request before: it may end at any moment. */
-  isReused = false;
 
   constructor(stream: GatewayStream) {
     this.stream = stream;
@@ -60,7 +58,6 @@ export class UpstreamPool implements Disposable {
     const entry = [...this.#idle].findLast((idle) => idle.key === key);
     if (entry === undefined) return undefined;
     this.#remove(entry);
-    entry.upstream.isReused = true;
     return entry.upstream;
   }
 
@@ -84,7 +81,7 @@ export class UpstreamPool implements Disposable {
     );
     const entry: IdleUpstream = { key, upstream, timer };
     this.#idle.add(entry);
-    // Whoever takes the connection waits for this same read.
+    // The exchange that takes the connection waits for this same read.
     const onEvent = () => {
       if (this.#idle.has(entry)) this.#drop(entry);
     };

@@ -11,7 +11,6 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
-import type { ByteSource } from "../http/byte_source.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import type { Gateway, GatewayTarget } from "../http/gateway.ts";
 import { sendResponseBody } from "./http_download.ts";
@@ -25,8 +24,8 @@ import {
   upgradeOf,
   wantsKeepAlive,
 } from "../http/forward.ts";
-import { readHead } from "../http/head.ts";
-import { decodeResponseHead, type ResponseHead } from "../http/response.ts";
+import type { ResponseHead } from "../http/response.ts";
+import { readResponseHead } from "../http/response_reader.ts";
 import { HttpUpload } from "./http_upload.ts";
 import { Upstream, type UpstreamPool } from "../http/upstream.ts";
 import { IdleWatch } from "./idle_watch.ts";
@@ -45,8 +44,6 @@ export const RESPONSE_MS = 5 * 60 * 1000;
  * so and wait for the answer; most have closed, which looks the same until we write.
  */
 export const HALF_CLOSED_REQUEST_MS = 10_000;
-/** Interim responses to one request. Against a service that sends them for ever. */
-export const MAX_INTERIM_RESPONSES = 16;
 
 /** What exchanges share. */
 export interface ExchangeOptions {
@@ -153,36 +150,17 @@ export class HttpExchange {
 
   /** The final response; interim ones are passed on. */
   async #readResponse(upstream: Upstream): Promise<ResponseHead> {
-    const { source } = upstream;
-    for (let count = 0; count <= MAX_INTERIM_RESPONSES; count++) {
-      const response = await this.#readHead(source);
-      if (response.status >= 200) return response;
-      if (response.status === 101) {
-        if (upgradeOf(this.#request) !== undefined) return response;
-        throw badResponse("a change of protocol that nobody asked for");
-      }
-      if (this.#request.version === "1.1") {
+    return await readResponseHead(upstream.source, {
+      method: this.#request.method,
+      wantsUpgrade: upgradeOf(this.#request) !== undefined,
+      onHeard: () => {
+        this.#hasHeard = true;
+      },
+      onInterim: async (response) => {
+        if (this.#request.version !== "1.1") return;
         await this.#client.write(latin1Bytes(formatInterim(response)));
-      }
-    }
-    throw badResponse("interim responses without end");
-  }
-
-  async #readHead(source: ByteSource): Promise<ResponseHead> {
-    try {
-      const head = await readHead(source, "tolerant", async () => {
-        const isMore = await source.more();
-        if (isMore) this.#hasHeard = true;
-        return isMore;
-      });
-      if (head === undefined) throw badResponse("nothing at all");
-      const response = decodeResponseHead(head, this.#request.method);
-      source.take(head.length);
-      return response;
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      throw badResponse("no HTTP", error);
-    }
+      },
+    });
   }
 
   async #answer(
@@ -231,12 +209,4 @@ function clientTooSlow(): ProtocolError {
 
 function serviceTooSlow(): UnreachableError {
   return new UnreachableError("service.timeout", "The response took too long");
-}
-
-function badResponse(why: string, cause?: unknown): UnreachableError {
-  return new UnreachableError(
-    "service.bad_response",
-    `Cannot use the response: ${why}`,
-    { cause },
-  );
 }

@@ -52,7 +52,7 @@ async function workshop(request: Request): Promise<Response> {
 }
 
 async function* cutBody() {
-  yield new Uint8Array(100_000);
+  for (let part = 0; part < 3; part++) yield new Uint8Array(100_000);
   await Promise.resolve();
   throw new Error("the source is gone");
 }

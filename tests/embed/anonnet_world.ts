@@ -7,7 +7,7 @@
 import { formatNodeAddress } from "../../lib/auth/node_address.ts";
 import { AnonNet, type AnonNetOptions } from "../../lib/embed/anonnet.ts";
 import type { AnonService } from "../../lib/embed/anon_service.ts";
-import type { SiteHandler } from "../../lib/http/site.ts";
+import type { SiteHandler } from "../../lib/http/site_answer.ts";
 import {
   inNodeWorld,
   type Machine,

@@ -4,10 +4,15 @@ import { sleep } from "../../lib/base/clock.ts";
 import {
   SITE_HEAD_MS,
   SITE_KEEP_ALIVE_MS,
-  type SiteHandler,
+  type SiteOptions,
   type SiteStream,
   siteTarget,
 } from "../../lib/http/site.ts";
+import {
+  type ErrorHandler,
+  FIRST_BYTE_MS,
+  type SiteHandler,
+} from "../../lib/http/site_answer.ts";
 import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { SMUGGLING_CORPUS } from "./smuggling_corpus.ts";
@@ -19,11 +24,11 @@ import { runOn } from "../transport/world.ts";
 class Visitor {
   readonly end: PairEnd;
   readonly served: Promise<void>;
-  readonly errors: unknown[] = [];
+  readonly faults: unknown[] = [];
   readonly stop = new AbortController();
   #text = "";
 
-  constructor(clock: VirtualClock, handler: SiteHandler, port = 80) {
+  constructor(options: Pick<SiteOptions, "clock" | "handler" | "onError">) {
     const { client, service } = streamPair();
     this.end = client;
     const stream: SiteStream = {
@@ -35,11 +40,10 @@ class Visitor {
       closeWrite: () => service.closeWrite(),
       abort: () => service.abort(),
     };
-    const serve = siteTarget(port, {
-      clock,
+    const serve = siteTarget(80, {
+      ...options,
       host: () => HOST,
-      handler,
-      onError: (error) => this.errors.push(error),
+      onFault: (error) => this.faults.push(error),
     });
     this.served = serve(stream, this.stop.signal);
     this.served.catch(() => {});
@@ -75,9 +79,11 @@ class Visitor {
 async function inSite(
   handler: SiteHandler,
   test: (visit: () => Visitor, clock: VirtualClock) => Promise<void>,
+  onError?: ErrorHandler,
 ): Promise<void> {
   const clock = new VirtualClock({ drain: createDrain() });
-  await runOn(clock, test(() => new Visitor(clock, handler), clock));
+  const visit = () => new Visitor({ clock, handler, onError });
+  await runOn(clock, test(visit, clock));
 }
 
 const FIELD = `Host: ${HOST}\r\n`;
@@ -233,21 +239,26 @@ Deno.test("siteTarget() ends the body for HTTP/1.0 with the connection, and send
   });
 });
 
-Deno.test("siteTarget() breaks off where a handler's body fails, so that nobody takes it for whole", () => {
+Deno.test("siteTarget() breaks off where a handler's body fails, so that no visitor takes it for whole", () => {
   const handler: SiteHandler = () =>
     new Response(ReadableStream.from((async function* () {
-      yield new Uint8Array(100_000);
+      for (let part = 0; part < 3; part++) yield new Uint8Array(100_000);
       await Promise.resolve();
       throw new Error("gone");
     })()));
   return inSite(handler, async (visit) => {
     const visitor = visit();
     await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
-    // Who runs the site breaks the stream off where this rejects.
-    const failing = assert.rejects(visitor.served, /gone/);
+    // The service resets the stream where this rejects.
+    const failing = assert.rejects(visitor.served, {
+      name: "UnreachableError",
+      code: "site.body_failed",
+    });
     await visitor.until("\0".repeat(1000));
-    await visitor.until("\r\n");
+    visitor.rest().catch(() => {});
     await failing;
+    visitor.end.abort();
+    assert.deepEqual(visitor.faults.map(String), ["Error: gone"]);
   });
 });
 
@@ -277,17 +288,243 @@ Deno.test("siteTarget() tells a handler that its visitor is gone, or that the se
   });
 });
 
-Deno.test("siteTarget() answers methods that fetch cannot have, and bodies where none belong, with 405", () =>
+Deno.test("siteTarget() tells what it allows for methods that fetch cannot have, and asks no handler", () =>
   inSite(echo, async (visit) => {
+    for (const method of ["TRACE", "TRACK", "track", "CONNECT"]) {
+      const target = method === "CONNECT" ? `${HOST}:80` : "/";
+      const visitor = visit();
+      await visitor.send(`${method} ${target} HTTP/1.1\r\n${FIELD}\r\n`);
+      const answer = await visitor.rest();
+      assert.match(answer, /^HTTP\/1\.1 405 /, method);
+      assert.match(answer, /\r\nAllow: GET, HEAD, POST, /, method);
+      await visitor.served;
+      assert.deepEqual(visitor.faults, []);
+    }
+    const other = visit();
+    await other.send(
+      `PURGE / HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n`,
+    );
+    assert.match(await other.rest(), /PURGE http/);
+  }));
+
+Deno.test("siteTarget() refuses a body where none belongs", () =>
+  inSite(echo, async (visit) => {
+    const visitor = visit();
+    await visitor.send(
+      `GET / HTTP/1.1\r\n${FIELD}Content-Length: 1\r\n\r\nx`,
+    );
+    assert.match(await visitor.rest(), /^HTTP\/1\.1 400 /);
+  }));
+
+Deno.test("siteTarget() makes URLs of its own host from whatever the visitor calls it", () => {
+  const urls: string[] = [];
+  const handler: SiteHandler = ({ url }) => {
+    urls.push(url);
+    return new Response();
+  };
+  return inSite(handler, async (visit) => {
+    for (const before of ["a@b.", "evil.example/.", "evil.example#.", "a b."]) {
+      const visitor = visit();
+      await visitor.send(
+        `GET / HTTP/1.1\r\nHost: ${before}${HOST}\r\nConnection: close\r\n\r\n`,
+      );
+      assert.match(await visitor.rest(), /^HTTP\/1\.1 200 /, before);
+    }
+    assert.deepEqual(new Set(urls), new Set([`http://${HOST}/`]));
+  });
+});
+
+/** Handlers that give no answer, each in its way. */
+const FAILING: readonly (readonly [string, () => unknown])[] = [
+  ["throws", () => {
+    throw new Error("boom");
+  }],
+  ["rejects", () => Promise.reject(new Error("boom"))],
+  ["returns nothing", () => undefined],
+  ["returns text", () => "Hello"],
+  ["returns an error response", () => Response.error()],
+  ["returns a used response", async () => {
+    const response = new Response("x");
+    await response.text();
+    return response;
+  }],
+  ["returns a response that is being read", () => {
+    const response = new Response("x");
+    response.body?.getReader();
+    return response;
+  }],
+  ["returns a body that fails at once", () =>
+    new Response(
+      new ReadableStream({
+        start(controller) {
+          controller.error(new Error("boom"));
+        },
+      }),
+    )],
+  [
+    "returns a body of text",
+    () => new Response(ReadableStream.from(["text" as unknown as Uint8Array])),
+  ],
+];
+
+Deno.test("siteTarget() answers 500 where a handler gives no response that can be sent, and says so", async () => {
+  for (const [name, fail] of FAILING) {
+    await inSite(fail as SiteHandler, async (visit) => {
+      const visitor = visit();
+      await visitor.send(
+        `GET / HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n`,
+      );
+      const answer = await visitor.rest();
+      assert.match(answer, /^HTTP\/1\.1 500 /, name);
+      assert.doesNotMatch(answer, /boom/, name);
+      await visitor.served;
+      assert.equal(visitor.faults.length, 1, name);
+    });
+  }
+});
+
+Deno.test("siteTarget() lets onError answer for a handler that fails, and stands in for it where it fails too", async () => {
+  for (const [name, fail] of FAILING) {
+    const seen: unknown[] = [];
+    await inSite(fail as SiteHandler, async (visit) => {
+      const visitor = visit();
+      await visitor.send(
+        `GET / HTTP/1.1\r\n${FIELD}Connection: close\r\n\r\n`,
+      );
+      const answer = await visitor.rest();
+      assert.match(answer, /^HTTP\/1\.1 502 [^]*sorry$/, name);
+      assert.equal(seen.length, 1, name);
+      assert.deepEqual(visitor.faults, [], name);
+    }, (error) => {
+      seen.push(error);
+      return new Response("sorry", { status: 502 });
+    });
+  }
+  await inSite(() => {
+    throw new Error("first");
+  }, async (visit) => {
+    const visitor = visit();
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await visitor.until("HTTP/1.1 500 ");
+    assert.deepEqual(visitor.faults.map(String), ["Error: second"]);
+  }, () => {
+    throw new Error("second");
+  });
+});
+
+Deno.test("siteTarget() sends each part of an answer when it is there, and the head before the first", () => {
+  const parts = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = parts.writable.getWriter();
+  const handler: SiteHandler = () =>
+    new Response(parts.readable, {
+      headers: { "content-type": "text/event-stream" },
+    });
+  return inSite(handler, async (visit, clock) => {
+    const visitor = visit();
+    const askedMs = clock.nowMs();
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await visitor.until("\r\n\r\n");
+    assert.ok(clock.nowMs() - askedMs <= FIRST_BYTE_MS + 1);
+    for (const event of ["data: 1\n\n", "data: 2\n\n"]) {
+      await writer.write(latin1Bytes(event));
+      assert.equal(await visitor.until("\n\r\n"), `9\r\n${event}\r\n`);
+    }
+    await writer.close();
+    await visitor.until("0\r\n\r\n");
+  });
+});
+
+Deno.test("siteTarget() takes a visitor who leaves for no fault: it aborts the request and cancels the answer", async () => {
+  const aborted: unknown[] = [];
+  const cancelled: unknown[] = [];
+  let asked = Promise.withResolvers<void>();
+  const handlers: readonly SiteHandler[] = [
+    // Waits, and fails for it.
+    (request) =>
+      new Promise((_, reject) => {
+        request.signal.addEventListener("abort", () => {
+          aborted.push(request.signal.reason);
+          reject(request.signal.reason);
+        });
+        asked.resolve();
+      }),
+    // Reads a body that never comes to its end.
+    async (request) => {
+      asked.resolve();
+      await request.text().catch((error) => {
+        aborted.push(error);
+        throw error;
+      });
+      return new Response();
+    },
+    // Answers without end.
+    (request) => {
+      request.signal.addEventListener("abort", (event) => aborted.push(event));
+      return new Response(
+        new ReadableStream({
+          pull() {
+            asked.resolve();
+            return new Promise<void>(() => {});
+          },
+          cancel(reason) {
+            cancelled.push(reason);
+          },
+        }),
+      );
+    },
+  ];
+  for (const handler of handlers) {
+    asked = Promise.withResolvers<void>();
+    await inSite(handler, async (visit) => {
+      const visitor = visit();
+      await visitor.send(
+        `POST / HTTP/1.1\r\n${FIELD}Content-Length: 5\r\n\r\nab`,
+      );
+      await asked.promise;
+      visitor.end.abort();
+      await visitor.served;
+      assert.deepEqual(visitor.faults, []);
+    });
+  }
+  assert.equal(aborted.length, handlers.length);
+  assert.equal(cancelled.length, 1);
+});
+
+Deno.test("siteTarget() tells a visitor whose body is broken, and takes it for no fault of the handler", () => {
+  const handler: SiteHandler = async (request) =>
+    new Response(await request.text());
+  return inSite(handler, async (visit) => {
     for (
-      const text of [
-        `TRACE / HTTP/1.1\r\n${FIELD}\r\n`,
-        `CONNECT ${HOST}:80 HTTP/1.1\r\n${FIELD}\r\n`,
-        `GET / HTTP/1.1\r\n${FIELD}Content-Length: 1\r\n\r\nx`,
+      const [framing, body] of [
+        ["Transfer-Encoding: chunked", "z\r\n"],
+        ["Content-Length: 5", "ab"],
       ]
     ) {
       const visitor = visit();
-      await visitor.send(text);
-      assert.match(await visitor.rest(), /^HTTP\/1\.1 405 /, text);
+      await visitor.send(
+        `POST / HTTP/1.1\r\n${FIELD}${framing}\r\n\r\n${body}`,
+      );
+      await visitor.end.closeWrite();
+      assert.match(await visitor.rest(), /^HTTP\/1\.1 400 /, framing);
+      assert.deepEqual(visitor.faults, []);
     }
-  }));
+  });
+});
+
+Deno.test("siteTarget() aborts a request's signal for that request alone", () => {
+  const signals: AbortSignal[] = [];
+  const handler: SiteHandler = ({ signal }) => {
+    signals.push(signal);
+    return new Response("x");
+  };
+  return inSite(handler, async (visit) => {
+    const visitor = visit();
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await visitor.until("\r\n\r\nx");
+    await visitor.end.closeWrite();
+    await visitor.served;
+    visitor.end.abort();
+    await Promise.resolve();
+    assert.deepEqual(signals.map(({ aborted }) => aborted), [false]);
+  });
+});

@@ -147,7 +147,7 @@ function demoService({ clock, log }: Runtime): ServiceDefinition {
     clock,
     host: () => "demo.anon",
     handler: demoSite,
-    onError: (error) =>
+    onFault: (error) =>
       log.error("The demo's website failed", {
         error: thrown(error),
       }),

@@ -42,7 +42,8 @@ Deno.test("a hundred isolation keys at once share no circuit, no rendezvous and 
     const { client } = node;
     assert.ok(client !== undefined);
     const { gateway, visits } = client;
-    using http = new HttpClient({ gateway, clock: net.world.clock });
+    const { signal } = new AbortController();
+    using http = new HttpClient({ gateway, clock: net.world.clock, signal });
     const joined = () =>
       net.relays.reduce(
         (sum, { relay }) => sum + relay.circuits.stats.states.joined,
@@ -52,7 +53,7 @@ Deno.test("a hundred isolation keys at once share no circuit, no rendezvous and 
     using handedOut = new HandedOut();
     const request = new Request(`http://${site.host}/`);
     const fetched = Array.from({ length: KEYS }, async (_, key) => {
-      const response = await http.fetch(request, `${key}`);
+      const response = await http.fetch(request, { isolation: `${key}` });
       return await response.text();
     });
     for (const text of await Promise.all(fetched)) assert.equal(text, "hello");
@@ -64,6 +65,6 @@ Deno.test("a hundred isolation keys at once share no circuit, no rendezvous and 
       .filter((purpose) => purpose === "rendezvous");
     assert.ok(meetings.length >= 2 * KEYS);
     // The same key is the same session again.
-    await (await http.fetch(request, "7")).text();
+    await (await http.fetch(request, { isolation: "7" })).text();
     assert.equal(visits.status.sessions, KEYS);
   }));
