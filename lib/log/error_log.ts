@@ -3,7 +3,7 @@
  * nothing else.
  *
  *     anonnet site: The handler of a site failed error=Error: no such page
- *         at file:///home/a/site.ts:12:9
+ *         at file:///srv/site.ts:12:9
  *
  * @module
  */
