@@ -72,7 +72,7 @@ export class PrivateDirectory {
     return this.#change("write", name, async () => {
       const path = this.pathOf(name);
       const temporary = path + TEMPORARY_SUFFIX;
-      await this.#files.remove(temporary);
+      await this.#clear(name + TEMPORARY_SUFFIX);
       try {
         using file = await this.#files.create(temporary);
         await file.write(bytes);
@@ -128,11 +128,48 @@ export class PrivateDirectory {
     return newest === undefined ? undefined : this.pathOf(newest);
   }
 
-  /** Remove what a crash left half-written. Nothing refers to it. */
-  async sweep(): Promise<void> {
+  /**
+   * Remove what a crash left half-written. Nothing refers to it.
+   *
+   * @param isHalfWritten Whether a name is one that only this program writes.
+   */
+  async sweep(isHalfWritten: (name: string) => boolean): Promise<void> {
     for (const name of await this.list()) {
-      if (name.endsWith(TEMPORARY_SUFFIX)) await this.remove(name);
+      if (!isHalfWritten(name)) continue;
+      if ((await this.facts(name))?.kind !== "directory") {
+        await this.remove(name);
+      }
     }
+  }
+
+  /**
+   * Who owns a file that is made here, by number; `undefined` where users have
+   * none. The system would tell who we are, but only a process with one more
+   * permission.
+   */
+  ownerOfNewFile(probe: string): Promise<number | undefined> {
+    return this.#change("make files in", "", async () => {
+      const path = this.pathOf(probe);
+      await this.#clear(probe);
+      using file = await this.#files.create(path);
+      try {
+        await file.sync();
+        return (await this.#files.facts(path))?.owner;
+      } finally {
+        await this.#files.remove(path);
+      }
+    });
+  }
+
+  /** Make room for a file of ours; a directory in its place is not ours. */
+  async #clear(name: string): Promise<void> {
+    const path = this.pathOf(name);
+    const facts = await this.#files.facts(path);
+    if (facts?.kind !== "directory") return await this.#files.remove(path);
+    throw new ConfigError(
+      "storage.path",
+      `Cannot write "${path}": there is a directory of that name; move it away`,
+    );
   }
 
   #change<T>(verb: string, name: string, work: () => Promise<T>): Promise<T> {

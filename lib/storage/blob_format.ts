@@ -6,7 +6,7 @@
  *
  *     checksum = first 16 bytes of SHA-256("anonnet v1 blob" ‖ 0 ‖ name ‖ 0 ‖ body)
  *
- * The checksum finds accidents. Who can write here can forge it.
+ * The checksum finds accidents. A program that can write here can forge it.
  *
  * @see protocol §9.1
  * @module
@@ -14,10 +14,11 @@
 import { type Bytes, concat, equalBytes, utf8 } from "../base/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 
-const MAGIC = utf8("anonnet blob");
+/** What each blob begins with. */
+export const BLOB_MAGIC: Bytes = utf8("anonnet blob");
 const VERSION = 1;
 const CHECKSUM_BYTES = 16;
-const VERSION_OFFSET = MAGIC.length;
+const VERSION_OFFSET = BLOB_MAGIC.length;
 const LENGTH_OFFSET = VERSION_OFFSET + 1;
 const CHECKSUM_OFFSET = LENGTH_OFFSET + 4;
 const BODY_OFFSET = CHECKSUM_OFFSET + CHECKSUM_BYTES;
@@ -30,6 +31,9 @@ const ZERO = new Uint8Array(1);
  * this wants another form.
  */
 export const MAX_BLOB_BYTES = 64 * 1024 * 1024;
+
+/** Most bytes of a file that holds one. */
+export const MAX_BLOB_FILE_BYTES = MAX_BLOB_BYTES + BODY_OFFSET;
 
 /** What a file turned out to hold. */
 export type BlobContent =
@@ -53,7 +57,7 @@ export function encodeBlob(
     throw new RangeError(`Cannot store a blob of ${body.length} bytes`);
   }
   const header = new Uint8Array(BODY_OFFSET);
-  header.set(MAGIC);
+  header.set(BLOB_MAGIC);
   header[VERSION_OFFSET] = VERSION;
   new DataView(header.buffer).setUint32(LENGTH_OFFSET, body.length);
   header.set(checksum(crypto, name, body), CHECKSUM_OFFSET);
@@ -69,7 +73,8 @@ export function decodeBlob(
   const version = file[VERSION_OFFSET];
   if (
     version === undefined ||
-    !equalBytes(file.subarray(0, MAGIC.length), MAGIC) || version === 0
+    !equalBytes(file.subarray(0, BLOB_MAGIC.length), BLOB_MAGIC) ||
+    version === 0
   ) return { type: "damaged" };
   if (version > VERSION) return { type: "newer", version };
   if (file.length < BODY_OFFSET) return { type: "damaged" };

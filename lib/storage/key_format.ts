@@ -21,7 +21,8 @@ import {
 } from "../base/bytes.ts";
 import { type CryptoSuite, ED25519_KEY_BYTES } from "../crypto/suite.ts";
 
-const KIND = "anonnet-ed25519-seed";
+/** What each key file begins with. */
+export const KEY_KIND = "anonnet-ed25519-seed";
 const VERSION = 1;
 const CHECKSUM_BYTES = 5;
 const CHECKSUM_CONTEXT = utf8("anonnet v1 key file");
@@ -40,7 +41,7 @@ export type KeyContent =
 
 /** The text of a key file. It is the secret itself. */
 export function formatKey(crypto: CryptoSuite, seed: Uint8Array): string {
-  return `${KIND} v${VERSION}\n${formatBase32(seed)}\n${
+  return `${KEY_KIND} v${VERSION}\n${formatBase32(seed)}\n${
     formatBase32(checksum(crypto, seed))
   }\n`;
 }
@@ -51,7 +52,9 @@ export function parseKey(crypto: CryptoSuite, text: string): KeyContent {
   const [title, seedText, checksumText] = lines;
   const match = /^(anonnet-[a-z0-9-]+) v([0-9]{1,4})$/.exec(title ?? "");
   if (match === null) return { type: "damaged" };
-  if (match[1] !== KIND || Number(match[2]) > VERSION) return { type: "newer" };
+  if (match[1] !== KEY_KIND || Number(match[2]) > VERSION) {
+    return { type: "newer" };
+  }
   const seed = parseBase32(seedText ?? "");
   const sum = parseBase32(checksumText ?? "");
   const whole = lines.length === 3 && Number(match[2]) === VERSION &&

@@ -2,11 +2,11 @@
  * The state directory: what a node keeps when it stops. One process owns it.
  *
  *     <state>/                0700
- *       lock                  held while a process runs; says which
+ *       lock                  marks the directory as ours; held while a process runs
  *       <name>.key            secret keys, text, never written twice
  *       <name>.blob           everything else, with a checksum
  *       *.corrupt-<n>         damaged files, for a person to look at
- *       *.tmp                 half-written; removed at the next start
+ *       <file>.tmp            half-written; removed at the next start
  *
  * @see protocol §9.1
  * @module
@@ -15,15 +15,22 @@ import { utf8, utf8Text } from "../base/bytes.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { PrivateDirectory } from "./_private_directory.ts";
+import {
+  checkOurs,
+  formatLock,
+  isHalfWritten,
+  LOCK,
+  OWNER_PROBE,
+  parseLockHolder,
+} from "./_ownership.ts";
 import { BlobStore, type SetAside } from "./blob_store.ts";
 import { checkName } from "./_name.ts";
 import type { FileLock, Files } from "./files.ts";
 import { KeyStore, shellQuoted } from "./key_store.ts";
 import { storageError } from "./storage_error.ts";
 
-const LOCK = "lock";
-const OWNER_PROBE = "owner.tmp";
 const OTHERS = 0o077;
+const OWNER = 0o700;
 
 /** What opening a state directory takes. */
 export interface StateOptions {
@@ -31,7 +38,7 @@ export interface StateOptions {
   readonly crypto: CryptoSuite;
   /** Who we are, for the message that the next process gets: a process id. */
   readonly holder: string;
-  /** Hears of every damaged file. Somebody must: nothing vanishes in silence. */
+  /** Hears of every damaged file: nothing vanishes in silence. */
   readonly onSetAside: (event: SetAside) => void;
 }
 
@@ -62,7 +69,8 @@ export class StateDirectory implements Disposable {
    *
    * @throws {ConfigError} `storage.locked` while another process has it;
    * `storage.directory_mode`, `storage.directory_owner` when it is open to
-   * others or somebody else's; `storage.*` when the disk fails.
+   * others or belongs to another user; `storage.directory_foreign` when it holds
+   * files and is no state directory; `storage.*` when the disk fails.
    */
   static async open(
     path: string,
@@ -73,13 +81,16 @@ export class StateDirectory implements Disposable {
       options.files,
     );
     try {
+      // Looked at whole before anything in it is touched.
+      await checkPlace(directory, options.files);
       await options.files.makeDirectory(directory.path);
+      await checkOurs(directory);
       await checkMode(directory, options.files);
       const lock = await takeLock(directory, options);
       try {
-        await directory.sweep();
         const owner = await checkOwner(directory, options.files);
-        await lock.describe(`${options.holder}\n`);
+        await lock.describe(formatLock(options.holder));
+        await directory.sweep(isHalfWritten);
         return new StateDirectory(directory, lock, owner, options);
       } catch (error) {
         lock[Symbol.dispose]();
@@ -135,12 +146,36 @@ async function takeLock(
 
 async function holderOf(path: string, files: Files): Promise<string> {
   try {
-    const text = utf8Text(await files.read(path) ?? new Uint8Array(0)).trim();
+    const text = parseLockHolder(
+      utf8Text(await files.read(path) ?? new Uint8Array(0)),
+    );
     return text === "" ? "another process" : `another process (${text})`;
   } catch {
-    // Windows lets nobody read a locked file. The message does without.
+    // Windows lets no other process read a locked file. The message does without.
     return "another process";
   }
+}
+
+/** Refuse what is no directory, or one that even its owner cannot use. */
+async function checkPlace(
+  { path }: PrivateDirectory,
+  files: Files,
+): Promise<void> {
+  const facts = await files.facts(path);
+  if (facts === undefined) return;
+  if (facts.kind !== "directory") {
+    throw new ConfigError(
+      "storage.path",
+      `Cannot use state directory "${path}": it is not a directory`,
+    );
+  }
+  const { mode } = facts;
+  if (mode === undefined || (mode & OWNER) === OWNER) return;
+  throw new ConfigError(
+    "storage.directory_mode",
+    `Cannot use state directory "${path}": its owner may not read and write ` +
+      `it (mode ${mode.toString(8)}); run: chmod 700 ${shellQuoted(path)}`,
+  );
 }
 
 /** Refuse a directory that others can enter, unless it is new and empty. */
@@ -165,18 +200,15 @@ async function checkMode(
 }
 
 /**
- * Refuse a directory that somebody else owns, and could open to others.
+ * Refuse a directory that another user owns, and could open to others.
  *
- * @returns Who we are, by number: who owns a file that we make. The system
- * would tell, but only a process with one more permission.
+ * @returns Who we are, by number.
  */
 async function checkOwner(
   directory: PrivateDirectory,
   files: Files,
 ): Promise<number | undefined> {
-  await directory.write(OWNER_PROBE, new Uint8Array(0));
-  const owner = (await directory.facts(OWNER_PROBE))?.owner;
-  await directory.remove(OWNER_PROBE);
+  const owner = await directory.ownerOfNewFile(OWNER_PROBE);
   const facts = await files.facts(directory.path);
   if (facts?.owner === undefined || facts.owner === owner) return owner;
   throw new ConfigError(

@@ -15,6 +15,7 @@ const FAILURES = new Map<string, readonly [code: string, advice: string]>([
   ["ENOTDIR", ["storage.path", "a part of the path is not a directory"]],
   ["EISDIR", ["storage.path", "it is a directory and should be a file"]],
   ["EEXIST", ["storage.exists", "it exists already and is never overwritten"]],
+  ["ENOENT", ["storage.missing", "its directory is not there any more"]],
   ["ENAMETOOLONG", ["storage.path", "the name is too long"]],
 ]);
 
@@ -23,7 +24,7 @@ const FAILURES = new Map<string, readonly [code: string, advice: string]>([
  * Errors that are ours already come back as they are.
  *
  * @returns {@linkcode ConfigError} with code `storage.full`, `storage.denied`,
- * `storage.path`, `storage.exists`, or `storage.io` for everything else.
+ * `storage.path`, `storage.exists`, `storage.missing`, or `storage.io` for everything else.
  */
 export function storageError(action: string, cause: unknown): AnonNetError {
   if (cause instanceof AnonNetError) return cause;

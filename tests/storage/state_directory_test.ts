@@ -29,7 +29,7 @@ async function mode(path: string): Promise<string> {
   return ((await Deno.stat(path)).mode ?? 0).toString(8).slice(-3);
 }
 
-Deno.test("StateDirectory.open() makes directories and files for nobody else", async () => {
+Deno.test("StateDirectory.open() makes directories and files for its owner alone", async () => {
   await using home = await TemporaryDirectory.create();
   const path = home.pathOf("deep/state");
   using state = await open(path);
@@ -238,7 +238,8 @@ Deno.test({
     assert.equal(await mode(path), "700");
 
     const shared = home.pathOf("it's shared");
-    await Deno.mkdir(shared, { mode: 0o755 });
+    (await open(shared))[Symbol.dispose]();
+    await Deno.chmod(shared, 0o755);
     await Deno.writeTextFile(`${shared}/letter`, "dear all");
     const error = await refusal(open(shared));
     assert.equal(error.code, "storage.directory_mode");
@@ -247,10 +248,139 @@ Deno.test({
     );
     assert.equal(await mode(shared), "755");
     assert.deepEqual(
-      (await Array.fromAsync(Deno.readDir(shared))).map(({ name }) => name),
-      ["letter"],
+      (await Array.fromAsync(Deno.readDir(shared))).map(({ name }) => name)
+        .sort(),
+      ["letter", "lock"],
     );
   },
+});
+
+/** What is in a directory: names, and the bytes of files. */
+async function contents(path: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for await (const { name, isFile } of Deno.readDir(path)) {
+    found[name] = isFile ? await Deno.readTextFile(`${path}/${name}`) : "/";
+  }
+  return found;
+}
+
+Deno.test("StateDirectory.open() leaves a directory of others as it is, and says so", async () => {
+  await using home = await TemporaryDirectory.create();
+  const cases: readonly Record<string, string>[] = [
+    { "thesis.tmp": "x" },
+    { "guards.blob.tmp": "x", letter: "y" },
+    { lock: "", "thesis.tmp": "x" },
+    { lock: "pid 12\n", notes: "x" },
+    { "server.key": "-----BEGIN PRIVATE KEY-----" },
+    { "pages.blob": "PK" },
+    { "control.tmp": "x", lock: "held by apt" },
+  ];
+  for (const [index, files] of cases.entries()) {
+    const path = home.pathOf(`d${index}`);
+    await Deno.mkdir(path, { mode: 0o700 });
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${path}/${name}`, text);
+    }
+    const error = await refusal(open(path));
+    assert.equal(error.code, "storage.directory_foreign", `${index}`);
+    assert.ok(error.message.includes(path));
+    assert.deepEqual(await contents(path), files);
+  }
+});
+
+Deno.test("StateDirectory.open() takes state directories of earlier versions, copied keys, and fresh disks", async () => {
+  await using home = await TemporaryDirectory.create();
+  const made = home.pathOf("made");
+  {
+    using state = await open(made);
+    await state.keys.create("identity", SEED);
+    await state.blobs.write("guards", utf8("one"));
+  }
+  const [key, blob] = await Promise.all(
+    ["identity.key", "guards.blob"].map((name) =>
+      Deno.readTextFile(`${made}/${name}`)
+    ),
+  );
+  assert.ok(key !== undefined && blob !== undefined);
+  const cases: readonly Record<string, string>[] = [
+    { lock: "pid 4242\n", "identity.key": key, "guards.blob": blob, notes: "" },
+    { lock: "pid 4242\n", "identity.key": "torn", control: "x" },
+    { lock: "" },
+    { lock: "", "owner.tmp": "", "owner.tmp.tmp": "" },
+    { "identity.key": key, "read-me.txt": "my relay" },
+    { "guards.blob": blob },
+    { "guards.blob.tmp": "half" },
+  ];
+  for (const [index, files] of cases.entries()) {
+    const path = home.pathOf(`d${index}`);
+    await Deno.mkdir(path, { mode: 0o700 });
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(`${path}/${name}`, text);
+    }
+    (await open(path))[Symbol.dispose]();
+    // Once ours, it is marked so, whatever is put beside the mark.
+    await Deno.writeTextFile(`${path}/thesis.tmp`, "x");
+    (await open(path))[Symbol.dispose]();
+    const found = await contents(path);
+    assert.equal(found["thesis.tmp"], "x");
+    assert.equal(found["lock"], "anonnet state directory\npid 4242\n");
+    assert.deepEqual(
+      Object.keys(found).filter((name) =>
+        name.endsWith(".tmp") && name !== "thesis.tmp"
+      ),
+      [],
+    );
+  }
+  await Deno.mkdir(home.pathOf("disk"), { mode: 0o700 });
+  await Deno.mkdir(home.pathOf("disk/lost+found"));
+  (await open(home.pathOf("disk")))[Symbol.dispose]();
+});
+
+Deno.test("StateDirectory goes on beside directories whose names end in .tmp", async () => {
+  await using home = await TemporaryDirectory.create();
+  const path = home.pathOf("state");
+  (await open(path))[Symbol.dispose]();
+  for (const name of ["x.tmp", "relays.blob.tmp", "owner.tmp"]) {
+    await Deno.mkdir(`${path}/${name}`);
+  }
+  using state = await open(path);
+  await state.blobs.write("guards", utf8("one"));
+  const error = await refusal(state.blobs.write("relays", utf8("one")));
+  assert.equal(error.code, "storage.path");
+  assert.match(error.message, /relays\.blob\.tmp": there is a directory/);
+  const found = await contents(path);
+  for (const name of ["x.tmp", "relays.blob.tmp", "owner.tmp"]) {
+    assert.equal(found[name], "/");
+  }
+});
+
+Deno.test({
+  name:
+    "StateDirectory.open() names a directory that its owner cannot write, not a file in it",
+  ignore: !POSIX,
+  async fn() {
+    await using home = await TemporaryDirectory.create();
+    const path = home.pathOf("state");
+    (await open(path))[Symbol.dispose]();
+    for (const bits of [0o500, 0o600, 0o300]) {
+      await Deno.chmod(path, bits);
+      const error = await refusal(open(path));
+      assert.equal(error.code, "storage.directory_mode");
+      assert.ok(error.message.includes(`"${path}": its owner may not`));
+      assert.ok(error.message.endsWith(`chmod 700 ${path}`));
+    }
+    await Deno.chmod(path, 0o700);
+  },
+});
+
+Deno.test("BlobStore.write() says in words that the directory is gone", async () => {
+  await using home = await TemporaryDirectory.create();
+  const path = home.pathOf("state");
+  using state = await open(path);
+  await Deno.remove(path, { recursive: true });
+  const error = await refusal(state.blobs.write("guards", utf8("one")));
+  assert.equal(error.code, "storage.missing");
+  assert.match(error.message, /its directory is not there any more/);
 });
 
 Deno.test("StateDirectory.open() says what is wrong with the path", async () => {
