@@ -25,6 +25,12 @@ export function parseIp(text: string): Uint8Array<ArrayBuffer> | undefined {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
 }
 
+/** Whether only programs of this machine reach an address. */
+export function isLoopback(host: string): boolean {
+  return host === "::1" ||
+    (host.startsWith("127.") && parseIp(host) !== undefined);
+}
+
 function parseIpv4(text: string): Uint8Array<ArrayBuffer> | undefined {
   const parts = text.split(".");
   if (parts.length !== 4) return undefined;

@@ -71,7 +71,14 @@ export function errorCode(error: unknown, fallback = "unknown"): string {
   return error instanceof AnonNetError ? error.code : fallback;
 }
 
-/** One line for a log: the messages of an error and of its causes. */
+/** Name of the runtime's error for a permission that the process was not given. */
+const NO_PERMISSION = "NotCapable";
+
+/**
+ * One line for a log: the messages of an error and of its causes. A permission
+ * that is missing is for our own messages to name: the runtime's words for it
+ * advise to start again with more.
+ */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   for (
@@ -79,7 +86,10 @@ export function describeError(error: unknown): string {
     current instanceof Error && parts.length < 4;
     current = current.cause
   ) {
-    parts.push(current.message);
+    if (current.name !== NO_PERMISSION) parts.push(current.message);
   }
-  return parts.length === 0 ? String(error) : parts.join(": ");
+  if (parts.length > 0) return parts.join(": ");
+  return error instanceof Error
+    ? "this process was started without permission for it"
+    : String(error);
 }

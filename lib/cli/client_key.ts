@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { ConfigError } from "../base/errors.ts";
+import { ConfigError, errorCode } from "../base/errors.ts";
 import { SILENT_LOG } from "../log/log.ts";
-import { systemRuntime } from "../machine/runtime.ts";
-import { clientKeyFor } from "../node/host/service_keys.ts";
+import { type Runtime, systemRuntime } from "../machine/runtime.ts";
+import { ClientKeys } from "../node/host/service_keys.ts";
+import { parseServiceHost } from "../service/address.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
-import { defineCommand } from "./flags/command.ts";
+import { askClientKey } from "./ask/ask_client_key.ts";
+import { defineCommand, type Program } from "./flags/command.ts";
 import { switchFlag } from "./flags/flag.ts";
 import { stateFlag } from "./flags/node_flags.ts";
 
@@ -18,31 +20,58 @@ export const clientKeyCommand = defineCommand({
   summary: "print our key for a service that lets only some find it",
   details:
     "Each service gets to see another key, so that two of them cannot tell that " +
-    "we visit both. Give it to who runs the service, for anonnet serve " +
-    "--authorise. The node that owns the state directory must not be running.",
+    "we visit both. Give it to the operator of the service, for anonnet serve " +
+    "--authorise. A node that runs on the state directory is asked for it, and " +
+    "uses it from then on.",
   operands: { text: "ADDRESS", read: readAddress },
   flags: { state: stateFlag, json: switchFlag("print one JSON object") },
-  async run({ state: path, json }, { terminal, files }, host) {
-    const runtime = await systemRuntime(SILENT_LOG);
-    using state = await StateDirectory.open(path, {
-      files,
-      crypto: runtime.crypto,
-      holder: `pid ${Deno.pid}`,
-      onSetAside: ({ path, movedTo }) =>
-        terminal.tell(`anonnet: "${path}" was damaged; it is now "${movedTo}"`),
-    });
-    const key = await clientKeyFor(state, host, runtime);
-    terminal.print(json ? JSON.stringify({ host, key }) : key);
+  async run({ state, json }, program, host) {
+    const key = await keyFor(state, host, program);
+    program.terminal.print(json ? JSON.stringify({ host, key }) : key);
     return 0;
   },
 });
 
-function readAddress(words: readonly string[]): string {
+/** Out of the state directory, or from the node that has it. */
+async function keyFor(
+  path: string,
+  host: string,
+  program: Program,
+): Promise<string> {
+  const runtime = await systemRuntime(SILENT_LOG);
+  try {
+    using state = await openState(path, program, runtime);
+    return await new ClientKeys(state, runtime).keyFor(host);
+  } catch (error) {
+    if (errorCode(error) !== "storage.locked") throw error;
+  }
+  return await askClientKey(program.files, path, host);
+}
+
+async function openState(
+  path: string,
+  { terminal, files }: Program,
+  { crypto }: Runtime,
+): Promise<StateDirectory> {
+  return await StateDirectory.open(path, {
+    files,
+    crypto,
+    holder: `pid ${Deno.pid}`,
+    onSetAside: ({ path, movedTo }) =>
+      terminal.tell(`anonnet: "${path}" was damaged; it is now "${movedTo}"`),
+  });
+}
+
+/** Judged before anything is done. */
+async function readAddress(words: readonly string[]): Promise<string> {
   const [word, ...others] = words;
-  if (word !== undefined && others.length === 0) return word;
-  throw new ConfigError(
-    "cli.client_address",
-    "Cannot make a client key: give the one address that it is for, such as " +
-      "anonnet client-key ….anon",
-  );
+  if (word === undefined || others.length > 0) {
+    throw new ConfigError(
+      "cli.client_address",
+      "Cannot make a client key: give the one address that it is for, such as " +
+        "anonnet client-key ….anon",
+    );
+  }
+  parseServiceHost((await systemRuntime(SILENT_LOG)).crypto, word);
+  return word;
 }

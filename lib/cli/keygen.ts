@@ -62,16 +62,20 @@ export const keygenCommand = defineCommand({
     const seed = identity.exportSeed();
     const text = formatKey(crypto, seed);
     seed.fill(0);
-    if (out === STANDARD_OUTPUT) {
-      terminal.print(text.trimEnd());
-      return 0;
-    }
-    await createPrivateFile(files, out, utf8(text));
     const publicKey = formatBase32(identity.publicKey);
     const isService = service || vanity !== undefined;
     const host = isService
       ? serviceHostOf(crypto, identity.publicKey)
       : undefined;
+    if (out === STANDARD_OUTPUT) {
+      terminal.print(
+        json
+          ? JSON.stringify({ publicKey, secretKey: text, ...host && { host } })
+          : text.trimEnd(),
+      );
+      return 0;
+    }
+    await createPrivateFile(files, out, utf8(text));
     if (json) {
       terminal.print(
         JSON.stringify({ publicKey, file: out, ...host && { host } }),
@@ -79,7 +83,9 @@ export const keygenCommand = defineCommand({
     } else {
       terminal.print(`public key  ${publicKey}`);
       terminal.print(`address     ${host ?? `anon://${publicKey}@HOST:PORT`}`);
-      terminal.print(`key file    ${out} (secret: keep a copy, show nobody)`);
+      terminal.print(
+        `key file    ${out} (secret: keep a copy, show it to no one else)`,
+      );
     }
     return 0;
   },

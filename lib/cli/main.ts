@@ -1,6 +1,6 @@
 /**
  * The program: which command it is, what its exit code is, and what becomes of
- * errors that nobody expected.
+ * errors that were not thrown on purpose.
  *
  * @module
  */
@@ -113,6 +113,14 @@ function find(name: string): Command {
 /** Print what went wrong. What was not thrown on purpose is a bug, and shown whole. */
 function tell(error: unknown, terminal: Terminal, code: ExitCode): ExitCode {
   if (error instanceof Deno.errors.BrokenPipe) return 1;
+  if (error instanceof Deno.errors.NotCapable) {
+    const [what = ""] = error.message.split(",");
+    terminal.tell(
+      `anonnet: Cannot go on: this process was started without a permission ` +
+        `that it needs (${what.toLowerCase()}); "Sandbox" in README.md lists all`,
+    );
+    return code;
+  }
   if (error instanceof AnonNetError) {
     terminal.tell(`anonnet: ${describeError(error)}`);
     return code;

@@ -7,6 +7,7 @@ import { parseSocketAddress } from "../auth/socket_address.ts";
 import { defineCommand } from "./flags/command.ts";
 import { defaultFlag } from "./flags/flag.ts";
 import {
+  checkProxyFlags,
   CLIENT_FLAGS,
   clientOptions,
   commonOptions,
@@ -41,6 +42,7 @@ export const proxyCommand = defineCommand({
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
   },
+  check: checkProxyFlags,
   run: (values, program) =>
     runNode(program, {
       ...commonOptions(values),

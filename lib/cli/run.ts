@@ -7,6 +7,7 @@ import { ConfigError } from "../base/errors.ts";
 import { defineCommand } from "./flags/command.ts";
 import { listFlag, switchFlag } from "./flags/flag.ts";
 import {
+  checkProxyFlags,
   CLIENT_FLAGS,
   clientOptions,
   commonOptions,
@@ -14,6 +15,7 @@ import {
   PROXY_FLAGS,
   RELAY_FLAGS,
 } from "./flags/node_flags.ts";
+import { MAX_SERVICES } from "../node/host/node_services.ts";
 import { runNode } from "./process/run_node.ts";
 import {
   parseClientWord,
@@ -35,7 +37,7 @@ export const runCommand = defineCommand({
     ...RELAY_FLAGS,
     service: listFlag(
       "NAME,PORT=TARGET,...",
-      "host a service, such as blog,80=127.0.0.1:8080",
+      `host a service, such as blog,80=127.0.0.1:8080; at most ${MAX_SERVICES}`,
       parseServiceWord,
     ),
     authorise: listFlag(
@@ -47,7 +49,9 @@ export const runCommand = defineCommand({
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
   },
-  check({ relay, socks, http, service, authorise }) {
+  check(values) {
+    const { relay, socks, http, service, authorise } = values;
+    checkProxyFlags(values);
     withClients(service, authorise);
     const isNothing = !relay && socks === undefined && http === undefined &&
       service.length === 0;

@@ -16,6 +16,7 @@ import {
   describeError,
   errorCode,
 } from "../base/errors.ts";
+import { isLoopback } from "../auth/socket_address.ts";
 import { admitRequest } from "./control_gate.ts";
 import type { ControlPlace } from "./control_note.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
@@ -144,7 +145,7 @@ function serveTcp(
  * @throws {ConfigError} `control.public`.
  */
 export function checkLoopback(host: string): void {
-  if (host === "::1" || host.startsWith("127.")) return;
+  if (isLoopback(host)) return;
   throw new ConfigError(
     "control.public",
     `Cannot open the control interface at "${host}": it is for this machine ` +

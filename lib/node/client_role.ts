@@ -37,7 +37,8 @@ import { RelayListClient } from "./directory/relay_list_client.ts";
 import type { RelayRole } from "./relay_role.ts";
 import { ServiceClientDriver } from "./visit/service_client.ts";
 import type { ServiceContext } from "./session/service_context.ts";
-import { loadClientSecrets } from "./host/service_keys.ts";
+import { ClientKeys } from "./host/service_keys.ts";
+import type { ClientSecrets } from "./visit/descriptor_finder.ts";
 import { ServiceLookup } from "./visit/service_lookup.ts";
 
 /** Time for the last cells to reach our guards before links are closed, ms. */
@@ -131,7 +132,9 @@ export async function startClient(
     log: runtime.log,
     doubt: () => links.probe(PROBE_MS),
   };
-  const clientSecrets = await loadClientSecrets(state, runtime.crypto);
+  const clientKeys = base.clientKeys ?? new ClientKeys(state, runtime);
+  await clientKeys.load();
+  const clientSecrets: ClientSecrets = (service) => clientKeys.secret(service);
   const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));
   const gateway = new ServiceGateway(runtime.crypto, visits);
   const lookup = new ServiceLookup(context, clientSecrets);

@@ -30,9 +30,10 @@ import {
 import type { NodeBase } from "./node_base.ts";
 import { openControl } from "./node_control.ts";
 import type { NodeParts } from "./node_parts.ts";
-import { NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
-import type { ServiceDefinition } from "./host/node_services.ts";
-import { registerNodeCommands } from "./node_status.ts";
+import { checkProxies, NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
+import { checkServices, type ServiceDefinition } from "./host/node_services.ts";
+import { ClientKeys } from "./host/service_keys.ts";
+import { registerClientKey, registerNodeCommands } from "./node_status.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
   checkAdvertised,
@@ -123,6 +124,7 @@ export class Node implements AsyncDisposable {
     checkOptions(options);
     const { network, signal } = options;
     const { log, crypto } = runtime;
+    if (options.proxies) await checkProxies(options.proxies, runtime);
     await using stack = new AsyncDisposableStack();
     const state = stack.use(await openState(options, runtime));
     const parts: NodeParts = { network };
@@ -133,12 +135,17 @@ export class Node implements AsyncDisposable {
         runtime,
       ),
     );
-    if (control) registerNodeCommands(control.server, parts, runtime.clock);
+    const clientKeys = new ClientKeys(state, runtime);
+    if (control) {
+      registerNodeCommands(control.server, parts, runtime.clock);
+      registerClientKey(control.server, clientKeys);
+    }
     const base: NodeBase = {
       state,
       network,
       runtime,
       verifier: runtime.verifier ?? new RecordVerifier(crypto, network),
+      clientKeys,
       bootstrap: options.bootstrap,
       linkLimits: options.linkLimits,
       circuitLimits: options.circuitLimits,
@@ -206,6 +213,7 @@ export class Node implements AsyncDisposable {
 function checkOptions(options: NodeOptions): void {
   const { relay, client, services = [], proxies } = options;
   if (relay !== undefined) checkAdvertised(options, relay);
+  checkServices(services);
   const needsClient = services.length > 0 || proxies !== undefined;
   if (needsClient && client === undefined) {
     throw new TypeError(

@@ -8,6 +8,7 @@ import type { NodeAddress } from "../auth/node_address.ts";
 import type { RecordVerifier } from "../auth/record_verifier.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
+import type { ClientKeys } from "./host/service_keys.ts";
 import type { CircuitLimits } from "./relay/circuit_server.ts";
 import type { Runtime } from "../machine/runtime.ts";
 
@@ -18,6 +19,8 @@ export interface NodeBase {
   readonly runtime: Runtime;
   /** Shared: what one role has verified, the others need not verify again. */
   readonly verifier: RecordVerifier;
+  /** Our keys for services that let only some find them. Default: the client's own. */
+  readonly clientKeys?: ClientKeys | undefined;
   /** Nodes to join the network by, as the operator named them. */
   readonly bootstrap: readonly NodeAddress[];
   /** What differs from the limits of links. */

@@ -6,6 +6,7 @@
  */
 import { thrown } from "../log/log.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
+import { UnreachableError } from "../base/errors.ts";
 import type { Gateway } from "../http/gateway.ts";
 import { HttpServer } from "../proxy/http_server.ts";
 import { SocksServer } from "../proxy/socks_server.ts";
@@ -17,6 +18,27 @@ export interface ProxyPlaces {
   readonly http?: SocketAddress | undefined;
   /** Whether other machines may use them. Default: no. */
   readonly allowRemote?: boolean | undefined;
+}
+
+/** A gateway of proxies that are not to serve: they are opened to see whether they can be. */
+const NO_GATEWAY: Gateway = {
+  connect: () =>
+    Promise.reject(
+      new UnreachableError("proxy.shutdown", "The proxy is not open yet"),
+    ),
+  hasSession: () => false,
+};
+
+/**
+ * See whether proxies can be opened, before the node joins the network for them.
+ *
+ * @throws {ConfigError} `proxy.public`, `proxy.listen`.
+ */
+export async function checkProxies(
+  places: ProxyPlaces,
+  runtime: Pick<Runtime, "clock" | "log">,
+): Promise<void> {
+  await new NodeProxies(places, NO_GATEWAY, runtime)[Symbol.asyncDispose]();
 }
 
 /** Proxies that are open, until disposed of. */

@@ -17,6 +17,7 @@ import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/records/distance.ts";
 import type { DhtDriver } from "./directory/dht_driver.ts";
+import type { ClientKeys } from "./host/service_keys.ts";
 import type { Link } from "./link/link.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { relayAddress, type RelayRole } from "./relay_role.ts";
@@ -47,6 +48,16 @@ export function registerNodeCommands(
     "find-node",
     (args) => findNode(relayOf(parts).dht, args, clock),
   );
+}
+
+/** Register the command that makes and tells our key for a service. */
+export function registerClientKey(
+  server: ControlServer,
+  clientKeys: ClientKeys,
+): void {
+  server.register("client-key", async ({ host }) => ({
+    key: await clientKeys.keyFor(typeof host === "string" ? host : ""),
+  }));
 }
 
 /** @throws {ConfigError} `node.no_relay`. */

@@ -31,7 +31,8 @@ export function storageError(action: string, cause: unknown): AnonNetError {
   if (cause instanceof Deno.errors.NotCapable) {
     return new ConfigError(
       "storage.denied",
-      `${action}: this process was started without permission for it`,
+      `${action}: this process was started without permission for it; name it ` +
+        `in --allow-read and --allow-write, or take -P`,
       { cause },
     );
   }

@@ -70,6 +70,16 @@ Deno.test("run() ends wrong usage with 2 and one line, and does nothing", async 
       ["keygen", "--uot=x"],
       ["help", "keygne"],
       ["status", "--state="],
+      ["client-key", "foo"],
+      ["client-key", `${"a".repeat(56)}.anon`],
+      ["proxy", "--socks=0.0.0.0:9250"],
+      ["proxy", "--http=[::]:9280"],
+      ["run", "--socks=192.0.2.7:1"],
+      ["run", "--service=a,80=127.0.0.1:1", "--service=a,81=127.0.0.1:1"],
+      [
+        "run",
+        ...Array.from({ length: 65 }, (_, n) => `--service=s${n},1=[::1]:1`),
+      ],
     ]
   ) {
     const { program, printed, told } = recording();
@@ -77,7 +87,60 @@ Deno.test("run() ends wrong usage with 2 and one line, and does nothing", async 
     assert.deepEqual(printed, []);
     assert.equal(told.length, 1);
     assert.match(told.join(), /^anonnet: Cannot /);
+    assert.deepEqual(await program.files.list("anonnet-state"), []);
+    assert.equal(await program.files.facts("anonnet-state"), undefined);
   }
+});
+
+Deno.test("run() says which flag opens a proxy to others, and how many services fit", async () => {
+  const proxy = recording();
+  await run(["proxy", "--socks=0.0.0.0:9250"], proxy.program);
+  assert.match(proxy.told.join(), /127\.0\.0\.1:9250, or add --allow-remote/);
+  const help = recording();
+  await run(["run", "--help"], help.program);
+  assert.match(help.printed.join(" ").replaceAll(/\s+/g, " "), /at most 64/);
+});
+
+Deno.test("run() tells nothing of what a file holds that is no configuration", async () => {
+  const files = new MemoryFiles();
+  const text = "anonnet-ed25519-seed v1\ntnihoqzqw4upu2twlhp7h5xx6tzzj\n";
+  files.plant("service.key", new TextEncoder().encode(text));
+  const { program, told } = recording(files);
+  assert.equal(await run(["run", "--config=service.key"], program), 2);
+  assert.match(told.join(), /Cannot read service\.key: line 1, column/);
+  assert.doesNotMatch(told.join(), /seed|tnih|\n/);
+});
+
+Deno.test("run() never advises to start with more permissions than are needed", async () => {
+  const lacking = new Deno.errors.NotCapable(
+    'Requires net access to "x", run again with the --allow-net flag',
+  );
+  const { program, told } = recording();
+  program.terminal.print = () => {
+    throw lacking;
+  };
+  assert.equal(await run(["version"], program), 1);
+  assert.match(
+    told.join(),
+    /without a permission .*requires net access to "x"/,
+  );
+  assert.doesNotMatch(told.join(), /run again|a bug/);
+
+  const files = new MemoryFiles();
+  files.read = () => Promise.reject(lacking);
+  const other = recording(files);
+  assert.equal(await run(["status"], other.program), 1);
+  assert.match(other.told.join(), /--allow-read/);
+  assert.doesNotMatch(other.told.join(), /run again/);
+});
+
+Deno.test("run() prints a secret key as JSON when asked for both", async () => {
+  const { program, printed } = recording();
+  const words = ["keygen", "--service", "--json", "--out=-"];
+  assert.equal(await run(words, program), 0);
+  const made = JSON.parse(printed.join(""));
+  assert.deepEqual(Object.keys(made), ["publicKey", "secretKey", "host"]);
+  assert.match(made.secretKey, /^anonnet-ed25519-seed v1\n[a-z2-7]{52}\n/);
 });
 
 Deno.test("run() ends what failed with 1", async () => {
@@ -105,10 +168,10 @@ Deno.test("run() shows a bug as a bug, with where it happened", async () => {
   assert.match(broken.told[1] ?? "", /main_test\.ts/);
 });
 
-Deno.test("run() ends quietly when nobody reads what it prints", async () => {
+Deno.test("run() ends quietly when its output has no reader", async () => {
   const { program, told } = recording();
   program.terminal.print = () => {
-    throw new Deno.errors.BrokenPipe("nobody there");
+    throw new Deno.errors.BrokenPipe("no reader");
   };
   assert.equal(await run(["version"], program), 1);
   assert.deepEqual(told, []);

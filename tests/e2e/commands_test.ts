@@ -1,5 +1,6 @@
 /** The commands beside `relay`, and the ways to configure it. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { runProgram, startRelay } from "../support/process.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 
@@ -206,4 +207,51 @@ Deno.test("every command explains itself", async () => {
     assert.match(help.stdout, new RegExp(`Usage: anonnet ${name} `));
     assert.match(help.stdout, /--help {2}/);
   }
+});
+
+Deno.test({
+  name: "a result that cannot be written is an error in words, and no bug",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const main = fileURLToPath(new URL("../../main.ts", import.meta.url));
+    const { code, stderr } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        `exec "$0" run --quiet --no-prompt -P "$1" version >/dev/full`,
+        Deno.execPath(),
+        main,
+      ],
+    }).output();
+    assert.equal(code, 1);
+    assert.equal(
+      new TextDecoder().decode(stderr).replace(/^.*experimental.*\n/gm, ""),
+      "anonnet: Cannot write to standard output: the disk is full; free some " +
+        "space: No space left on device (os error 28)\n",
+    );
+  },
+});
+
+Deno.test("client-key asks a node that runs, and gives the same key when it has stopped", async () => {
+  await using home = await TemporaryDirectory.create();
+  const state = home.pathOf("a");
+  const host = JSON.parse(
+    (await runProgram([
+      "keygen",
+      "--service",
+      "--json",
+      "--out=-",
+    ])).stdout,
+  ).host;
+  const words = ["client-key", host, `--state=${state}`];
+  const keys: string[] = [];
+  {
+    await using relay = await startRelay(state);
+    const { code, stdout, stderr } = await runProgram(words);
+    assert.equal(code, 0, stderr);
+    keys.push(stdout);
+    await relay.process.stop();
+  }
+  keys.push((await runProgram(words)).stdout);
+  assert.match(keys[0] ?? "", /^[a-z2-7]{52}\n$/);
+  assert.equal(keys[0], keys[1]);
 });

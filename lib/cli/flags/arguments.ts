@@ -2,7 +2,7 @@
  * From words on the command line, and a configuration file, to values.
  *
  * A flag on the command line wins over the same name in the file, and that over
- * the default.
+ * the default. `--no-NAME` turns a switch of the file off.
  *
  * @module
  */
@@ -46,6 +46,12 @@ export function sortArguments(
     if (token.kind !== "option") continue;
     const { name, rawName, value, inlineValue } = token;
     const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
+    const off = flag === undefined ? switchedOff(flags, rawName) : undefined;
+    if (off !== undefined && value === undefined) {
+      if (given.has(off)) throw repeated(off);
+      given.set(off, []);
+      continue;
+    }
     if (flag === undefined || !rawName.startsWith("--")) {
       throw new ConfigError(
         "cli.unknown_flag",
@@ -71,15 +77,26 @@ export function sortArguments(
       );
     }
     const texts = given.get(name) ?? [];
-    if (texts.length > 0 && !flag.repeatable) {
-      throw new ConfigError(
-        "cli.repeated_flag",
-        `Cannot use --${name}: it is given twice; write it once`,
-      );
-    }
+    if (given.has(name) && !flag.repeatable) throw repeated(name);
     given.set(name, [...texts, value ?? ""]);
   }
   return { flags: given, operands: positionals };
+}
+
+/** The switch that `--no-NAME` turns off, whatever the configuration file says. */
+function switchedOff(flags: Flags, rawName: string): string | undefined {
+  const [, name = ""] = /^--no-(.+)$/.exec(rawName) ?? [];
+  const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
+  return flag === undefined || flag.placeholder !== undefined
+    ? undefined
+    : name;
+}
+
+function repeated(name: string): ConfigError {
+  return new ConfigError(
+    "cli.repeated_flag",
+    `Cannot use --${name}: it is given twice; write it once`,
+  );
 }
 
 /**

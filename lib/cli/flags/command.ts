@@ -48,7 +48,7 @@ export interface Operands<O> {
   /** What stands for them in the help, such as `ADDRESS`. */
   readonly text: string;
   /** @throws {ConfigError} when they are wrong. */
-  read(words: readonly string[]): O;
+  read(words: readonly string[]): O | Promise<O>;
 }
 
 /** What a command is made of. */
@@ -95,7 +95,7 @@ export function defineCommand<F extends Flags, O = undefined>(
     summary,
     help,
     async prepare(args, program) {
-      // Whoever asks for help gets it, however wrong the rest is.
+      // A user who asks for help gets it, however wrong the rest is.
       if (asksForHelp(args)) {
         return () => {
           program.terminal.print(help);
@@ -113,7 +113,7 @@ export function defineCommand<F extends Flags, O = undefined>(
       const values = readFlags(definition.flags, given.flags, fromFile);
       definition.check?.(values);
       // A command that takes none has `undefined` for them.
-      const read = operands?.read(given.operands) as O;
+      const read = await operands?.read(given.operands) as O;
       return () => definition.run(values, program, read);
     },
   };

@@ -52,11 +52,13 @@ function parseToml(path: string, text: string): Record<string, TomlValue> {
     return parse(text);
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
-    const [reason] = cause.message.split("\n");
+    const [reason = ""] = cause.message.split("\n");
+    // Without its cause, whose message shows the lines: the file may be a key.
     throw new ConfigError(
       "cli.toml",
-      `Cannot read ${path}: line ${cause.line}, column ${cause.column}: ${reason}`,
-      { cause },
+      `Cannot read ${path}: line ${cause.line}, column ${cause.column}: ${
+        reason.replace(/^Invalid TOML document: /, "")
+      }`,
     );
   }
 }

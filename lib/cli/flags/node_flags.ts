@@ -6,6 +6,8 @@
 import { networkParameters } from "../../auth/network.ts";
 import { parseNodeAddress } from "../../auth/node_address.ts";
 import {
+  formatSocketAddress,
+  isLoopback,
   parseSocketAddress,
   type SocketAddress,
 } from "../../auth/socket_address.ts";
@@ -78,7 +80,8 @@ export const NODE_FLAGS = {
   ),
   config: optionalFlag(
     "FILE",
-    "a TOML file with any of these flags; the command line wins",
+    "a TOML file with any of these flags; the command line wins, and --no-NAME " +
+      "turns a switch of it off",
     parseText,
   ),
 };
@@ -128,8 +131,8 @@ export const PROXY_FLAGS = {
     parseSocketAddress,
   ),
   "allow-remote": switchFlag(
-    "let proxies listen where other machines reach them: whoever does can use " +
-      "them, and reads along on the way",
+    "let proxies listen where other machines reach them: their users can use " +
+      "them, and networks on the way read along",
   ),
 };
 
@@ -154,6 +157,27 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
     logFormat: values["log-format"],
     readyAs: values["ready-json"] ? "json" : "text",
   } as const;
+}
+
+/**
+ * Refuse proxies that other machines could use, unless that is asked for.
+ *
+ * @throws {ConfigError} `cli.allow_remote`.
+ */
+export function checkProxyFlags(
+  values: Partial<FlagValues<typeof PROXY_FLAGS>>,
+): void {
+  if (values["allow-remote"]) return;
+  for (const name of ["socks", "http"] as const) {
+    const address = values[name];
+    if (address === undefined || isLoopback(address.host)) continue;
+    throw new ConfigError(
+      "cli.allow_remote",
+      `Cannot use --${name} ${formatSocketAddress(address)}: other machines ` +
+        `could use the proxy; write 127.0.0.1:${address.port}, or add ` +
+        `--allow-remote`,
+    );
+  }
 }
 
 /** The client of a node. */

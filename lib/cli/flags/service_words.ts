@@ -8,7 +8,10 @@
  */
 import type { Bytes } from "../../base/bytes.ts";
 import { ConfigError } from "../../base/errors.ts";
-import type { ServiceDefinition } from "../../node/host/node_services.ts";
+import {
+  checkServices,
+  type ServiceDefinition,
+} from "../../node/host/node_services.ts";
 import {
   parseClientKey,
   serviceFileName,
@@ -100,12 +103,14 @@ export function parseClientWord(word: string): ClientWord {
 /**
  * Services with their clients.
  *
- * @throws {ConfigError} `cli.client_word` for a client of no service.
+ * @throws {ConfigError} `cli.client_word` for a client of no service; as
+ * {@linkcode checkServices}.
  */
 export function withClients(
   services: readonly ServiceDefinition[],
   clients: readonly ClientWord[],
 ): ServiceDefinition[] {
+  checkServices(services);
   for (const { name } of clients) {
     if (services.some((service) => service.name === name)) continue;
     throw new ConfigError(

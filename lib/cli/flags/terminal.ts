@@ -4,10 +4,11 @@
  *
  * @module
  */
+import { storageError } from "../../storage/storage_error.ts";
 
 /** The operator's side of a command. */
 export interface Terminal {
-  /** Print a line of the result. */
+  /** Print a line of the result. @throws {ConfigError} `storage.*` where it cannot be written. */
   print(line: string): void;
   /** Tell the operator something. */
   tell(line: string): void;
@@ -28,8 +29,21 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
 export function processTerminal(): Terminal {
   const encoder = new TextEncoder();
   return {
-    print: (line) => writeAll(Deno.stdout, encoder.encode(`${line}\n`)),
-    tell: (line) => writeAll(Deno.stderr, encoder.encode(`${line}\n`)),
+    print(line) {
+      try {
+        writeAll(Deno.stdout, encoder.encode(`${line}\n`));
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) throw error;
+        throw storageError("Cannot write to standard output", error);
+      }
+    },
+    tell(line) {
+      try {
+        writeAll(Deno.stderr, encoder.encode(`${line}\n`));
+      } catch {
+        // There is no other place to say it.
+      }
+    },
     async log(bytes) {
       for (let offset = 0; offset < bytes.length;) {
         offset += await Deno.stderr.write(bytes.subarray(offset));

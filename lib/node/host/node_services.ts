@@ -25,7 +25,7 @@ import {
 import type { StreamTarget } from "./stream_target.ts";
 
 /** Services of one process. Each keeps three circuits and publishes hourly. */
-const MAX_SERVICES = 64;
+export const MAX_SERVICES = 64;
 
 /** First and longest wait before a service that did not reach itself tries again, ms. */
 const FIRST_WAIT_MS = 500;
@@ -56,6 +56,38 @@ export interface ServiceDefinition {
 /** What a service shows to who asks its node. */
 export interface NodeServiceStatus extends ServiceStatus {
   readonly reachable: boolean;
+}
+
+/**
+ * Refuse services that could not all be started, before any is.
+ *
+ * @throws {ConfigError} `service.twice`, `service.too_many`.
+ */
+export function checkServices(
+  services: readonly Pick<ServiceDefinition, "name">[],
+): void {
+  const names = new Set<string>();
+  for (const { name } of services) {
+    if (names.has(name)) throw twice(name);
+    if (names.size >= MAX_SERVICES) throw tooMany(name);
+    names.add(name);
+  }
+}
+
+function twice(name: string): ConfigError {
+  return new ConfigError(
+    "service.twice",
+    `Cannot start service "${name}": there is one of that name; give each ` +
+      `service a name of its own`,
+  );
+}
+
+function tooMany(name: string): ConfigError {
+  return new ConfigError(
+    "service.too_many",
+    `Cannot start service "${name}": a process hosts at most ${MAX_SERVICES}; ` +
+      `start another one, with a state directory of its own, for the others`,
+  );
 }
 
 /** The services of one node. */
@@ -99,19 +131,8 @@ export class NodeServices implements AsyncDisposable {
   async start(definition: ServiceDefinition): Promise<ServiceHostDriver> {
     const { name, targets, clients } = definition;
     serviceFileName(name); // refuses what is no name
-    if (this.#services.has(name)) {
-      throw new ConfigError(
-        "service.twice",
-        `Cannot start service "${name}": there is one of that name; give each ` +
-          `service a name of its own`,
-      );
-    }
-    if (this.#services.size >= MAX_SERVICES) {
-      throw new ConfigError(
-        "service.too_many",
-        `Cannot start service "${name}": ${MAX_SERVICES} are running`,
-      );
-    }
+    if (this.#services.has(name)) throw twice(name);
+    if (this.#services.size >= MAX_SERVICES) throw tooMany(name);
     this.#services.set(name, undefined);
     try {
       const service = await ServiceHostDriver.start({

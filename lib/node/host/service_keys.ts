@@ -155,25 +155,50 @@ export function parseClientKey(text: string): Bytes {
   return bytes;
 }
 
-/**
- * Our public key for one service, as its operator is given it.
- *
- * @throws {ConfigError} `service.address_*`, `storage.key_*`.
- */
-export async function clientKeyFor(
-  state: StateDirectory,
-  host: string,
-  { crypto, random }: Pick<Runtime, "crypto" | "random">,
-): Promise<string> {
-  const service = parseServiceHost(crypto, host);
-  await makeClientSecrets(state, { random });
-  const secret = (await loadClientSecrets(state, crypto))(service);
-  if (secret === undefined) {
-    throw new BugError("service.client", "No client key");
+/** Our keys for services that let only some find them; made when first asked for. */
+export class ClientKeys {
+  readonly #state: StateDirectory;
+  readonly #runtime: Pick<Runtime, "crypto" | "random">;
+  #secrets: ClientSecrets = () => undefined;
+
+  /** @param state Of the node that visits. */
+  constructor(
+    state: StateDirectory,
+    runtime: Pick<Runtime, "crypto" | "random">,
+  ) {
+    this.#state = state;
+    this.#runtime = runtime;
   }
-  const publicKey = crypto.x25519Public(secret);
-  secret.fill(0);
-  return formatClientKey(publicKey);
+
+  /** Read what there is. @throws {ConfigError} `storage.key_*`. */
+  async load(): Promise<void> {
+    this.#secrets = await loadClientSecrets(this.#state, this.#runtime.crypto);
+  }
+
+  /** Our secret for a service; `undefined` where `client.key` was never made. */
+  secret(service: PublicKey): Bytes | undefined {
+    return this.#secrets(service);
+  }
+
+  /**
+   * Our public key for one service, as its operator is given it. It counts from
+   * now on, also for a node that runs.
+   *
+   * @throws {ConfigError} `service.address_*`, `storage.key_*`.
+   */
+  async keyFor(host: string): Promise<string> {
+    const { crypto } = this.#runtime;
+    const service = parseServiceHost(crypto, host);
+    await makeClientSecrets(this.#state, this.#runtime);
+    await this.load();
+    const secret = this.secret(service);
+    if (secret === undefined) {
+      throw new BugError("service.client", "No client key");
+    }
+    const publicKey = crypto.x25519Public(secret);
+    secret.fill(0);
+    return formatClientKey(publicKey);
+  }
 }
 
 /** The address of a service by its public key. */

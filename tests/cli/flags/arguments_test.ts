@@ -53,6 +53,14 @@ Deno.test("readFlags() reads values after a space and after an equals sign", () 
   assert.equal(read("--state", "-").state, "-");
 });
 
+Deno.test("readFlags() lets --no-NAME turn off a switch of the file", () => {
+  const { flags } = sortArguments(FLAGS, ["--no-json"]);
+  const fromFile = new Map([["json", [""]]]);
+  assert.equal(readFlags(FLAGS, new Map(), fromFile).json, true);
+  assert.equal(readFlags(FLAGS, flags, fromFile).json, false);
+  assert.equal(read("--no-json").json, false);
+});
+
 Deno.test("sortArguments() keeps words that are no flags, and all after --", () => {
   assert.deepEqual(read("a", "--json", "b", "--", "--state", "c").operands, [
     "a",
@@ -69,7 +77,11 @@ Deno.test("sortArguments() refuses what it cannot understand, by code", () => {
     ["cli.unknown_flag", ["--__proto__=1"]],
     ["cli.unknown_flag", ["-s"]],
     ["cli.unknown_flag", ["-json"]],
-    ["cli.unknown_flag", ["--no-json"]],
+    ["cli.unknown_flag", ["--no-jsn"]],
+    ["cli.unknown_flag", ["--no-state"]],
+    ["cli.unknown_flag", ["-no-json"]],
+    ["cli.repeated_flag", ["--json", "--no-json"]],
+    ["cli.repeated_flag", ["--no-json", "--json"]],
     ["cli.unknown_flag", ["--JSON"]],
     ["cli.missing_value", ["--state"]],
     ["cli.missing_value", ["--state", "--json"]],

@@ -100,3 +100,30 @@ Deno.test("runNode() ends with the error of a node that cannot start, and leaves
     );
   }
 });
+
+Deno.test("runNode() tells of a proxy's port in use before it joins or makes anything", async () => {
+  await using home = await TemporaryDirectory.create();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr;
+  const lines: string[] = [];
+  const { program } = fakeTerminal((bytes) => {
+    lines.push(new TextDecoder().decode(bytes));
+    return Promise.resolve();
+  });
+  const { relay: _none, ...options } = OPTIONS;
+  await assert.rejects(
+    runNode(program, {
+      ...options,
+      state: home.pathOf("a"),
+      client: { dialFrom: { host: "127.0.0.1", port: 0 }, hops: 3 },
+      proxies: { socks: { host: "127.0.0.1", port } },
+      bootstrap: [{
+        publicKey: new Uint8Array(32).fill(1),
+        address: { host: "127.0.0.1", port: 9 },
+      }],
+    }),
+    { name: "ConfigError", code: "proxy.listen" },
+  );
+  assert.doesNotMatch(lines.join(""), /Joining|relays/);
+  await assert.rejects(Deno.stat(home.pathOf("a")));
+});

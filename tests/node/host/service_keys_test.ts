@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { Identity } from "../../../lib/auth/identity.ts";
 import { ConfigError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { SILENT_LOG } from "../../../lib/log/log.ts";
 import {
+  ClientKeys,
   formatClientKey,
   loadClientSecrets,
   loadServiceIdentity,
@@ -11,6 +13,7 @@ import {
   parseClientKey,
   revisionStore,
   serviceFileName,
+  serviceHostOf,
 } from "../../../lib/node/host/service_keys.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
@@ -63,6 +66,21 @@ Deno.test("revisionStore() keeps the last revision, and goes on without a torn o
   await state.blobs.write("service-web", new Uint8Array([0xa0]));
   assert.equal(await store.read(), 0, "whole, but of no sense");
   assert.equal(setAside.length, 2);
+});
+
+Deno.test("ClientKeys makes a key that a node which runs uses at once", async () => {
+  const { state } = await openState();
+  const runtime = { crypto, random: seededRandom(1) };
+  const keys = new ClientKeys(state, runtime);
+  await keys.load();
+  const random = seededRandom(2);
+  const service = Identity.generate(crypto, random).publicKey;
+  assert.equal(keys.secret(service), undefined);
+  const text = await keys.keyFor(serviceHostOf(crypto, service));
+  const secret = keys.secret(service);
+  assert.ok(secret !== undefined);
+  assert.equal(text, formatClientKey(crypto.x25519Public(secret)));
+  await assert.rejects(keys.keyFor("foo"), { name: "ConfigError" });
 });
 
 Deno.test("loadClientSecrets() has another key for each service, and none without client.key", async () => {
