@@ -13,6 +13,7 @@ function recording(files = new MemoryFiles()) {
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
       log: () => Promise.resolve(),
+      nowMs: () => 0,
       onStop: () => ({ [Symbol.dispose]() {} }),
       quit: (code) => assert.fail(`quit with ${code}`),
     },

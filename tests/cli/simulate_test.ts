@@ -14,6 +14,7 @@ async function simulate(...args: readonly string[]) {
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
       log: () => Promise.resolve(),
+      nowMs: () => 0,
       onStop: () => ({ [Symbol.dispose]() {} }),
       quit: () => assert.fail(),
     },

@@ -1,6 +1,8 @@
 /** Relays as processes: what an operator does, and gets wrong. */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import {
+  Lines,
   logLine,
   ProgramProcess,
   runProgram,
@@ -54,6 +56,54 @@ Deno.test("two relays get ready, know each other, and end cleanly on SIGINT and 
     if (POSIX) assert.match(stderr, /"message":"Stopped"/);
     assert.doesNotMatch(stderr, /127\.0\.0\.1|"level":"(warning|error)"/);
   }
+});
+
+Deno.test({
+  name:
+    "a relay ends cleanly on SIGHUP, and with its starter where it is told to, and leaves no socket",
+  ignore: !POSIX,
+  async fn() {
+    await using home = await TemporaryDirectory.create();
+    const left = async (state: string) =>
+      (await Array.fromAsync(Deno.readDir(state))).map(({ name }) => name)
+        .filter((name) => name.startsWith("control"));
+    await using relay = await startRelay(home.pathOf("a"));
+    const { stderr } = await relay.process.stop("SIGHUP");
+    assert.match(stderr, /"message":"Stopped"/);
+    assert.deepEqual(await left(home.pathOf("a")), []);
+
+    const state = home.pathOf("b");
+    const starter = new Deno.Command("sh", {
+      // A shell that waits passes no signal on, like that of npx.
+      args: [
+        "-c",
+        `"$0" run --quiet --no-prompt -P "$@" & wait`,
+        Deno.execPath(),
+        fileURLToPath(new URL("../../main.ts", import.meta.url)),
+        "relay",
+        "--network=local",
+        "--listen=127.0.0.1:0",
+        `--state=${state}`,
+        "--ready-json",
+        "--log-format=json",
+        "--stop-with-parent",
+      ],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const [stdout, log] = [
+      new Lines(starter.stdout),
+      new Lines(starter.stderr),
+    ];
+    await stdout.until((line) => line.startsWith("{"));
+    starter.kill("SIGTERM");
+    await starter.status;
+    // The relay holds the other end: all is read once it has ended.
+    assert.match(await log.all, /"message":"Stopped"/);
+    await stdout.all;
+    assert.deepEqual(await left(state), []);
+  },
 });
 
 Deno.test("a relay keeps its identity over a restart and a kill", async () => {

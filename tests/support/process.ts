@@ -78,7 +78,9 @@ export class ProgramProcess implements AsyncDisposable {
    * Ask the process to stop, and see that it does so cleanly. Windows has no way
    * to ask another process: there it is killed.
    */
-  async stop(signal: "SIGINT" | "SIGTERM" = "SIGINT"): Promise<Outcome> {
+  async stop(
+    signal: "SIGINT" | "SIGTERM" | "SIGHUP" = "SIGINT",
+  ): Promise<Outcome> {
     this.signal(CAN_ASK ? signal : "SIGKILL");
     const outcome = await this.outcome();
     if (CAN_ASK) assert.equal(outcome.code, 0, outcome.stderr);

@@ -78,6 +78,10 @@ export const NODE_FLAGS = {
   "ready-json": switchFlag(
     "print one line of JSON on standard output once all of it works",
   ),
+  "stop-with-parent": switchFlag(
+    "stop when the program that started this one ends, for starters such as npx " +
+      "that do not pass SIGTERM on; not on Windows",
+  ),
   config: optionalFlag(
     "FILE",
     "a TOML file with any of these flags; the command line wins, and --no-NAME " +
@@ -155,6 +159,7 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
     control: values.control ?? "state",
     logLevel: values["log-level"],
     logFormat: values["log-format"],
+    stopWithParent: values["stop-with-parent"],
     readyAs: values["ready-json"] ? "json" : "text",
   } as const;
 }

@@ -6,6 +6,12 @@
  */
 import { storageError } from "../../storage/storage_error.ts";
 
+/** What counts as being asked to stop, beside signals. */
+export interface StopOptions {
+  /** Whether the end of the process that started this one does. */
+  readonly withParent: boolean;
+}
+
 /** The operator's side of a command. */
 export interface Terminal {
   /** Print a line of the result. @throws {ConfigError} `storage.*` where it cannot be written. */
@@ -15,7 +21,9 @@ export interface Terminal {
   /** Write to standard error without holding the program up. */
   log(bytes: Uint8Array): Promise<void>;
   /** Call `onSignal` whenever the operator asks us to stop. */
-  onStop(onSignal: () => void): Disposable;
+  onStop(onSignal: () => void, options: StopOptions): Disposable;
+  /** Monotonic time, ms: signals that come together are told from those that do not. */
+  nowMs(): number;
   /** End the process now, whatever is under way. */
   quit(code: number): void;
 }
@@ -23,7 +31,10 @@ export interface Terminal {
 /** Signals that ask a process to stop. Windows has others. */
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** How often to look whether the process that started this one is still there, ms. */
+const PARENT_LOOK_MS = 500;
 
 /** The process's own terminal. */
 export function processTerminal(): Terminal {
@@ -50,12 +61,15 @@ export function processTerminal(): Terminal {
       }
     },
     quit: (code) => Deno.exit(code),
-    onStop(onSignal) {
+    nowMs: () => performance.now(),
+    onStop(onSignal, { withParent }) {
+      const parent = withParent ? watchParent(onSignal) : undefined;
       for (const signal of STOP_SIGNALS) {
         Deno.addSignalListener(signal, onSignal);
       }
       return {
         [Symbol.dispose]() {
+          parent?.[Symbol.dispose]();
           for (const signal of STOP_SIGNALS) {
             Deno.removeSignalListener(signal, onSignal);
           }
@@ -63,6 +77,17 @@ export function processTerminal(): Terminal {
       };
     },
   };
+}
+
+/** The system gives a process whose parent has ended to another one. */
+function watchParent(onGone: () => void): Disposable {
+  const parent = Deno.ppid;
+  const timer = setInterval(() => {
+    if (Deno.ppid === parent) return;
+    clearInterval(timer);
+    onGone();
+  }, PARENT_LOOK_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 function writeAll(

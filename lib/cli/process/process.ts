@@ -3,8 +3,8 @@
  * stop: its log, its signals, its end.
  *
  *     start ── use ── done ─────────────────────── stop (at most 10 s) ── exit code
- *         └──── SIGINT or SIGTERM ── the same
- *                  a second one ── 1 at once
+ *         └──── SIGINT, SIGTERM or SIGHUP ── the same
+ *                  another one, 2 s or more later ── 1 at once
  *
  * @see protocol §9.2
  * @module
@@ -14,12 +14,14 @@ import type { Log, LogLevel } from "../../log/log.ts";
 import { type LogFormat, openLog } from "../../log/log_output.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { PROGRAM_VERSION } from "./program_version.ts";
-import type { Terminal } from "../flags/terminal.ts";
+import type { StopOptions, Terminal } from "../flags/terminal.ts";
 
 /** How a process writes its log. */
 export interface ProcessLog {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** Whether the end of the process that started this one is a wish to stop. Default: no. */
+  readonly stopWithParent?: boolean | undefined;
 }
 
 /** What runs in a process. */
@@ -42,7 +44,13 @@ export interface ProcessWork<T extends AsyncDisposable> {
 /** Longest time that stopping may take, ms: what supervisors wait before they kill. */
 const MAX_STOP_MS = 10_000;
 
-/** Longest wait for somebody to read the last lines of the log, ms. */
+/**
+ * Signals this close together are one wish: a terminal sends Ctrl-C to all of its
+ * programs, and starters such as npx and deno task pass it on besides.
+ */
+const ONE_WISH_MS = 2_000;
+
+/** Longest wait for a reader of the last lines of the log, ms. */
 const MAX_LOG_MS = 1_000;
 
 /** The operator has asked us to stop: not an error, but it ends waits like one. */
@@ -66,7 +74,9 @@ export async function runProcess<T extends AsyncDisposable>(
   const { log } = output;
   try {
     using _guard = guardProcess(log, terminal);
-    using stop = new StopSignal(terminal);
+    using stop = new StopSignal(terminal, {
+      withParent: options.stopWithParent ?? false,
+    });
     if (options.logLevel === "debug") {
       log.warning("This log shows addresses of peers: do not pass it on");
     }
@@ -116,16 +126,19 @@ class StopSignal implements Disposable {
   readonly #requested = Promise.withResolvers<void>();
   readonly #listener: Disposable;
 
-  constructor(terminal: Terminal) {
+  constructor(terminal: Terminal, options: StopOptions) {
+    let askedMs = Infinity;
     this.#listener = terminal.onStop(() => {
       if (this.#controller.signal.aborted) {
+        if (terminal.nowMs() - askedMs < ONE_WISH_MS) return;
         terminal.tell("anonnet: stopped the hard way");
         terminal.quit(1);
         return;
       }
+      askedMs = terminal.nowMs();
       this.#controller.abort(new StopRequest());
       this.#requested.resolve();
-    });
+    }, options);
   }
 
   /** Aborts when asked to stop. */
@@ -163,12 +176,12 @@ async function endWithin(
   }
 }
 
-/** Errors that reached nobody. */
+/** Errors that reached no handler. */
 function guardProcess(log: Log, terminal: Terminal): Disposable {
-  // A forgotten promise is our bug, but no reason to drop everybody's circuits.
+  // A forgotten promise is our bug, but no reason to drop the circuits of all users.
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
-    log.error("A bug: a failure reached nobody", {
+    log.error("A bug: a failure reached no handler", {
       error: event.reason instanceof Error
         ? event.reason
         : String(event.reason),

@@ -24,6 +24,7 @@ export function fakeTerminal(log: (bytes: Uint8Array) => Promise<void>) {
   const told: string[] = [];
   const quits: number[] = [];
   let signal = () => {};
+  let nowMs = 0;
   const program: Program = {
     files: new DenoFiles(),
     terminal: {
@@ -34,8 +35,16 @@ export function fakeTerminal(log: (bytes: Uint8Array) => Promise<void>) {
         signal = onSignal;
         return { [Symbol.dispose]: () => void (signal = () => {}) };
       },
+      nowMs: () => nowMs,
       quit: (code) => quits.push(code),
     },
   };
-  return { program, ready: ready.promise, told, quits, stop: () => signal() };
+  return {
+    program,
+    ready: ready.promise,
+    told,
+    quits,
+    stop: () => signal(),
+    pass: (ms: number) => void (nowMs += ms),
+  };
 }

@@ -18,21 +18,26 @@ Deno.test("runNode() prints one ready line, and ends with 0 when asked to stop",
   assert.deepEqual([told, quits], [[], []]);
 });
 
-Deno.test("runNode() quits at once at the second signal", async () => {
+Deno.test("runNode() takes signals that come together for one, and quits at once at a later one", async () => {
   await using home = await TemporaryDirectory.create();
-  const { program, ready, told, quits, stop } = fakeTerminal(() =>
+  const { program, ready, told, quits, stop, pass } = fakeTerminal(() =>
     Promise.resolve()
   );
   const running = runNode(program, { ...OPTIONS, state: home.pathOf("a") });
   await ready;
   stop();
   stop();
+  pass(1_900);
+  stop();
+  assert.deepEqual([told, quits], [[], []]);
+  pass(200);
+  stop();
   assert.deepEqual(quits, [1]);
   assert.match(told.join(), /the hard way/);
   await running;
 });
 
-Deno.test("runNode() logs a failure that reached nobody, and goes on", async () => {
+Deno.test("runNode() logs a failure that reached no handler, and goes on", async () => {
   await using home = await TemporaryDirectory.create();
   const logged = Promise.withResolvers<string>();
   const { program, ready, stop } = fakeTerminal((bytes) => {
