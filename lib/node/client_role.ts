@@ -197,7 +197,8 @@ async function loadGuards({ state, runtime }: NodeBase): Promise<GuardMemory> {
     blobs: state.blobs,
     onError: (error) =>
       log.part("circuits").error(
-        "Cannot store who our guards are; a restart may draw others",
+        "Cannot store who our guards are; no circuit is built over others than " +
+          "those that are stored. It is tried again",
         { error: thrown(error) },
       ),
   });

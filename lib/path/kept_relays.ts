@@ -163,6 +163,11 @@ export class KeptRelays {
     });
   }
 
+  /** All relays of the set. */
+  get keys(): readonly RelayKey[] {
+    return this.#kept.map(({ key }) => key);
+  }
+
   /** Relays in use, listed, whether they answer now or not. */
   get inUse(): readonly PathRelay[] {
     return this.#inUse.flatMap((kept) => this.#relays?.get(kept.key) ?? []);

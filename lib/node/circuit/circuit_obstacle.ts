@@ -85,6 +85,16 @@ export function requestError(why: RequestFailure): UnreachableError {
   }
 }
 
+/** The error of a caller who waited while guards cannot be stored. */
+export function unstoredError(cause: unknown): UnreachableError {
+  return new UnreachableError(
+    "circuit.guards_unstored",
+    "Cannot get a circuit: who our guards are cannot be stored, and a restart " +
+      "would draw others",
+    { cause },
+  );
+}
+
 function error(code: string, why: string): UnreachableError {
   return new UnreachableError(
     `circuit.${code}`,

@@ -15,7 +15,7 @@
 import type { NodeId } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
-import { raceSignal, type Timer } from "../../base/clock.ts";
+import { raceSignal, sleep, type Timer } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import { CircuitPool } from "../../pool/circuit_pool.ts";
 import type { PoolAction } from "../../pool/pool_action.ts";
@@ -38,7 +38,11 @@ import {
 import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
 import { CircuitMeter } from "./circuit_meter.ts";
-import { obstacleLine, requestError } from "./circuit_obstacle.ts";
+import {
+  obstacleLine,
+  requestError,
+  unstoredError,
+} from "./circuit_obstacle.ts";
 import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
 import { GuardJudge } from "./guard_judge.ts";
 import type { GuardMemory } from "./guard_memory.ts";
@@ -51,6 +55,9 @@ import type { Runtime } from "../../machine/runtime.ts";
 
 /** How often the dates of guards are looked at, ms. */
 const LOOK_MS = 60_000;
+
+/** How soon guards that could not be stored are to be stored again, ms. */
+const STORE_RETRY_MS = 2_000;
 
 /** What a driver is made of. */
 export interface CircuitPoolDriverOptions {
@@ -157,9 +164,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     return this.#pool.status(this.#nowMs);
   }
 
-  /** Where our guards can be dialled, also those that are off the list. */
+  /** Where our guards can be dialled, also those that are off the list: of those that are stored. */
   get guards(): readonly KeptContact[] {
-    return this.#selector.guards.contacts();
+    return this.#selector.guards.contacts()
+      .filter(({ nodeId }) => this.#memory.holds([nodeId]));
   }
 
   relays(): readonly NodeRecord[] {
@@ -323,7 +331,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     const { signal } = stop;
     this.#builds.set(id, stop);
     try {
-      await this.#memory.save();
+      await this.#untilHeld(path, signal);
       const [guard] = path;
       if (guard !== undefined) this.#tasks.run(this.#judge.judge(guard));
       const result = await this.#buildHops(id, path, signal);
@@ -338,6 +346,25 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       if (!(error instanceof AnonNetError)) throw error;
     } finally {
       this.#builds.delete(id);
+    }
+  }
+
+  /** Wait until a restart would find the relays that we keep, and tell who waits. */
+  async #untilHeld(
+    path: readonly NodeRecord[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const nodeIds = path.map(({ nodeId }) => nodeId);
+    for (;;) {
+      await this.#memory.save();
+      if (this.#memory.holds(nodeIds)) return;
+      for (const [request, waiting] of this.#requests) {
+        this.#requests.delete(request);
+        waiting.reject(unstoredError(this.#memory.trouble));
+        this.#obey(this.#pool.cancel(request, this.#nowMs));
+      }
+      const { clock } = this.#options.runtime;
+      await sleep(clock, STORE_RETRY_MS, { signal });
     }
   }
 

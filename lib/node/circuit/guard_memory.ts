@@ -1,6 +1,6 @@
 /**
  * Guards and second hops on the disk. Both sets are worth nothing if a restart
- * draws them anew, so what changes is written before it is acted on.
+ * draws them anew, so what changes is written before a circuit depends on it.
  *
  *     guards.blob     our first hops: its reader knows where we enter
  *     layer2.blob     the second hops
@@ -8,6 +8,7 @@
  * @see protocol §5.8, §9.1
  * @module
  */
+import type { NodeId } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { ProtocolError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
@@ -15,6 +16,7 @@ import type { CryptoSuite } from "../../crypto/suite.ts";
 import { GuardSet } from "../../path/guard_set.ts";
 import { Layer2Set } from "../../path/layer2.ts";
 import type { KeptRelays } from "../../path/kept_relays.ts";
+import { type RelayKey, relayKey } from "../../path/relay_key.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
 
 const GUARDS_BLOB = "guards";
@@ -25,7 +27,7 @@ export interface GuardMemoryOptions {
   readonly crypto: CryptoSuite;
   readonly random: Random;
   readonly blobs: BlobStore;
-  /** Hears of a disk that fails. The sets go on; a restart may draw others. */
+  /** Hears of a disk that fails: once, until all has been stored again. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -34,6 +36,8 @@ interface Remembered {
   readonly name: string;
   readonly set: KeptRelays;
   savedRevision: number;
+  /** Those of it that a restart would find. */
+  savedKeys: ReadonlySet<RelayKey>;
 }
 
 /** The guards of one node, kept. */
@@ -45,6 +49,7 @@ export class GuardMemory {
   readonly #sets: readonly Remembered[];
   /** The last write; never rejects. */
   #saved: Promise<void> = Promise.resolve();
+  #trouble: unknown;
 
   private constructor(
     options: GuardMemoryOptions,
@@ -56,8 +61,8 @@ export class GuardMemory {
     this.#blobs = options.blobs;
     this.#onError = options.onError;
     this.#sets = [
-      { name: GUARDS_BLOB, set: guards, savedRevision: guards.revision },
-      { name: LAYER2_BLOB, set: layer2, savedRevision: layer2.revision },
+      remembered(GUARDS_BLOB, guards),
+      remembered(LAYER2_BLOB, layer2),
     ];
   }
 
@@ -93,18 +98,46 @@ export class GuardMemory {
     return this.#saved;
   }
 
+  /** Why the last write failed; `undefined` once all is stored. */
+  get trouble(): unknown {
+    return this.#trouble;
+  }
+
+  /**
+   * Whether a restart would find all kept relays of a path again. Where it would
+   * not, no circuit may be built along it: a node that is killed again and again
+   * would meet others each time.
+   */
+  holds(path: readonly NodeId[]): boolean {
+    const keys = path.map(relayKey);
+    return this.#sets.every(({ set, savedKeys }) =>
+      set.keys.every((key) => savedKeys.has(key) || !keys.includes(key))
+    );
+  }
+
   async #write(): Promise<void> {
+    const hadTrouble = this.#trouble !== undefined;
+    this.#trouble = undefined;
     for (const remembered of this.#sets.filter(hasChanged)) {
       const { name, set } = remembered;
-      const { revision } = set;
+      const { revision, keys } = set;
       try {
         await this.#blobs.write(name, set.snapshot());
         remembered.savedRevision = revision;
+        remembered.savedKeys = new Set(keys);
       } catch (error) {
-        this.#onError(error);
+        this.#trouble = error;
       }
     }
+    if (this.#trouble !== undefined && !hadTrouble) {
+      this.#onError(this.#trouble);
+    }
   }
+}
+
+function remembered(name: string, set: KeptRelays): Remembered {
+  const { revision, keys } = set;
+  return { name, set, savedRevision: revision, savedKeys: new Set(keys) };
 }
 
 function hasChanged({ set, savedRevision }: Remembered): boolean {
