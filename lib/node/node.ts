@@ -44,6 +44,7 @@ import {
   startRelay,
 } from "./relay_role.ts";
 import type { Runtime } from "../machine/runtime.ts";
+import { StateWatch } from "./state_watch.ts";
 import type { ServiceHostDriver } from "./host/service_host.ts";
 
 /** What a node is made of, beside its runtime. */
@@ -127,7 +128,8 @@ export class Node implements AsyncDisposable {
     if (options.proxies) await checkProxies(options.proxies, runtime);
     await using stack = new AsyncDisposableStack();
     const state = stack.use(await openState(options, runtime));
-    const parts: NodeParts = { network };
+    stack.use(new StateWatch(state, runtime.clock));
+    const parts: NodeParts = { network, state };
     const control = options.control === "off" ? undefined : stack.use(
       await openControl(
         state,
@@ -235,5 +237,16 @@ async function openState(
         "A damaged file was set aside; going on without it",
         { path, movedTo },
       ),
+    onTrouble: (trouble) => {
+      const part = log.part("state");
+      if (trouble === undefined) part.info("The state directory is fine again");
+      else {
+        part.error(
+          "The state directory cannot be used: what is learned now is lost when " +
+            "the node stops",
+          { error: trouble },
+        );
+      }
+    },
   });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { NetworkParameters } from "../auth/network.ts";
+import type { StateDirectory } from "../storage/state_directory.ts";
 import type { ClientRole } from "./client_role.ts";
 import type { NodeProxies } from "./node_proxies.ts";
 import type { RelayRole } from "./relay_role.ts";
@@ -12,6 +13,8 @@ import type { RelayRole } from "./relay_role.ts";
 export interface NodeParts {
   /** Which network it is in. */
   readonly network: NetworkParameters;
+  /** What it keeps. */
+  readonly state: Pick<StateDirectory, "trouble">;
   /** What it is for others. */
   relay?: RelayRole;
   /** What it does for its own user. */

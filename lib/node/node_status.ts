@@ -11,7 +11,7 @@ import {
 } from "../auth/socket_address.ts";
 import { formatBase32, parseBase32 } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
-import { ConfigError } from "../base/errors.ts";
+import { ConfigError, describeError } from "../base/errors.ts";
 import type { NodeId } from "../auth/identity.ts";
 import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
@@ -91,7 +91,9 @@ async function lookUp(
   return { ...facts, ageMs: Math.max(0, clock.unixMs() - facts.announcedMs) };
 }
 
-function statusOf({ network, relay, client, proxies }: NodeParts): JsonObject {
+function statusOf(
+  { network, state, relay, client, proxies }: NodeParts,
+): JsonObject {
   const address = relay && relayAddress(relay);
   const relays = relay?.dht.relays ?? client?.relays;
   const roles = [
@@ -102,6 +104,7 @@ function statusOf({ network, relay, client, proxies }: NodeParts): JsonObject {
   ];
   return {
     network: network.name,
+    state: state.trouble === undefined ? "fine" : describeError(state.trouble),
     roles,
     publicKey: relay ? formatBase32(relay.identity.publicKey) : null,
     address: address === undefined ? null : formatNodeAddress(address),

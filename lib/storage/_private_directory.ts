@@ -12,6 +12,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { FileFacts, Files } from "./files.ts";
+import type { StorageTrouble } from "./_trouble.ts";
 import { storageError } from "./storage_error.ts";
 
 const TEMPORARY_SUFFIX = ".tmp";
@@ -30,9 +31,13 @@ export class PrivateDirectory {
   /** End of the last change: two changes of one name must not share a `.tmp`. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
-  constructor(path: string, files: Files) {
+  readonly #trouble: StorageTrouble | undefined;
+
+  /** @param trouble Hears of changes that fail. */
+  constructor(path: string, files: Files, trouble?: StorageTrouble) {
     this.path = path;
     this.#files = files;
+    this.#trouble = trouble;
   }
 
   /** Path of a file in it. */
@@ -174,7 +179,10 @@ export class PrivateDirectory {
 
   #change<T>(verb: string, name: string, work: () => Promise<T>): Promise<T> {
     const change = this.#lastChange.then(() => this.#failing(verb, name, work));
-    this.#lastChange = change.catch(() => {});
+    this.#lastChange = change.then(
+      () => this.#trouble?.onChanged(name),
+      (error) => this.#trouble?.onFailed(name, error),
+    );
     return change;
   }
 

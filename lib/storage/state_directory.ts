@@ -23,6 +23,7 @@ import {
   OWNER_PROBE,
   parseLockHolder,
 } from "./_ownership.ts";
+import { StorageTrouble } from "./_trouble.ts";
 import { BlobStore, type SetAside } from "./blob_store.ts";
 import { checkName } from "./_name.ts";
 import type { FileLock, Files } from "./files.ts";
@@ -40,6 +41,11 @@ export interface StateOptions {
   readonly holder: string;
   /** Hears of every damaged file: nothing vanishes in silence. */
   readonly onSetAside: (event: SetAside) => void;
+  /**
+   * Hears once when something cannot be written, and once when all can again. An
+   * error is thrown to the caller besides.
+   */
+  readonly onTrouble?: (trouble: ConfigError | undefined) => void;
 }
 
 /** A state directory that is ours until disposed of. */
@@ -50,9 +56,11 @@ export class StateDirectory implements Disposable {
   readonly blobs: BlobStore;
   readonly #directory: PrivateDirectory;
   readonly #lock: FileLock;
+  readonly #trouble: StorageTrouble;
 
   private constructor(
     directory: PrivateDirectory,
+    trouble: StorageTrouble,
     lock: FileLock,
     owner: number | undefined,
     options: StateOptions,
@@ -62,6 +70,7 @@ export class StateDirectory implements Disposable {
     this.blobs = new BlobStore(directory, options.crypto, options.onSetAside);
     this.#directory = directory;
     this.#lock = lock;
+    this.#trouble = trouble;
   }
 
   /**
@@ -76,9 +85,15 @@ export class StateDirectory implements Disposable {
     path: string,
     options: StateOptions,
   ): Promise<StateDirectory> {
+    let isOpen = false;
+    const trouble = new StorageTrouble((error) => {
+      // What fails before is thrown, and ends the start.
+      if (isOpen) options.onTrouble?.(error);
+    });
     const directory = new PrivateDirectory(
       path.length > 1 ? path.replace(/\/+$/, "") : path,
       options.files,
+      trouble,
     );
     try {
       // Looked at whole before anything in it is touched.
@@ -91,7 +106,8 @@ export class StateDirectory implements Disposable {
         const owner = await checkOwner(directory, options.files);
         await lock.describe(formatLock(options.holder));
         await directory.sweep(isHalfWritten);
-        return new StateDirectory(directory, lock, owner, options);
+        isOpen = true;
+        return new StateDirectory(directory, trouble, lock, owner, options);
       } catch (error) {
         lock[Symbol.dispose]();
         throw error;
@@ -102,6 +118,29 @@ export class StateDirectory implements Disposable {
         error,
       );
     }
+  }
+
+  /** Why something in it cannot be written at present, or that it is gone. */
+  get trouble(): ConfigError | undefined {
+    return this.#trouble.current;
+  }
+
+  /** See whether it is still there, and still the one that is locked. Never rejects. */
+  async look(): Promise<void> {
+    let gone: ConfigError | undefined;
+    try {
+      if (await this.#directory.facts(LOCK) === undefined) {
+        gone = new ConfigError(
+          "storage.missing",
+          `Cannot use state directory "${this.path}": it is not there any more, ` +
+            `or another is in its place; put it back, or stop the node`,
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      gone = error;
+    }
+    this.#trouble.onLooked(gone);
   }
 
   /** Path of a file in it that others write, such as a socket. */

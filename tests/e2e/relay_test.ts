@@ -296,3 +296,24 @@ Deno.test("malformed command lines end with code 2, and say what to write", asyn
     );
   }
 });
+
+Deno.test("a relay whose state directory vanishes says so once, and goes on", async () => {
+  await using home = await TemporaryDirectory.create();
+  const state = home.pathOf("a");
+  await using relay = await startRelay(state);
+  await Deno.rename(state, home.pathOf("b"));
+  const message =
+    "The state directory cannot be used: what is learned now is " +
+    "lost when the node stops";
+  const { error } = await logLine(relay.process, message);
+  assert.equal(error, "storage.missing");
+  const asked = await runProgram(["status", "--state", state]);
+  assert.equal(asked.code, 1);
+  assert.match(asked.stderr, /there is no state directory .* was removed/);
+  await Deno.rename(home.pathOf("b"), state);
+  await logLine(relay.process, "The state directory is fine again");
+  const status = await runProgram(["status", "--state", state]);
+  assert.match(status.stdout, /^state +fine$/m);
+  const { stderr } = await relay.process.stop();
+  assert.equal(stderr.split(message).length, 2);
+});

@@ -5,6 +5,7 @@ import { nobleSuite } from "../../lib/crypto/noble.ts";
 import type { SetAside } from "../../lib/storage/blob_store.ts";
 import { DenoFiles } from "../../lib/storage/deno_files.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
+import { FailingFiles } from "../support/failing_files.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 
 const SEED = new Uint8Array(32).fill(7);
@@ -426,4 +427,44 @@ Deno.test({
     assert.equal(error.code, "storage.directory_owner");
     assert.ok(error.message.endsWith(`chown 0 ${path}`));
   },
+});
+
+Deno.test("StateDirectory tells once that it cannot be written, or is gone, and once that it is fine again", async () => {
+  await using home = await TemporaryDirectory.create();
+  const path = home.pathOf("state");
+  const heard: (string | undefined)[] = [];
+  const files = new FailingFiles(new DenoFiles());
+  using state = await StateDirectory.open(path, {
+    files,
+    crypto: nobleSuite(),
+    holder: "pid 4242",
+    onSetAside: () => assert.fail(),
+    onTrouble: (trouble) => heard.push(trouble?.code),
+  });
+  const trouble = () => state.trouble;
+  await state.look();
+  assert.equal(trouble(), undefined);
+  files.failAt = 1;
+  files.staysBroken = true;
+  for (const name of ["guards", "layer2", "guards"]) {
+    await refusal(state.blobs.write(name, SEED));
+  }
+  assert.deepEqual(heard, ["storage.full"]);
+  assert.match(trouble()?.message ?? "", /guards\.blob": the disk is full/);
+  files.failAt = 0;
+  await state.blobs.write("guards", SEED);
+  assert.equal(trouble()?.code, "storage.full", "layer2 is not written");
+  await state.blobs.write("layer2", SEED);
+  assert.deepEqual(heard.splice(0), ["storage.full", undefined]);
+
+  await Deno.rename(path, `${path}-moved`);
+  await state.look();
+  await state.look();
+  await refusal(state.blobs.write("guards", SEED));
+  assert.match(trouble()?.message ?? "", /it is not there any more/);
+  await Deno.rename(`${path}-moved`, path);
+  await state.look();
+  await state.blobs.write("guards", SEED);
+  assert.equal(trouble(), undefined);
+  assert.deepEqual(heard, ["storage.missing", undefined]);
 });

@@ -41,6 +41,14 @@ async function readNote(files: Files, state: string): Promise<ControlNote> {
   const bytes = await files.read(path).catch((cause) => {
     throw storageError(`Cannot read "${path}"`, cause);
   });
+  if (bytes === undefined && await files.facts(state) === undefined) {
+    throw new ConfigError(
+      "cli.no_state",
+      `Cannot ask the node: there is no state directory "${state}"; name the ` +
+        `right one with --state. A node that runs on a directory which was ` +
+        `removed cannot be asked: stop it, and start it again`,
+    );
+  }
   if (bytes === undefined) {
     throw new ConfigError(
       "cli.not_running",
