@@ -139,6 +139,21 @@ export function decodeNodeRecord(
 }
 
 /**
+ * A record whose dates do not fit our clock. From a peer that has just proven who it
+ * is, it says that one of the two clocks is wrong.
+ */
+export class RecordDateError extends ProtocolError {
+  /** How far its clock is ahead of ours at least, ms; below zero where ours is. */
+  readonly aheadMs: number;
+
+  /** @param why Such as `it has expired`. */
+  constructor(why: string, aheadMs: number) {
+    super("auth.record_date", `Cannot accept node record: ${why}`);
+    this.aheadMs = aheadMs;
+  }
+}
+
+/**
  * Whether a record that was valid once still is, by its dates alone.
  *
  * @throws {ProtocolError} `auth.record_date`.
@@ -150,9 +165,11 @@ export function checkRecordDates(
 ): void {
   const { sequence, expiry } = record;
   if (sequence > unixMs + network.maxClockSkewMs) {
-    throw fail("date", "it is from the future");
+    throw new RecordDateError("it is from the future", sequence - unixMs);
   }
-  if (expiry <= unixMs) throw fail("date", "it has expired");
+  if (expiry <= unixMs) {
+    throw new RecordDateError("it has expired", expiry - unixMs);
+  }
   if (expiry - sequence > network.maxNodeRecordLifeMs) {
     throw fail("date", "it lives too long");
   }

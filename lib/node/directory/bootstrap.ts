@@ -5,11 +5,13 @@
  *     dial all ── one answers → done
  *              ── none does   → wait 1 s, 2 s, 4 s … 60 s, each ± 25 % → dial all
  *              ── all of them have other keys → give up and say so
+ *              ── a record is of another time → our clock; try again
  *
  * @see protocol §9.2
  * @module
  */
 import { shortKey } from "../../auth/identity.ts";
+import { RecordDateError } from "../../auth/node_record.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
 import { ConfigError, ProtocolError } from "../../base/errors.ts";
@@ -87,6 +89,10 @@ async function dialAll(
         found.abort();
       } catch (error) {
         if (signal.aborted) return;
+        if (error instanceof RecordDateError) {
+          reportClock(next, error, options.log);
+          continue;
+        }
         if (error instanceof ProtocolError) hopeful.delete(next);
         report(next, error, options.log);
       }
@@ -104,6 +110,37 @@ function report(node: NodeAddress, error: unknown, log: Log): void {
   if (error instanceof ProtocolError) {
     log.error("A bootstrap node is not the one it should be", fields);
   } else log.info("A bootstrap node does not answer", fields);
+}
+
+/** The peer has proven who it is: one of the two clocks is wrong, and it is tried again. */
+function reportClock(
+  node: NodeAddress,
+  { aheadMs }: RecordDateError,
+  log: Log,
+): void {
+  const off = `at least ${formatHours(Math.abs(aheadMs))} ${
+    aheadMs > 0 ? "behind" : "ahead"
+  }`;
+  log.error(
+    "The clock of this machine seems to be wrong: set it, and the node goes on",
+    {
+      peer: shortKey(node.publicKey),
+      error: new ConfigError(
+        "node.clock",
+        `Cannot join the network: this machine's clock is ${off}, by what a ` +
+          `bootstrap node has signed`,
+      ),
+    },
+  );
+}
+
+/** Such as `2 h 10 min`, or `3 d 2 h`. */
+function formatHours(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  const hours = Math.floor(minutes / 60);
+  return hours < 24
+    ? `${hours} h ${minutes % 60} min`
+    : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 function nobodyLeft(count: number): ConfigError {

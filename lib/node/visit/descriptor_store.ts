@@ -14,7 +14,9 @@ import { ProtocolError } from "../../base/errors.ts";
 import {
   checkStoredRecord,
   createStoredRecord,
+  decodeStoredRecord,
   selfCertifyingKey,
+  type StoredRecord,
 } from "../../dht/records/stored_record.ts";
 import {
   decodeDescriptor,
@@ -27,6 +29,7 @@ import type { KnownDescriptor } from "../../service/known_descriptors.ts";
 import {
   blindedKey,
   blindedSigner,
+  OVERLAP_MS,
   type TimePeriod,
 } from "../../service/time_period.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
@@ -124,7 +127,7 @@ export async function readDescriptor(
   const key = selfCertifyingKey(crypto, blinded, replica);
   const bytes = await circuit.dhtGet(key, limit);
   if (bytes === undefined) return undefined;
-  const unixMs = clock.unixMs();
+  const unixMs = believedTime(decodeStoredRecord(bytes), clock.unixMs());
   const record = checkStoredRecord(crypto, network, bytes, key, unixMs);
   // Anybody may store something under a key that is not their own.
   if (!equalBytes(record.publisher, blinded)) throw fail("publisher");
@@ -137,6 +140,15 @@ export async function readDescriptor(
   };
   const content = decodeDescriptor(crypto, name, record.value, clientSecret);
   return { name, content };
+}
+
+/**
+ * The time at which a descriptor is judged: as near to its end as our clock may be
+ * wrong. Those who store it have judged it by clocks that are right.
+ */
+function believedTime({ expiry }: StoredRecord, unixMs: number): number {
+  const [earliest, latest] = [unixMs - OVERLAP_MS, unixMs + OVERLAP_MS];
+  return Math.min(Math.max(expiry - 1, earliest), latest);
 }
 
 function fail(code: string): ProtocolError {

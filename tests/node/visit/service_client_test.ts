@@ -273,13 +273,16 @@ const LIES: Record<
     });
     return Promise.resolve(forged.encoded);
   },
-  "a descriptor that has expired": (world, honest) => {
+  "a descriptor that expired longer ago than clocks are wrong": (
+    world,
+    honest,
+  ) => {
     const seed = new Uint8Array(32).fill(1);
     const { publicKey } = world.crypto.signer(seed);
     const period = timePeriod(world.clock.unixMs());
     const signer = blindedSigner(world.crypto, seed, publicKey, period);
     const { key, value, sequence } = decodeStoredRecord(honest);
-    const expiry = Math.floor(world.clock.unixMs()) - 1;
+    const expiry = Math.floor(world.clock.unixMs()) - 6 * 3_600_000 - 1;
     const content = { key, value, sequence, expiry };
     const network = networkParameters("local");
     return Promise.resolve(

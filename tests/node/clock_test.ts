@@ -1,0 +1,121 @@
+/** Nodes whose machines show another time than the others. */
+import assert from "node:assert/strict";
+import { networkParameters } from "../../lib/auth/network.ts";
+import { type Clock, sleep } from "../../lib/base/clock.ts";
+import { Node } from "../../lib/node/node.ts";
+import { parseServiceHost } from "../../lib/service/address.ts";
+import { inNodeWorld, type NodeWorld, type RelayNode } from "./node_world.ts";
+
+const HOUR_MS = 3_600_000;
+const NEVER = new AbortController().signal;
+
+/** A machine that may be wrong about the time. */
+function wrongMachine(world: NodeWorld, offMs: number) {
+  const machine = world.machine();
+  let off = offMs;
+  const clock: Clock = {
+    nowMs: () => world.clock.nowMs(),
+    unixMs: () => world.clock.unixMs() + off,
+    schedule: (delayMs, wake) => world.clock.schedule(delayMs, wake),
+  };
+  const start = (relays: readonly RelayNode[]) =>
+    Node.start({
+      state: "state",
+      network: networkParameters("local"),
+      bootstrap: relays.slice(0, 2).map(({ address }) => address),
+      control: "off",
+      holder: "test",
+      signal: NEVER,
+      client: machine.client,
+    }, { ...machine.runtime, clock });
+  return { log: machine.log, start, set: (ms: number) => void (off = ms) };
+}
+
+for (
+  const [what, offMs, words] of [
+    ["three hours behind", -3 * HOUR_MS, /at least 2 h [0-9]+ min behind/],
+    ["two days ahead", 48 * HOUR_MS, /at least 1 d 0 h ahead/],
+  ] as const
+) {
+  Deno.test(`a node whose clock is ${what} says so, goes on trying, and joins within 20 s of its being put right`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const relays = await world.relays(6, stack);
+      await sleep(world.clock, 60_000);
+      const machine = wrongMachine(world, offMs);
+      const starting = machine.start(relays);
+      let ended: string | undefined;
+      starting.then(() => ended = "ready", () => ended = "failed");
+      await sleep(world.clock, 20_000);
+      assert.equal(ended, undefined);
+      const errors = machine.log.lines.filter(({ level }) => level === "error");
+      assert.ok(errors.length > 0);
+      for (const { message, fields } of errors) {
+        assert.match(message, /^The clock of this machine seems to be wrong/);
+        const error = fields["error"];
+        assert.ok(error instanceof Error);
+        assert.match(error.message, words);
+      }
+      machine.set(0);
+      await sleep(world.clock, 20_000);
+      assert.equal(ended, "ready");
+      stack.use(await starting);
+    }));
+}
+
+for (const offMs of [-3 * HOUR_MS, 48 * HOUR_MS]) {
+  Deno.test(`a node that remembers relays is back within 20 s of its clock being put right from ${offMs / HOUR_MS} h`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const relays = await world.relays(6, stack);
+      await sleep(world.clock, 60_000);
+      const machine = wrongMachine(world, 0);
+      await (await machine.start(relays))[Symbol.asyncDispose]();
+      machine.set(offMs);
+      const starting = machine.start(relays);
+      let isReady = false;
+      starting.then(() => isReady = true);
+      await sleep(world.clock, 60_000);
+      machine.set(0);
+      await sleep(world.clock, 20_000);
+      assert.equal(isReady, true);
+      const { circuits } = stack.use(await starting).client ?? assert.fail();
+      (await circuits.take({ purpose: "general", signal: NEVER })).close();
+    }));
+}
+
+for (const hours of [3, 5, -1]) {
+  Deno.test(`a visitor whose clock is off by ${hours} h reaches services`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const relays = await world.relays(8, stack);
+      await sleep(world.clock, 60_000);
+      const host = world.machine();
+      const node = stack.use(
+        await host.start({
+          bootstrap: relays.slice(0, 2).map(({ address }) => address),
+          client: host.client,
+          services: [{
+            name: "test",
+            targets: new Map([[80, {
+              type: "handler",
+              handle: (stream) => stream.closeWrite(),
+            }]]),
+          }],
+        }),
+      );
+      const visitor = stack.use(
+        await wrongMachine(world, hours * HOUR_MS).start(relays),
+      );
+      const { visits } = visitor.client ?? assert.fail();
+      const { crypto } = host.runtime;
+      const address = node.services[0]?.host ?? "";
+      const service = parseServiceHost(crypto, address);
+      const stream = await visits.connect(
+        { service, port: 80, isolation: undefined },
+        { signal: NEVER },
+      );
+      await stream.opened;
+      stream.abort();
+    }));
+}
