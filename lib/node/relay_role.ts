@@ -173,17 +173,27 @@ export async function joinAsRelay(
 ): Promise<void> {
   const { clock, random, log } = runtime;
   if (named.length === 0) {
-    log.info("No bootstrap nodes: others can join the network by this one");
+    log.info("No bootstrap nodes: others can join the network by this one", {
+      remembered: dht.formerContacts.length,
+    });
     return;
   }
-  await bootstrap({
-    addresses: [...named, ...dht.formerContacts],
-    dial: (node, { signal }) => dht.introduce(peerOf(node), { signal }),
-    clock,
-    random,
-    log: log.part("bootstrap"),
-    signal,
-  });
+  // Others may find us before we find any: where all that we know have moved.
+  const found = new AbortController();
+  dht.joined.then(() => found.abort());
+  try {
+    await bootstrap({
+      addresses: [...named, ...dht.formerContacts],
+      dial: (node, { signal }) => dht.introduce(peerOf(node), { signal }),
+      clock,
+      random,
+      log: log.part("bootstrap"),
+      signal: AbortSignal.any([signal, found.signal]),
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!found.signal.aborted) throw error;
+  }
   const over = new AbortController();
   const late = sleep(clock, MAX_JOIN_MS, {
     signal: AbortSignal.any([signal, over.signal]),

@@ -14,7 +14,7 @@ import { thrown } from "../../log/log.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
-import type { Bytes } from "../../base/bytes.ts";
+import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import { raceSignal, sleep } from "../../base/clock.ts";
 import {
   AnonNetError,
@@ -51,6 +51,8 @@ const MAX_RETRY_MS = 5 * 60_000;
 const EAGER_MS = 5_000;
 /** Rounds in which nobody but former guards is asked. */
 const GUARD_ROUNDS = 2;
+/** Rounds in which named nodes that have moved are asked before all others. */
+const MOVED_ROUNDS = 3;
 /** Longest time between two looks at what has expired, and at the calendar. */
 const MAX_LOOK_MS = 60_000;
 
@@ -95,6 +97,10 @@ export class RelayListClient implements AsyncDisposable {
   #savedVersion = 0;
   /** Ends a wait for the next round. */
   #hurry = Promise.withResolvers<void>();
+  /** Named nodes that were elsewhere in the last run. */
+  #moved: readonly PeerAddress[] = [];
+  /** Rounds that brought a list. */
+  #rounds = 0;
   /** Rounds in a row that brought nothing. */
   #failures = 0;
 
@@ -139,15 +145,42 @@ export class RelayListClient implements AsyncDisposable {
   /** Whom it asks: guards, or nodes to join by. */
   get sources(): readonly PeerAddress[] {
     const guards = this.#guards();
-    if (guards.length > 0 && this.#list.size > 0) return guards;
     const { bootstrap, formerGuards = [] } = this.#options;
+    if (this.#failures === 0 && this.#isMoving) return this.#moved;
+    if (guards.length > 0 && this.#list.size > 0) {
+      return this.#failures > 0 ? [...bootstrap, ...guards] : guards;
+    }
     if (formerGuards.length > 0 && this.#failures < GUARD_ROUNDS) {
       return formerGuards;
     }
     return [...bootstrap, ...this.#formerContacts, ...formerGuards];
   }
 
-  /** Whether there is a list, or anybody to ask for one. */
+  /**
+   * Nodes that the operator named, and that our list has elsewhere: the network has
+   * moved since, our guards perhaps with it.
+   */
+  #findMoved(): readonly PeerAddress[] {
+    const relays = this.relays.snapshot();
+    return this.#options.bootstrap.filter(({ publicKey, addresses }) => {
+      const known = relays.find((record) =>
+        equalBytes(record.publicKey, publicKey)
+      );
+      return known !== undefined &&
+        !addresses.some((named) =>
+          known.addresses.some(({ host, port }) =>
+            host === named.host && port === named.port
+          )
+        );
+    });
+  }
+
+  /** Their lists are old at first, too: they are asked until they have heard of the others. */
+  get #isMoving(): boolean {
+    return this.#moved.length > 0 && this.#rounds < MOVED_ROUNDS;
+  }
+
+  /** Whether there is a list, or a node to ask for one. */
   get hasSources(): boolean {
     return this.#list.size > 0 || this.sources.length > 0;
   }
@@ -181,12 +214,14 @@ export class RelayListClient implements AsyncDisposable {
   async #run(): Promise<void> {
     if (this.#list.size > 0) {
       this.#ready.resolve();
-      await this.#pause(FIRST_ROUND_MS);
+      this.#moved = this.#findMoved();
+      if (!this.#isMoving) await this.#pause(FIRST_ROUND_MS);
     }
     const { clock, random } = this.#options.runtime;
     for (let retryMs = FIRST_RETRY_MS;;) {
       if (await this.#round()) {
         this.#failures = 0;
+        this.#rounds++;
         this.#ready.resolve();
         await this.#save();
         retryMs = FIRST_RETRY_MS;
@@ -194,7 +229,7 @@ export class RelayListClient implements AsyncDisposable {
           EAGER_MS * randomBetween(random, 0.75, 1.25);
         const dueMs = this.#sync.deadlineMs ?? clock.nowMs();
         await this.#waitUntil(
-          this.#isScarce ? Math.min(eagerMs, dueMs) : dueMs,
+          this.#isScarce || this.#isMoving ? Math.min(eagerMs, dueMs) : dueMs,
         );
       } else {
         this.#failures++;

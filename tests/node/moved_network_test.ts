@@ -1,0 +1,93 @@
+/** Networks whose nodes remember each other at addresses that are gone. */
+import assert from "node:assert/strict";
+import { sleep } from "../../lib/base/clock.ts";
+import { inNodeWorld, type Machine, type RelayNode } from "./node_world.ts";
+
+/** Relays must be back by then, ms. */
+const BACK_MS = 30_000;
+/** A client must, whose guards have waits of up to 30 s behind them, ms. */
+const CLIENT_BACK_MS = 45_000;
+
+/** Start a relay at another port than before, with its state. */
+function moveRelay(
+  machine: Machine,
+  bootstrap: readonly RelayNode[],
+): Promise<RelayNode> {
+  const { host } = machine.client.dialFrom;
+  return machine.startRelay({
+    relay: { listen: { host, port: 5001 }, advertise: [] },
+    bootstrap: bootstrap.map(({ address }) => address),
+  });
+}
+
+for (const named of [0, 1]) {
+  Deno.test(`relays that all moved, and a client that remembers them, are together again by the ${named === 0 ? "first" : "last"} one's address`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const machines = Array.from({ length: 8 }, () => world.machine());
+      const visitor = world.machine();
+      {
+        await using old = new AsyncDisposableStack();
+        const [first, ...others] = machines;
+        assert.ok(first !== undefined);
+        const start = old.use(await first.startRelay());
+        const bootstrap = [start.address];
+        for (const machine of others) {
+          old.use(await machine.startRelay({ bootstrap }));
+        }
+        await sleep(world.clock, 60_000);
+        const node = await visitor.start({ client: visitor.client, bootstrap });
+        await node[Symbol.asyncDispose]();
+      }
+      const order = named === 0 ? machines : machines.toReversed();
+      const [first, ...others] = order;
+      assert.ok(first !== undefined);
+      const startMs = world.clock.nowMs();
+      const start = stack.use(await moveRelay(first, []));
+      await Promise.all(
+        others.map(async (machine) =>
+          stack.use(await moveRelay(machine, [start]))
+        ),
+      );
+      const relaysMs = world.clock.nowMs() - startMs;
+      assert.ok(relaysMs <= BACK_MS, `relays are back after ${relaysMs} ms`);
+      const visitMs = world.clock.nowMs();
+      stack.use(
+        await visitor.start({
+          client: visitor.client,
+          bootstrap: [start.address],
+        }),
+      );
+      const tookMs = world.clock.nowMs() - visitMs;
+      assert.ok(
+        tookMs <= CLIENT_BACK_MS,
+        `the client is back after ${tookMs} ms`,
+      );
+    }));
+}
+
+Deno.test("a relay with none but dead acquaintances is ready as soon as another joins by it", () =>
+  inNodeWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const [gone, machine] = [world.machine(), world.machine()];
+    const dead = await gone.startRelay();
+    const { address } = dead;
+    await dead[Symbol.asyncDispose]();
+    const own = await machine.startRelay();
+    await own[Symbol.asyncDispose]();
+    const starting = machine.startRelay({ bootstrap: [address] });
+    let isReady = false;
+    starting.then(() => isReady = true);
+    await sleep(world.clock, 5 * 60_000);
+    assert.equal(isReady, false);
+    assert.ok(
+      machine.log.messages("warning").some((message) =>
+        message.startsWith("No bootstrap node answers")
+      ),
+    );
+    const other = world.machine();
+    stack.use(await other.startRelay({ bootstrap: [own.address] }));
+    await sleep(world.clock, BACK_MS);
+    assert.equal(isReady, true);
+    stack.use(await starting);
+  }));
