@@ -17,7 +17,8 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { RecordVerifier } from "../auth/record_verifier.ts";
-import { raceSignal } from "../base/clock.ts";
+import { raceSignal, sleep } from "../base/clock.ts";
+import { errorCode } from "../base/errors.ts";
 import type { ControlPlace } from "../control/control_note.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
@@ -79,6 +80,9 @@ export interface NodeOptions {
   readonly signal: AbortSignal;
 }
 
+/** How often to look whether a process that stops has let the state directory go, ms. */
+const LOCK_LOOK_MS = 200;
+
 /** Time that streams of proxies have to end when the node stops, ms. */
 const DRAIN_MS = 3_000;
 
@@ -95,10 +99,12 @@ export class Node implements AsyncDisposable {
   readonly services: readonly ServiceHostDriver[];
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
+  readonly #state: StateDirectory;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     parts: NodeParts,
+    state: StateDirectory,
     services: readonly ServiceHostDriver[],
     controlPlace: ControlPlace | undefined,
     stack: AsyncDisposableStack,
@@ -109,6 +115,7 @@ export class Node implements AsyncDisposable {
     this.proxies = parts.proxies;
     this.services = services;
     this.controlPlace = controlPlace;
+    this.#state = state;
     this.#stack = stack;
   }
 
@@ -127,7 +134,7 @@ export class Node implements AsyncDisposable {
     const { log, crypto } = runtime;
     if (options.proxies) await checkProxies(options.proxies, runtime);
     await using stack = new AsyncDisposableStack();
-    const state = stack.use(await openState(options, runtime));
+    const state = stack.use(await waitForState(options, runtime));
     stack.use(new StateWatch(state, runtime.clock));
     const parts: NodeParts = { network, state };
     const control = options.control === "off" ? undefined : stack.use(
@@ -184,7 +191,7 @@ export class Node implements AsyncDisposable {
       );
     }
     const place = control?.server.place;
-    return new Node(parts, services, place, stack.move());
+    return new Node(parts, state, services, place, stack.move());
   }
 
   /** Its position in the DHT; a client has none. */
@@ -207,6 +214,7 @@ export class Node implements AsyncDisposable {
    * end by themselves. Idempotent.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#state.markStopping();
     await this.proxies?.drain(DRAIN_MS);
     await this.#stack.disposeAsync();
   }
@@ -221,6 +229,27 @@ function checkOptions(options: NodeOptions): void {
     throw new TypeError(
       "Cannot start a node: services and proxies need client",
     );
+  }
+}
+
+/** The state directory; while the process that has it stops, wait for that. */
+async function waitForState(
+  options: NodeOptions,
+  runtime: Runtime,
+): Promise<StateDirectory> {
+  const { signal } = options;
+  for (let isTold = false;; isTold = true) {
+    try {
+      return await openState(options, runtime);
+    } catch (error) {
+      if (errorCode(error) !== "storage.stopping") throw error;
+      if (!isTold) {
+        runtime.log.part("state").info(
+          "Another process is stopping on the state directory; waiting for it",
+        );
+      }
+      await sleep(runtime.clock, LOCK_LOOK_MS, { signal });
+    }
   }
 }
 

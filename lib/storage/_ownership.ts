@@ -47,6 +47,19 @@ export function formatLock(holder: string): string {
   return `${MARK}\n${holder}\n`;
 }
 
+/** What stands behind the holder while its process stops. */
+const STOPPING = ", stopping";
+
+/** A holder whose process stops. */
+export function stoppingHolder(holder: string): string {
+  return holder + STOPPING;
+}
+
+/** Whether the process of a holder stops. */
+export function isStopping(holder: string): boolean {
+  return holder.endsWith(STOPPING);
+}
+
 /** Who holds the directory, by the text of its lock file; `""` when it does not say. */
 export function parseLockHolder(text: string): string {
   return text.startsWith(`${MARK}\n`)

@@ -19,9 +19,11 @@ import {
   checkOurs,
   formatLock,
   isHalfWritten,
+  isStopping,
   LOCK,
   OWNER_PROBE,
   parseLockHolder,
+  stoppingHolder,
 } from "./_ownership.ts";
 import { StorageTrouble } from "./_trouble.ts";
 import { BlobStore, type SetAside } from "./blob_store.ts";
@@ -56,6 +58,7 @@ export class StateDirectory implements Disposable {
   readonly blobs: BlobStore;
   readonly #directory: PrivateDirectory;
   readonly #lock: FileLock;
+  readonly #holder: string;
   readonly #trouble: StorageTrouble;
 
   private constructor(
@@ -70,13 +73,15 @@ export class StateDirectory implements Disposable {
     this.blobs = new BlobStore(directory, options.crypto, options.onSetAside);
     this.#directory = directory;
     this.#lock = lock;
+    this.#holder = options.holder;
     this.#trouble = trouble;
   }
 
   /**
    * Open the state directory at `path`, and make it when there is none.
    *
-   * @throws {ConfigError} `storage.locked` while another process has it;
+   * @throws {ConfigError} `storage.locked` while another process has it,
+   * `storage.stopping` while that one stops;
    * `storage.directory_mode`, `storage.directory_owner` when it is open to
    * others or belongs to another user; `storage.directory_foreign` when it holds
    * files and is no state directory; `storage.*` when the disk fails.
@@ -161,6 +166,15 @@ export class StateDirectory implements Disposable {
     await this.#directory.remove(checkName(name));
   }
 
+  /**
+   * Tell the next in line that it need not wait for long: it is refused with
+   * `storage.stopping` from now on. Best effort.
+   */
+  async markStopping(): Promise<void> {
+    await this.#lock.describe(formatLock(stoppingHolder(this.#holder)))
+      .catch(() => {});
+  }
+
   /** Let the next process have it. */
   [Symbol.dispose](): void {
     this.#lock[Symbol.dispose]();
@@ -174,12 +188,12 @@ async function takeLock(
   const path = directory.pathOf(LOCK);
   const lock = await files.lock(path);
   if (lock !== undefined) return lock;
+  const holder = await holderOf(path, files);
+  const who = holder === "" ? "another process" : `another process (${holder})`;
   throw new ConfigError(
-    "storage.locked",
-    `Cannot use state directory "${directory.path}": ${await holderOf(
-      path,
-      files,
-    )} is using it; stop that, or give another directory with --state`,
+    isStopping(holder) ? "storage.stopping" : "storage.locked",
+    `Cannot use state directory "${directory.path}": ${who} is using it; ` +
+      `stop that, or give another directory with --state`,
   );
 }
 
@@ -188,10 +202,10 @@ async function holderOf(path: string, files: Files): Promise<string> {
     const text = parseLockHolder(
       utf8Text(await files.read(path) ?? new Uint8Array(0)),
     );
-    return text === "" ? "another process" : `another process (${text})`;
+    return text;
   } catch {
     // Windows lets no other process read a locked file. The message does without.
-    return "another process";
+    return "";
   }
 }
 

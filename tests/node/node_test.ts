@@ -178,3 +178,24 @@ Deno.test("Node signs a new record within minutes of waking from a long sleep, a
       assert.ok(age >= 0 && age < 3_600_000, `${age} ms after ${jumpMs}`);
     }
   }));
+
+Deno.test("Node.start() waits for a process that stops on the same state directory", () =>
+  inNodeWorld(async (world) => {
+    const machine = world.machine();
+    const first = await machine.startRelay();
+    await assert.rejects(machine.startRelay(), { code: "storage.locked" });
+    // A stop that takes its time, such as one with open transfers.
+    const state = machine.files;
+    const text = new TextDecoder().decode(await state.read("state/lock"));
+    assert.match(text, /^anonnet state directory\ntest\n$/);
+    const stopping = first[Symbol.asyncDispose]();
+    const second = machine.startRelay();
+    await stopping;
+    await using _second = await second;
+    assert.deepEqual(
+      machine.log.messages("info").filter((message) =>
+        message.includes("is stopping on the state directory")
+      ).length,
+      1,
+    );
+  }));
