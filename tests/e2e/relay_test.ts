@@ -309,7 +309,7 @@ Deno.test("a relay whose state directory vanishes says so once, and goes on", as
   assert.equal(error, "storage.missing");
   const asked = await runProgram(["status", "--state", state]);
   assert.equal(asked.code, 1);
-  assert.match(asked.stderr, /there is no state directory .* was removed/);
+  assert.match(asked.stderr, /which is not there; .* was removed/);
   await Deno.rename(home.pathOf("b"), state);
   await logLine(relay.process, "The state directory is fine again");
   const status = await runProgram(["status", "--state", state]);

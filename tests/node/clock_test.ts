@@ -80,7 +80,7 @@ for (const offMs of [-3 * HOUR_MS, 48 * HOUR_MS]) {
       await sleep(world.clock, 20_000);
       assert.equal(isReady, true);
       const { circuits } = stack.use(await starting).client ?? assert.fail();
-      (await circuits.take({ purpose: "general", signal: NEVER })).close();
+      (await circuits.take({ purpose: "rendezvous", signal: NEVER })).close();
     }));
 }
 

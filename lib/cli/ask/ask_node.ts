@@ -44,8 +44,8 @@ async function readNote(files: Files, state: string): Promise<ControlNote> {
   if (bytes === undefined && await files.facts(state) === undefined) {
     throw new ConfigError(
       "cli.no_state",
-      `Cannot ask the node: there is no state directory "${state}"; name the ` +
-        `right one with --state. A node that runs on a directory which was ` +
+      `Cannot ask the node: none is running on state directory "${state}", ` +
+        `which is not there; name the right one with --state. A node that runs on a directory which was ` +
         `removed cannot be asked: stop it, and start it again`,
     );
   }

@@ -67,6 +67,6 @@ Deno.test("a client goes on over guards that are stored while the disk is full",
     using _full = fill(machine.files);
     const { signal } = new AbortController();
     for (let n = 0; n < 5; n++) {
-      (await circuits.take({ purpose: "general", signal })).close();
+      (await circuits.take({ purpose: "rendezvous", signal })).close();
     }
   }));
