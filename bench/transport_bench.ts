@@ -27,7 +27,7 @@ import type {
   Endpoint,
 } from "../lib/transport/transport.ts";
 
-const ALPN = "anonnet/1/local";
+const ALPN = "h3";
 const CHUNK_BYTES = 65_536;
 const TRANSFER_BYTES = 256 * CHUNK_BYTES; // 16 MiB
 const ECHO_BYTES = 512;

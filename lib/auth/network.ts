@@ -3,7 +3,8 @@
  * old and the new program no longer understand each other; what only makes a
  * node slower or larger stands beside the code that it tunes.
  *
- * The name is part of the ALPN identifier: two networks never talk.
+ * The name is part of every link's transcript and of every record: two networks
+ * never talk.
  *
  * @see protocol §2.5
  * @module
@@ -11,16 +12,15 @@
 import { ConfigError } from "../base/errors.ts";
 
 const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-const HOUR_MS = 60 * MINUTE_MS;
+const HOUR_MS = 3600 * SECOND_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /** The same in every network of protocol version 1. */
 export const PROTOCOL = {
   /** Protocol version. */
   version: 1,
-  /** TLS server name of every node: an observer must not learn whom one dials. */
-  serverName: "node.anonnet.invalid",
+  /** What TLS negotiates, readable on the wire: the name of HTTP/3, and none of ours. */
+  alpn: "h3",
 
   // Identity, §2
   /** Longest encoded node record, in bytes. */
@@ -39,10 +39,6 @@ export const PROTOCOL = {
   // Links, §3
   /** From the first byte of a link to its `Welcome`. */
   linkHandshakeMs: 10 * SECOND_MS,
-  /** A link without a byte from its peer for so long is dead. */
-  linkIdleMs: 60 * SECOND_MS,
-  /** A link on which nothing was sent for so long is pinged. */
-  linkKeepAliveMs: 20 * SECOND_MS,
   /** From an RPC's request to its response. */
   rpcMs: 10 * SECOND_MS,
 
@@ -63,16 +59,8 @@ export const PROTOCOL = {
   maxPublishers: 20,
 
   // Circuits, §5
-  /** Bytes of a cell. */
-  cellBytes: 4096,
   /** Most hops of a circuit. */
   maxHops: 8,
-  /** Hops of a circuit by default. */
-  defaultHops: 3,
-
-  // Services, §7
-  /** How long one blinded key is in use. */
-  timePeriodMs: DAY_MS,
 } as const;
 
 /** Where networks differ. */
@@ -88,11 +76,7 @@ export interface NetworkTraits {
 /** Every parameter of one network, frozen. */
 export type NetworkParameters =
   & Readonly<typeof PROTOCOL>
-  & NetworkTraits
-  & {
-    /** What TLS negotiates: `anonnet/<version>/<name>`. */
-    readonly alpn: string;
-  };
+  & NetworkTraits;
 
 /**
  * The parameters of a network of one's own, for embedding programs, tests and
@@ -113,13 +97,12 @@ export function customNetwork(traits: NetworkTraits): NetworkParameters {
   return Object.freeze({
     ...PROTOCOL,
     name,
-    alpn: `anonnet/${PROTOCOL.version}/${name}`,
     powDifficulty,
     allowPrivateAddresses,
   });
 }
 
-/** Whether `name` can be a network's: it stands in ALPN and in records. */
+/** Whether `name` can be a network's: it stands in transcripts and in records. */
 export function isNetworkName(name: string): boolean {
   return /^[a-z0-9-]{1,32}$/.test(name);
 }

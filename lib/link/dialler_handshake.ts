@@ -199,7 +199,10 @@ function checkChoice(body: ChallengeBody, ours: readonly number[]): void {
 function refusal(message: Refused): AnonNetError {
   return message.code === "busy"
     ? new UnreachableError("link.busy", "Cannot link: the peer has no room")
-    : new ProtocolError("link.refused", "Cannot link: the peer refused");
+    : new ProtocolError(
+      "link.refused",
+      "Cannot link: the peer refused; is it of another network?",
+    );
 }
 
 function reflected(): ProtocolError {

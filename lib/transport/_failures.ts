@@ -21,7 +21,7 @@ import {
   type SocketAddress,
 } from "../auth/socket_address.ts";
 
-/** `no_application_protocol`: the other side knows our network's name not. */
+/** `no_application_protocol`: the other side does not speak our protocol. */
 const ALPN_ALERT = 120;
 
 /** A connection or a stream of it ended under our hands. */
@@ -68,11 +68,11 @@ export function wrongIdentity(cause?: unknown): ProtocolError {
   );
 }
 
-/** A node answers that is of another network or program. */
-export function wrongNetwork(cause?: unknown): ProtocolError {
+/** The answering side speaks another protocol, or an older version of ours. */
+export function wrongProtocol(cause?: unknown): ProtocolError {
   return new ProtocolError(
-    "transport.wrong_network",
-    "Cannot connect: the answering side speaks another protocol or network",
+    "transport.wrong_protocol",
+    "Cannot connect: the answering side speaks another protocol",
     { cause },
   );
 }
@@ -85,7 +85,7 @@ export function dialFailure(cause: unknown): AnonNetError {
   }
   const alert = Number(/\berror (\d+)\b/.exec(text)?.[1]);
   if (alert === ALPN_ALERT || text.includes("any supported version")) {
-    return wrongNetwork(cause);
+    return wrongProtocol(cause);
   }
   // Our own verdict on a certificate; what the other side says proves nothing.
   if (text.includes("certificate") && !text.startsWith("aborted by peer")) {

@@ -2,10 +2,10 @@
  * X.509 for QUIC's TLS: a trust anchor made of a peer's public key alone, and a
  * leaf signed by our own identity.
  *
- *     anchor  CN=anonnet, Ed25519 key of the peer, CA:TRUE       signature: any bytes
+ *     anchor  CN=localhost, Ed25519 key of the peer, CA:TRUE     signature: any bytes
  *       │ issued
  *     leaf    no subject, fresh P-256 key, CA:FALSE, serverAuth  signature: Ed25519
- *             DNS:node.anonnet.invalid                           by the identity
+ *             IP:192.0.2.1                                       by the identity
  *
  * Verifiers take name and key of an anchor and never look at its signature (RFC
  * 5280 §6.1.1 d), so a program that knows a public key can build the anchor for it. TLS
@@ -17,21 +17,24 @@
  */
 import * as asn1 from "asn1js";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { BugError } from "../base/errors.ts";
 import type { Identity, PublicKey } from "../auth/identity.ts";
+import { parseIp } from "../auth/socket_address.ts";
 import { ED25519_KEY_BYTES, SIGNATURE_BYTES } from "../crypto/suite.ts";
 import type { CryptoSuite, Signer } from "../crypto/suite.ts";
 
 // Protocol: change one and we no longer understand each other.
 
 /**
- * The name in every leaf and in every ClientHello. One for all nodes, since an
- * observer reads it; under `.invalid`, since public CAs stay trusted beside our
- * anchor and none of them can certify it (RFC 6761 §6.4).
+ * The address in every leaf, and the server name of every dial. A ClientHello
+ * carries no name when the server's is an address (RFC 6066 §3), so an observer
+ * reads none. It is one of those reserved for documentation (RFC 5737), since
+ * public CAs stay trusted beside our anchor and none of them may certify it.
  */
-export const SERVER_NAME = "node.anonnet.invalid";
+export const SERVER_NAME = "192.0.2.1";
 
-/** Name of anchor and issuer. */
-const ISSUER = "anonnet";
+/** Name of anchor and issuer: one that many test servers have, and none of ours. */
+const ISSUER = "localhost";
 
 const OID = {
   ed25519: "1.3.101.112",
@@ -114,7 +117,7 @@ export async function createLeaf(
       new asn1.BitString({ valueHex: Uint8Array.of(0x80), unusedBits: 7 }),
     ),
     extension(OID.extendedKeyUsage, sequence(oid(OID.serverAuth))),
-    extension(OID.subjectAltName, sequence(dnsName(SERVER_NAME))),
+    extension(OID.subjectAltName, sequence(ipAddress(SERVER_NAME))),
   ];
   const seed = identity.exportSeed();
   try {
@@ -137,7 +140,7 @@ export async function createLeaf(
 }
 
 /**
- * A certificate issued by `anonnet`, DER. Valid from 1970 to the end of 9999,
+ * A certificate issued by `localhost`, DER. Valid from 1970 to the end of 9999,
  * RFC 5280's date for "no end" (§4.1.2.5): a node must be reachable for peers
  * whose clocks are wrong, and the identity key itself knows no date.
  */
@@ -192,11 +195,13 @@ function extension(id: string, value: asn1.AsnType): asn1.Sequence {
   );
 }
 
-/** `dNSName`, choice 2 of GeneralName, an implicitly tagged IA5String. */
-function dnsName(name: string): asn1.Primitive {
+/** `iPAddress`, choice 7 of GeneralName, an implicitly tagged OctetString. */
+function ipAddress(literal: string): asn1.Primitive {
+  const valueHex = parseIp(literal);
+  if (valueHex === undefined) throw new BugError("transport.ip", literal);
   return new asn1.Primitive({
-    idBlock: { tagClass: CONTEXT_SPECIFIC, tagNumber: 2 },
-    valueHex: new TextEncoder().encode(name),
+    idBlock: { tagClass: CONTEXT_SPECIFIC, tagNumber: 7 },
+    valueHex,
   });
 }
 

@@ -50,7 +50,7 @@ const DEFAULT_LIMITS: TransportLimits = Object.freeze({
 export interface EndpointOptions {
   /** Where to listen. `::` means all addresses, IPv4 too; port 0 any free one. */
   readonly address: SocketAddress;
-  /** TLS protocol name, which tells networks apart. Readable on the wire. */
+  /** TLS protocol name, which tells our program from others. Readable on the wire. */
   readonly alpn: string;
   /** Who answers here. */
   readonly identity: Identity;

@@ -14,7 +14,7 @@ import {
   endpointClosed,
   unreachable,
   wrongIdentity,
-  wrongNetwork,
+  wrongProtocol,
 } from "./_failures.ts";
 import type { SharedLine } from "./_lane.ts";
 import {
@@ -174,7 +174,7 @@ export class MemoryEndpoint implements Endpoint {
     const refuse = (error: () => Error) =>
       this.#host.answer(this, dialler, () => dial.settle(error()));
     if (this.#options.alpn !== dialler.#options.alpn) {
-      return refuse(wrongNetwork);
+      return refuse(wrongProtocol);
     }
     if (!equalBytes(this.#options.identity.publicKey, dial.peer)) {
       return refuse(wrongIdentity);

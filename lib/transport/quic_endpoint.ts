@@ -202,7 +202,7 @@ class QuicEndpoint implements Endpoint {
       // No early data comes of it: no caller gets it before then.
       conn = incoming.accept<true>({ zeroRtt: true });
     } catch {
-      return; // not a handshake, or of another network
+      return; // not a handshake, or of another protocol
     }
     this.#welcome(conn);
   }

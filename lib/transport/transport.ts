@@ -103,7 +103,7 @@ export interface Endpoint extends AsyncDisposable {
    * `transport.busy` when too many dials are under way, `transport.closed` when
    * this endpoint is.
    * @throws {ProtocolError} `transport.wrong_identity` when another node does, or
-   * `transport.wrong_network` when the peer speaks another protocol or network.
+   * `transport.wrong_protocol` when the peer speaks another protocol.
    */
   dial(
     address: SocketAddress,

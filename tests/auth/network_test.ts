@@ -9,10 +9,8 @@ Deno.test("networkParameters() knows main and local", () => {
   const main = networkParameters("main");
   const local = networkParameters("local");
   assert.deepEqual([main.name, local.name], ["main", "local"]);
-  assert.deepEqual(
-    [main.alpn, local.alpn],
-    ["anonnet/1/main", "anonnet/1/local"],
-  );
+  // One for all networks: an observer reads it.
+  assert.deepEqual([main.alpn, local.alpn], ["h3", "h3"]);
   assert.equal(main.allowPrivateAddresses, false);
   assert.ok(main.powDifficulty > 0);
   assert.equal(local.allowPrivateAddresses, true);
@@ -49,12 +47,11 @@ Deno.test("customNetwork() differs in its traits alone", () => {
     powDifficulty: 3,
     allowPrivateAddresses: true,
   });
-  const { name, alpn, powDifficulty, allowPrivateAddresses, ...rest } = network;
+  const { name, powDifficulty, allowPrivateAddresses, ...rest } = network;
   assert.deepEqual(
-    { name, alpn, powDifficulty, allowPrivateAddresses },
+    { name, powDifficulty, allowPrivateAddresses },
     {
       name: "club-7",
-      alpn: "anonnet/1/club-7",
       powDifficulty: 3,
       allowPrivateAddresses: true,
     },

@@ -15,7 +15,7 @@ const suite = nobleSuite();
 const seed = crypto.getRandomValues(new Uint8Array(32));
 const endpoint = await openQuicEndpoint({
   address: { host: "127.0.0.1", port: 0 },
-  alpn: "anonnet/1/local",
+  alpn: "h3",
   identity: new Identity(suite, seed),
   crypto: suite,
 });

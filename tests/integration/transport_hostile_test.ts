@@ -154,10 +154,10 @@ Deno.test("dial() refuses a server of another protocol", () =>
   withQuic(async (world) => {
     const a = await world.open();
     const identity = newIdentity();
-    await using server = await bareServer(identity, { alpnProtocols: ["h3"] });
+    await using server = await bareServer(identity, { alpnProtocols: ["h2"] });
     await assertCode(
       a.endpoint.dial(server.address, identity.publicKey),
-      "transport.wrong_network",
+      "transport.wrong_protocol",
     );
   }));
 

@@ -392,12 +392,12 @@ export function testContract(name: string, withWorld: WithWorld): void {
     await roundTrip(...await streamOf(dialled, accepted));
   });
 
-  test("does not connect to another network", async (world) => {
+  test("does not connect to another protocol", async (world) => {
     const a = await world.open();
-    const b = await world.open({ alpn: "anonnet/1/other" });
+    const b = await world.open({ alpn: "other" });
     await assertCode(
       a.endpoint.dial(b.endpoint.localAddress, b.identity.publicKey),
-      "transport.wrong_network",
+      "transport.wrong_protocol",
     );
   });
 

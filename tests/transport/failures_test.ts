@@ -20,13 +20,13 @@ const DIAL_CASES = [
   [`${HANDSHAKE} 42: invalid peer certificate: BadEncoding`, "wrong_identity"],
   [
     `aborted by peer: ${HANDSHAKE} 120: peer doesn't support any known protocol`,
-    "wrong_network",
+    "wrong_protocol",
   ],
   [
     `${HANDSHAKE} 120: peer doesn't support any known protocol`,
-    "wrong_network",
+    "wrong_protocol",
   ],
-  ["peer doesn't implement any supported version", "wrong_network"],
+  ["peer doesn't implement any supported version", "wrong_protocol"],
   ["timed out", "unreachable"],
   [
     "aborted by peer: the server refused to accept a new connection",

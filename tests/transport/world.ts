@@ -21,7 +21,7 @@ import type { Connection, Endpoint } from "../../lib/transport/transport.ts";
 import { openForwarder } from "../support/udp_forwarder.ts";
 
 export const CRYPTO = nobleSuite();
-export const ALPN = "anonnet/1/local";
+export const ALPN = "h3";
 export const LOOPBACK: SocketAddress = { host: "127.0.0.1", port: 0 };
 
 const random = seededRandom(20260101);

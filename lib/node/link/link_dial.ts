@@ -41,7 +41,7 @@ export function peerOf({ publicKey, address }: NodeAddress): PeerAddress {
  * Connect to a peer.
  *
  * @param signal Gives up; must come with a deadline.
- * @throws {ProtocolError} `link.wrong_identity`, `link.wrong_network`.
+ * @throws {ProtocolError} `link.wrong_identity`, `link.wrong_protocol`.
  * @throws {UnreachableError} `link.no_address`, `transport.*`.
  */
 export async function dialPeer(
@@ -152,10 +152,10 @@ function explained(error: unknown): unknown {
       { cause: error },
     );
   }
-  if (error.code === "transport.wrong_network") {
+  if (error.code === "transport.wrong_protocol") {
     return new ProtocolError(
-      "link.wrong_network",
-      "Cannot link: the peer at that address is of another network or speaks another protocol",
+      "link.wrong_protocol",
+      "Cannot link: the program at that address speaks another protocol, or an older version of ours",
       { cause: error },
     );
   }

@@ -196,7 +196,7 @@ export class LinkTable implements AsyncDisposable {
    * The link to a peer, dialled if need be. Several callers share one dial; one
    * that gives up leaves it to the others.
    *
-   * @throws {ProtocolError} `link.wrong_identity`, `link.wrong_network`,
+   * @throws {ProtocolError} `link.wrong_identity`, `link.wrong_protocol`,
    * `link.self` and what else the handshake finds.
    * @throws {UnreachableError} `transport.*`, `link.busy`, `link.cut`,
    * `link.dial_timeout`, `link.handshake_timeout`, `link.full`, and

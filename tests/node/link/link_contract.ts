@@ -125,14 +125,14 @@ export function testLinks(name: string, inWorld: InWorld): void {
     assert.equal(b.links.items.length, 0);
   });
 
-  test("do not cross networks", async (world) => {
+  test("do not cross protocols", async (world) => {
     const [a, b] = [
       await world.node(),
-      await world.node({ alpn: "anonnet/1/other" }),
+      await world.node({ alpn: "other" }),
     ];
     assert.equal(
       await codeOf(a.table.getOrDial(b.peer)),
-      "link.wrong_network",
+      "link.wrong_protocol",
     );
   });
 
