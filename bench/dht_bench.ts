@@ -162,7 +162,7 @@ Deno.bench("store: a repeated record", { group: "store" }, () => {
 });
 
 const relays = Array.from(points, (point) => fakeRecord(point));
-const list = new RelayList({ crypto, network, random, maxRelays: 4000 });
+const list = new RelayList({ crypto, random, maxRelays: 4000 });
 for (const record of relays) list.merge(record, 0);
 Deno.bench("relay list: a known record", { group: "relays" }, () => {
   list.merge(relays[turn++ & 4095] as NodeRecord, 0);

@@ -81,7 +81,7 @@ print(
 
 const lists = measure(() =>
   Array.from({ length: 10 }, () => {
-    const list = new RelayList({ crypto, network, random });
+    const list = new RelayList({ crypto, random });
     for (const record of records.kept) list.merge(record, 0);
     return list;
   })

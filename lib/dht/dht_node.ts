@@ -29,11 +29,13 @@ import { Chores } from "./chores.ts";
 import { Copies } from "./copies.ts";
 import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
 import { type DhtPeer, DhtServer } from "./dht_server.ts";
-import type { DhtKey } from "./records/distance.ts";
+import { type DhtKey, pointKey } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
 import { decodeRequest, encodeResponse } from "./messages.ts";
 import { RecordStore, type RecordStoreLimits } from "./records/record_store.ts";
+import { isRelay, listedAddress } from "./contact.ts";
 import { type MergeOutcome, RelayList } from "./relay_list.ts";
+import { RelayReach } from "./relay_reach.ts";
 import { RelayNews } from "./relay_news.ts";
 import { RoutingTable, type TableAction } from "./routing_table.ts";
 import { Searches } from "./searches.ts";
@@ -47,6 +49,8 @@ import {
 export const MAX_TASKS = 128;
 /** Tuning: relays of the list that are tried each time. */
 const BOOTSTRAP_RELAYS = 8;
+/** Tuning: rounds of asking for lists after which rumours have had their turn: a minute. */
+const SETTLED_ROUNDS = 3;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
 /** A response, and what follows from the request. */
@@ -87,7 +91,7 @@ export interface DhtStatistics {
 /** Whom the parts of a node tell of others. */
 interface NodeWatcher extends CallWatcher {
   /** A verified record that a node named. */
-  onHeard(record: NodeRecord, at: Moment): MergeOutcome;
+  onHeard(record: NodeRecord, from: NodeId, at: Moment): MergeOutcome;
 }
 
 /** One relay's part in the DHT. */
@@ -96,7 +100,7 @@ export class DhtNode {
   readonly table: RoutingTable;
   /** What we keep for others. */
   readonly store: RecordStore;
-  /** All relays we have heard of. */
+  /** All relays we have reached, and those we have heard of. */
   readonly relays: RelayList;
   readonly #options: DhtNodeOptions;
   readonly #calls: Calls;
@@ -106,6 +110,7 @@ export class DhtNode {
   readonly #copies: Copies;
   readonly #chores: Chores;
   readonly #fill: TableFill;
+  readonly #reach: RelayReach;
   readonly #blamed = new Blamed();
   readonly #bootstrapPace = new BootstrapPace();
   #self: NodeRecord | undefined;
@@ -121,7 +126,6 @@ export class DhtNode {
     this.table = new RoutingTable({ network, random, selfId });
     this.relays = new RelayList({
       crypto,
-      network,
       random,
       ...maxRelays !== undefined && { maxRelays },
     });
@@ -145,6 +149,7 @@ export class DhtNode {
       },
       sources: ({ nowMs, unixMs }) => this.#others(nowMs, unixMs),
       onRound: (at) => this.#onRound(at),
+      relays,
       learn: watcher.onHeard,
       onBroken: watcher.onBroken,
     });
@@ -154,7 +159,20 @@ export class DhtNode {
     this.#server = new DhtServer({ network, table, store, relays, news });
     this.#searches = new Searches({ crypto, network, selfId, calls, watcher });
     const blamed = this.#blamed;
-    this.#fill = new TableFill({ random, table, relays, blamed });
+    this.#fill = new TableFill({
+      random,
+      table,
+      relays,
+      blamed,
+      isSettled: () =>
+        news.rounds >= SETTLED_ROUNDS && table.size > 0 && relays.listed > 1,
+    });
+    this.#reach = new RelayReach({
+      random,
+      relays,
+      isLeftOut: ({ nodeId }, nowMs) =>
+        equalBytes(nodeId, selfId) || blamed.has(nodeId, nowMs),
+    });
     this.#chores = new Chores({
       refresh: (target, at, done) => this.#lookNear(target, at, done),
       republish: (key, at, done) => this.#republish(key, at, done),
@@ -168,7 +186,7 @@ export class DhtNode {
       onAlive: (node, address, at) => this.#onAlive(node, address, at),
       onSilent: (node, at) => this.#onSilent(node, at),
       onBroken: (id, code, at) => this.#blame(id, code, at),
-      onHeard: (record, at) => this.#learn(record, at),
+      onHeard: (record, from, at) => this.#learn(record, from, at),
     };
   }
 
@@ -178,6 +196,7 @@ export class DhtNode {
       this.#bootstrapPace.deadlineMs,
       this.#sweepMs,
       this.#fill.deadlineMs,
+      this.#reach.deadlineMs,
       this.table.deadlineMs,
       this.table.refreshMs,
       this.store.deadlineMs,
@@ -197,7 +216,7 @@ export class DhtNode {
   statistics(): DhtStatistics {
     return {
       contacts: this.table.size,
-      relays: this.relays.size,
+      relays: this.relays.listed,
       keys: this.store.keys,
       records: this.store.records,
       recordBytes: this.store.bytes,
@@ -222,6 +241,7 @@ export class DhtNode {
     this.relays.setOwn(self, nowMs);
     for (const record of known) this.relays.merge(record, nowMs);
     this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
+    this.#reach.start(nowMs);
     this.#bootstrap({ nowMs, unixMs });
     return this.#flush();
   }
@@ -385,12 +405,14 @@ export class DhtNode {
     }
     if (nowMs >= this.#sweepMs) {
       this.relays.sweep(unixMs);
+      this.relays.unlistOld(nowMs);
       this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
       if (!this.#hasJoined && this.table.size > 0) this.#join(at);
     }
     this.#news.onTime(at);
     if (nowMs >= this.#bootstrapPace.deadlineMs) this.#bootstrap(at);
     if (nowMs >= this.#fill.deadlineMs) this.#fillTable(at);
+    if (nowMs >= this.#reach.deadlineMs) this.#reachRelays(at);
     this.#chores.run(at);
     return this.#flush();
   }
@@ -457,7 +479,14 @@ export class DhtNode {
     if (this.#blamed.has(node.nodeId, at.nowMs)) return;
     const isFirst = this.table.size === 0;
     this.table.onAlive(node, address, at.nowMs);
-    this.relays.prove(node);
+    if (isRelay(node) && listedAddress(node, address) !== undefined) {
+      const before = this.relays.listed;
+      this.relays.prove(node, at.nowMs);
+      this.#news.onReached(node, at.nowMs);
+      const isBack = this.relays.listed > before &&
+        this.table.vacancyFor(node) !== undefined;
+      if (isBack) this.#fill.hurry(at.nowMs);
+    }
     if (isFirst && this.table.size > 0) this.#join(at);
   }
 
@@ -478,6 +507,7 @@ export class DhtNode {
   #blame(nodeId: NodeId, code: string, { nowMs }: Moment): void {
     this.#out.push({ type: "blame", nodeId, code });
     this.relays.doubt(nodeId, nowMs);
+    this.relays.unlist(nodeId);
     this.#blamed.add(nodeId, nowMs);
     const before = this.table.size;
     this.table.remove(nodeId);
@@ -513,13 +543,23 @@ export class DhtNode {
     });
   }
 
-  /** A verified record from any node: for the list, and perhaps for the table. */
-  #learn(record: NodeRecord, { nowMs }: Moment): MergeOutcome {
+  /**
+   * A verified record from any node: for the list, once we have reached its relay,
+   * and perhaps for the table.
+   */
+  #learn(record: NodeRecord, from: NodeId, at: Moment): MergeOutcome {
+    const { nowMs } = at;
     const isSelf = equalBytes(record.nodeId, this.#options.selfId);
     if (isSelf || this.#blamed.has(record.nodeId, nowMs)) return "known";
     const outcome = this.relays.merge(record, nowMs);
     // What is known to the list came to the table the same way.
     if (outcome !== "known") this.table.renew(record);
+    const isWanted = isRelay(record) && outcome !== "known" &&
+      outcome !== "too_soon" && !this.relays.isListed(record.nodeId);
+    if (isWanted) {
+      this.#reach.want(record, pointKey(from));
+      this.#reachRelays(at);
+    }
     const isFill = outcome === "added" && this.#news.rounds > 0 &&
       this.table.vacancyFor(record) !== undefined;
     if (isFill) this.#fill.hurry(nowMs);
@@ -539,13 +579,35 @@ export class DhtNode {
     this.#chores.run(at);
   }
 
+  #reachRelays(at: Moment): void {
+    for (const record of this.#reach.next(at)) {
+      const request = { type: "ping" } as const;
+      this.#calls.call(record, request, at.nowMs + CALL_MS, {
+        onAnswer: (_response, _address, at) => {
+          const isReached = this.relays.isListed(record.nodeId);
+          // It answers, but not where it says that it is.
+          if (!isReached) this.relays.doubt(record.nodeId, at.nowMs);
+          this.#reach.onEnd(record, isReached);
+          this.#reachRelays(at);
+        },
+        onFailure: (at) => {
+          this.#reach.onEnd(record, false);
+          this.#reachRelays(at);
+        },
+      });
+    }
+  }
+
   #fillTable(at: Moment): void {
     for (const record of this.#fill.draw(at)) this.#consider(record, at.nowMs);
   }
 
+  /** Whom to ask for lists: relays that we have reached; until there are any, rumours. */
   *#others(nowMs: number, unixMs: number): Generator<NodeRecord> {
+    const hasOthers = this.relays.listed > 1;
     for (const record of this.relays.promising(nowMs, unixMs)) {
-      if (!equalBytes(record.nodeId, this.#options.selfId)) yield record;
+      if (equalBytes(record.nodeId, this.#options.selfId)) continue;
+      if (!hasOthers || this.relays.isListed(record.nodeId)) yield record;
     }
   }
 }

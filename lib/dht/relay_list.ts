@@ -11,22 +11,25 @@
  * gets what is new and no more. The epoch is drawn at start: a cursor of an
  * earlier run begins anew.
  *
- * When the list is full, the subnet with the most relays gives one up, chosen by
- * a keyed hash that no outsider can compute. So a flood from few subnets evicts
- * itself; a flood from everywhere is a fair draw, and relays that this node has
- * reached itself do not take part in it.
+ * A relay is listed once this node has reached it at an address that its record
+ * claims. Until then, and when it was not reached for long, it is a rumour: kept,
+ * so that it can be tried, but neither counted nor passed on. A peer can invent
+ * any number of records; it cannot answer at addresses that are not its own.
+ *
+ * When there is no room, one leaves, chosen by a keyed hash that no outsider can
+ * compute, over the whole list: of those never reached, else of those not reached
+ * lately, else of those that came lately. This node's own record, relays that it
+ * relies on and relays that have been there for days are not evicted.
  *
  * @see protocol §4.7
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
-import { addressGroup, PATH_PREFIX } from "../auth/subnet.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { isRelay } from "./contact.ts";
+import { isRelay, listedAddress } from "./contact.ts";
 import { leadingDistance, pointKey } from "./records/distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
 import { nodeKey } from "./node_key.ts";
@@ -38,6 +41,16 @@ export const MAX_RELAYS = 10_000;
  * up when it comes again: nobody makes the whole network gossip every second.
  */
 export const MIN_CHANGE_MS = 60 * 1000;
+
+/**
+ * Tuning: a relay that was not reached for so long is a rumour again. Three times
+ * the pace at which relays are tried.
+ */
+export const LATELY_MS = 12 * 3600 * 1000;
+/** Tuning: a relay reached over so long a time is not evicted for newcomers. */
+export const LONG_RECORD_MS = 3 * 24 * 3600 * 1000;
+/** Tuning: tries in a row that a listed relay may leave unanswered. */
+const MAX_SILENCES = 1;
 
 /**
  * Tuning: a relay that did not answer is not tried again for so long, and for
@@ -64,6 +77,9 @@ export type MergeOutcome =
   /** The list is full, and the draw went against it. */
   | "full";
 
+/** How well an entry has shown that it is there; who leaves first is the last. */
+const RANK = { kept: 0, longRecord: 1, reached: 2, reachedOnce: 3, rumour: 4 };
+
 /** Part of the list, as a `ListRelays` answer has it. */
 export interface RelayPage {
   readonly records: readonly Bytes[];
@@ -73,11 +89,10 @@ export interface RelayPage {
 
 /** Figures about a list. */
 export interface RelayListStatistics {
-  readonly relays: number;
-  /** Those that this node has reached itself. */
-  readonly proven: number;
-  /** Subnets that the relays are spread over; 0 where subnets do not count. */
-  readonly groups: number;
+  /** Listed relays. */
+  readonly listed: number;
+  /** Relays that were heard of, and were not reached, or not lately. */
+  readonly rumours: number;
   /** Since the start: records taken up, turned away because full, and evicted. */
   readonly added: number;
   readonly refused: number;
@@ -87,7 +102,6 @@ export interface RelayListStatistics {
 /** What a list is made of. */
 export interface RelayListOptions {
   readonly crypto: CryptoSuite;
-  readonly network: NetworkParameters;
   readonly random: Random;
   /** Default {@linkcode MAX_RELAYS}. */
   readonly maxRelays?: number;
@@ -95,15 +109,19 @@ export interface RelayListOptions {
 
 interface Entry {
   record: NodeRecord;
-  /** Of its place in the log; ascending, never used twice; 0 before it has one. */
+  /** Of its place in the log; ascending, never used twice; 0 while it has none. */
   version: number;
   changedMs: number;
-  /** Whether this node has had an authenticated link with it. */
-  isProven: boolean;
+  /** Whether it was reached lately at an address of this record: then it is in the log. */
+  isListed: boolean;
+  /** Whether it stays whatever comes. */
+  isKept: boolean;
+  /** When it was reached for the first and for the last time; ±Infinity if never. */
+  firstReachedMs: number;
+  reachedMs: number;
   /** How often in a row it did not answer, and until when it is not tried. */
   silences: number;
   silentUntilMs: number;
-  group: string;
   /** The keyed hash, uniform in 0 ≤ n < 1; drawn when it is first needed. */
   draw: number | undefined;
 }
@@ -111,7 +129,6 @@ interface Entry {
 /** Signed records of all relays, as complete as can be had. */
 export class RelayList {
   readonly #crypto: CryptoSuite;
-  readonly #network: NetworkParameters;
   readonly #maxRelays: number;
   readonly #epoch: Bytes;
   /** Key of the draw that decides who leaves. */
@@ -123,8 +140,7 @@ export class RelayList {
   #versions: number[] = [];
   #nextVersion = 1;
   #changes = 0;
-  /** Keys of the entries, by subnet. */
-  readonly #groups = new Map<string, Set<string>>();
+  #listed = 0;
   /** No record expires before this. */
   #firstExpiry = Infinity;
   #added = 0;
@@ -133,35 +149,56 @@ export class RelayList {
 
   constructor(options: RelayListOptions) {
     this.#crypto = options.crypto;
-    this.#network = options.network;
     this.#maxRelays = options.maxRelays ?? MAX_RELAYS;
     this.#epoch = options.random.bytes(EPOCH_BYTES);
     this.#drawKey = options.random.bytes(32);
   }
 
-  /** Relays in the list; some may have expired since the last {@linkcode sweep}. */
+  /** Relays heard of, rumours too; some may have expired since the last {@linkcode sweep}. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** Grows whenever a record comes, changes or leaves. */
+  /** Listed relays. */
+  get listed(): number {
+    return this.#listed;
+  }
+
+  /** Grows whenever a record comes, changes or leaves, or a relay is listed or no more. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** The record of a relay. */
+  /** The record of a relay, or of a rumour. */
   get(id: NodeId): NodeRecord | undefined {
     return this.#entries.get(pointKey(id))?.record;
   }
 
-  /** All records that have not expired. */
+  /** Whether a relay is listed: reached lately, at an address that its record claims. */
+  isListed(id: NodeId): boolean {
+    return this.#entries.get(pointKey(id))?.isListed ?? false;
+  }
+
+  /** All records that have not expired, rumours too. */
   *records(unixMs: number): Generator<NodeRecord> {
     for (const { record } of this.#entries.values()) {
       if (record.expiry > unixMs) yield record;
     }
   }
 
-  /** Take up a verified record. */
+  /** Records of listed relays that have not expired. */
+  *listedRecords(unixMs: number): Generator<NodeRecord> {
+    for (const { record, isListed } of this.#entries.values()) {
+      if (isListed && record.expiry > unixMs) yield record;
+    }
+  }
+
+  /** Since when a relay was reached at times, monotonic, ms; Infinity if it never was. */
+  firstReachedMs(id: NodeId): number {
+    return this.#entries.get(pointKey(id))?.firstReachedMs ?? Infinity;
+  }
+
+  /** Take up a verified record: a rumour, or news of a relay that is known. */
   merge(record: NodeRecord, nowMs: number): MergeOutcome {
     if (!isRelay(record)) return "known";
     const key = nodeKey(record);
@@ -169,37 +206,64 @@ export class RelayList {
     if (known === undefined) return this.#add(key, record, nowMs);
     if (record.sequence <= known.record.sequence) return "known";
     if (nowMs - known.changedMs < MIN_CHANGE_MS) return "too_soon";
-    this.#change(key, known, record, nowMs);
+    this.#change(known, record, nowMs);
     return "changed";
   }
 
-  /** The node's own record: it may change at any time, and is not evicted for others. */
+  /** The node's own record: it may change at any time, and is always listed. */
   setOwn(record: NodeRecord, nowMs: number): void {
-    const key = nodeKey(record);
-    const known = this.#entries.get(key);
-    if (known === undefined) this.#add(key, record, nowMs);
-    else this.#change(key, known, record, nowMs);
-    this.prove(record);
+    const known = this.#entries.get(nodeKey(record));
+    if (known === undefined) this.#add(nodeKey(record), record, nowMs);
+    else this.#change(known, record, nowMs);
+    this.keep(record.nodeId);
+    this.prove(record, nowMs);
   }
 
-  /** This node has had an authenticated link with a relay: it will not be evicted for strangers. */
-  prove(relay: NodeRecord): void {
-    const entry = this.#entries.get(nodeKey(relay));
-    if (entry === undefined) return;
-    entry.isProven = true;
+  /** A relay that this node relies on: it is not evicted. */
+  keep(id: NodeId): void {
+    const entry = this.#entries.get(pointKey(id));
+    if (entry !== undefined) entry.isKept = true;
+  }
+
+  /**
+   * This node has reached a relay, by an authenticated link, at an address that
+   * this record claims.
+   *
+   * @param firstMs When that was for the first time, if that is known from an earlier run.
+   */
+  prove(relay: NodeRecord, nowMs: number, firstMs = nowMs): void {
+    const key = nodeKey(relay);
+    if (!this.#entries.has(key) && isRelay(relay)) {
+      this.#add(key, relay, nowMs, firstMs);
+    }
+    const entry = this.#entries.get(key);
+    // What was reached may have another address than what is claimed since.
+    if (entry === undefined || !claimsAll(relay, entry.record)) return;
     entry.silences = 0;
     entry.silentUntilMs = -Infinity;
+    entry.reachedMs = nowMs;
+    entry.firstReachedMs = Math.min(entry.firstReachedMs, firstMs);
+    if (entry.isListed) return;
+    entry.isListed = true;
+    this.#listed++;
+    this.#toEnd(entry);
   }
 
-  /** A relay did not answer: if it was proven, it is like any other again. */
+  /** A relay did not answer: when that happens twice, it is a rumour again. */
   doubt(id: NodeId, nowMs: number): void {
     const entry = this.#entries.get(pointKey(id));
     if (entry === undefined) return;
-    entry.isProven = false;
     // Requests that fail together are one silence.
     if (nowMs >= entry.silentUntilMs) entry.silences++;
     const doublings = Math.min(entry.silences - 1, MAX_DOUBLINGS);
     entry.silentUntilMs = nowMs + SILENT_MS * 2 ** doublings;
+    if (entry.silences > MAX_SILENCES) this.#unlist(entry);
+  }
+
+  /** A relay broke the protocol: it is not listed until it is reached again. */
+  unlist(id: NodeId): void {
+    const entry = this.#entries.get(pointKey(id));
+    if (entry !== undefined) this.#unlist(entry);
   }
 
   /** Records of relays that may well be alive: not expired, and not silent lately. */
@@ -213,11 +277,34 @@ export class RelayList {
   visitPromising(
     nowMs: number,
     unixMs: number,
-    visit: (record: NodeRecord) => void,
+    visit: (record: NodeRecord, wasReached: boolean) => void,
   ): void {
-    this.#entries.forEach(({ record, silentUntilMs }) => {
-      if (nowMs >= silentUntilMs && record.expiry > unixMs) visit(record);
+    this.#entries.forEach(({ record, silentUntilMs, firstReachedMs }) => {
+      if (nowMs >= silentUntilMs && record.expiry > unixMs) {
+        visit(record, firstReachedMs < Infinity);
+      }
     });
+  }
+
+  /** Relays that have not expired, with when they are to be tried again. */
+  visitDue(
+    unixMs: number,
+    retryMs: number,
+    visit: (record: NodeRecord, dueMs: number, wasReached: boolean) => void,
+  ): void {
+    this.#entries.forEach(({ record, silentUntilMs, reachedMs }) => {
+      if (record.expiry <= unixMs) return;
+      const dueMs = Math.max(silentUntilMs, reachedMs + retryMs);
+      visit(record, dueMs, reachedMs > -Infinity);
+    });
+  }
+
+  /** What was not reached for long becomes a rumour. */
+  unlistOld(nowMs: number): void {
+    for (const entry of this.#entries.values()) {
+      const { isKept, reachedMs } = entry;
+      if (!isKept && nowMs - reachedMs > LATELY_MS) this.#unlist(entry);
+    }
   }
 
   /** Drop what has expired. */
@@ -233,7 +320,7 @@ export class RelayList {
   }
 
   /**
-   * What has changed since `cursor`, at most {@linkcode MAX_PAGE_RECORDS}.
+   * What has changed since `cursor` among listed relays, at most {@linkcode MAX_PAGE_RECORDS}.
    *
    * @param cursor The last page's, or empty. One that is not ours begins anew.
    */
@@ -260,104 +347,99 @@ export class RelayList {
 
   /** Figures for status and tests. */
   statistics(): RelayListStatistics {
-    let proven = 0;
-    for (const { isProven } of this.#entries.values()) if (isProven) proven++;
     return {
-      relays: this.#entries.size,
-      proven,
-      groups: this.#groups.size,
+      listed: this.#listed,
+      rumours: this.#entries.size - this.#listed,
       added: this.#added,
       refused: this.#refused,
       evicted: this.#evicted,
     };
   }
 
-  #add(key: string, record: NodeRecord, nowMs: number): MergeOutcome {
+  /** @param firstReachedMs When it was reached; Infinity for a rumour. */
+  #add(
+    key: string,
+    record: NodeRecord,
+    nowMs: number,
+    firstReachedMs = Infinity,
+  ): MergeOutcome {
     const entry: Entry = {
       record,
       version: 0,
       changedMs: nowMs,
-      isProven: false,
+      isListed: false,
+      isKept: false,
+      firstReachedMs,
+      reachedMs: firstReachedMs === Infinity ? -Infinity : nowMs,
       silences: 0,
       silentUntilMs: -Infinity,
-      group: "",
       draw: undefined,
     };
     this.#entries.set(key, entry);
     this.#firstExpiry = Math.min(this.#firstExpiry, record.expiry);
-    this.#regroup(key, entry);
     if (this.#entries.size > this.#maxRelays) {
-      const victim = this.#draw();
-      this.#remove(victim, this.#entries.get(victim));
-      if (victim === key) {
+      const victim = this.#draw(entry, nowMs);
+      this.#remove(nodeKey(victim.record), victim);
+      if (victim === entry) {
         this.#refused++;
         return "full";
       }
       this.#evicted++;
     }
     this.#added++;
-    this.#toEnd(entry);
     return "added";
   }
 
-  #change(key: string, entry: Entry, record: NodeRecord, nowMs: number): void {
+  #change(entry: Entry, record: NodeRecord, nowMs: number): void {
+    const isElsewhere = !claimsAll(entry.record, record);
     entry.record = record;
     this.#firstExpiry = Math.min(this.#firstExpiry, record.expiry);
     entry.changedMs = nowMs;
-    this.#regroup(key, entry);
-    this.#toEnd(entry);
+    if (entry.isListed) this.#toEnd(entry);
+    if (!isElsewhere) return;
+    // Nothing is known of its new address; what it was counts when it is reached.
+    this.#unlist(entry);
+    entry.reachedMs = -Infinity;
+    entry.silences = 0;
+    entry.silentUntilMs = -Infinity;
   }
 
-  /** Who leaves: of the largest subnet, unproven before proven, by the keyed hash. */
-  #draw(): string {
-    let largest: Iterable<string> = this.#entries.keys();
-    let size = 0;
-    for (const keys of this.#groups.values()) {
-      if (keys.size > size) [largest, size] = [keys, keys.size];
-    }
-    let victim = "";
-    let highest = -1;
-    for (const key of largest) {
-      const entry = this.#entries.get(key);
-      const rank = this.#rank(entry as Entry);
-      if (rank > highest) [victim, highest] = [key, rank];
+  /** Who leaves for a newcomer, or the newcomer: the worst rank, by the keyed hash. */
+  #draw(newcomer: Entry, nowMs: number): Entry {
+    let victim = newcomer;
+    let worst = rankOf(newcomer, nowMs);
+    for (const entry of this.#entries.values()) {
+      const rank = rankOf(entry, nowMs);
+      if (rank < worst) continue;
+      if (rank > worst || this.#drawn(entry) > this.#drawn(victim)) {
+        [victim, worst] = [entry, rank];
+      }
     }
     return victim;
   }
 
-  /** Uniform in 0 ≤ n < 2, proven relays below 1 and the others above. */
-  #rank(entry: Entry): number {
+  /** Uniform in 0 ≤ n < 1. */
+  #drawn(entry: Entry): number {
     if (entry.draw === undefined) {
       const hash = this.#crypto.hmac(this.#drawKey, entry.record.nodeId);
       entry.draw = leadingDistance(hash, NOTHING) / 2 ** 48;
     }
-    return entry.isProven ? entry.draw : entry.draw + 1;
+    return entry.draw;
   }
 
-  #regroup(key: string, entry: Entry): void {
-    const [address] = entry.record.addresses;
-    if (this.#network.allowPrivateAddresses || address === undefined) return;
-    const group = addressGroup(address, PATH_PREFIX);
-    if (group === entry.group) return;
-    this.#leaveGroup(key, entry);
-    entry.group = group;
-    const keys = this.#groups.get(group);
-    if (keys === undefined) this.#groups.set(group, new Set([key]));
-    else keys.add(key);
-  }
-
-  #leaveGroup(key: string, { group }: Entry): void {
-    const keys = this.#groups.get(group);
-    keys?.delete(key);
-    if (keys?.size === 0) this.#groups.delete(group);
+  #unlist(entry: Entry): void {
+    if (!entry.isListed) return;
+    entry.isListed = false;
+    this.#listed--;
+    this.#changes++;
+    this.#leaveLog(entry);
   }
 
   #remove(key: string, entry: Entry | undefined): void {
     if (entry === undefined) return;
     this.#changes++;
     this.#entries.delete(key);
-    this.#leaveGroup(key, entry);
-    this.#leaveLog(entry);
+    this.#unlist(entry);
   }
 
   #toEnd(entry: Entry): void {
@@ -372,9 +454,9 @@ export class RelayList {
   }
 
   #leaveLog(entry: Entry): void {
-    if (entry.version > 0) {
-      this.#log[this.#placeAfter(entry.version - 1)] = undefined;
-    }
+    if (entry.version === 0) return;
+    this.#log[this.#placeAfter(entry.version - 1)] = undefined;
+    entry.version = 0;
   }
 
   /** Close the gaps; versions, and so cursors, keep their meaning. */
@@ -408,4 +490,23 @@ export class RelayList {
     new DataView(cursor.buffer).setBigUint64(EPOCH_BYTES, BigInt(version));
     return cursor;
   }
+}
+
+/** How well an entry has shown that it is there, as {@linkcode RANK} has it. */
+function rankOf(entry: Entry, nowMs: number): number {
+  const { isKept, isListed, silences, firstReachedMs, reachedMs } = entry;
+  if (isKept) return RANK.kept;
+  if (reachedMs === -Infinity) return RANK.rumour;
+  const isSilent = !isListed && silences > MAX_SILENCES;
+  if (isSilent || nowMs - reachedMs > LATELY_MS) return RANK.reachedOnce;
+  const isOld = reachedMs - firstReachedMs >= LONG_RECORD_MS;
+  return isOld ? RANK.longRecord : RANK.reached;
+}
+
+/** Whether all addresses that `next` claims were claimed by `known`. */
+function claimsAll(known: NodeRecord, next: NodeRecord): boolean {
+  return known === next ||
+    next.addresses.every((address) =>
+      listedAddress(known, address) !== undefined
+    );
 }

@@ -2,10 +2,11 @@
  * How the relay list is filled and passed on: the calls of gossip and of the
  * hourly rounds.
  *
- *     Announce in ─▶ verify ─▶ new to the list? ─▶ gathered ─▶ Announce out
- *     round ─▶ ListRelays out ─▶ verify ─▶ the list
+ *     Announce in ─▶ verify ─▶ new? ─▶ reached by us ─▶ gathered ─▶ Announce out
+ *     round ─▶ ListRelays out ─▶ verify ─▶ reached by us ─▶ the list
  *
- * What comes in pages is not passed on: it is news to us, but not to others.
+ * A record is passed on once this node has reached its relay. What comes in pages
+ * is not passed on: it is news to us, but not to others.
  *
  * @see protocol §4.7
  * @module
@@ -15,11 +16,19 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
+import { RecentMap } from "../base/recent_map.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
 import { pointKey } from "./records/distance.ts";
 import { type Announcement, Gossip, type GossipContacts } from "./gossip.ts";
-import type { MergeOutcome } from "./relay_list.ts";
+import { nodeKey } from "./node_key.ts";
+import type { MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelaySync, type SyncAction } from "./relay_sync.ts";
+
+/**
+ * Tuning: announced records whose relays are not reached yet. What comes on top
+ * travels by pages.
+ */
+const MAX_UNREACHED = 4096;
 
 /** What news needs from the node. */
 export interface RelayNewsOptions {
@@ -31,8 +40,13 @@ export interface RelayNewsOptions {
   readonly sources: (at: Moment) => Iterable<NodeRecord>;
   /** A round has ended: the list is as complete as it can be had. */
   readonly onRound: (at: Moment) => void;
-  /** Take up a verified record. */
-  readonly learn: (record: NodeRecord, at: Moment) => MergeOutcome;
+  readonly relays: RelayList;
+  /** Take up a verified record, and reach its relay if that is needed. */
+  readonly learn: (
+    record: NodeRecord,
+    from: NodeId,
+    at: Moment,
+  ) => MergeOutcome;
   /** A node passed on what no honest node would. */
   readonly onBroken: (id: NodeId, code: string, at: Moment) => void;
 }
@@ -42,6 +56,11 @@ export class RelayNews {
   readonly #options: RelayNewsOptions;
   readonly #gossip: Gossip;
   readonly #sync: RelaySync;
+  /** News that waits until we have reached its relay: the record, and who told us. */
+  readonly #unreached = new RecentMap<
+    string,
+    { readonly record: NodeRecord; readonly from: string }
+  >(MAX_UNREACHED);
 
   constructor(options: RelayNewsOptions) {
     this.#options = options;
@@ -77,9 +96,23 @@ export class RelayNews {
 
   /** A verified record that is news if we do not have it: first-hand, or announced. */
   hear(record: NodeRecord, from: NodeId, at: Moment): void {
-    const outcome = this.#options.learn(record, at);
-    if (outcome !== "added" && outcome !== "changed") return;
-    this.#gossip.spread(record, pointKey(from), at.nowMs);
+    const { learn, relays } = this.#options;
+    const outcome = learn(record, from, at);
+    if (outcome === "known" || outcome === "too_soon") return;
+    if (relays.isListed(record.nodeId)) {
+      this.#gossip.spread(record, pointKey(from), at.nowMs);
+    } else {
+      this.#unreached.set(nodeKey(record), { record, from: pointKey(from) });
+    }
+  }
+
+  /** This node has reached a relay: what was announced of it may be passed on. */
+  onReached(relay: NodeRecord, nowMs: number): void {
+    const news = this.#unreached.get(nodeKey(relay));
+    if (news === undefined) return;
+    if (!this.#options.relays.isListed(relay.nodeId)) return;
+    this.#unreached.delete(nodeKey(relay));
+    this.#gossip.spread(news.record, news.from, nowMs);
   }
 
   /** Tell some contacts of our own record. */
@@ -146,7 +179,7 @@ export class RelayNews {
   ): void {
     const { calls, learn, onBroken } = this.#options;
     const isWaiting = calls.verify(encoded, ({ records, lie }, at) => {
-      for (const record of records) learn(record, at);
+      for (const record of records) learn(record, source.nodeId, at);
       if (lie !== undefined) onBroken(source.nodeId, lie, at);
       const actions = lie === undefined
         ? this.#sync.onPage(source, cursor, more)

@@ -31,7 +31,7 @@ interface SearchWatcher {
   /** A node gave a false answer. */
   onBroken(id: NodeId, code: string, at: Moment): void;
   /** A verified record that a node named. */
-  onHeard(record: NodeRecord, at: Moment): void;
+  onHeard(record: NodeRecord, from: NodeId, at: Moment): void;
 }
 
 /** What searches need from the node. */
@@ -167,7 +167,7 @@ export class Searches {
       encoded,
       ({ records, lie }, at) => {
         const { watcher } = this.#options;
-        for (const record of records) watcher.onHeard(record, at);
+        for (const record of records) watcher.onHeard(record, node.nodeId, at);
         if (lie !== undefined) {
           watcher.onBroken(node.nodeId, lie, at);
           return this.#fail(search, node, at);

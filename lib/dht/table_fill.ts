@@ -27,6 +27,8 @@ interface TableFillOptions {
   readonly table: RoutingTable;
   readonly relays: RelayList;
   readonly blamed: Blamed;
+  /** Whether all relays heard of at the start have had their turn to be reached. */
+  readonly isSettled: () => boolean;
 }
 
 /** Fills a table, now and then. */
@@ -71,11 +73,17 @@ export class TableFill {
     return sampled(random, drawn, free);
   }
 
-  /** Relays that their buckets have room for, by bucket. */
+  /**
+   * Relays that their buckets have room for, by bucket. Those that were never
+   * reached, which can be invented, until there was time to reach them: who is
+   * reached first is not a fair draw.
+   */
   #wanted({ nowMs, unixMs }: Moment): Map<number, NodeRecord[]> {
-    const { table, relays, blamed } = this.#options;
+    const { table, relays, blamed, isSettled } = this.#options;
     const wanted = new Map<number, NodeRecord[]>();
-    relays.visitPromising(nowMs, unixMs, (record) => {
+    const takesAll = !isSettled();
+    relays.visitPromising(nowMs, unixMs, (record, wasReached) => {
+      if (!wasReached && !takesAll) return;
       const bucket = table.vacancyFor(record);
       if (bucket === undefined || blamed.has(record.nodeId, nowMs)) return;
       const others = wanted.get(bucket);

@@ -27,7 +27,12 @@ import {
   type DhtKey,
   pointKey,
 } from "../../lib/dht/records/distance.ts";
-import { decodeRequest, encodeResponse } from "../../lib/dht/messages.ts";
+import {
+  decodeRequest,
+  type DhtRequest,
+  encodeRequest,
+  encodeResponse,
+} from "../../lib/dht/messages.ts";
 import { MAX_RELAYS } from "../../lib/dht/relay_list.ts";
 import { EventQueue } from "../../lib/sim/event_queue.ts";
 import { TEST_UNIX_MS, testRecord } from "../support/nodes.ts";
@@ -57,21 +62,26 @@ export interface WorldOptions {
   readonly network?: NetworkParameters;
   /** Most relays in each node's list. Default: a relay's limit. */
   readonly maxRelays?: number;
+  /** Where each node is. Default: in one /8, in a /32 of its own. */
+  readonly hostOf?: (index: number) => string;
 }
 
 /** Made once for all worlds: signing takes longer than a look-up. */
-const RECORDS = new Map<number, NodeRecord>();
+const RECORDS = new Map<string, NodeRecord>();
 
 /** The record number `index`, of a relay whose address nobody shares. */
-export function worldRecord(index: number): NodeRecord {
-  let record = RECORDS.get(index);
+export function worldRecord(
+  index: number,
+  host = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`,
+): NodeRecord {
+  const key = `${index} ${host}`;
+  let record = RECORDS.get(key);
   if (record === undefined) {
-    const host = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;
     record = testRecord(crypto, 1_000_000 + index, {
       addresses: [{ host, port: 4001 }],
       expiry: TEST_UNIX_MS + 24 * 3_600_000,
     });
-    RECORDS.set(index, record);
+    RECORDS.set(key, record);
   }
   return record;
 }
@@ -89,11 +99,13 @@ export class DhtWorld {
   readonly #events = new EventQueue();
   readonly #results = new Map<string, DhtAction>();
   readonly #maxRelays: number;
+  readonly #hostOf: ((index: number) => string) | undefined;
 
   constructor(options: WorldOptions) {
     this.network = options.network ?? networkParameters("local");
     this.random = seededRandom(options.seed);
     this.#maxRelays = options.maxRelays ?? MAX_RELAYS;
+    this.#hostOf = options.hostOf;
     for (let index = 0; index < options.nodes; index++) this.add();
   }
 
@@ -108,7 +120,7 @@ export class DhtWorld {
   /** A new node; `join` makes it take part. */
   add(behaviour: Behaviour = "honest"): WorldNode {
     const index = this.nodes.length;
-    const record = worldRecord(index);
+    const record = worldRecord(index, this.#hostOf?.(index));
     const machine = new DhtNode({
       crypto,
       network: this.network,
@@ -181,6 +193,18 @@ export class DhtWorld {
     const { taskId, actions } = work(node.machine, this.nowMs, this.unixMs);
     this.#obey(node, actions);
     return taskId;
+  }
+
+  /** A request from one node to another, whatever the first one's machine would do. */
+  request(to: WorldNode, from: WorldNode, request: DhtRequest): void {
+    const bytes = encodeRequest(request);
+    const { nodeId } = from.record;
+    const peer = { nodeId, record: from.record };
+    const { nowMs, unixMs } = this;
+    this.#obey(
+      to,
+      to.machine.onRequest(peer, bytes, nowMs, unixMs).actions,
+    );
   }
 
   /** The nodes that are closest to a target, as only the world knows. */

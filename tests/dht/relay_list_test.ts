@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { customNetwork, networkParameters } from "../../lib/auth/network.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { concat } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { MAX_PAGE_RECORDS } from "../../lib/dht/messages.ts";
 import {
+  LATELY_MS,
+  LONG_RECORD_MS,
   MIN_CHANGE_MS,
   RelayList,
   SILENT_MS,
@@ -19,19 +20,12 @@ import {
 } from "./records/fake_records.ts";
 
 const crypto = nativeSuite();
-const local = networkParameters("local");
-const publicNetwork = customNetwork({
-  name: "public",
-  powDifficulty: 0,
-  allowPrivateAddresses: false,
-});
 const NOW = TEST_UNIX_MS;
 const EMPTY = new Uint8Array(0);
 
-function makeList(maxRelays = 1000, network = local, seed = 1): RelayList {
+function makeList(maxRelays = 1000, seed = 1): RelayList {
   return new RelayList({
     crypto,
-    network,
     random: seededRandom(seed),
     maxRelays,
   });
@@ -41,9 +35,15 @@ function relay(number: number, changes: RecordChanges = {}): NodeRecord {
   return fakeRecord(point(number >> 8, number & 255, 7), changes);
 }
 
-function inSubnet(number: number, prefix: string): NodeRecord {
-  const host = `${prefix}.${(number >> 8) & 255}.${number & 255}`;
-  return relay(number, { addresses: [{ host, port: 4001 }] });
+/** Take up a record, and reach its relay. */
+function reach(list: RelayList, record: NodeRecord, nowMs: number): void {
+  list.merge(record, nowMs);
+  list.prove(record, nowMs);
+}
+
+/** How many of these are in the list. */
+function kept(list: RelayList, records: readonly NodeRecord[]): number {
+  return records.filter(({ nodeId }) => list.get(nodeId) !== undefined).length;
 }
 
 /** All that a reader gets who asks page by page from `cursor` on. */
@@ -101,7 +101,7 @@ Deno.test("page() gives every relay once, page by page", () => {
   const list = makeList();
   const expected = new Set<string>();
   for (let number = 0; number < 250; number++) {
-    list.merge(relay(number), 0);
+    reach(list, relay(number), 0);
     expected.add(String(relay(number).encoded));
   }
   const { records, pages } = readAll(list);
@@ -112,12 +112,12 @@ Deno.test("page() gives every relay once, page by page", () => {
 
 Deno.test("page() gives a reader with a cursor what has changed, and no more", () => {
   const list = makeList();
-  for (let number = 0; number < 120; number++) list.merge(relay(number), 0);
+  for (let number = 0; number < 120; number++) reach(list, relay(number), 0);
   const { cursor } = readAll(list);
   assert.deepEqual(readAll(list, cursor).records, []);
   const changed = relay(5, { sequence: NOW + 9 });
   list.merge(changed, MIN_CHANGE_MS);
-  list.merge(relay(500), MIN_CHANGE_MS);
+  reach(list, relay(500), MIN_CHANGE_MS);
   const { records } = readAll(list, cursor);
   assert.deepEqual(records, [
     String(changed.encoded),
@@ -127,10 +127,10 @@ Deno.test("page() gives a reader with a cursor what has changed, and no more", (
 
 Deno.test("page() begins anew for cursors of another run, and for garbage", () => {
   const list = makeList();
-  const other = makeList(1000, local, 2);
+  const other = makeList(1000, 2);
   for (let number = 0; number < 60; number++) {
-    list.merge(relay(number), 0);
-    other.merge(relay(number), 0);
+    reach(list, relay(number), 0);
+    reach(other, relay(number), 0);
   }
   const foreign = readAll(other).cursor;
   const cursors = [
@@ -148,8 +148,8 @@ Deno.test("page() begins anew for cursors of another run, and for garbage", () =
 
 Deno.test("page() never shows an expired record, swept or not", () => {
   const list = makeList();
-  list.merge(relay(1, { expiry: NOW + 10 }), 0);
-  list.merge(relay(2), 0);
+  reach(list, relay(1, { expiry: NOW + 10 }), 0);
+  reach(list, relay(2), 0);
   assert.equal(list.page(EMPTY, NOW + 9).records.length, 2);
   assert.equal(list.page(EMPTY, NOW + 10).records.length, 1);
   assert.equal([...list.records(NOW + 10)].length, 1);
@@ -187,10 +187,10 @@ Deno.test("a reader who follows along misses nothing, whatever happens between p
         const sequence = NOW + (type === "change" ? nowMs / 1000 : 0);
         if (type === "sweep") list.sweep(NOW);
         else if (type === "read") read();
-        else list.merge(relay(number, { sequence, expiry }), nowMs);
+        else reach(list, relay(number, { sequence, expiry }), nowMs);
       }
       read();
-      for (const { nodeId, encoded } of list.records(NOW)) {
+      for (const { nodeId, encoded } of list.listedRecords(NOW)) {
         assert.equal(seen.get(String(nodeId)), encoded[32] ?? 0);
       }
     }),
@@ -202,74 +202,124 @@ Deno.test("a full list stays at its limit", () => {
   const list = makeList(50);
   for (let number = 0; number < 500; number++) list.merge(relay(number), 0);
   assert.equal(list.size, 50);
-  const { relays, evicted, refused, added } = list.statistics();
-  assert.equal(relays, 50);
+  const { listed, rumours, evicted, refused, added } = list.statistics();
+  assert.deepEqual([listed, rumours], [0, 50]);
   assert.equal(added - evicted, 50);
   assert.equal(added + refused, 500);
-  assert.equal(readAll(list).records.length, 50);
 });
 
-Deno.test("a flood from one subnet evicts itself, and none of the others", () => {
-  const list = makeList(400, publicNetwork);
-  const honest = Array.from(
-    { length: 200 },
-    (_, number) => inSubnet(number, `52.${number % 100}`),
-  );
-  for (const record of honest) list.merge(record, 0);
-  for (let number = 1000; number < 4000; number++) {
-    list.merge(inSubnet(number, "66.6"), 0);
-  }
-  assert.equal(list.size, 400);
-  for (const { nodeId } of honest) assert.ok(list.get(nodeId));
+Deno.test("rumours are neither counted nor passed on until they are reached", () => {
+  const list = makeList();
+  list.merge(relay(1), 0);
+  assert.deepEqual([list.size, list.listed], [1, 0]);
+  assert.deepEqual(readAll(list).records, []);
+  assert.deepEqual([...list.listedRecords(NOW)], []);
+  const before = list.changes;
+  list.prove(relay(1), 5);
+  assert.equal(list.listed, 1);
+  assert.ok(list.changes > before);
+  assert.deepEqual(readAll(list).records, [String(relay(1).encoded)]);
+  assert.equal(list.firstReachedMs(relay(1).nodeId), 5);
 });
 
-Deno.test("honest newcomers find a place in a list that a subnet has flooded", () => {
-  const list = makeList(300, publicNetwork);
-  for (let number = 1000; number < 4000; number++) {
-    list.merge(inSubnet(number, "66.6"), 0);
-  }
-  const honest = Array.from(
-    { length: 100 },
-    (_, number) => inSubnet(number, `52.${number % 50}`),
-  );
-  for (const record of honest) assert.equal(list.merge(record, 0), "added");
-  for (const { nodeId } of honest) assert.ok(list.get(nodeId));
+Deno.test("a relay that claims another address is a rumour until it is reached there", () => {
+  const list = makeList();
+  reach(list, relay(1), 0);
+  const [address = assert.fail()] = relay(1).addresses;
+  const moved = relay(1, {
+    sequence: NOW + 1,
+    addresses: [address, { host: "77.7.7.7", port: 1 }],
+  });
+  assert.equal(list.merge(moved, MIN_CHANGE_MS), "changed");
+  assert.equal(list.isListed(moved.nodeId), false);
+  // It answered where its last record says, which may be elsewhere.
+  list.prove(relay(1), MIN_CHANGE_MS);
+  assert.equal(list.isListed(moved.nodeId), false);
+  list.prove(moved, MIN_CHANGE_MS);
+  assert.equal(list.isListed(moved.nodeId), true);
+  // What it was counts still; to claim less is no move.
+  assert.equal(list.firstReachedMs(moved.nodeId), 0);
+  const fewer = relay(1, { sequence: NOW + 2, addresses: [address] });
+  list.merge(fewer, 2 * MIN_CHANGE_MS);
+  assert.equal(list.isListed(moved.nodeId), true);
 });
 
-Deno.test("a flood from everywhere is a fair draw, which proven relays do not take part in", () => {
+Deno.test("a relay that was not reached for long, or was silent twice, is a rumour again", () => {
+  const list = makeList();
+  for (const number of [1, 2]) reach(list, relay(number), 0);
+  list.setOwn(relay(3), 0);
+  list.doubt(relay(1).nodeId, 10);
+  list.unlistOld(LATELY_MS);
+  assert.equal(list.listed, 3);
+  list.doubt(relay(1).nodeId, 20 + SILENT_MS);
+  assert.equal(list.isListed(relay(1).nodeId), false);
+  list.unlistOld(LATELY_MS + 1);
+  assert.equal(list.listed, 1);
+  assert.equal(list.isListed(relay(3).nodeId), true);
+  list.prove(relay(2), LATELY_MS + 2);
+  assert.equal(list.isListed(relay(2).nodeId), true);
+  list.unlist(relay(2).nodeId);
+  assert.equal(list.isListed(relay(2).nodeId), false);
+});
+
+Deno.test("a flood of rumours evicts rumours, and none that was reached", () => {
   const list = makeList(200);
-  const honest = Array.from({ length: 100 }, (_, number) => relay(number));
-  for (const record of honest) list.merge(record, 0);
-  for (const record of honest.slice(0, 50)) list.prove(record);
+  const relays = Array.from({ length: 150 }, (_, number) => relay(number));
+  for (const record of relays) list.merge(record, 0);
+  for (const record of relays.slice(0, 100)) list.prove(record, 0);
   for (let number = 1000; number < 2900; number++) list.merge(relay(number), 0);
-  const kept = (records: readonly NodeRecord[]) =>
-    records.filter(({ nodeId }) => list.get(nodeId) !== undefined).length;
-  assert.equal(kept(honest.slice(0, 50)), 50);
-  // 150 places for 1950 that are not proven: about 4 of these 50.
-  const drawn = kept(honest.slice(50));
-  assert.ok(drawn >= 1 && drawn <= 12, `${drawn} of 50`);
+  assert.equal(kept(list, relays.slice(0, 100)), 100);
+  // 100 places for 1,950 rumours: about 3 of these 50.
+  const drawn = kept(list, relays.slice(100));
+  assert.ok(drawn >= 1 && drawn <= 10, `${drawn} of 50`);
+});
+
+Deno.test("a relay that is reached finds a place in a list that rumours have filled", () => {
+  const list = makeList(100);
+  for (let number = 1000; number < 4000; number++) list.merge(relay(number), 0);
+  const honest = Array.from({ length: 90 }, (_, number) => relay(number));
+  for (const record of honest) list.prove(record, 0);
+  assert.equal(kept(list, honest), 90);
+  assert.equal(list.listed, 90);
+});
+
+Deno.test("newcomers that are there evict those not reached lately, and none that have been there for days", () => {
+  const list = makeList(100);
+  const numbers = (from: number) =>
+    Array.from({ length: 30 }, (_, at) => relay(from + at));
+  const [old, gone, mine] = [numbers(0), numbers(100), numbers(200)];
+  for (const record of [...old, ...gone, ...mine]) reach(list, record, 0);
+  for (const { nodeId } of mine) list.keep(nodeId);
+  const nowMs = LONG_RECORD_MS;
+  for (const record of old) list.prove(record, nowMs);
+  list.unlistOld(nowMs);
+  for (let number = 1000; number < 3000; number++) {
+    list.prove(relay(number), nowMs);
+  }
+  assert.equal(kept(list, old), 30);
+  assert.equal(kept(list, mine), 30);
+  assert.equal(kept(list, gone), 0);
+  assert.equal(list.size, 100);
+});
+
+Deno.test("newcomers find no place among relays that have all been there for days", () => {
+  const list = makeList(20);
+  for (let number = 0; number < 20; number++) {
+    list.prove(relay(number), 0);
+    list.prove(relay(number), LONG_RECORD_MS);
+  }
+  list.prove(relay(99), LONG_RECORD_MS);
+  assert.equal(list.get(relay(99).nodeId), undefined);
+  assert.equal(list.statistics().refused, 1);
 });
 
 Deno.test("the draw cannot be foreseen without its key", () => {
   const survivors = [1, 2, 3].map((seed) => {
-    const list = makeList(20, local, seed);
-    for (let number = 0; number < 200; number++) list.merge(relay(number), 0);
+    const list = makeList(20, seed);
+    for (let number = 0; number < 200; number++) list.prove(relay(number), 0);
     return readAll(list).records.sort().join(" ");
   });
   assert.equal(new Set(survivors).size, 3);
-});
-
-Deno.test("a relay that moves to another subnet counts there", () => {
-  const list = makeList(1000, publicNetwork);
-  list.merge(inSubnet(1, "52.1"), 0);
-  list.merge(inSubnet(2, "52.1"), 0);
-  assert.equal(list.statistics().groups, 1);
-  const address = { host: "77.7.7.7", port: 1 };
-  const moved = relay(1, { addresses: [address], sequence: NOW + 5 });
-  list.merge(moved, MIN_CHANGE_MS);
-  assert.equal(list.statistics().groups, 2);
-  list.sweep(Infinity);
-  assert.deepEqual([list.size, list.statistics().groups], [0, 0]);
 });
 
 Deno.test("promising() leaves out who was silent lately, until it is proven or time has passed", () => {
@@ -288,12 +338,11 @@ Deno.test("promising() leaves out who was silent lately, until it is proven or t
   assert.deepEqual(promising(0), [1, 2]);
   list.doubt(relay(1).nodeId, 1000);
   assert.deepEqual(promising(1000), [2]);
-  list.prove(relay(1));
+  list.prove(relay(1), 1000);
   assert.deepEqual(promising(1000), [1, 2]);
   list.doubt(relay(2).nodeId, 1000);
   assert.deepEqual(promising(3_600_000), [1, 2]);
   list.doubt(relay(3).nodeId, 1000);
-  list.prove(relay(3));
   assert.equal(list.size, 2);
 });
 
@@ -311,7 +360,7 @@ Deno.test("promising() leaves out who is silent again and again for longer each 
     assert.equal(isPromising(untilMs), 1);
     nowMs = untilMs;
   }
-  list.prove(relay(1));
+  list.prove(relay(1), nowMs);
   list.doubt(relay(1).nodeId, nowMs);
   assert.equal(isPromising(nowMs + SILENT_MS), 1);
 });

@@ -17,13 +17,19 @@ const SELF = point(0x01);
 function makeFill(relayCount: number, blamed: readonly NodeRecord[] = []) {
   const random = seededRandom(1);
   const table = new RoutingTable({ network, random, selfId: SELF });
-  const relays = new RelayList({ crypto: nativeSuite(), network, random });
+  const relays = new RelayList({ crypto: nativeSuite(), random });
   for (let index = 0; index < relayCount; index++) {
     relays.merge(far(index), 0);
   }
   const keptOut = new Blamed();
   for (const { nodeId } of blamed) keptOut.add(nodeId, 0);
-  const fill = new TableFill({ random, table, relays, blamed: keptOut });
+  const fill = new TableFill({
+    random,
+    table,
+    relays,
+    blamed: keptOut,
+    isSettled: () => false,
+  });
   const draw = (nowMs: number) =>
     fill.draw({ nowMs, unixMs: TEST_UNIX_MS + nowMs });
   const admit = (record: NodeRecord, nowMs: number) => {

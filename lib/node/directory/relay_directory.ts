@@ -26,7 +26,7 @@ export interface RelayDirectory {
   onChange(listener: () => void): Disposable;
 }
 
-/** A directory of what is in a {@linkcode RelayList}. */
+/** A directory of the relays that are listed in a {@linkcode RelayList}. */
 export class WatchedRelays implements RelayDirectory, Disposable {
   readonly #list: RelayList;
   readonly #clock: Clock;
@@ -49,7 +49,9 @@ export class WatchedRelays implements RelayDirectory, Disposable {
   snapshot(): readonly NodeRecord[] {
     if (this.#snapshotVersion !== this.version) {
       this.#snapshotVersion = this.version;
-      this.#snapshot = [...this.#list.records(this.#clock.unixMs())];
+      this.#snapshot = [
+        ...this.#list.listedRecords(this.#clock.unixMs()),
+      ];
     }
     return this.#snapshot;
   }

@@ -3,9 +3,14 @@
  * its guards for their lists, or, until it has guards, the nodes that it was told
  * to join by; nobody else learns that it is there.
  *
- *     sources ─ dial ─▶ links ─ ListRelays, page by page ─▶ verify ─▶ the list
+ *     sources ─ dial ─▶ links ─ ListRelays, page by page ─▶ verify ─▶ named by two? ─▶ the list
  *     round     at once (10 s after a start with a list), after 10 s, 60 s, then hourly
  *     no source was read to its end ─▶ again after 2 s, 4 s … 5 min
+ *
+ * No source is believed alone: a relay is listed when two name it that have nothing
+ * to do with each other, or when this node has a link with it. Of a relay that is
+ * listed, anybody may bring a newer record, which it has signed itself. Until there
+ * are guards, a few of the relays that were named are asked too.
  *
  * @see protocol §4.7
  * @module
@@ -22,14 +27,17 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
-import { randomBetween, shuffled } from "../../base/random.ts";
+import { randomBetween, sampled, shuffled } from "../../base/random.ts";
+import { addressGroup, PATH_PREFIX } from "../../auth/subnet.ts";
 import {
   decodeResponse,
   DHT_METHOD,
   encodeRequest,
 } from "../../dht/messages.ts";
+import { nodeKey } from "../../dht/node_key.ts";
 import { RelayList } from "../../dht/relay_list.ts";
-import { RelaySync, type SyncAction } from "../../dht/relay_sync.ts";
+import { RelayWitnesses, type Witness } from "./relay_witnesses.ts";
+import { MAX_PAGES, RelaySync, type SyncAction } from "../../dht/relay_sync.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
 import { DhtMemory, MAX_KEPT_CONTACTS } from "./dht_memory.ts";
 import type { Link } from "../link/link.ts";
@@ -49,6 +57,13 @@ const FIRST_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 5 * 60_000;
 /** How often it is asked while too few relays are known, a quarter more or less, ms. */
 const EAGER_MS = 5_000;
+/** Relays that were named and are asked as well, while there are no guards. */
+const MAX_FURTHER = 3;
+/**
+ * Rounds in a row in which one source of several answered: then it is believed
+ * together with those that it names. Longer than a restart takes.
+ */
+const LONELY_ROUNDS = 3;
 /** Rounds in which nobody but former guards is asked. */
 const GUARD_ROUNDS = 2;
 /** Rounds in which named nodes that have moved are asked before all others. */
@@ -78,6 +93,12 @@ export interface RelayListClientOptions {
   readonly leastRelays?: number;
 }
 
+/** A node that is asked for its list. */
+interface Source {
+  readonly link: Link;
+  readonly witness: Witness;
+}
+
 /** A list of all relays, kept fresh from afar. */
 export class RelayListClient implements AsyncDisposable {
   /** All relays that we know of. */
@@ -87,6 +108,7 @@ export class RelayListClient implements AsyncDisposable {
   readonly #list: RelayList;
   readonly #watched: WatchedRelays;
   readonly #sync: RelaySync;
+  readonly #witnesses = new RelayWitnesses();
   /** Nodes to join by that we knew in the last run, in random order. */
   readonly #formerContacts: readonly PeerAddress[];
   readonly #stopping = new AbortController();
@@ -103,17 +125,19 @@ export class RelayListClient implements AsyncDisposable {
   #rounds = 0;
   /** Rounds in a row that brought nothing. */
   #failures = 0;
+  /** Rounds in a row in which no more than one source answered. */
+  #lonelyRounds = 0;
 
   private constructor(
     options: RelayListClientOptions,
     memory: DhtMemory,
     formerContacts: readonly PeerAddress[],
   ) {
-    const { network, runtime: { crypto, random, clock } } = options;
+    const { runtime: { crypto, random, clock } } = options;
     this.#options = options;
     this.#memory = memory;
     this.#formerContacts = formerContacts;
-    this.#list = new RelayList({ crypto, network, random });
+    this.#list = new RelayList({ crypto, random });
     this.#sync = new RelaySync(random);
     this.#watched = new WatchedRelays(this.#list, clock);
     this.relays = this.#watched;
@@ -260,7 +284,7 @@ export class RelayListClient implements AsyncDisposable {
         ),
       );
       for (const { records: [record] } of verified) {
-        if (record !== undefined) this.#list.merge(record, clock.nowMs());
+        if (record !== undefined) this.#take(record);
       }
     }
   }
@@ -268,17 +292,103 @@ export class RelayListClient implements AsyncDisposable {
   /** Read the lists of some sources. @returns Whether one was read to its end. */
   async #round(): Promise<boolean> {
     const { runtime: { clock, random } } = this.#options;
-    const sources = shuffled(random, this.sources).slice(0, MAX_SOURCES);
-    const links = await Promise.all(sources.map((peer) => this.#dial(peer)));
-    const byRecord = new Map<NodeRecord, Link>();
-    for (const link of links) {
-      if (link?.record !== undefined) byRecord.set(link.record, link);
+    const all = this.sources;
+    const hasGuards = this.#guards().length > 0;
+    const sources = await this.#link(
+      shuffled(random, all).slice(0, MAX_SOURCES),
+    );
+    if (sources.size === 0) return false;
+    const asked = [...sources.values()].map(({ witness }) => witness);
+    this.#witnesses.begin(asked, false);
+    const actions = this.#sync.start(sources.keys(), clock.nowMs());
+    const read: Witness[] = [];
+    await this.#read(actions, sources, read);
+    this.#lonelyRounds = read.length === 1 ? this.#lonelyRounds + 1 : 0;
+    const isAlone = !hasGuards && read.length === 1 &&
+      (all.length === 1 || this.#lonelyRounds >= LONELY_ROUNDS);
+    if (!hasGuards && (isAlone || this.#isScarce)) {
+      await this.#askFurther(sources, isAlone ? read[0] : undefined);
     }
-    if (byRecord.size === 0) return false;
-    const actions = this.#sync.start(byRecord.keys(), clock.nowMs());
-    await this.#read(actions, byRecord);
     this.#watched.notice();
-    return this.#sync.finished > 0 && this.#list.size > 0;
+    return read.length > 0 && this.#list.size > 0;
+  }
+
+  /** Dial nodes. Those with whom there is a link are there, whatever others say. */
+  async #link(
+    peers: readonly PeerAddress[],
+    voice?: Witness,
+  ): Promise<Map<NodeRecord, Source>> {
+    const links = await Promise.all(peers.map((peer) => this.#dial(peer)));
+    const sources = new Map<NodeRecord, Source>();
+    for (const link of links) {
+      if (link?.record === undefined) continue;
+      this.#take(link.record);
+      const key = nodeKey(link.record);
+      const group = this.#options.network.allowPrivateAddresses
+        ? key
+        : addressGroup(link.remoteAddress, PATH_PREFIX);
+      const witness = { key, group, voice: voice?.key ?? key };
+      sources.set(link.record, { link, witness });
+    }
+    return sources;
+  }
+
+  /**
+   * Ask some of the relays that were named.
+   *
+   * @param voice The one source there is: those that it names speak with its voice.
+   * Where there are several, only relays that two of them named are asked.
+   */
+  async #askFurther(
+    asked: ReadonlyMap<NodeRecord, Source>,
+    voice: Witness | undefined,
+  ): Promise<void> {
+    const { random, clock } = this.#options.runtime;
+    const known = new Set([...asked.keys()].map(nodeKey));
+    const named = [
+      ...this.#list.records(clock.unixMs()),
+      ...voice === undefined ? [] : this.#witnesses.records(),
+    ].filter((record) => !known.has(nodeKey(record)));
+    const further = await this.#link(
+      sampled(random, named, MAX_FURTHER),
+      voice,
+    );
+    const all = [...asked.values(), ...further.values()];
+    this.#witnesses.begin(
+      all.map(({ witness }) => witness),
+      voice !== undefined,
+    );
+    await Promise.all(
+      Array.from(further.values(), (source) => this.#readAll(source)),
+    );
+  }
+
+  /** Read a whole list, once. */
+  async #readAll(source: Source): Promise<void> {
+    let cursor: Bytes = new Uint8Array(0);
+    try {
+      for (let pages = 0; pages < MAX_PAGES; pages++) {
+        const page = await this.#readPage(source, cursor);
+        if (page === undefined || !page.more) return;
+        cursor = page.cursor;
+      }
+    } catch (error) {
+      this.#onLost(source.link, error);
+    }
+  }
+
+  /** A relay that is there for us: because of a link, or of what others say. */
+  #take(record: NodeRecord): void {
+    const { clock } = this.#options.runtime;
+    this.#list.merge(record, clock.nowMs());
+    const newest = this.#list.get(record.nodeId) ?? record;
+    this.#list.prove(newest, clock.nowMs());
+  }
+
+  /** A witness names a relay. */
+  #hear(record: NodeRecord, witness: Witness): void {
+    const isKnown = this.#list.isListed(record.nodeId);
+    if (isKnown || this.#witnesses.hear(record, witness)) this.#take(record);
   }
 
   async #dial(peer: PeerAddress): Promise<Link | undefined> {
@@ -292,32 +402,42 @@ export class RelayListClient implements AsyncDisposable {
     }
   }
 
-  /** Read pages until there are no more. */
+  /** Read pages until there are no more; those who sent their last one go to `read`. */
   async #read(
     actions: readonly SyncAction[],
-    links: ReadonlyMap<NodeRecord, Link>,
+    sources: ReadonlyMap<NodeRecord, Source>,
+    read: Witness[],
   ): Promise<void> {
     await Promise.all(actions.map(async ({ record, cursor }) => {
-      const link = links.get(record);
-      if (link === undefined) throw new BugError("node.source", "No such link");
+      const source = sources.get(record);
+      if (source === undefined) throw new BugError("node.source", "No source");
       let next: readonly SyncAction[];
       try {
-        next = await this.#readPage(link, record, cursor);
+        const page = await this.#readPage(source, cursor);
+        next = page === undefined
+          ? this.#sync.onFailure(record)
+          : this.#sync.onPage(record, page.cursor, page.more);
+        const goesOn = next.some((action) => action.record === record);
+        if (page !== undefined && !goesOn) read.push(source.witness);
       } catch (error) {
-        this.#stopping.signal.throwIfAborted();
-        this.#report(error);
-        if (error instanceof ProtocolError) link.cutOff(error.code);
+        this.#onLost(source.link, error);
         next = this.#sync.onFailure(record);
       }
-      await this.#read(next, links);
+      await this.#read(next, sources, read);
     }));
   }
 
+  #onLost(link: Link, error: unknown): void {
+    this.#stopping.signal.throwIfAborted();
+    this.#report(error);
+    if (error instanceof ProtocolError) link.cutOff(error.code);
+  }
+
+  /** @returns `undefined` when the source has no list for us. */
   async #readPage(
-    link: Link,
-    source: NodeRecord,
+    { link, witness }: Source,
     cursor: Bytes,
-  ): Promise<readonly SyncAction[]> {
+  ): Promise<{ readonly cursor: Bytes; readonly more: boolean } | undefined> {
     const { network, verifier, runtime: { clock } } = this.#options;
     const type = "list_relays";
     const answer = await raceSignal(
@@ -325,17 +445,17 @@ export class RelayListClient implements AsyncDisposable {
       this.#stopping.signal,
     );
     const page = decodeResponse(network, type, answer);
-    if (page.type !== "relays") return this.#sync.onFailure(source);
+    if (page.type !== "relays") return undefined;
     const { records, lie } = await verifyRecords(
       verifier,
       page.records,
       clock.unixMs(),
     );
-    for (const record of records) this.#list.merge(record, clock.nowMs());
+    for (const record of records) this.#hear(record, witness);
     if (lie !== undefined) {
       throw new ProtocolError(lie, "Cannot take relay list: a false record");
     }
-    return this.#sync.onPage(source, page.cursor, page.more);
+    return page;
   }
 
   /** Timers do not see that a machine slept: look at the calendar now and then. */
@@ -346,6 +466,7 @@ export class RelayListClient implements AsyncDisposable {
     const hurried = this.#hurry.promise.then(() => void (isHurried = true));
     for (;;) {
       this.#list.sweep(clock.unixMs());
+      this.#witnesses.sweep(clock.unixMs());
       this.#watched.notice();
       const leftMs = untilMs - clock.nowMs();
       if (leftMs <= 0 || isHurried) return;

@@ -3,7 +3,6 @@ import { seededRandom } from "../../../lib/base/random.ts";
 import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { RelayList } from "../../../lib/dht/relay_list.ts";
-import { networkParameters } from "../../../lib/auth/network.ts";
 import { WatchedRelays } from "../../../lib/node/directory/relay_directory.ts";
 import { createDrain } from "../../../lib/sim/drain.ts";
 import { fakeRecord, point } from "../../dht/records/fake_records.ts";
@@ -12,12 +11,11 @@ function makeDirectory() {
   const clock = new VirtualClock({ drain: createDrain() });
   const list = new RelayList({
     crypto: nativeSuite(),
-    network: networkParameters("local"),
     random: seededRandom(1),
   });
   const relays = new WatchedRelays(list, clock);
   const add = (number: number, expiry = clock.unixMs() + 3_600_000) => {
-    list.merge(fakeRecord(point(number), { expiry }), clock.nowMs());
+    list.prove(fakeRecord(point(number), { expiry }), clock.nowMs());
     relays.notice();
   };
   return { clock, list, relays, add };
