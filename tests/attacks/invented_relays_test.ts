@@ -1,6 +1,6 @@
 /**
  * The attack: one relay tells all others of relays that do not exist, each in a
- * subnet of its own, many times as many as there are. Whoever has them in its list
+ * subnet of its own, many times as many as there are. A node that has them in its list
  * builds paths over them, asks them for lists, and passes them on.
  *
  * `ATTACK_SCALE` multiplies the size: 1 by default, in which it takes seconds.

@@ -1,6 +1,6 @@
 /**
  * The attack: a node that a client asks for the list of relays names relays of its
- * own making, or hides those of others. Whoever decides what a client knows plays
+ * own making, or hides those of others. A party that decides what a client knows plays
  * all hops of its circuits.
  *
  * @see protocol §4.7

@@ -1,6 +1,6 @@
 /**
  * The attack: a censor reads the first packets of every QUIC connection, whose
- * keys anybody can compute, and drops what names this network.
+ * keys any observer can compute, and drops what names this network.
  *
  * @see protocol §3.1
  * @module

@@ -60,7 +60,7 @@ Deno.test("a peer that names thousands does not keep those of others waiting", (
   assert.equal(next()[0]?.nodeId.toHex(), relay(5001).nodeId.toHex());
 });
 
-Deno.test("next() never has more under way than it may, whoever names them", () => {
+Deno.test("next() never has more under way than it may, however many peers name them", () => {
   const { reach, next } = makeReach();
   for (let number = 0; number < 400; number++) {
     reach.want(relay(number), `peer ${number % 40}`);

@@ -56,7 +56,7 @@ export class RelayWitnesses {
   /**
    * A round of questions begins.
    *
-   * @param isAlone Whether there is nobody but one voice to ask: then two witnesses
+   * @param isAlone Whether there is only one voice to ask: then two witnesses
    * have to do, though they speak with one voice.
    */
   begin(asked: readonly Witness[], isAlone: boolean): void {
