@@ -19,9 +19,7 @@ export type NoPath =
   /** Our guards, or our second hops, have left the relay list; we wait for them. */
   | { readonly reason: "guards_missing" }
   /** Enough relays, in too few subnets. */
-  | { readonly reason: "subnets" }
-  /** Without the last hop that was given, too few are left. */
-  | { readonly reason: "excluded" };
+  | { readonly reason: "subnets" };
 
 /** A sentence for a person, without the full stop. */
 export function describeNoPath(why: NoPath): string {
@@ -34,7 +32,5 @@ export function describeNoPath(why: NoPath): string {
       return "Cannot choose a path: the guards of this node have left the relay list";
     case "subnets":
       return "Cannot choose a path: the relays are in too few subnets";
-    case "excluded":
-      return "Cannot choose a path: too few are left without its last relay";
   }
 }

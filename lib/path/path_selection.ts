@@ -3,20 +3,31 @@
  *
  *     guard ──→ layer-2 guard ──→ by weight … by weight ──→ (last, if given)
  *     └───────────────── `hops` relays ────────────────┘
+ *       └─ chosen second ─┘       └─ drawn first ─┘
  *
- * No relay twice, no two of one subnet, no path through ourselves. Wishes give
- * way, one after the other, where the list is short: first to be disjoint from
- * another path, then to avoid relays that failed lately. Rules never do.
+ * The relays behind the kept ones are seen by others: the last hop sees the one
+ * before it, a visitor sees the rendezvous point, and descriptors name introduction
+ * points. If they were drawn so that they fit our guards, whoever sees enough of them
+ * would learn the guards from what is never drawn. So they are drawn first, by weight
+ * alone, and guards are chosen to suit them. A last hop that the other side named
+ * is compared with one relay only: the one before it, which was drawn for this path
+ * and is drawn anew where the two are the same.
+ *
+ * Wishes give way, one after the other, where the list is short: first to be
+ * disjoint from another path, then to hold no relay twice, then to avoid relays
+ * that failed lately. That no two neighbours are one relay never gives way.
  *
  * Every circuit has a layer-2 guard, whatever it is for: who can make us rebuild it, be
  * it a service, a client or a node that stores descriptors, meets the same four.
  *
  * @see protocol §5.8
+ * @see {@link https://spec.torproject.org/vanguards-spec/path-construction.html | Tor's vanguards: no restrictions by subnet}
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { type Random, shuffled } from "../base/random.ts";
 import { BandwidthWeights } from "./bandwidth_weights.ts";
 import { FailureMemory } from "./failure_memory.ts";
@@ -34,10 +45,12 @@ const WEIGH_AT_LEAST_MS = 600_000;
 /** Tuning: lists up to this length are weighed whenever they change. */
 const SHORT_LIST = 256;
 /**
- * Relays with several addresses can lead a draw into a dead end; so often is it
- * begun anew. Bounds the work for a list made to be difficult.
+ * Draws that do not suit the layer-2 guards that answer, or that end in relays of one
+ * subnet, are begun anew so often. Bounds the work for a list made to be difficult.
  */
-const MAX_ROUNDS = 4;
+const MAX_ROUNDS = 8;
+/** The guard and the layer-2 guard. */
+const KEPT_HOPS = 2;
 
 /** Where relays come from. */
 export interface RelaySource {
@@ -47,17 +60,28 @@ export interface RelaySource {
   snapshot(unixMs: number): readonly NodeRecord[];
 }
 
+/** Relays not to use if possible, by the place in which they are not to be used. */
+export interface PathAvoid {
+  /** Guards and layer-2 guards of a path that this one shall back up. */
+  readonly kept: readonly NodeId[];
+  /**
+   * Relays that were drawn by weight for other paths. Never relays that the other
+   * side named: it would learn from the paths that follow which of them we keep.
+   */
+  readonly drawn: readonly NodeId[];
+}
+
 /** What a path must be like. */
 export interface PathRequest {
   /** Relays to choose, 1 to 8. */
   readonly hops: number;
   /**
-   * A relay to end at, after these: one hop more. At most 8 in all. Where the
-   * other side chose it, `hops` is what it would be without.
+   * A relay that the other side named, to end at: it is added behind the others, of
+   * which there are 3 at least then. At most 8 in all.
    */
   readonly last?: NodeRecord | undefined;
-  /** Relays not to use if possible: those of a path that this one shall back up. */
-  readonly avoid?: readonly NodeId[] | undefined;
+  /** Relays not to use if possible. */
+  readonly avoid?: PathAvoid | undefined;
 }
 
 /** A path, or why there is none. */
@@ -82,11 +106,14 @@ export interface PathSelectorOptions {
 
 /** A request with everything looked up. */
 interface Search {
-  readonly hops: number;
-  readonly last: PathRelay | undefined;
-  readonly avoid: ReadonlySet<RelayKey>;
-  /** Relays in use as guards: drawn for no other hop if possible. */
-  readonly guards: ReadonlySet<RelayKey>;
+  /** Relays to draw by weight, behind the kept ones. */
+  readonly draws: number;
+  /** Whether there is a layer-2 guard. */
+  readonly hasSecond: boolean;
+  /** The key of the last hop that the other side named. */
+  readonly last: RelayKey | undefined;
+  readonly avoidKept: ReadonlySet<RelayKey>;
+  readonly avoidDrawn: ReadonlySet<RelayKey>;
   readonly isFailing: (key: RelayKey) => boolean;
   readonly nowMs: number;
 }
@@ -143,28 +170,33 @@ export class PathSelector {
    * @throws {RangeError} for less than 1 hop, or more than 8 in all.
    */
   select(request: PathRequest, nowMs: number): PathResult {
-    const { hops, last } = request;
+    const { last } = request;
+    // Without a relay of this path alone before it, the last hop would stand beside a kept one.
+    const hops = last === undefined
+      ? request.hops
+      : Math.max(request.hops, KEPT_HOPS + 1);
     const needed = last === undefined ? hops : hops + 1;
     if (
       !Number.isInteger(hops) || hops < 1 || needed > this.#network.maxHops
     ) throw new RangeError(`Cannot choose a path of ${needed} hops`);
-    const search = this.#prepare(request, nowMs);
-    const rounds = this.#network.allowPrivateAddresses ? 1 : MAX_ROUNDS;
-    for (let round = 0; round < rounds; round++) {
-      const path = this.#search(search);
-      if (path !== undefined) {
-        if (search.last !== undefined) path.push(search.last);
-        return { type: "path", path: path.map(({ record }) => record) };
-      }
+    const search = this.#prepare(request, hops, nowMs);
+    for (let round = 0; round < MAX_ROUNDS && this.size >= hops; round++) {
+      const path = this.#search(search)?.map(({ record }) => record);
+      if (path === undefined) continue;
+      if (last !== undefined) path.push(last);
+      return { type: "path", path };
     }
-    return { type: "no_path", why: this.#explain(search, needed) };
+    return { type: "no_path", why: this.#explain(search, hops) };
   }
 
-  /** Whether a circuit over these relays may be extended to that one. */
+  /**
+   * Whether a circuit over these relays may be extended to a last hop that the other
+   * side named. Of the relays it looks at the end alone, which is none that we keep.
+   */
   mayExtend(path: readonly NodeRecord[], last: NodeRecord): boolean {
-    const added = this.#asRelay(last);
-    return path.length < this.#network.maxHops &&
-      path.every((record) => !isConflict(this.#asRelay(record), added));
+    const end = path.at(-1);
+    return path.length > KEPT_HOPS && path.length < this.#network.maxHops &&
+      end !== undefined && !equalBytes(end.nodeId, last.nodeId);
   }
 
   /**
@@ -240,142 +272,121 @@ export class PathSelector {
     });
   }
 
-  #prepare(request: PathRequest, nowMs: number): Search {
-    const { hops, last, avoid = [] } = request;
-    // When half the network seems to fail, it is our own network, or an
-    // adversary who wants us to use the other half.
+  #prepare(request: PathRequest, hops: number, nowMs: number): Search {
+    const { last, avoid = { kept: [], drawn: [] } } = request;
+    // When half the network seems to fail, it is our own network, or an attacker
+    // who wants us to use the other half.
     const believeFailures = 2 * this.failures.size <= this.size ||
       2 * this.failures.countAvoided(nowMs) <= this.size;
     return {
-      hops,
-      last: last && this.#asRelay(last),
-      avoid: new Set(avoid.map(relayKey)),
-      guards: new Set(this.guards.inUse.map(({ key }) => key)),
+      draws: Math.max(0, hops - KEPT_HOPS),
+      hasSecond: hops >= KEPT_HOPS,
+      last: last && relayKey(last.nodeId),
+      avoidKept: new Set(avoid.kept.map(relayKey)),
+      avoidDrawn: new Set(avoid.drawn.map(relayKey)),
       isFailing: (key) =>
         believeFailures && this.failures.isAvoided(key, nowMs),
       nowMs,
     };
   }
 
+  /** One try; `undefined` at a dead end. */
   #search(search: Search): PathRelay[] | undefined {
-    for (const first of this.#firsts(search)) {
-      if (search.hops === 1) return [first];
-      for (const second of this.#seconds(search, first)) {
-        const path = this.#draw(search, [first, second]);
-        if (path !== undefined) return path;
+    const drawn = this.#draw(search);
+    if (drawn === undefined) return undefined;
+    if (!search.hasSecond) return this.#firsts(search, drawn).slice(0, 1);
+    for (const second of this.#seconds(search, drawn)) {
+      for (const first of this.#firsts(search, [second, ...drawn])) {
+        return [first, second, ...drawn];
       }
     }
     return undefined;
   }
 
-  /** Guards that may be tried now, the best first. */
-  #firsts(search: Search): PathRelay[] {
-    const fitting = this.guards.candidates(search.nowMs)
-      .filter((relay) => this.#fits(search, [], relay));
-    return this.#inOrder(search, fitting, search.isFailing);
+  /** The relays behind the kept ones, from the end: without a look at those. */
+  #draw(search: Search): PathRelay[] | undefined {
+    const drawn: PathRelay[] = [];
+    while (drawn.length < search.draws) {
+      const next = this.#drawOne(search, drawn);
+      if (next === undefined) return undefined;
+      drawn.unshift(next);
+    }
+    return drawn;
   }
 
-  /** Layer-2 guards that fit behind `first`, those that answer first. */
-  #seconds(search: Search, first: PathRelay): PathRelay[] {
+  #drawOne(
+    { draws, last, avoidDrawn, isFailing }: Search,
+    drawn: readonly PathRelay[],
+  ): PathRelay | undefined {
+    const [only, ...others] = this.layer2.inUse;
+    const isBehindKept = drawn.length === draws - 1 && others.length === 0;
+    const fits = (relay: PathRelay) =>
+      (drawn.length > 0 || relay.key !== last) &&
+      !(isBehindKept && relay.key === only?.key) &&
+      !drawn.some((other) => isConflict(other, relay));
+    const draw = (wish: (key: RelayKey) => boolean) =>
+      this.#relays?.draw(
+        this.#random,
+        (relay) => wish(relay.key) && fits(relay),
+      );
+    return draw((key) => !avoidDrawn.has(key) && !isFailing(key)) ??
+      draw((key) => !isFailing(key)) ??
+      draw(() => true);
+  }
+
+  /** Layer-2 guards that fit before `drawn`, those that answer first. */
+  #seconds(search: Search, drawn: readonly PathRelay[]): PathRelay[] {
     const answering = new Set(this.layer2.candidates(search.nowMs));
-    const fitting = this.layer2.inUse
-      .filter((relay) => this.#fits(search, [first], relay));
     return this.#inOrder(
       search,
-      fitting,
+      this.layer2.inUse,
+      drawn,
       (key, relay) => !answering.has(relay) || search.isFailing(key),
+    );
+  }
+
+  /** Guards that fit before `behind` and may be tried now, the best first. */
+  #firsts(search: Search, behind: readonly PathRelay[]): PathRelay[] {
+    return this.#inOrder(
+      search,
+      this.guards.candidates(search.nowMs),
+      behind,
+      search.isFailing,
     );
   }
 
   #inOrder(
     search: Search,
     relays: readonly PathRelay[],
+    behind: readonly PathRelay[],
     isFailing: (key: RelayKey, relay: PathRelay) => boolean,
   ): PathRelay[] {
+    const [neighbour] = behind;
     const rank = (relay: PathRelay) =>
-      (isFailing(relay.key, relay) ? 2 : 0) +
-      (search.avoid.has(relay.key) ? 1 : 0);
-    return shuffled(this.#random, relays).sort((a, b) => rank(a) - rank(b));
+      (isFailing(relay.key, relay) ? 4 : 0) +
+      (behind.some(({ key }) => key === relay.key) ? 2 : 0) +
+      (search.avoidKept.has(relay.key) ? 1 : 0);
+    const fitting = relays.filter(({ key }) => key !== neighbour?.key);
+    return shuffled(this.#random, fitting).sort((a, b) => rank(a) - rank(b));
   }
 
-  /** Draw what is missing of a path; `undefined` at a dead end. */
-  #draw(search: Search, begun: readonly PathRelay[]): PathRelay[] | undefined {
-    const path = [...begun];
-    while (path.length < search.hops) {
-      const next = this.#drawOne(search, path);
-      if (next === undefined) return undefined;
-      path.push(next);
-    }
-    return path;
-  }
-
-  #drawOne(
-    search: Search,
-    path: readonly PathRelay[],
-  ): PathRelay | undefined {
-    const { avoid, guards, isFailing } = search;
-    const draw = (wish: (key: RelayKey) => boolean) =>
-      this.#relays?.draw(
-        this.#random,
-        (relay) => wish(relay.key) && this.#fits(search, path, relay),
-      );
-    return draw((key) =>
-      !guards.has(key) && !avoid.has(key) && !isFailing(key)
-    ) ??
-      draw((key) => !avoid.has(key) && !isFailing(key)) ??
-      draw((key) => !isFailing(key)) ??
-      draw(() => true);
-  }
-
-  /** The rules. */
-  #fits(
-    { last }: Search,
-    path: readonly PathRelay[],
-    relay: PathRelay,
-  ): boolean {
-    if (last !== undefined && isConflict(last, relay)) return false;
-    return !path.some((other) => isConflict(other, relay));
-  }
-
-  #explain(search: Search, needed: number): NoPath {
-    const { nowMs } = search;
-    const known = this.#countFitting(search) + (search.last ? 1 : 0);
-    if (this.size < search.hops) {
+  #explain({ nowMs, hasSecond }: Search, needed: number): NoPath {
+    if (this.size < needed) {
       return { reason: "too_few_relays", known: this.size, needed };
     }
     if (this.guards.inUse.length === 0) return { reason: "guards_missing" };
-    if (this.#firsts(search).length === 0) {
+    if (this.guards.candidates(nowMs).length === 0) {
       const retryMs = this.guards.retryMs(nowMs);
       if (retryMs !== undefined) return { reason: "guards_down", retryMs };
-      return this.#blocked(search, this.guards.inUse);
     }
-    if (known < needed) return { reason: "excluded" };
-    if (search.hops > 1 && this.layer2.inUse.length === 0) {
+    if (hasSecond && this.layer2.inUse.length === 0) {
       return { reason: "guards_missing" };
     }
-    return this.#blocked(search, this.layer2.inUse);
-  }
-
-  #countFitting(search: Search): number {
-    let count = 0;
-    for (const { key } of this.#relays ?? []) {
-      if (key !== search.last?.key) count++;
-    }
-    return count;
-  }
-
-  /** Subnets were in the way, unless the last hop is the only one of these relays. */
-  #blocked({ last }: Search, relays: readonly PathRelay[]): NoPath {
-    const isLast = relays.every(({ key }) => key === last?.key);
-    return { reason: isLast ? "excluded" : "subnets" };
-  }
-
-  #asRelay(record: NodeRecord): PathRelay {
-    const key = relayKey(record.nodeId);
-    return { key, record, subnets: this.#subnets.of(record) };
+    return { reason: "subnets" };
   }
 }
 
+/** Whether two relays are one, or may be one party's. */
 function isConflict(a: PathRelay, b: PathRelay): boolean {
   return a.key === b.key || shareSubnet(a.subnets, b.subnets);
 }

@@ -5,6 +5,7 @@ import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { addressGroup, PATH_PREFIX } from "../../lib/auth/subnet.ts";
 import { describeNoPath, type NoPath } from "../../lib/path/no_path.ts";
 import {
+  type PathAvoid,
   type PathRequest,
   type PathResult,
   PathSelector,
@@ -33,7 +34,34 @@ function pathOf(result: PathResult): readonly NodeRecord[] {
 /** Why there is no path; there must be none. */
 function reasonOf(result: PathResult): NoPath["reason"] {
   assert.equal(result.type, "no_path");
-  return result.type === "no_path" ? result.why.reason : "excluded";
+  return result.type === "no_path" ? result.why.reason : "subnets";
+}
+
+/** What a path that backs up another one, chosen by us alone, does not use if possible. */
+function avoiding(path: readonly NodeRecord[]): PathAvoid {
+  const ids = path.map(({ nodeId }) => nodeId);
+  return { kept: ids.slice(0, 2), drawn: ids.slice(2) };
+}
+
+/** The kept relays differ unless the other ones stand elsewhere on the path; the drawn ones do. */
+function checkBacksUp(
+  selector: PathSelector,
+  one: readonly NodeRecord[],
+  other: readonly NodeRecord[],
+): void {
+  const drawn = keysOf(one.slice(2));
+  assert.ok(drawn.isDisjointFrom(keysOf(other.slice(2))));
+  const elsewhere = keysOf(other.slice(1));
+  const spare = selector.guards.inUse.filter(({ key, record }) =>
+    !one.slice(0, 2).includes(record) && !elsewhere.has(key)
+  );
+  if (spare.length > 0) assert.notEqual(one[0], other[0], "the guards differ");
+}
+
+function checkNeighbours(path: readonly NodeRecord[]): void {
+  for (const [index, { nodeId }] of path.entries()) {
+    assert.notDeepEqual(nodeId, path[index + 1]?.nodeId, "a hop to itself");
+  }
 }
 
 function groups(record: NodeRecord): string[] {
@@ -50,7 +78,6 @@ Deno.test("PathSelector.select() begins with a guard and a layer-2 guard", () =>
     assert.ok(first && second && third);
     assert.ok(guards.has(relayKey(first.nodeId)));
     assert.ok(layer2.has(relayKey(second.nodeId)));
-    assert.ok(!guards.has(relayKey(third.nodeId)));
     for (const record of [first, second]) seen.add(relayKey(record.nodeId));
   }
   assert.equal(seen.size, 6, "all guards are used");
@@ -97,10 +124,10 @@ Deno.test("PathSelector.select() draws the other hops by weight", () => {
     const key = relayKey(third?.nodeId ?? new Uint8Array());
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
-  // 59 relays but the guards, of which the layer-2 guard of the path is out: 57 + 3 shares.
+  // 60 relays and 3 shares: those that are kept are drawn like all others.
   const share = (counts.get(relayKey(fast.nodeId)) ?? 0) / draws;
-  assert.ok(Math.abs(share - 3 / 60.7) < 0.008, `${share}`);
-  assert.equal(counts.size, 59);
+  assert.ok(Math.abs(share - 3 / 63) < 0.008, `${share}`);
+  assert.equal(counts.size, 61);
 });
 
 Deno.test("PathSelector.select() gives the same paths for the same seed", () => {
@@ -200,9 +227,9 @@ Deno.test("PathSelector.select() keeps paths disjoint where it can: other guard,
   const { selector } = testSelector(relays(30));
   for (let i = 0; i < 100; i++) {
     const one = pathOf(selector.select({ hops: 4 }, 0));
-    const avoid = one.map(({ nodeId }) => nodeId);
+    const avoid = avoiding(one);
     const other = pathOf(selector.select({ hops: 4, avoid }, 0));
-    assert.ok(keysOf(one).isDisjointFrom(keysOf(other)));
+    checkBacksUp(selector, one, other);
   }
 });
 
@@ -210,14 +237,9 @@ Deno.test("PathSelector.select() shares as little as it must in a small network"
   const { selector } = testSelector(relays(5), { network: LOCAL });
   for (let i = 0; i < 100; i++) {
     const one = pathOf(selector.select({ hops: 3 }, 0));
-    const avoid = one.map(({ nodeId }) => nodeId);
-    const other = pathOf(selector.select({ hops: 3, avoid }, 0));
+    const other = pathOf(selector.select({ hops: 3, avoid: avoiding(one) }, 0));
     assert.equal(other.length, 3);
-    assert.ok(keysOf(one).intersection(keysOf(other)).size <= 2);
-    const guards = keysOf(selector.guards.inUse);
-    if (keysOf(one).intersection(guards).size === 1) {
-      assert.notEqual(one[0], other[0], "the guards differ");
-    }
+    checkBacksUp(selector, one, other);
   }
 });
 
@@ -228,7 +250,8 @@ Deno.test("PathSelector.select() works in a network of seven, whichever last hop
     for (const last of list) {
       const path = pathOf(selector.select({ hops: 3, last }, 0));
       assert.equal(path.at(-1), last);
-      assert.equal(keysOf(path).size, 4);
+      assert.equal(path.length, 4);
+      checkNeighbours(path);
     }
   }
 });
@@ -260,34 +283,14 @@ const REASONS: readonly (readonly [
     () => testSelector(relays(2)).selector.select({ hops: 3 }, 0),
   ],
   [
-    "relays of two subnets",
+    "relays of two subnets, where three are drawn",
     "subnets",
     () => {
       const list = relays(20).map((record, index) => ({
         ...record,
         addresses: [ownSubnet(index % 2)],
       }));
-      return testSelector(list).selector.select({ hops: 3 }, 0);
-    },
-  ],
-  [
-    "a last hop in the subnet of all relays",
-    "subnets",
-    () => {
-      const list = relays(20).map((record) => ({
-        ...record,
-        addresses: [ownSubnet(1)],
-      }));
-      const last = relay(100, { addresses: [ownSubnet(1)] });
-      return testSelector(list).selector.select({ hops: 1, last }, 0);
-    },
-  ],
-  [
-    "a network of three, of which one is the last hop",
-    "excluded",
-    () => {
-      const { selector } = testSelector(relays(3), { network: LOCAL });
-      return selector.select({ hops: 3, last: relay(2) }, 0);
+      return testSelector(list).selector.select({ hops: 5 }, 0);
     },
   ],
   [
@@ -325,17 +328,29 @@ for (const [what, reason, select] of REASONS) {
   });
 }
 
-Deno.test("PathSelector.mayExtend() holds the last hop against every hop before it", () => {
+Deno.test("PathSelector.mayExtend() holds the last hop against the relay before it alone", () => {
   const { selector } = testSelector(relays(30));
   const path = pathOf(selector.select({ hops: 3 }, 0));
   assert.equal(selector.mayExtend(path, relay(500)), true);
-  for (const hop of path) {
-    assert.equal(selector.mayExtend(path, hop), false);
-    const neighbour = relay(500, { addresses: hop.addresses });
-    assert.equal(selector.mayExtend(path, neighbour), false);
+  const [guard, second, third] = path;
+  assert.ok(guard && second && third);
+  for (const kept of [guard, second]) {
+    assert.equal(selector.mayExtend(path, kept), true);
+    const neighbour = relay(500, { addresses: kept.addresses });
+    assert.equal(selector.mayExtend(path, neighbour), true);
   }
+  assert.equal(selector.mayExtend(path, third), false);
+  assert.equal(selector.mayExtend([guard, second], relay(500)), false);
   const long = pathOf(selector.select({ hops: 8 }, 0));
   assert.equal(selector.mayExtend(long, relay(500)), false);
+});
+
+Deno.test("PathSelector.select() puts a relay of this path alone before a last hop that was named", () => {
+  const { selector } = testSelector(relays(50));
+  for (const hops of [1, 2, 3]) {
+    const path = pathOf(selector.select({ hops, last: relay(3) }, 0));
+    assert.equal(path.length, 4);
+  }
 });
 
 Deno.test("PathSelector.onFailed() blames the relay at fault, half the one before it, and the guard for its own link alone", () => {
@@ -396,7 +411,8 @@ Deno.test("PathSelector.select() breaks no rule for any relay list, any request 
         fc.record({
           hops: fc.integer({ min: 1, max: 7 }),
           last: fc.option(fc.nat(60), { nil: undefined }),
-          avoid: fc.array(fc.nat(40), { maxLength: 6 }),
+          kept: fc.array(fc.nat(40), { maxLength: 4 }),
+          drawn: fc.array(fc.nat(40), { maxLength: 6 }),
           fail: fc.option(fc.nat(7), { nil: undefined }),
         }),
         { minLength: 1, maxLength: 8 },
@@ -418,11 +434,11 @@ Deno.test("PathSelector.select() breaks no rule for any relay list, any request 
           const last = request.last === undefined
             ? undefined
             : list[request.last] ?? relay(request.last);
-          const avoid = ids(request.avoid);
+          const avoid = { kept: ids(request.kept), drawn: ids(request.drawn) };
           const result = selector.select({ hops, last, avoid }, nowMs);
           if (result.type === "path") {
             checkRules(selector, result.path, { hops, last }, own);
-            if (isPublic) checkSubnets(result.path);
+            if (isPublic) checkSubnets(result.path.slice(2, hops));
             if (request.fail !== undefined && request.fail < hops) {
               selector.onFailed(result.path, request.fail, nowMs);
             }
@@ -438,12 +454,14 @@ Deno.test("PathSelector.select() breaks no rule for any relay list, any request 
 function checkRules(
   selector: PathSelector,
   path: readonly NodeRecord[],
-  { hops, last }: PathRequest,
+  request: PathRequest,
   own: NodeId,
 ): void {
-  const keys = keysOf(path);
+  const { last } = request;
+  const hops = last === undefined ? request.hops : Math.max(3, request.hops);
   assert.equal(path.length, last === undefined ? hops : hops + 1);
-  assert.equal(keys.size, path.length, "no relay twice");
+  assert.equal(keysOf(path.slice(2, hops)).size, Math.max(0, hops - 2));
+  checkNeighbours(path);
   const [first, second] = path;
   assert.ok(first);
   assert.ok(keysOf(selector.guards.inUse).has(relayKey(first.nodeId)));
@@ -474,8 +492,9 @@ Deno.test("PathSelector.select() finds a path wherever there is one, each relay 
         );
         const { selector } = testSelector(list, { seed });
         const distinct = new Set(subnets).size;
+        const isThere = subnets.length >= hops && distinct >= hops - 2;
         const result = selector.select({ hops }, 0);
-        assert.equal(result.type === "path", distinct >= hops);
+        assert.equal(result.type === "path", isThere);
       },
     ),
     { numRuns: 300 },

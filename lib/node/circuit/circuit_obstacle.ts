@@ -40,11 +40,6 @@ export function obstacleLine(why: PoolObstacle, nowMs: number): ObstacleLine {
         message: "Cannot build circuits: the relays are in too few subnets",
         fields: {},
       };
-    case "excluded":
-      return {
-        message: "Cannot build circuits: too few relays are left for a path",
-        fields: {},
-      };
     case "rebuild_budget":
       return {
         message: "Too many circuits have failed; building fewer for a while",
@@ -65,7 +60,6 @@ export function requestError(why: RequestFailure): UnreachableError {
     case "guards_down":
     case "guards_missing":
     case "subnets":
-    case "excluded":
       return new UnreachableError(`path.${why.reason}`, describeNoPath(why));
     case "rebuild_budget":
       return error("rebuild_budget", "too many circuits have failed lately");
