@@ -1,21 +1,28 @@
 /**
  * How often a relay is drawn:
  *
- *     weight = min(declared, 4 · median of all declared, 125 MB/s) · factor
- *     factor = what our own circuits through it measured, ½ to 2
+ *     weight    = min(declared, most) · factor
+ *     most      = the lower quartile of all that is declared, or, where our own circuits
+ *                 were carried faster through the relay, as fast as they were;
+ *                 at most 4 · median of all declared, and 125 MB/s
+ *     factor    = what our own circuits through it measured, ½ to 2
  *
- * Relays declare what they like, so the cap bounds what a lie gains: four times
- * the share of an ordinary relay. What we measured is our own secret and steers
- * us alone; who slows our circuits down to steer us gains a factor of 4 at most.
+ * Relays declare what they like. So a figure by itself lowers a weight, which is of
+ * no use to a liar, and hardly raises it: all who declare the lower quartile or more
+ * are drawn alike until our own circuits speak for one of them, and those who declare
+ * much to be drawn by clients that do not know them gain a third at most. What we measured
+ * is our own secret and steers us alone; who slows our circuits down to steer us gains
+ * a factor of 4 at most.
  *
  * @see protocol §5.8
+ * @see docs/decisions/0031-bandwidth-that-is-not-believed.md
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";
 import { RecentMap } from "../base/recent_map.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
 
-/** Tuning: most that a declaration counts, in medians of all. */
+/** Tuning: most that a relay counts for, however fast our circuits were, in medians of all. */
 export const MAX_MEDIANS = 4;
 /**
  * Tuning: most that a declaration counts at all, bytes per second: 1 Gbit/s. Keeps
@@ -44,6 +51,8 @@ export interface CircuitSample {
 interface Measured {
   samples: number;
   score: number;
+  /** Bytes per second that our circuits were carried at through it; 0 where none was. */
+  carried: number;
 }
 
 /** What relays declare, corrected by what we measured. */
@@ -66,13 +75,15 @@ export class BandwidthWeights {
   ): Float64Array {
     const declared = Float64Array.from(relays, (r) => r.record.bandwidth);
     const sorted = declared.toSorted();
+    const quartile = sorted[sorted.length >> 2] ?? 0;
     const median = sorted[sorted.length >> 1] ?? 0;
     const cap = Math.min(MAX_DECLARED, MAX_MEDIANS * median);
     const sums = new Float64Array(relays.length);
     let sum = 0;
     for (const [index, { key }] of relays.entries()) {
-      const capped = Math.min(declared[index] as number, cap);
-      // At least 1: a relay that declares nothing is drawn seldom, but not impossible.
+      const most = Math.min(cap, Math.max(quartile, this.#carried(key)));
+      const capped = Math.min(declared[index] as number, most);
+      // At least 1: a relay that declares nothing is drawn seldom, but not never.
       sum += Math.max(1, capped * this.factor(key));
       sums[index] = sum;
     }
@@ -94,23 +105,32 @@ export class BandwidthWeights {
     if (score === undefined) return;
     for (const { nodeId } of path) {
       const key = relayKey(nodeId);
-      const known = this.#measured.get(key) ?? { samples: 0, score: 0 };
+      const known = this.#measured.get(key) ??
+        { samples: 0, score: 0, carried: 0 };
       known.samples = Math.min(known.samples + 1, 1000);
       known.score = mix(known.score, score, 1 / known.samples);
+      if (isPositive(sample.bytesPerSecond)) {
+        known.carried = mix(known.carried, sample.bytesPerSecond);
+      }
       this.#measured.set(key, known);
     }
   }
 
+  /** How fast our circuits were carried through a relay, bytes per second. */
+  #carried(key: RelayKey): number {
+    return this.#measured.get(key)?.carried ?? 0;
+  }
+
   /** How much better than the average, as a logarithm; moves the averages too. */
   #score(hops: number, sample: CircuitSample): number | undefined {
-    const { bytesPerSecond = 0, roundTripMs = 0 } = sample;
+    const { bytesPerSecond, roundTripMs } = sample;
     let score: number | undefined;
-    if (bytesPerSecond > 0 && bytesPerSecond < Infinity) {
+    if (isPositive(bytesPerSecond)) {
       const log = Math.log(bytesPerSecond);
       this.#throughputLog = mix(this.#throughputLog ?? log, log);
       score = log - this.#throughputLog;
     }
-    if (roundTripMs > 0 && roundTripMs < Infinity && hops > 0) {
+    if (isPositive(roundTripMs) && hops > 0) {
       const log = Math.log(roundTripMs / hops);
       this.#hopTimeLog = mix(this.#hopTimeLog ?? log, log);
       const faster = this.#hopTimeLog - log;
@@ -118,6 +138,10 @@ export class BandwidthWeights {
     }
     return score;
   }
+}
+
+function isPositive(value: number | undefined): value is number {
+  return value !== undefined && value > 0 && value < Infinity;
 }
 
 /** Move an average towards a sample. The first few count in full (`least`). */

@@ -5,20 +5,49 @@ import {
   MAX_FACTOR,
   MAX_MEDIANS,
 } from "../../lib/path/bandwidth_weights.ts";
+import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { relayKey } from "../../lib/path/relay_key.ts";
 import { relay, relays, weighted } from "./_relays.ts";
 
 const keyOf = (number: number) => relayKey(relay(number).nodeId);
 
-Deno.test("BandwidthWeights.cumulative() caps what a relay declares at four medians", () => {
-  const list = [1, 2, 3, 4].map((number) => relay(number));
-  const liar = relay(5, { bandwidth: Number.MAX_SAFE_INTEGER });
-  const entries = [...list, liar].map((record) => ({
+function weightsOf(weights: BandwidthWeights, list: readonly NodeRecord[]) {
+  const entries = list.map((record) => ({
     key: relayKey(record.nodeId),
     record,
   }));
-  const sums = new BandwidthWeights().cumulative(entries);
-  assert.deepEqual([...sums], [1e7, 2e7, 3e7, 4e7, 4e7 + MAX_MEDIANS * 1e7]);
+  const sums = weights.cumulative(entries);
+  return [...sums].map((sum, index) => sum - (sums[index - 1] ?? 0));
+}
+
+Deno.test("BandwidthWeights.cumulative() believes no figure above the lower quartile by itself", () => {
+  const list = [4, 8, 10, 20].map((megabytes, number) =>
+    relay(number, { bandwidth: megabytes * 1e6 })
+  );
+  const liar = relay(5, { bandwidth: Number.MAX_SAFE_INTEGER });
+  const weights = weightsOf(new BandwidthWeights(), [...list, liar]);
+  assert.deepEqual(weights, [4e6, 8e6, 8e6, 8e6, 8e6]);
+});
+
+Deno.test("BandwidthWeights.cumulative() believes what our own circuits showed, up to four medians and what is declared", () => {
+  const weights = new BandwidthWeights();
+  const list = [4, 8, 10, 20].map((megabytes, number) =>
+    relay(number, { bandwidth: megabytes * 1e6 })
+  );
+  const fast = relay(5, { bandwidth: 1e9 });
+  const before = weightsOf(weights, [...list, fast]);
+  for (let i = 0; i < 60; i++) {
+    weights.observe([fast], { bytesPerSecond: 15e6 });
+    weights.observe([list[0] ?? fast], { bytesPerSecond: 15e6 });
+  }
+  const after = weightsOf(weights, [...list, fast]);
+  assert.ok(Math.abs((after[4] ?? 0) - 15e6) < 1e5, `${after[4]}`);
+  assert.deepEqual(after.slice(0, 4), before.slice(0, 4));
+  for (let i = 0; i < 60; i++) {
+    weights.observe([fast], { bytesPerSecond: 900e6 });
+  }
+  const most = MAX_MEDIANS * 10e6 * MAX_FACTOR;
+  assert.ok((weightsOf(weights, [...list, fast])[4] ?? 0) <= most);
 });
 
 Deno.test("BandwidthWeights.cumulative() ascends strictly, whatever is declared", () => {
