@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { avoiding } from "../lib/path/path_avoid.ts";
 import { seededRandom } from "../lib/base/random.ts";
 import type { NodeRecord } from "../lib/auth/node_record.ts";
 import { customNetwork } from "../lib/auth/network.ts";
@@ -72,7 +73,7 @@ for (const count of [50, 5000]) {
 
 const { selector } = makeSelector(many);
 const [last] = many;
-const avoid = many.slice(100, 103).map(({ nodeId }) => nodeId);
+const avoid = avoiding([many.slice(100, 103)]);
 Deno.bench("path of 3 hops and a last one, disjoint from another", {
   group: "path",
 }, () => {

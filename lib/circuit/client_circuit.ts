@@ -221,15 +221,16 @@ export class ClientCircuit {
    * @returns Cells to write; `undefined` if the circuit was closed meanwhile.
    * @throws {BugError} `circuit.state` unless open.
    * @throws {RangeError} when there are {@linkcode MAX_HOPS} hops, or the target
-   * is one of them.
+   * is the last of them.
    */
   async extend(target: HopTarget, nowMs: number): Promise<Bytes | undefined> {
     if (this.#state !== "open") throw this.#stateError("extend");
     if (this.hops >= MAX_HOPS) {
       throw new RangeError(`Cannot extend circuit beyond ${MAX_HOPS} hops`);
     }
-    if (this.#path.some((nodeId) => equalBytes(nodeId, target.nodeId))) {
-      throw new RangeError("Cannot extend circuit to one of its own hops");
+    const last = this.#path.at(-1);
+    if (last !== undefined && equalBytes(last, target.nodeId)) {
+      throw new RangeError("Cannot extend circuit from a relay to itself");
     }
     const handshake = await this.#start(target, nowMs);
     if (handshake === undefined) return undefined;

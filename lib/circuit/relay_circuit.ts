@@ -108,8 +108,6 @@ export interface RelayCircuitOptions {
   readonly network: NetworkParameters;
   /** Our own node id. */
   readonly ownId: NodeId;
-  /** The node at the other end of the link that the circuit was created on. */
-  readonly previousId: NodeId;
   /**
    * What becomes of data that ends here, at no join. Nothing in the protocol
    * sends any: `deliver` is for measuring. Default `refuse`.
@@ -382,17 +380,18 @@ export class RelayCircuit {
   }
 
   /**
-   * Not to ourselves, nor back to where the circuit came from: such hops add
-   * no privacy and loops are for attacks. Not to an address that a node of this
-   * network cannot have: a relay is no way into its operator's home.
+   * Not to ourselves. Back to where the circuit came from is allowed: a client that
+   * was told where to end must not have to say by a failure that the relay named is
+   * one that it keeps. Not to an address that a node of this network cannot have: a
+   * relay is no way into its operator's home.
    */
   #mayExtendTo(
     nodeId: NodeId,
     addresses: readonly SocketAddress[],
     request: Uint8Array,
   ): boolean {
-    const { ownId, previousId, network } = this.#options;
-    return !equalBytes(nodeId, ownId) && !equalBytes(nodeId, previousId) &&
+    const { ownId, network } = this.#options;
+    return !equalBytes(nodeId, ownId) &&
       equalBytes(nodeId, request.subarray(0, nodeId.length)) &&
       addresses.every((address) => isAllowedAddress(network, address));
   }

@@ -34,6 +34,7 @@ import { FailureMemory } from "./failure_memory.ts";
 import type { GuardSet } from "./guard_set.ts";
 import type { Layer2Set } from "./layer2.ts";
 import type { NoPath } from "./no_path.ts";
+import { AVOID_NOTHING, KEPT_HOPS, type PathAvoid } from "./path_avoid.ts";
 import { PathSubnets, shareSubnet } from "./path_subnets.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
 import { type PathRelay, WeightedRelays } from "./weighted_relays.ts";
@@ -49,8 +50,6 @@ const SHORT_LIST = 256;
  * subnet, are begun anew so often. Bounds the work for a list made to be difficult.
  */
 const MAX_ROUNDS = 8;
-/** The guard and the layer-2 guard. */
-const KEPT_HOPS = 2;
 
 /** Where relays come from. */
 export interface RelaySource {
@@ -58,17 +57,6 @@ export interface RelaySource {
   readonly version: number;
   /** The relays whose records have not expired. */
   snapshot(unixMs: number): readonly NodeRecord[];
-}
-
-/** Relays not to use if possible, by the place in which they are not to be used. */
-export interface PathAvoid {
-  /** Guards and layer-2 guards of a path that this one shall back up. */
-  readonly kept: readonly NodeId[];
-  /**
-   * Relays that were drawn by weight for other paths. Never relays that the other
-   * side named: it would learn from the paths that follow which of them we keep.
-   */
-  readonly drawn: readonly NodeId[];
 }
 
 /** What a path must be like. */
@@ -273,7 +261,7 @@ export class PathSelector {
   }
 
   #prepare(request: PathRequest, hops: number, nowMs: number): Search {
-    const { last, avoid = { kept: [], drawn: [] } } = request;
+    const { last, avoid = AVOID_NOTHING } = request;
     // When half the network seems to fail, it is our own network, or an attacker
     // who wants us to use the other half.
     const believeFailures = 2 * this.failures.size <= this.size ||

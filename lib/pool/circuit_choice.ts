@@ -10,6 +10,7 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import { equalBytes } from "../base/bytes.ts";
+import { AVOID_NOTHING, KEPT_HOPS } from "../path/path_avoid.ts";
 import type { CircuitWant, PoolCircuit } from "./pool_circuit.ts";
 
 /** What is taken for the round trip of a circuit that was not measured, ms. */
@@ -19,8 +20,10 @@ const ROUND_TRIP_MOST_MS = 60_000;
 /** Outweighs every round trip. */
 const SAME_GUARD_RANK = 2 * ROUND_TRIP_MOST_MS;
 
-/** Where a circuit may end. */
+/** How long a circuit is, and where it may end. */
 export interface LastHopRule {
+  /** Relays that are chosen for a request, before a last one that was named. */
+  chosenHops(want: CircuitWant): number;
   /** Whether a circuit over these relays may be extended to `last`. */
   mayExtend(path: readonly NodeRecord[], last: NodeRecord): boolean;
 }
@@ -32,20 +35,24 @@ export function suits(
   rule: LastHopRule,
   nowMs: number,
 ): boolean {
-  const { purpose, last, avoid = [] } = want;
+  const { purpose, last, avoid = AVOID_NOTHING } = want;
   if (circuit.isTaken || circuit.purpose !== purpose) return false;
   if (circuit.isOpen && nowMs >= circuit.deadlineMs) return false;
-  const behindGuard = circuit.path.slice(1);
-  if (behindGuard.some((relay) => isAmong(avoid, relay))) return false;
+  if (circuit.path.length !== rule.chosenHops(want)) return false;
+  for (const [place, relay] of circuit.path.entries()) {
+    // Another guard is better; there are two, so it is no condition.
+    const unwanted = place < KEPT_HOPS ? avoid.kept : avoid.drawn;
+    if (place > 0 && isAmong(unwanted, relay)) return false;
+  }
   return last === undefined || rule.mayExtend(circuit.path, last);
 }
 
 /** How well a circuit serves: lower is better. */
 export function rank(circuit: PoolCircuit, want: CircuitWant): number {
-  const { avoid = [] } = want;
+  const { avoid = AVOID_NOTHING } = want;
   const [guard] = circuit.path;
   const { roundTripMs = UNKNOWN_ROUND_TRIP_MS } = circuit;
-  const isSameGuard = guard !== undefined && isAmong(avoid, guard);
+  const isSameGuard = guard !== undefined && isAmong(avoid.kept, guard);
   return Math.min(ROUND_TRIP_MOST_MS, roundTripMs) +
     (isSameGuard ? SAME_GUARD_RANK : 0);
 }

@@ -15,8 +15,9 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { CircuitSample } from "../path/bandwidth_weights.ts";
+import { AVOID_NOTHING } from "../path/path_avoid.ts";
 import { BuildTime } from "./build_time.ts";
-import { suits } from "./circuit_choice.ts";
+import { type LastHopRule, suits } from "./circuit_choice.ts";
 import { CircuitStock } from "./circuit_stock.ts";
 import { Lane } from "./_lane.ts";
 import type { PathSelector } from "../path/path_selection.ts";
@@ -33,6 +34,7 @@ import type {
 import type { PoolAction } from "./pool_action.ts";
 import { circuitStatus, type PoolStatus } from "./pool_status.ts";
 import {
+  chosenHops,
   type CircuitPurpose,
   PURPOSE_RULES,
   PURPOSES,
@@ -73,6 +75,7 @@ export class CircuitPool {
   readonly #selector: PathSelector;
   readonly #random: Random;
   readonly #hops: number;
+  readonly #rule: LastHopRule;
   readonly #lanes: Readonly<Record<CircuitPurpose, Lane>>;
   readonly #buildTime = new BuildTime();
   readonly #circuits: CircuitStock;
@@ -96,7 +99,12 @@ export class CircuitPool {
     const rules = options.purposes ?? PURPOSE_RULES;
     this.#selector = selector;
     this.#random = options.random;
-    this.#hops = options.hops ?? 3;
+    const hops = this.#hops = options.hops ?? 3;
+    this.#rule = {
+      chosenHops: ({ purpose, last }) =>
+        chosenHops(hops, purpose, last === undefined ? "own" : "named"),
+      mayExtend: (path, last) => selector.mayExtend(path, last),
+    };
     this.#circuits = new CircuitStock(options.maxCircuits ?? MAX_CIRCUITS);
     this.#waiting = new WaitingRequests(options.maxWaiting ?? MAX_WAITING);
     this.#lanes = {
@@ -151,7 +159,7 @@ export class CircuitPool {
       return { request: id, actions };
     }
     this.#lanes[want.purpose].demand.onRequest(nowMs);
-    const circuit = this.#circuits.best(want, this.#selector, nowMs);
+    const circuit = this.#circuits.best(want, this.#rule, nowMs);
     if (circuit !== undefined) {
       this.#counts.servedAtOnce++;
       this.#give(circuit, id, actions);
@@ -339,9 +347,9 @@ export class CircuitPool {
     for (const request of this.#waiting.inOrderFor(circuit.id)) {
       // Built for this request, it is as disjoint as could be had.
       const want = request.build === circuit.id
-        ? { ...request.want, avoid: [] }
+        ? { ...request.want, avoid: AVOID_NOTHING }
         : request.want;
-      if (!suits(circuit, want, this.#selector, nowMs)) continue;
+      if (!suits(circuit, want, this.#rule, nowMs)) continue;
       this.#forget(request.id);
       this.#counts.servedLater++;
       this.#give(circuit, request.id, actions);
@@ -368,7 +376,7 @@ export class CircuitPool {
     const { want } = request;
     for (const circuit of this.#circuits.builds) {
       if (circuit.isClaimed) continue;
-      if (!suits(circuit, want, this.#selector, nowMs)) continue;
+      if (!suits(circuit, want, this.#rule, nowMs)) continue;
       circuit.isClaimed = true;
       request.build = circuit.id;
       return;
@@ -379,7 +387,7 @@ export class CircuitPool {
     if (nowMs < notBeforeMs) return this.#wakeAt(notBeforeMs);
     if (!this.#mayRebuild(lane, 0, actions, nowMs)) return;
     const { last, avoid } = want;
-    const hops = this.#hops;
+    const hops = this.#rule.chosenHops(want);
     const result = this.#selector.select({ hops, last, avoid }, nowMs);
     if (result.type === "path") {
       if (!this.#makeRoom(lane, actions, nowMs)) return;
@@ -404,7 +412,8 @@ export class CircuitPool {
       if (nowMs < lane.blockedUntilMs) return this.#wakeAt(lane.blockedUntilMs);
       if (this.#circuits.isFull) return;
       if (!this.#mayRebuild(lane, WARM_RESERVE, actions, nowMs)) return;
-      const result = this.#selector.select({ hops: this.#hops }, nowMs);
+      const hops = chosenHops(this.#hops, lane.purpose, lane.rules.warmEnd);
+      const result = this.#selector.select({ hops }, nowMs);
       if (result.type === "no_path") {
         return this.#block(lane, result.why, actions, nowMs);
       }

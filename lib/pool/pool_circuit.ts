@@ -6,9 +6,9 @@
  * @see protocol §5.9
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { NoPath } from "../path/no_path.ts";
+import type { PathAvoid } from "../path/path_avoid.ts";
 import type { CircuitPurpose } from "./purpose.ts";
 
 /** A circuit, counted up by the pool that asks for it; never used again. */
@@ -56,7 +56,7 @@ export interface CircuitWant {
   /** A relay that the caller will extend the circuit to: it fits behind the path. */
   readonly last?: NodeRecord | undefined;
   /** Relays not to share, if possible: those of a circuit that this one backs up. */
-  readonly avoid?: readonly NodeId[] | undefined;
+  readonly avoid?: PathAvoid | undefined;
   /** How long to wait, ms. Default 30 s. */
   readonly waitMs?: number | undefined;
 }

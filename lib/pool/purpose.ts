@@ -5,6 +5,7 @@
  * @module
  */
 
+import { KEPT_HOPS } from "../path/path_avoid.ts";
 import type { RebuildLimit } from "./rebuild_budget.ts";
 
 /** All purposes, the most urgent first. */
@@ -17,8 +18,29 @@ export const PURPOSES = ["rendezvous", "directory", "introduction"] as const;
  */
 export type CircuitPurpose = typeof PURPOSES[number];
 
+/** Who chose where a circuit ends: this node, or the other side, behind what we choose. */
+export type CircuitEndChoice = "own" | "named";
+
+/**
+ * Relays to choose for a circuit, before a last one that the other side named.
+ *
+ * A relay that looks descriptors up, or that a service listens on, can tell which
+ * service it is that comes. It must not stand beside a layer-2 guard: publishing
+ * every hour would show all four. So these circuits have one hop more.
+ */
+export function chosenHops(
+  hops: number,
+  purpose: CircuitPurpose,
+  end: CircuitEndChoice,
+): number {
+  if (end === "named") return Math.max(hops, KEPT_HOPS + 1);
+  return purpose === "rendezvous" ? hops : hops + 1;
+}
+
 /** How circuits of one purpose are treated. */
 export interface PurposeRules {
+  /** For which ends those that are kept ready are. */
+  readonly warmEnd: CircuitEndChoice;
   /** Unused circuits kept ready, whatever the demand. */
   readonly warmLeast: number;
   /** The most that are kept ready for an expected demand. */
@@ -37,16 +59,19 @@ export type PurposeTable = Readonly<Record<CircuitPurpose, PurposeRules>>;
  */
 export const PURPOSE_RULES: PurposeTable = Object.freeze({
   introduction: {
+    warmEnd: "named", // a client's; a service has few, and no hurry
     warmLeast: 1,
     warmMost: 4,
     rebuilds: { perMinute: 20, burst: 24 },
   },
   rendezvous: {
+    warmEnd: "own",
     warmLeast: 2,
     warmMost: 8,
     rebuilds: { perMinute: 60, burst: 64 },
   },
   directory: {
+    warmEnd: "own",
     warmLeast: 1,
     warmMost: 4,
     rebuilds: { perMinute: 30, burst: 32 },

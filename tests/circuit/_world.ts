@@ -148,7 +148,7 @@ export class TestCircuit {
     if (this.client.state === "new") {
       const cell = await this.client.create(relay, this.nowMs);
       assert(cell);
-      const reply = await this.create(cell, relay.nodeId);
+      const reply = await this.create(cell);
       assert(reply);
       this.toClient(reply);
       return;
@@ -159,10 +159,7 @@ export class TestCircuit {
   }
 
   /** A relay's answer to the first cell of a stream, and its new machine. */
-  async create(
-    cell: Uint8Array,
-    previousId: Bytes,
-  ): Promise<Bytes | undefined> {
+  async create(cell: Uint8Array): Promise<Bytes | undefined> {
     this.writes.add(cell.length);
     const request = decodeFirstCell(cell, REQUEST_BYTES);
     assert(request);
@@ -177,14 +174,10 @@ export class TestCircuit {
       this.#random,
     );
     if (!answer.ok) return undefined;
-    const previous = this.hops.length === 0
-      ? seededRandom(77).bytes(32) // the client's throw-away identity
-      : previousId;
     this.hops.push(
       new RelayCircuit(crypto, answer.keys, {
         network,
         ownId: relay.nodeId,
-        previousId: previous,
         ...this.#options,
       }),
     );
@@ -239,7 +232,7 @@ export class TestCircuit {
       else if (action.type === "extend" && this.#exists(action.nodeId)) {
         const own = this.relays[hop]?.nodeId;
         assert(own);
-        const reply = await this.create(action.cell, own);
+        const reply = await this.create(action.cell);
         const machine = this.hops[hop];
         assert(machine);
         await this.#perform(

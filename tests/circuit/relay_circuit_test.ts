@@ -43,7 +43,6 @@ import {
 } from "./_world.ts";
 
 const OWN = testRelay(0);
-const PREVIOUS = testRelay(1);
 const NEXT = testRelay(2);
 
 /** A relay's machine, and a client that can say anything to it. */
@@ -55,7 +54,6 @@ function created(options: Partial<RelayCircuitOptions> = {}) {
   const circuit = new RelayCircuit(crypto, keys, {
     network,
     ownId: OWN.nodeId,
-    previousId: PREVIOUS.nodeId,
     ...options,
   });
   /** Seal cells and let the relay have them, one by one. */
@@ -160,7 +158,6 @@ Deno.test("RelayCircuit asks for the next relay, passes its answer back and then
 
 const REFUSED: readonly [string, Extend][] = [
   ["itself", extendTo(OWN)],
-  ["the hop before it", extendTo(PREVIOUS)],
   [
     "a request for another relay than the link",
     extendTo(NEXT, {

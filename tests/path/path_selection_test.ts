@@ -5,11 +5,11 @@ import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { addressGroup, PATH_PREFIX } from "../../lib/auth/subnet.ts";
 import { describeNoPath, type NoPath } from "../../lib/path/no_path.ts";
 import {
-  type PathAvoid,
   type PathRequest,
   type PathResult,
   PathSelector,
 } from "../../lib/path/path_selection.ts";
+import { avoiding } from "../../lib/path/path_avoid.ts";
 import { relayKey } from "../../lib/path/relay_key.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
 import {
@@ -35,12 +35,6 @@ function pathOf(result: PathResult): readonly NodeRecord[] {
 function reasonOf(result: PathResult): NoPath["reason"] {
   assert.equal(result.type, "no_path");
   return result.type === "no_path" ? result.why.reason : "subnets";
-}
-
-/** What a path that backs up another one, chosen by us alone, does not use if possible. */
-function avoiding(path: readonly NodeRecord[]): PathAvoid {
-  const ids = path.map(({ nodeId }) => nodeId);
-  return { kept: ids.slice(0, 2), drawn: ids.slice(2) };
 }
 
 /** The kept relays differ unless the other ones stand elsewhere on the path; the drawn ones do. */
@@ -227,7 +221,7 @@ Deno.test("PathSelector.select() keeps paths disjoint where it can: other guard,
   const { selector } = testSelector(relays(30));
   for (let i = 0; i < 100; i++) {
     const one = pathOf(selector.select({ hops: 4 }, 0));
-    const avoid = avoiding(one);
+    const avoid = avoiding([one]);
     const other = pathOf(selector.select({ hops: 4, avoid }, 0));
     checkBacksUp(selector, one, other);
   }
@@ -237,7 +231,9 @@ Deno.test("PathSelector.select() shares as little as it must in a small network"
   const { selector } = testSelector(relays(5), { network: LOCAL });
   for (let i = 0; i < 100; i++) {
     const one = pathOf(selector.select({ hops: 3 }, 0));
-    const other = pathOf(selector.select({ hops: 3, avoid: avoiding(one) }, 0));
+    const other = pathOf(
+      selector.select({ hops: 3, avoid: avoiding([one]) }, 0),
+    );
     assert.equal(other.length, 3);
     checkBacksUp(selector, one, other);
   }

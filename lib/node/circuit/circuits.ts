@@ -2,19 +2,19 @@
  * What services and their clients need of circuits. The pool's driver implements
  * it; tests join two in memory.
  *
- *     take("introduction")             3 hops, the last one listens for a service
- *     take("introduction", { endAt })  the same and one more: the other side chose it
+ *     take("introduction")             4 hops, the last one listens for a service
+ *     take("introduction", { endAt })  3 hops, and the one that the other side named
  *     take("rendezvous")               3 hops, the last one waits with a cookie
- *     take("rendezvous", { endAt })    the same and one more
- *     take("directory")                3 hops, the last one looks records up
+ *     take("rendezvous", { endAt })    3 hops, and the one that the other side named
+ *     take("directory")                4 hops, the last one looks records up
  *
  * @see protocol §5, §7
  * @module
  */
 import type { LegCarrier } from "./leg_carrier.ts";
-import type { NodeId } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
+import type { PathAvoid } from "../../path/path_avoid.ts";
 import type { CircuitPurpose } from "../../pool/purpose.ts";
 
 /** Which circuit is wanted. */
@@ -22,8 +22,8 @@ export interface CircuitWish {
   readonly purpose: CircuitPurpose;
   /** A relay that the other side chose: it is added behind a path of ours. */
   readonly endAt?: NodeRecord;
-  /** Relays that shall not be on it, nor last, if there are others. Guards may be. */
-  readonly avoid?: readonly NodeId[];
+  /** Relays that shall not be on it, if there are others. */
+  readonly avoid?: PathAvoid | undefined;
   /** Ends the wait. */
   readonly signal: AbortSignal;
 }

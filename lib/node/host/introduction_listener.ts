@@ -8,6 +8,7 @@
  * @see protocol §7.4
  * @module
  */
+import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";
 import type { NodeId } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
@@ -84,7 +85,7 @@ export class IntroductionListener implements Disposable {
   static async open(
     context: ServiceContext,
     taken: readonly NodeId[],
-    avoid: readonly NodeId[],
+    avoid: PathAvoid,
     rate: number,
     onIntroduction: OnIntroduction,
     { signal }: WaitLimit,
@@ -92,7 +93,7 @@ export class IntroductionListener implements Disposable {
     const { crypto, random } = context;
     const wish = {
       purpose: "introduction",
-      avoid: [...taken, ...avoid],
+      avoid: { ...avoid, drawn: [...taken, ...avoid.drawn] },
       signal,
     } as const;
     return await useCircuit(context, wish, async (circuit, limit) => {
@@ -170,7 +171,7 @@ export class IntroductionListener implements Disposable {
    */
   async move({ signal }: WaitLimit): Promise<"moved" | "lost"> {
     const { circuits, clock } = this.#context;
-    const avoid = this.path.slice(0, -1).map(({ nodeId }) => nodeId);
+    const avoid = avoiding([this.path.slice(0, -1)]);
     for (let n = 0; n < MOVE.tries; n++) {
       using limit = deadline(clock, MOVE.ms, silent, signal);
       const wish = {

@@ -5,6 +5,7 @@
  * @see protocol §7.4
  * @module
  */
+import { avoiding } from "../../path/path_avoid.ts";
 import type { NodeId } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { TaskSet } from "../../base/task_set.ts";
@@ -112,8 +113,8 @@ export class ServicePoints implements Disposable {
   ): Promise<void> {
     const taken: NodeId[] = avoid.map((relay) => Uint8Array.fromHex(relay));
     // Another guard than the others' if possible: one that dies leaves some.
-    const others = [...this.#listeners.values()].flatMap(({ path }) =>
-      path.map(({ nodeId }) => nodeId)
+    const others = avoiding(
+      Array.from(this.#listeners.values(), ({ path }) => path),
     );
     let listener: IntroductionListener;
     try {

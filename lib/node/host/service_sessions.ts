@@ -9,7 +9,8 @@
  * @see protocol §7.5, §7.6
  * @module
  */
-import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import { avoiding } from "../../path/path_avoid.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
 import { AnonNetError, ProtocolError } from "../../base/errors.ts";
@@ -65,7 +66,7 @@ interface ServiceSession {
   readonly id: Bytes;
   readonly secret: Bytes;
   readonly driver: SessionDriver;
-  /** The relays of each leg, so that the next one can take others. */
+  /** The relays that we chose for each leg, so that the next one can take others. */
   readonly paths: Map<LegNumber, readonly NodeRecord[]>;
   /** Legs that its client may still ask for. */
   readonly budget: TokenBucket;
@@ -292,7 +293,12 @@ export class ServiceSessions implements Disposable {
   ): Promise<void> {
     const circuit = await useCircuit(
       this.#context,
-      { purpose: "rendezvous", endAt, avoid: avoidable(session), signal },
+      {
+        purpose: "rendezvous",
+        endAt,
+        avoid: avoiding(session.paths.values()),
+        signal,
+      },
       (circuit) => Promise.resolve(circuit),
     );
     const { driver } = session;
@@ -308,7 +314,8 @@ export class ServiceSessions implements Disposable {
     leg: LegNumber,
     circuit: ServiceCircuit,
   ): void {
-    session.paths.set(leg, circuit.path);
+    // The client named the last one.
+    session.paths.set(leg, circuit.path.slice(0, -1));
     session.driver.addLeg(leg, circuit);
   }
 
@@ -345,11 +352,6 @@ export class ServiceSessions implements Disposable {
     this.#stopping.abort();
     for (const { driver } of [...this.#sessions]) driver.close();
   }
-}
-
-/** Relays of a session's legs that a further leg should not depend on. */
-function avoidable({ paths }: ServiceSession): NodeId[] {
-  return [...paths.values()].flat().map(({ nodeId }) => nodeId);
 }
 
 /** Make room for a leg: the one that was silent for longest is most likely dead. */

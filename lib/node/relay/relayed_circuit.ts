@@ -278,8 +278,7 @@ export class RelayedCircuit {
       if (!response.ok) return this.destroy("handshake");
       if (!this.#isDestroyed) {
         this.#timer.stop();
-        const { previousId } = this;
-        const options = { network, ownId, previousId, dataHere };
+        const options = { network, ownId, dataHere };
         this.#machine = new RelayCircuit(crypto, response.keys, options);
         this.#host.traffic.onCreated();
         this.#write(this.#previous, encodeFirstCell(response.reply));

@@ -10,7 +10,8 @@
  * @see protocol §7.4
  * @module
  */
-import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import type { PathAvoid } from "../../path/path_avoid.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import { raceSignal } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import {
@@ -40,7 +41,7 @@ export interface ApproachOptions {
   readonly isolation: string;
   readonly purpose: Purpose;
   /** Relays that other legs lead over, and that may be dead. */
-  readonly avoid: readonly NodeId[];
+  readonly avoid: PathAvoid;
   readonly signal: AbortSignal;
 }
 

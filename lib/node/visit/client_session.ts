@@ -10,7 +10,8 @@
  * @see protocol §7.6
  * @module
  */
-import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
@@ -304,8 +305,8 @@ export class ClientSession {
   }
 
   /** Relays of our legs that another one should not depend on. */
-  #avoided(): NodeId[] {
-    return [...this.#paths.values()].flat().map(({ nodeId }) => nodeId);
+  #avoided(): PathAvoid {
+    return avoiding(this.#paths.values());
   }
 
   #onClosed(): void {

@@ -8,7 +8,8 @@
  * @see protocol §7.3
  * @module
  */
-import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import type { PathAvoid } from "../../path/path_avoid.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import {
   type AnonNetError,
@@ -42,7 +43,7 @@ export type ClientSecrets = (service: PublicKey) => Bytes | undefined;
 
 /** How long a search may take, and which relays had better not be on the way. */
 export interface SearchLimit extends WaitLimit {
-  readonly avoid?: readonly NodeId[];
+  readonly avoid?: PathAvoid | undefined;
 }
 
 /** Finds descriptors, and remembers them. */
@@ -97,7 +98,7 @@ export class DescriptorFinder {
 async function search(
   context: ServiceContext,
   wanted: Wanted,
-  { signal, avoid = [] }: SearchLimit,
+  { signal, avoid }: SearchLimit,
 ): Promise<KnownDescriptor> {
   signal.throwIfAborted();
   const { circuits, clock, random } = context;

@@ -9,7 +9,8 @@
  * @see protocol §7.4, §7.5
  * @module
  */
-import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import type { PathAvoid } from "../../path/path_avoid.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
 import { raceSignal } from "../../base/clock.ts";
@@ -69,7 +70,7 @@ export interface Met {
 /** Have a circuit wait with a fresh cookie. @throws {AnonNetError} */
 export async function waitAtRendezvous(
   context: ServiceContext,
-  avoid: readonly NodeId[],
+  avoid: PathAvoid,
   { signal }: WaitLimit,
 ): Promise<WaitingCircuit> {
   const wish = { purpose: "rendezvous", avoid, signal } as const;
@@ -91,7 +92,7 @@ export interface MeetingOptions {
   readonly blinded: PublicKey;
   readonly purpose: Purpose;
   /** Relays that had better not be on the way. */
-  readonly avoid: readonly NodeId[];
+  readonly avoid: PathAvoid;
   /** The circuit that waits; it is ours from now on. */
   readonly waiting: Promise<WaitingCircuit>;
   /** What may be computed for the point, shared by all meetings of an approach. */

@@ -9,6 +9,7 @@
  * @see protocol §7.6
  * @module
  */
+import { AVOID_NOTHING } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import { raceSignal } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
@@ -152,7 +153,7 @@ export class ServiceClientDriver implements AsyncDisposable {
     const session = approachService({
       ...options,
       purpose: { type: "session", port: target.port },
-      avoid: [],
+      avoid: AVOID_NOTHING,
       signal: AbortSignal.any([control.signal, this.#stopping.signal]),
     }).then((met) => {
       const session = new ClientSession(options, met, target.port);

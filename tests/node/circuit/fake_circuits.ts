@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AVOID_NOTHING } from "../../../lib/path/path_avoid.ts";
 import type { CellPort } from "../../../lib/node/circuit/leg_carrier.ts";
 import type { NodeId } from "../../../lib/auth/identity.ts";
 import type { NodeRecord } from "../../../lib/auth/node_record.ts";
@@ -220,9 +221,11 @@ export class FakeCircuits implements Circuits {
     return new FakeCircuit(this, path);
   }
 
-  #draw({ endAt, avoid = [] }: CircuitWish): FakeRelay[] {
+  #draw({ endAt, avoid = AVOID_NOTHING }: CircuitWish): FakeRelay[] {
     const { network } = this;
-    const names = new Set(avoid.map((nodeId) => nodeId.toHex()));
+    const names = new Set(
+      [...avoid.kept, ...avoid.drawn].map((nodeId) => nodeId.toHex()),
+    );
     const last = endAt === undefined ? undefined : network.relay(endAt.nodeId);
     if (endAt !== undefined && last === undefined) return [];
     const others = shuffled(network.random, network.relays)

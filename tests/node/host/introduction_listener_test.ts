@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AVOID_NOTHING } from "../../../lib/path/path_avoid.ts";
 import { IntroductionListener } from "../../../lib/node/host/introduction_listener.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import { LATENCY_MS } from "../circuit/fake_circuits.ts";
@@ -17,7 +18,7 @@ async function open(world: ServiceWorld) {
   const listener = await IntroductionListener.open(
     context,
     [],
-    [],
+    AVOID_NOTHING,
     16,
     (_listener, bytes) => sealed.push(bytes),
     LIMIT,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { AVOID_NOTHING } from "../../../lib/path/path_avoid.ts";
 import assert from "node:assert/strict";
 import type { NodeId, PublicKey } from "../../../lib/auth/identity.ts";
 import type { NodeRecord } from "../../../lib/auth/node_record.ts";
@@ -57,7 +58,11 @@ export class RawVisitor {
   async wait(): Promise<
     { circuit: FakeCircuit; cookie: Bytes; rendezvous: Bytes }
   > {
-    const waiting = await waitAtRendezvous(this.#context, [], LIMIT);
+    const waiting = await waitAtRendezvous(
+      this.#context,
+      AVOID_NOTHING,
+      LIMIT,
+    );
     return {
       circuit: waiting.circuit as FakeCircuit,
       cookie: waiting.cookie,

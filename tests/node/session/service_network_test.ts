@@ -78,9 +78,9 @@ Deno.test("a service is visited over real circuits, and bytes go both ways", () 
     const startMs = world.clock.nowMs();
     const stream = await connect(world, visitor, network);
     await stream.opened;
-    // Seven lines of 10 ms each way.
+    // Seven lines of 10 ms each way; circuits to the directory are a line longer.
     const roundTrips = (world.clock.nowMs() - startMs) / 140;
-    assert.ok(roundTrips <= 3, `cold after ${roundTrips} round trips`);
+    assert.ok(roundTrips <= 3.5, `cold after ${roundTrips} round trips`);
     const bytes = pattern(1_000_000);
     assert.deepEqual(await exchange(stream, bytes), bytes);
   }));
