@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { parseSocketAddress } from "../auth/socket_address.ts";
 import { defineCommand } from "./flags/command.ts";
 import { defaultFlag } from "./flags/flag.ts";
 import {
@@ -12,6 +11,7 @@ import {
   clientOptions,
   commonOptions,
   NODE_FLAGS,
+  parseOwnAddress,
   PROXY_FLAGS,
 } from "./flags/node_flags.ts";
 import { runNode } from "./process/run_node.ts";
@@ -31,13 +31,13 @@ export const proxyCommand = defineCommand({
       "HOST:PORT",
       "where the SOCKS5 proxy listens; port 0 for any free one",
       "127.0.0.1:9250",
-      parseSocketAddress,
+      parseOwnAddress,
     ),
     http: defaultFlag(
       "HOST:PORT",
       "where the HTTP proxy listens; port 0 for any free one",
       "127.0.0.1:9280",
-      parseSocketAddress,
+      parseOwnAddress,
     ),
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,

@@ -10,7 +10,7 @@
  * @module
  */
 import { ProtocolError } from "../base/errors.ts";
-import { type HttpField, parseFields } from "./head.ts";
+import { type HttpField, isHopByHop, parseFields } from "./head.ts";
 import { latin1Text } from "./latin1.ts";
 
 /** How the end of a body is marked. */
@@ -124,17 +124,16 @@ const MAX_EXTENSION_BYTES = 16 * 1024;
 /** Bytes of trailer fields in one body. */
 const MAX_TRAILER_BYTES = 8 * 1024;
 
-/** Fields that, in a trailer, would change what has been read already. */
+/**
+ * Fields that, in a trailer, would change what has been read already, beside those
+ * that are between two neighbours: a trailer passes as it is.
+ */
 const NOT_IN_TRAILERS = new Set([
-  "connection",
   "content-encoding",
   "content-length",
   "content-type",
   "host",
-  "proxy-authorization",
   "trailer",
-  "transfer-encoding",
-  "upgrade",
 ]);
 
 type ChunkedState =
@@ -251,7 +250,8 @@ class ChunkedBody implements BodyReader {
       this.#trailer = "";
       return "trailer";
     }
-    const isForbidden = ({ key }: HttpField) => NOT_IN_TRAILERS.has(key);
+    const isForbidden = (field: HttpField) =>
+      NOT_IN_TRAILERS.has(field.key) || isHopByHop(field);
     if (parseFields(this.#trailerLines, "strict").some(isForbidden)) {
       throw badTrailer();
     }

@@ -75,7 +75,7 @@ export class HttpClientExchange {
       this.#send(formatRequest(this.#head));
       const head = await readResponseHead(this.#upstream.source, {
         method: this.#head.method,
-        wantsUpgrade: false,
+        isSwitch: () => false,
         onHeard: () => {
           this.#wasHeard = true;
         },

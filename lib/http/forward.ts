@@ -42,19 +42,30 @@ export function wantsKeepAlive(request: RequestHead): boolean {
   );
 }
 
-/**
- * The protocol that a request wants to change to, if it may. HTTP/2 in the clear is
- * left out: its second reader would be one that we do not understand.
- */
-export function upgradeOf(request: RequestHead): string | undefined {
-  const { fields, version, body } = request;
-  const [upgrade, ...others] = fieldValues(fields, "upgrade");
-  const isWanted = version === "1.1" && body.type === "none" &&
-    others.length === 0 &&
+/** The one protocol that may be changed to: whatever else is offered, goes no further. */
+const UPGRADE = "websocket";
+
+/** Whether a request wants to change to a WebSocket, and may. */
+function wantsUpgrade({ fields, version, body }: RequestHead): boolean {
+  return version === "1.1" && body.type === "none" &&
+    fieldOptions(fields, "upgrade").includes(UPGRADE) &&
     fieldOptions(fields, "connection").includes("upgrade");
-  if (!isWanted || upgrade === undefined) return undefined;
-  return /^h2c?\b/i.test(upgrade) ? undefined : upgrade;
 }
+
+/** Whether a response of status 101 is one that the client has asked for. */
+export function isSwitch(
+  { fields }: ResponseHead,
+  request: RequestHead,
+): boolean {
+  const protocols = fieldOptions(fields, "upgrade");
+  return wantsUpgrade(request) && protocols.length === 1 &&
+    protocols[0] === UPGRADE;
+}
+
+const UPGRADE_FIELDS = [
+  httpField("Connection", "Upgrade"),
+  httpField("Upgrade", UPGRADE),
+];
 
 /** Fields that we write ourselves, or that must not pass. */
 const REQUEST_REPLACED = new Set(["host", "content-length"]);
@@ -63,7 +74,6 @@ const REQUEST_REPLACED = new Set(["host", "content-length"]);
 export function formatRequest(request: AbsoluteRequest): string {
   const { method, target, body, version } = request;
   const host = target.host.toLowerCase();
-  const upgrade = upgradeOf(request);
   const fields = [
     httpField("Host", target.port === 80 ? host : `${host}:${target.port}`),
     ...endToEndFields(request.fields).filter(({ key }) =>
@@ -73,10 +83,7 @@ export function formatRequest(request: AbsoluteRequest): string {
     ),
     ...requestFraming(request.fields, body),
   ];
-  if (upgrade !== undefined) {
-    fields.push(httpField("Connection", "Upgrade"));
-    fields.push(httpField("Upgrade", upgrade));
-  }
+  if (wantsUpgrade(request)) fields.push(...UPGRADE_FIELDS);
   return formatHead(`${method} ${target.path} HTTP/1.1`, fields);
 }
 
@@ -123,12 +130,9 @@ export function formatInterim(response: ResponseHead): string {
 
 /** The response that changes the protocol. */
 export function formatSwitch(response: ResponseHead): string {
-  const protocols = fieldValues(response.fields, "upgrade")
-    .map((value) => httpField("Upgrade", value));
   return formatHead(statusLine(response), [
     ...passedFields(response),
-    httpField("Connection", "Upgrade"),
-    ...protocols,
+    ...UPGRADE_FIELDS,
   ]);
 }
 

@@ -16,7 +16,7 @@ export interface GatewayTarget {
   readonly port: number;
   /**
    * Isolation key: two different ones never share a circuit, a rendezvous or a
-   * session. `undefined` is a key of its own, shared by all who gave none.
+   * session. `undefined` is a key of its own, shared by all clients that gave none.
    */
   readonly isolation: string | undefined;
 }
@@ -34,11 +34,6 @@ export interface Gateway {
     target: GatewayTarget,
     options: { readonly signal: AbortSignal },
   ): Promise<GatewayStream>;
-  /**
-   * Whether a live session for this host and isolation key exists, so that
-   * `connect` needs no network. A wrong guess costs a worse error message.
-   */
-  hasSession(host: string, isolation: string | undefined): boolean;
 }
 
 /**

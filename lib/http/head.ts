@@ -214,19 +214,23 @@ export function fieldOptions(
 const HOP_BY_HOP = new Set([
   "connection",
   "keep-alive",
-  "proxy-authenticate",
-  "proxy-authentication-info",
-  "proxy-authorization",
-  "proxy-connection",
   "te",
   "transfer-encoding",
   "upgrade",
 ]);
 
+/**
+ * Whether a field is between two neighbours. All that begins with `Proxy-` is: it
+ * speaks of this proxy, which alone has to say something of itself.
+ */
+export function isHopByHop({ key }: Pick<HttpField, "key">): boolean {
+  return HOP_BY_HOP.has(key) || key.startsWith("proxy-");
+}
+
 /** The fields that go on to the other side. */
 export function endToEndFields(fields: readonly HttpField[]): HttpField[] {
   const listed = new Set(fieldOptions(fields, "connection"));
-  return fields.filter(({ key }) => !HOP_BY_HOP.has(key) && !listed.has(key));
+  return fields.filter((field) => !isHopByHop(field) && !listed.has(field.key));
 }
 
 /** A head in bytes, as text: the start line and fields, with the empty line. */

@@ -20,8 +20,8 @@ const MAX_INTERIM_RESPONSES = 16;
 export interface ResponseReading {
   /** Of the request: it decides whether there is a body. */
   readonly method: string;
-  /** Whether the request asks to change the protocol: then 101 is an answer. */
-  readonly wantsUpgrade: boolean;
+  /** Whether a 101 changes to the protocol that the request asked for. */
+  readonly isSwitch: (response: ResponseHead) => boolean;
   /** The service has sent something: the request must not be repeated. */
   readonly onHeard: () => void;
   /** An interim response; the next one is read when it has been dealt with. */
@@ -36,7 +36,7 @@ export interface ResponseReading {
  */
 export async function readResponseHead(
   source: ByteSource,
-  { method, wantsUpgrade, onHeard, onInterim }: ResponseReading,
+  { method, isSwitch, onHeard, onInterim }: ResponseReading,
 ): Promise<ResponseHead> {
   const more = async () => {
     const isMore = await source.more();
@@ -47,7 +47,7 @@ export async function readResponseHead(
     const response = await readOne(source, method, more);
     if (response.status >= 200) return response;
     if (response.status === 101) {
-      if (wantsUpgrade) return response;
+      if (isSwitch(response)) return response;
       throw badResponse(
         "a change of protocol that the request did not ask for",
       );

@@ -23,9 +23,12 @@ export const UPSTREAM_IDLE_MS = 30_000;
 export class Upstream {
   readonly stream: GatewayStream;
   readonly source: ByteSource;
+  /** That of the pool when it was asked for. */
+  readonly generation: number;
 
-  constructor(stream: GatewayStream) {
+  constructor(stream: GatewayStream, generation = 0) {
     this.stream = stream;
+    this.generation = generation;
     this.source = streamSource(stream);
   }
 }
@@ -41,10 +44,22 @@ export class UpstreamPool implements Disposable {
   readonly #clock: Clock;
   /** The one idle for longest first. */
   readonly #idle = new Set<IdleUpstream>();
+  #generation = 0;
   #isDisposed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** What a new connection is of: it is kept only while this is the same. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** From now on no connection is lent that was asked for before. */
+  renew(): void {
+    this.#generation++;
+    for (const entry of this.#idle) this.#drop(entry);
   }
 
   /** Idle connections held. */
@@ -63,8 +78,9 @@ export class UpstreamPool implements Disposable {
 
   /** Keep a connection whose last response has been read to its end. */
   give(target: GatewayTarget, upstream: Upstream): void {
+    const isOld = upstream.generation !== this.#generation;
     // Bytes after the response answer nothing we asked.
-    if (this.#isDisposed || upstream.source.bytes.length > 0) {
+    if (this.#isDisposed || isOld || upstream.source.bytes.length > 0) {
       return upstream.stream.abort();
     }
     const key = keyOf(target);

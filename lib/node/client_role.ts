@@ -138,7 +138,9 @@ export async function startClient(
   const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));
   const gateway = new ServiceGateway(runtime.crypto, visits);
   const lookup = new ServiceLookup(context, clientSecrets);
-  const services = stack.use(new NodeServices(context, visits, state, runtime));
+  const services = stack.use(
+    new NodeServices(context, visits, state, runtime, base.drainMs),
+  );
   const onChange = (change: NetworkChange) => {
     runtime.log.part("links").info(
       change === "woke" ? "The machine was asleep" : "The network has changed",

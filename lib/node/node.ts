@@ -47,6 +47,7 @@ import {
 import type { Runtime } from "../machine/runtime.ts";
 import { StateWatch } from "./state_watch.ts";
 import type { ServiceHostDriver } from "./host/service_host.ts";
+import { DRAIN_MS } from "./host/session_drain.ts";
 
 /** What a node is made of, beside its runtime. */
 export interface NodeOptions {
@@ -76,15 +77,17 @@ export interface NodeOptions {
    * network waits for others before it can do anything for its own user.
    */
   readonly onRelay?: ((address: NodeAddress | undefined) => void) | undefined;
+  /**
+   * How long streams that carry something may take to end when the node stops, ms.
+   * Default `DRAIN_MS`.
+   */
+  readonly drainMs?: number | undefined;
   /** Ends the start; it rejects with the signal's reason. */
   readonly signal: AbortSignal;
 }
 
 /** How often to look whether a process that stops has let the state directory go, ms. */
 const LOCK_LOOK_MS = 200;
-
-/** Time that streams of proxies have to end when the node stops, ms. */
-const DRAIN_MS = 3_000;
 
 /** A running node. */
 export class Node implements AsyncDisposable {
@@ -100,11 +103,13 @@ export class Node implements AsyncDisposable {
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
   readonly #state: StateDirectory;
+  readonly #drainMs: number;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     parts: NodeParts,
     state: StateDirectory,
+    drainMs: number,
     services: readonly ServiceHostDriver[],
     controlPlace: ControlPlace | undefined,
     stack: AsyncDisposableStack,
@@ -116,6 +121,7 @@ export class Node implements AsyncDisposable {
     this.services = services;
     this.controlPlace = controlPlace;
     this.#state = state;
+    this.#drainMs = drainMs;
     this.#stack = stack;
   }
 
@@ -130,7 +136,7 @@ export class Node implements AsyncDisposable {
    */
   static async start(options: NodeOptions, runtime: Runtime): Promise<Node> {
     checkOptions(options);
-    const { network, signal } = options;
+    const { network, signal, drainMs = DRAIN_MS } = options;
     const { log, crypto } = runtime;
     if (options.proxies) await checkProxies(options.proxies, runtime);
     await using stack = new AsyncDisposableStack();
@@ -158,6 +164,7 @@ export class Node implements AsyncDisposable {
       bootstrap: options.bootstrap,
       linkLimits: options.linkLimits,
       circuitLimits: options.circuitLimits,
+      drainMs,
       signal,
     };
     if (options.relay) {
@@ -181,8 +188,9 @@ export class Node implements AsyncDisposable {
       log.info("Circuits can be built");
       if (options.proxies) {
         const { gateway } = client;
-        const proxies = new NodeProxies(options.proxies, gateway, runtime);
-        parts.proxies = stack.use(proxies);
+        parts.proxies = stack.use(
+          await NodeProxies.open(options.proxies, gateway, runtime),
+        );
       }
       await Promise.all(
         services.map((service) =>
@@ -191,7 +199,7 @@ export class Node implements AsyncDisposable {
       );
     }
     const place = control?.server.place;
-    return new Node(parts, state, services, place, stack.move());
+    return new Node(parts, state, drainMs, services, place, stack.move());
   }
 
   /** Its position in the DHT; a client has none. */
@@ -210,12 +218,15 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Stop all parts, the last one started first; streams of proxies have a moment to
-   * end by themselves. Idempotent.
+   * Stop all parts, the last one started first; streams have a while to end by
+   * themselves. Idempotent.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#state.markStopping();
-    await this.proxies?.drain(DRAIN_MS);
+    await Promise.all([
+      this.proxies?.drain(this.#drainMs),
+      this.client?.services[Symbol.asyncDispose](),
+    ]);
     await this.#stack.disposeAsync();
   }
 }

@@ -27,6 +27,8 @@ export interface NodeBase {
   readonly linkLimits?: Partial<LinkLimits> | undefined;
   /** What differs from the limits of circuits of others. */
   readonly circuitLimits?: Partial<CircuitLimits> | undefined;
+  /** How long streams may take to end when the node stops, ms. Default `DRAIN_MS`. */
+  readonly drainMs?: number | undefined;
   /** Ends the start. */
   readonly signal: AbortSignal;
 }

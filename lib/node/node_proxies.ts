@@ -4,9 +4,11 @@
  * @see protocol §8
  * @module
  */
-import { thrown } from "../log/log.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
+import { parseIp, type SocketAddress } from "../auth/socket_address.ts";
+import type { Clock } from "../base/clock.ts";
 import { UnreachableError } from "../base/errors.ts";
+import { TokenBucket, type TokenRate } from "../base/token_bucket.ts";
+import { type Log, sensitive, thrown } from "../log/log.ts";
 import type { Gateway } from "../http/gateway.ts";
 import { HttpServer } from "../proxy/http_server.ts";
 import { SocksServer } from "../proxy/socks_server.ts";
@@ -26,7 +28,6 @@ const NO_GATEWAY: Gateway = {
     Promise.reject(
       new UnreachableError("proxy.shutdown", "The proxy is not open yet"),
     ),
-  hasSession: () => false,
 };
 
 /**
@@ -38,37 +39,56 @@ export async function checkProxies(
   places: ProxyPlaces,
   runtime: Pick<Runtime, "clock" | "log">,
 ): Promise<void> {
-  await new NodeProxies(places, NO_GATEWAY, runtime)[Symbol.asyncDispose]();
+  const proxies = await NodeProxies.open(places, NO_GATEWAY, runtime);
+  await proxies[Symbol.asyncDispose]();
 }
+
+/**
+ * Lines about refused targets: a few at once, then one a minute. A program may ask
+ * thousands of times.
+ */
+const REFUSAL_LINES: TokenRate = { perSecond: 1 / 60, burst: 3 };
 
 /** Proxies that are open, until disposed of. */
 export class NodeProxies implements AsyncDisposable {
+  readonly #log: Log;
   readonly #socks: SocksServer | undefined;
   readonly #http: HttpServer | undefined;
 
-  /** @throws {ConfigError} `proxy.public`, `proxy.listen`. */
-  constructor(
+  private constructor(
+    log: Log,
+    socks: SocksServer | undefined,
+    http: HttpServer | undefined,
+  ) {
+    this.#log = log;
+    this.#socks = socks;
+    this.#http = http;
+  }
+
+  /** Open them. @throws {ConfigError} `proxy.public`, `proxy.listen`. */
+  static async open(
     places: ProxyPlaces,
     gateway: Gateway,
     { clock, log }: Pick<Runtime, "clock" | "log">,
-  ) {
+  ): Promise<NodeProxies> {
+    await using opening = new AsyncDisposableStack();
+    const part = log.part("proxy");
     const shared = {
       gateway,
       clock,
       allowRemote: places.allowRemote ?? false,
+      onRefused: refusalLog(part, clock),
       onFault: (error: unknown) =>
-        log.part("proxy").error("A bug: a proxy failed a client", {
-          error: thrown(error),
-        }),
+        part.error("A bug: a proxy failed a client", { error: thrown(error) }),
     };
-    const { socks, http } = places;
-    this.#socks = socks && new SocksServer({ ...shared, listen: socks });
-    try {
-      this.#http = http && new HttpServer({ ...shared, listen: http });
-    } catch (error) {
-      this.#socks?.[Symbol.asyncDispose]();
-      throw error;
-    }
+    const socks = places.socks && opening.use(
+      await SocksServer.open({ ...shared, listen: places.socks }),
+    );
+    const http = places.http && opening.use(
+      await HttpServer.open({ ...shared, listen: places.http }),
+    );
+    opening.move();
+    return new NodeProxies(part, socks, http);
   }
 
   /** Where the SOCKS proxy listens. */
@@ -88,17 +108,57 @@ export class NodeProxies implements AsyncDisposable {
 
   /** Take no more connections, and wait at most `graceMs` for the others to end. */
   async drain(graceMs: number): Promise<void> {
-    await Promise.all([
+    const { connections } = this;
+    const seconds = Math.round(graceMs / 1000);
+    if (connections > 0) {
+      const fields = { connections, seconds };
+      this.#log.info("Waiting for connections to end", fields);
+    }
+    const outcomes = await Promise.all([
       this.#socks?.drain(graceMs),
       this.#http?.drain(graceMs),
     ]);
+    const left = { connections: this.connections };
+    if (outcomes.includes("late")) {
+      this.#log.warning("Cut connections that had not ended", left);
+    } else if (left.connections > 0) {
+      this.#log.info("Closed connections that were at rest", left);
+    }
   }
 
-  /** Close, and end all connections. */
+  /** Use no connection of before for another request. */
+  newIdentity(): void {
+    this.#http?.newIdentity();
+  }
+
+  /** Close, and break off all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([
       this.#socks?.[Symbol.asyncDispose](),
       this.#http?.[Symbol.asyncDispose](),
     ]);
   }
+}
+
+/** Tells the operator of programs that ask for what the proxies refuse. */
+function refusalLog(log: Log, clock: Clock): (host: string) => void {
+  const lines = new TokenBucket(REFUSAL_LINES, clock.nowMs());
+  let unsaid = 0;
+  return (host) => {
+    if (!lines.take(1, clock.nowMs())) {
+      unsaid++;
+      return;
+    }
+    const fields = { host: sensitive(host), unsaid: unsaid || undefined };
+    unsaid = 0;
+    if (parseIp(host.replace(/^\[(.*)\]$/, "$1")) === undefined) {
+      log.warning("Refused a request: it was for nothing under .anon", fields);
+    } else {
+      log.warning(
+        "Refused a request for an IP address: the program may have asked a " +
+          "resolver for it in the clear; have it leave names to the proxy",
+        fields,
+      );
+    }
+  };
 }

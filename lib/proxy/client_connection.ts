@@ -1,10 +1,16 @@
 /**
  * The TCP connection of one client, with both halves apart: reading to the end
- * leaves writing open, and the other way round. (`conn.readable` and
- * `conn.writable` would close the whole connection with either.)
+ * leaves writing open, and the other way round.
  *
+ *     close    FIN: the client has all of it
+ *     reset    RST: it must not take what it has for all of it
+ *
+ * Over `node:net`, since the platform's own connections cannot send a reset.
+ *
+ * @see docs/decisions/0025-a-cut-is-a-reset.md
  * @module
  */
+import type { Socket } from "node:net";
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";
 import { UnreachableError } from "../base/errors.ts";
 import {
@@ -14,31 +20,61 @@ import {
 } from "../auth/socket_address.ts";
 import { ByteSource } from "../http/byte_source.ts";
 
-/** How long a client that was refused may take to hear it, ms. */
+/** How long a client that has its last answer may be silent before it is left, ms. */
 export const LINGER_MS = 2_000;
-/** What it may go on sending meanwhile, bytes. */
-const MAX_LINGER_BYTES = 256 * 1024;
+/** How long it may go on sending meanwhile, ms. What it sends is dropped. */
+const MAX_LINGER_MS = 30_000;
 
 /** One client, from accepting it to closing. */
 export class ClientConnection implements Disposable {
   /** What the client sends. Rejects with `proxy.client_gone` when it vanishes. */
   readonly source: ByteSource;
-  readonly #conn: Deno.TcpConn;
+  /** Our side of the connection: where the client found us. */
+  readonly localAddress: SocketAddress;
+  readonly #socket: Socket;
+  readonly #closed = Promise.withResolvers<void>();
+  /** What was read of the socket and not taken. */
+  #left: Uint8Array = new Uint8Array(0);
+  #movedBytes = 0;
+  #isEnded = false;
+  #hasSentEnd = false;
   #isClosed = false;
+  #error: unknown;
+  /** End what is being sent, when the connection has closed. */
+  readonly #sending = new Set<() => void>();
+  #wake = () => {};
 
-  constructor(conn: Deno.TcpConn) {
-    this.#conn = conn;
-    tune(conn);
-    this.source = new ByteSource((into) =>
-      this.#guard(() => this.#conn.read(into))
-    );
+  /** @param socket With `allowHalfOpen`, fresh from its listener. */
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.localAddress = localAddressOf(socket);
+    this.source = new ByteSource((into) => this.#read(into));
+    // A keystroke must not wait for the acknowledgement of the one before.
+    socket.setNoDelay(true);
+    // A client on another machine may vanish without a word.
+    socket.setKeepAlive(true);
+    socket.on("readable", () => this.#wake());
+    socket.on("end", () => {
+      this.#isEnded = true;
+      this.#wake();
+    });
+    socket.on("error", (error) => this.#error ??= error);
+    socket.on("close", () => {
+      this.#isClosed = true;
+      this.#wake();
+      for (const fail of this.#sending) fail();
+      this.#closed.resolve();
+    });
   }
 
-  /** Our side of the connection: where the client found us. */
-  get localAddress(): SocketAddress {
-    const { hostname, port } = this.#conn.localAddr;
-    const ip = parseIp(hostname);
-    return { host: ip === undefined ? hostname : formatIp(ip), port };
+  /** Resolves when the system has let go of it. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Bytes that went either way. */
+  get movedBytes(): number {
+    return this.#movedBytes;
   }
 
   /**
@@ -47,33 +83,35 @@ export class ClientConnection implements Disposable {
    * @throws {UnreachableError} `proxy.client_gone`.
    */
   async write(bytes: Uint8Array): Promise<void> {
-    for (let sent = 0; sent < bytes.length;) {
-      sent += await this.#guard(() => this.#conn.write(bytes.subarray(sent)));
-    }
+    if (bytes.length === 0) return;
+    await this.#send((done) => this.#socket.write(bytes, done));
+    this.#movedBytes += bytes.length;
   }
 
-  /** Send the end; the client may go on sending. */
+  /** Send the end; the client may go on sending. Once is enough. */
   async closeWrite(): Promise<void> {
-    await this.#guard(() => this.#conn.closeWrite());
+    if (this.#hasSentEnd && !this.#isClosed) return;
+    this.#hasSentEnd = true;
+    await this.#send((done) => this.#socket.end(done));
   }
 
   /**
    * End after a last answer. Closing with bytes unread would make the system send
    * a reset, and the answer would be lost on its way: so read what still comes,
-   * for a moment, and drop it.
+   * for a while, and drop it.
    */
   async linger(clock: Clock): Promise<void> {
-    using limit = deadline(clock, LINGER_MS, () => gone());
+    const endMs = clock.nowMs() + MAX_LINGER_MS;
     try {
       await this.closeWrite();
-      let dropped = 0;
-      do {
-        dropped += this.source.bytes.length;
+      for (;;) {
         this.source.take(this.source.bytes.length);
-      } while (
-        dropped <= MAX_LINGER_BYTES &&
-        await raceSignal(this.source.more(), limit.signal)
-      );
+        const leftMs = endMs - clock.nowMs();
+        if (leftMs <= 0) return;
+        const waitMs = Math.min(LINGER_MS, leftMs);
+        using limit = deadline(clock, waitMs, () => gone());
+        if (!await raceSignal(this.source.more(), limit.signal)) return;
+      }
     } catch (error) {
       if (!isClientGone(error)) throw error;
     } finally {
@@ -85,32 +123,73 @@ export class ClientConnection implements Disposable {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#conn.close();
+    this.#socket.destroy();
+    this.#wake();
+  }
+
+  /**
+   * Close with a reset: the client learns that it has not got all of it. Harmless
+   * when closed.
+   */
+  reset(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#socket.resetAndDestroy();
+    this.#wake();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  async #guard<T>(operation: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw gone();
+  async #read(into: Uint8Array): Promise<number | null> {
+    while (this.#left.length === 0) {
+      if (this.#isClosed) {
+        // What closed by itself, both ends sent, has been read to its end.
+        if (this.#isEnded && this.#error === undefined) return null;
+        throw gone(this.#error);
+      }
+      const chunk: Uint8Array | null = this.#socket.read();
+      if (chunk !== null) {
+        this.#left = chunk;
+        continue;
+      }
+      if (this.#isEnded) return null;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const count = Math.min(this.#left.length, into.length);
+    into.set(this.#left.subarray(0, count));
+    this.#left = this.#left.subarray(count);
+    this.#movedBytes += count;
+    return count;
+  }
+
+  async #send(
+    operation: (done: (error?: Error | null) => void) => void,
+  ): Promise<void> {
+    if (this.#isClosed) throw gone(this.#error);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // A socket that is destroyed need not call back.
+    const fail = () => reject(gone(this.#error));
+    this.#sending.add(fail);
+    operation((error) => error ? reject(gone(error)) : resolve());
     try {
-      return await operation();
-    } catch (cause) {
-      throw gone(cause);
+      await promise;
+    } finally {
+      this.#sending.delete(fail);
     }
   }
 }
 
-function tune(conn: Deno.TcpConn): void {
-  try {
-    // A keystroke must not wait for the acknowledgement of the one before.
-    conn.setNoDelay(true);
-    // A client on another machine may vanish without a word.
-    conn.setKeepAlive(true);
-  } catch {
-    // Some systems refuse when the client has left already: the first read says so.
-  }
+function localAddressOf(socket: Socket): SocketAddress {
+  const { localAddress = "", localPort = 0 } = socket;
+  const ip = parseIp(localAddress);
+  return {
+    host: ip === undefined ? localAddress : formatIp(ip),
+    port: localPort,
+  };
 }
 
 function gone(cause?: unknown): UnreachableError {
@@ -129,12 +208,12 @@ export function isClientGone(error: unknown): boolean {
 export type ClientEnd = "half" | "closed";
 
 /**
- * Look out for the end of a client while nobody reads from it. What it sends early
+ * Look out for the end of a client while nothing else reads from it. What it sends early
  * stays in its source; when that is full, nothing is noticed any more.
  *
  * @param onEnd Hears of it once: `half` when the client has sent its end, and may
  * be waiting for an answer; `closed` when it is gone.
- * @returns Dispose of it before somebody else reads.
+ * @returns Dispose of it before another reader begins.
  */
 export function watchClient(
   client: ClientConnection,

@@ -12,7 +12,7 @@ import {
   raceSignal,
 } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
-import { parseIp } from "../auth/socket_address.ts";
+import { formatSocketAddress, parseIp } from "../auth/socket_address.ts";
 import { parseAnonHost } from "../http/anon_host.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import { isOwnFault } from "./failure.ts";
@@ -28,6 +28,7 @@ import {
   encodeFailurePage,
   encodePacFile,
   encodeStatusPage,
+  type PacReach,
 } from "./http_page.ts";
 import {
   decodeRequestHead,
@@ -36,8 +37,7 @@ import {
 } from "../http/request.ts";
 import { authorizationIsolation } from "./isolation_key.ts";
 import { latin1Bytes } from "../http/latin1.ts";
-import { openStream } from "./open_stream.ts";
-import { relay } from "./relay.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /**
  * How long a client may take for the head of a request, ms. Against clients that
@@ -47,20 +47,33 @@ export const REQUEST_HEAD_MS = 10_000;
 /** How long a connection may wait for its next request, ms. */
 export const KEEP_ALIVE_MS = 60_000;
 
+/** What the proxy's own pages take, and what it carries to services, for `Allow`. */
+const OWN_METHODS = "GET, HEAD";
+const SERVICE_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 const ESTABLISHED = latin1Bytes("HTTP/1.1 200 Connection established\r\n\r\n");
 
 /** What connections share. */
 export interface HttpConnectionOptions extends ExchangeOptions {
   /** Ends connections that are between two requests. */
   readonly drain: AbortSignal;
+  /** Whether other machines may use the proxy, which then may have any name. */
+  readonly allowRemote: boolean;
+  /** Hears of hosts outside of `.anon` that were refused. */
+  readonly onRefused: (host: string) => void;
 }
+
+/** Where the proxy auto-configuration is. `wpad.dat` is found by name: the one that does least. */
+const PAC_FILES: ReadonlyMap<string, PacReach> = new Map([
+  ["/strict.pac", "all"],
+  ["/proxy.pac", "anon"],
+  ["/wpad.dat", "anon"],
+]);
 
 /** One client's connection. */
 export class HttpConnection {
   readonly #client: ClientConnection;
   readonly #options: HttpConnectionOptions;
-  /** Whether the client speaks with a service now, and no more with us. */
-  #isTunnelled = false;
 
   constructor(client: ClientConnection, options: HttpConnectionOptions) {
     this.#client = client;
@@ -132,16 +145,22 @@ export class HttpConnection {
       : "close";
     const { method, target } = request;
     let exchange: HttpExchange | undefined;
+    let tunnel: Tunnel | undefined;
     try {
       switch (target.type) {
         case "origin":
           await this.#serveOwn(request, target, connection);
           return connection;
         case "authority":
-          await this.#tunnel(this.#gatewayTarget(request, target));
+          tunnel = new Tunnel(
+            this.#client,
+            this.#gatewayTarget(request, target),
+            { ...this.#options, confirmation: ESTABLISHED },
+          );
+          await tunnel.run();
           return "over";
         case "absolute": {
-          if (method === "TRACE") throw badMethod();
+          if (method === "TRACE" || method === "TRACK") throw badMethod();
           const absolute: AbsoluteRequest = { ...request, target };
           exchange = new HttpExchange(
             this.#client,
@@ -154,13 +173,20 @@ export class HttpConnection {
       }
     } catch (error) {
       const canTell = !isClientGone(error) &&
-        exchange?.hasAnswered !== true && !this.#isTunnelled;
-      if (!canTell) throw error;
+        exchange?.hasAnswered !== true && tunnel?.isConfirmed !== true;
+      if (!canTell) {
+        // It must not take what it has for the whole response.
+        this.#client.reset();
+        throw error;
+      }
+      const allow = target.type === "origin" ? OWN_METHODS : SERVICE_METHODS;
+      // What a client has sent into a tunnel that is not there is no request.
+      const fate = tunnel === undefined ? connection : "close";
       await this.#client.write(
-        encodeFailurePage(error, { connection, method }),
+        encodeFailurePage(error, { connection: fate, method, allow }),
       );
       if (isOwnFault(error)) throw error;
-      return connection;
+      return fate;
     }
   }
 
@@ -172,25 +198,12 @@ export class HttpConnection {
     const isolation = authorizations.length === 0
       ? undefined
       : authorizationIsolation(authorizations.join(", "));
-    return { host: parseAnonHost(host), port, isolation };
-  }
-
-  async #tunnel(target: GatewayTarget): Promise<void> {
-    const { gateway, clock, signal } = this.#options;
-    const stream = await openStream(this.#client, target, {
-      gateway,
-      clock,
-      signal,
-      purpose: "tunnel",
-    });
-    this.#isTunnelled = true;
     try {
-      await this.#client.write(ESTABLISHED);
+      return { host: parseAnonHost(host), port, isolation };
     } catch (error) {
-      stream.abort();
+      this.#options.onRefused(host);
       throw error;
     }
-    await relay(this.#client, stream, { clock, signal });
   }
 
   /** A request to the proxy itself. */
@@ -201,35 +214,50 @@ export class HttpConnection {
   ): Promise<void> {
     const [site = "none"] = fieldValues(fields, "sec-fetch-site");
     // A name that was made to lead here (DNS rebinding), or another site's page.
-    const isForeign = !isOwnHost(target.hostField) ||
+    const { allowRemote } = this.#options;
+    const address = ownAddress(target.hostField, allowRemote);
+    const isForeign = address === undefined ||
       (site !== "none" && site !== "same-origin");
     if (isForeign) {
       throw new ProtocolError("proxy.foreign_host", "Meant for another host");
     }
-    const [path] = target.path.split("?");
-    const isPac = path === "/proxy.pac" || path === "/wpad.dat";
-    if (!isPac && path !== "/") {
+    const [path = ""] = target.path.split("?");
+    const pac = PAC_FILES.get(path);
+    if (pac === undefined && path !== "/") {
       throw new ProtocolError("http.not_found", "There is no such page");
     }
     if (method !== "GET" && method !== "HEAD") throw badMethod();
+    const found = address === "" || !allowRemote
+      ? formatSocketAddress(this.#client.localAddress)
+      : address;
     await this.#client.write(
-      isPac
-        ? encodePacFile(this.#client.localAddress, { connection, method })
-        : encodeStatusPage({ connection, method }),
+      pac === undefined
+        ? encodeStatusPage({ connection, method })
+        : encodePacFile(found, pac, { connection, method }),
     );
   }
 }
 
-/** Whether a `Host` field names us: by an address, or as `localhost`. */
-function isOwnHost(hostField: string): boolean {
+/**
+ * The host and port by which a `Host` field names us: an address, `localhost`, or,
+ * where other machines are allowed, any name. Empty where it is: HTTP/1.0, which no
+ * browser speaks.
+ *
+ * @returns `undefined` for what names another host.
+ */
+function ownAddress(
+  hostField: string,
+  allowRemote: boolean,
+): string | undefined {
   const [, bracketed, plain] =
-    /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.]*))(?::[0-9]{1,5})?$/i.exec(hostField) ??
-      [];
+    /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]{0,253}))(?::[0-9]{1,5})?$/i.exec(
+      hostField,
+    ) ?? [];
   const host = bracketed ?? plain;
-  if (host === undefined) return false;
-  // None at all: HTTP/1.0, which no browser speaks.
-  return host === "" || host.toLowerCase() === "localhost" ||
-    parseIp(host) !== undefined;
+  if (host === undefined) return undefined;
+  const isOwn = host === "" || host.toLowerCase() === "localhost" ||
+    parseIp(host) !== undefined || (allowRemote && bracketed === undefined);
+  return isOwn ? hostField : undefined;
 }
 
 function badMethod(): ProtocolError {

@@ -21,7 +21,7 @@ import {
   formatRequest,
   formatResponse,
   formatSwitch,
-  upgradeOf,
+  isSwitch,
   wantsKeepAlive,
 } from "../http/forward.ts";
 import type { ResponseHead } from "../http/response.ts";
@@ -107,13 +107,14 @@ export class HttpExchange {
       }
     }
     const { gateway, clock, signal } = this.#options;
+    const { generation } = pool;
     const stream = await openStream(this.#client, this.#target, {
       gateway,
       clock,
       signal,
       purpose: "request",
     });
-    return await this.#runOn(new Upstream(stream));
+    return await this.#runOn(new Upstream(stream, generation));
   }
 
   async #runOn(upstream: Upstream): Promise<ConnectionFate> {
@@ -152,7 +153,7 @@ export class HttpExchange {
   async #readResponse(upstream: Upstream): Promise<ResponseHead> {
     return await readResponseHead(upstream.source, {
       method: this.#request.method,
-      wantsUpgrade: upgradeOf(this.#request) !== undefined,
+      isSwitch: (response) => isSwitch(response, this.#request),
       onHeard: () => {
         this.#hasHeard = true;
       },
@@ -180,7 +181,7 @@ export class HttpExchange {
       await relay(this.#client, stream, { clock, signal, fromStream: source });
       return "close";
     }
-    // While the body still comes in, nobody knows whether its end will be seen.
+    // While the body still comes in, its end may never be seen.
     const fate = wantsKeepAlive(this.#request) && upload.isDone
       ? "keep-alive"
       : "close";

@@ -1,16 +1,14 @@
 /**
  * The proxy's own pages: what it is, and what went wrong. Plain HTML with no
- * script, no link to the outside and nothing in it that somebody sent.
+ * script, no link to the outside and nothing in it that a client or service sent.
  *
  * @see protocol §8.5
  * @module
  */
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
 import { describeFailure } from "./failure.ts";
 import { formatHead, type HttpField, httpField } from "../http/head.ts";
 import { latin1Bytes } from "../http/latin1.ts";
-import { formatPacFile, PAC_CONTENT_TYPE } from "./pac_file.ts";
 
 /** Names of the statuses that our own answers have. */
 const REASONS: ReadonlyMap<number, string> = new Map([
@@ -29,12 +27,16 @@ const REASONS: ReadonlyMap<number, string> = new Map([
   [505, "HTTP Version Not Supported"],
 ]);
 
+const METHOD_NOT_ALLOWED = 405;
+
 /** How a page goes out. */
 export interface PageDelivery {
   /** What becomes of the connection. */
   readonly connection: "close" | "keep-alive";
   /** `HEAD` gets the head alone. Default `GET`. */
   readonly method?: string;
+  /** Methods for the `Allow` of a 405 (RFC 9110 §15.5.6). */
+  readonly allow?: string;
 }
 
 /** A page of ours. */
@@ -67,6 +69,9 @@ ${paragraphs.join("\n")}
     // RFC 9209: a program can tell our errors from those of the service.
     httpField("Proxy-Status", `anonnet; details="${page.code}"`),
   ];
+  if (page.status === METHOD_NOT_ALLOWED && page.allow !== undefined) {
+    fields.push(httpField("Allow", page.allow));
+  }
   const body = { type: "text/html; charset=utf-8", text: html };
   return encodeOwn(page.status, fields, body, page);
 }
@@ -88,18 +93,21 @@ export function encodeStatusPage(delivery: PageDelivery): Bytes {
     title: "The AnonNet proxy is running",
     text:
       "This is an HTTP proxy for .anon addresses, and for nothing else.\n\n" +
-      "To visit them, set this address as the HTTP and HTTPS proxy of a browser profile that you use for nothing else, " +
-      "or give the browser the address of this page with /proxy.pac behind it for automatic configuration. " +
-      "With the latter, pages can still make your browser contact ordinary sites directly.",
+      "To visit them, take a browser profile that you use for nothing else, and set this address as its HTTP and HTTPS proxy for everything, " +
+      "or give it the address of this page with /strict.pac behind it for automatic configuration. " +
+      "What is not .anon is then refused, and goes nowhere.\n\n" +
+      "With /proxy.pac instead, only .anon goes through the proxy: " +
+      "a page can then have your browser fetch things from ordinary sites directly, which shows them who you are.",
   });
 }
 
-/** The file at `/proxy.pac`. */
+/** The files at `/strict.pac` and `/proxy.pac`, for a proxy at `address`. */
 export function encodePacFile(
-  address: SocketAddress,
+  address: string,
+  reach: PacReach,
   delivery: PageDelivery,
 ): Bytes {
-  const body = { type: PAC_CONTENT_TYPE, text: formatPacFile(address) };
+  const body = { type: PAC_CONTENT_TYPE, text: formatPacFile(address, reach) };
   return encodeOwn(200, [], body, delivery);
 }
 
@@ -137,4 +145,33 @@ function escapeHtml(text: string): string {
     /[&<>"']/g,
     (character) => `&#${character.charCodeAt(0)};`,
   );
+}
+
+/** What the files are served as. */
+const PAC_CONTENT_TYPE = "application/x-ns-proxy-autoconfig";
+
+/**
+ * What a browser sends to the proxy: everything, of which what is not `.anon` is
+ * refused, and goes nowhere; or `.anon` names alone. Then a page of a service can have
+ * the browser fetch things from ordinary hosts, and be told by them who it is.
+ */
+export type PacReach = "all" | "anon";
+
+/**
+ * The file for a proxy that is found at `address`, as `HOST:PORT`. A name with a final
+ * dot is sent here too, to be refused: a browser that takes it for an ordinary name
+ * would ask a resolver. For the same reason there is no "; DIRECT" after the proxy.
+ */
+function formatPacFile(address: string, reach: PacReach): string {
+  if (reach === "all") {
+    return `function FindProxyForURL(url, host) {
+  return "PROXY ${address}";
+}
+`;
+  }
+  return `function FindProxyForURL(url, host) {
+  if (/(^|\\.)anon\\.?$/i.test(host)) return "PROXY ${address}";
+  return "DIRECT";
+}
+`;
 }

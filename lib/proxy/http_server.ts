@@ -10,26 +10,35 @@ import type { SocketAddress } from "../auth/socket_address.ts";
 import { HttpConnection } from "./http_connection.ts";
 import { encodeFailurePage } from "./http_page.ts";
 import { UpstreamPool } from "../http/upstream.ts";
-import { type ProxyOptions, TcpAcceptor } from "./tcp_acceptor.ts";
+import {
+  type DrainOutcome,
+  type ProxyOptions,
+  TcpAcceptor,
+} from "./tcp_acceptor.ts";
 
 /** An HTTP proxy, listening until disposed of. */
 export class HttpServer implements AsyncDisposable {
   readonly #pool: UpstreamPool;
   readonly #acceptor: TcpAcceptor;
 
-  /** @throws {ConfigError} `proxy.public`, `proxy.listen`. */
-  constructor(options: ProxyOptions) {
-    const { gateway, clock } = options;
-    const pool = new UpstreamPool(clock);
+  private constructor(pool: UpstreamPool, acceptor: TcpAcceptor) {
     this.#pool = pool;
-    this.#acceptor = new TcpAcceptor({
+    this.#acceptor = acceptor;
+  }
+
+  /** Listen. @throws {ConfigError} `proxy.public`, `proxy.listen`. */
+  static async open(options: ProxyOptions): Promise<HttpServer> {
+    const { gateway, clock, allowRemote = false } = options;
+    const onRefused = options.onRefused ?? (() => {});
+    const pool = new UpstreamPool(clock);
+    const shared = { gateway, clock, pool, allowRemote, onRefused };
+    const acceptor = await TcpAcceptor.open({
       ...options,
-      serve: (client, { stop, drain }) => {
-        const shared = { gateway, clock, pool, signal: stop, drain };
-        return new HttpConnection(client, shared).serve();
-      },
+      serve: (client, { stop, drain }) =>
+        new HttpConnection(client, { ...shared, signal: stop, drain }).serve(),
       farewell: () => encodeFailurePage(busy(), { connection: "close" }),
     });
+    return new HttpServer(pool, acceptor);
   }
 
   /** Where it listens, with the port that was really bound. */
@@ -42,12 +51,17 @@ export class HttpServer implements AsyncDisposable {
     return this.#acceptor.connections;
   }
 
-  /** Take no more connections, and wait at most `graceMs` for the others to end. */
-  drain(graceMs: number): Promise<void> {
+  /** Take no more connections, and wait at most `graceMs` for those that carry something. */
+  drain(graceMs: number): Promise<DrainOutcome> {
     return this.#acceptor.drain(graceMs);
   }
 
-  /** Close, and end all connections. */
+  /** Use no connection of before for another request. */
+  newIdentity(): void {
+    this.#pool.renew();
+  }
+
+  /** Close, and break off all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#pool[Symbol.dispose]();
     await this.#acceptor[Symbol.asyncDispose]();

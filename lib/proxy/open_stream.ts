@@ -14,13 +14,12 @@ export const CONNECT_MS = 120_000;
 
 /**
  * What a stream is for. A `request` has arrived before the stream is asked for: its
- * client may have ended its side, and any refusal will be told in the response. A
- * `tunnel` must be there before the client sends anything.
+ * client may have ended its side. The client of a `tunnel` that does so has left.
  */
-export type StreamPurpose = "request" | "tunnel";
+type StreamPurpose = "request" | "tunnel";
 
 /** What opening takes besides a target. */
-export interface OpenStreamOptions {
+interface OpenStreamOptions {
   readonly gateway: Gateway;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -28,9 +27,8 @@ export interface OpenStreamOptions {
 }
 
 /**
- * Open a stream, as far as a client should hear of it: a tunnel on a live session
- * at once, so that its first bytes travel without waiting; otherwise when the target
- * has accepted, so that the client learns it when it has not.
+ * Open a stream. On a live session it is there at once, and the target is asked
+ * with its first bytes: its `opened` says what comes of that.
  *
  * @throws {AnonNetError} what the gateway throws; `service.timeout` after
  * `CONNECT_MS`; `proxy.client_gone` when the client vanishes.
@@ -52,22 +50,12 @@ export async function openStream(
     if (end === "closed" || purpose === "tunnel") given.abort(cause);
   });
   const signal = AbortSignal.any([limit.signal, given.signal]);
-  const isLive = gateway.hasSession(target.host, target.isolation);
   const connecting = gateway.connect(target, { signal });
-  let stream: GatewayStream;
   try {
-    stream = await raceSignal(connecting, signal);
+    return await raceSignal(connecting, signal);
   } catch (error) {
-    // A gateway that did not hear the signal in time: nobody wants its stream.
+    // A gateway that did not hear the signal in time: its stream is not wanted.
     connecting.then((late) => late.abort(), () => {});
     throw error;
   }
-  if (isLive || purpose === "request") return stream;
-  try {
-    await raceSignal(stream.opened, signal);
-  } catch (error) {
-    stream.abort();
-    throw error;
-  }
-  return stream;
 }

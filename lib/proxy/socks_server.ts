@@ -7,21 +7,20 @@
  *     user name, password   ─▶
  *                           ◀─      welcome
  *     request               ─▶      gateway.connect
- *                           ◀─      reply
+ *     early bytes           ─▶
+ *                           ◀─      reply, once the target has accepted or refused
  *     bytes                 ◀─▶     bytes
  *
  * @see protocol §8.3
  * @module
  */
-import { type Clock, deadline, raceSignal } from "../base/clock.ts";
+import { deadline, raceSignal } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { checkPort, parseAnonHost } from "../http/anon_host.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import { isOwnFault } from "./failure.ts";
-import type { Gateway, GatewayTarget } from "../http/gateway.ts";
-import { openStream } from "./open_stream.ts";
-import { relay } from "./relay.ts";
+import type { GatewayTarget } from "../http/gateway.ts";
 import { decodeSocksAuth, SOCKS_AUTH_REPLY } from "./socks_auth.ts";
 import { decodeSocksGreeting, encodeSocksMethod } from "./socks_greeting.ts";
 import {
@@ -29,9 +28,14 @@ import {
   encodeSocksSuccess,
   type SocksReplySet,
 } from "./socks_reply.ts";
-import { decodeSocksRequest } from "./socks_request.ts";
+import { decodeSocksRequest, type SocksRequest } from "./socks_request.ts";
 import { answerStranger } from "./socks_stranger.ts";
-import { type ProxyOptions, TcpAcceptor } from "./tcp_acceptor.ts";
+import {
+  type DrainOutcome,
+  type ProxyOptions,
+  TcpAcceptor,
+} from "./tcp_acceptor.ts";
+import { Tunnel } from "./tunnel.ts";
 
 /**
  * How long a client may take from connecting to the end of its request, ms.
@@ -44,7 +48,7 @@ const SOCKS5 = 0x05;
 /** What a SOCKS proxy is made of. */
 export interface SocksServerOptions extends ProxyOptions {
   /**
-   * Who is sent extended replies: clients that asked in their greeting, or all,
+   * Which clients are sent extended replies: those that asked in their greeting, or all,
    * for programs made for Tor that expect them unasked. Default `"asked"`.
    */
   readonly extendedReplies?: "asked" | "always";
@@ -58,20 +62,20 @@ interface SocksHandshake {
 
 /** A SOCKS5 proxy, listening until disposed of. */
 export class SocksServer implements AsyncDisposable {
-  readonly #gateway: Gateway;
-  readonly #clock: Clock;
-  readonly #alwaysExtended: boolean;
   readonly #acceptor: TcpAcceptor;
 
-  /** @throws {ConfigError} `proxy.public`, `proxy.listen`. */
-  constructor(options: SocksServerOptions) {
-    this.#gateway = options.gateway;
-    this.#clock = options.clock;
-    this.#alwaysExtended = options.extendedReplies === "always";
-    this.#acceptor = new TcpAcceptor({
+  private constructor(acceptor: TcpAcceptor) {
+    this.#acceptor = acceptor;
+  }
+
+  /** Listen. @throws {ConfigError} `proxy.public`, `proxy.listen`. */
+  static async open(options: SocksServerOptions): Promise<SocksServer> {
+    const acceptor = await TcpAcceptor.open({
       ...options,
-      serve: (client, { stop }) => this.#serve(client, stop),
+      serve: (client, { stop }) =>
+        new SocksConnection(client, options, stop).serve(),
     });
+    return new SocksServer(acceptor);
   }
 
   /** Where it listens, with the port that was really bound. */
@@ -84,50 +88,57 @@ export class SocksServer implements AsyncDisposable {
     return this.#acceptor.connections;
   }
 
-  /** Take no more connections, and wait at most `graceMs` for the others to end. */
-  drain(graceMs: number): Promise<void> {
+  /** Take no more connections, and wait at most `graceMs` for those that carry something. */
+  drain(graceMs: number): Promise<DrainOutcome> {
     return this.#acceptor.drain(graceMs);
   }
 
-  /** Close, and end all connections. */
+  /** Close, and break off all connections. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#acceptor[Symbol.asyncDispose]();
   }
+}
 
-  async #serve(client: ClientConnection, signal: AbortSignal): Promise<void> {
-    const handshake = await this.#shakeHands(client);
+/** One client's connection. */
+class SocksConnection {
+  readonly #client: ClientConnection;
+  readonly #options: SocksServerOptions;
+  readonly #signal: AbortSignal;
+
+  constructor(
+    client: ClientConnection,
+    options: SocksServerOptions,
+    signal: AbortSignal,
+  ) {
+    this.#client = client;
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  async serve(): Promise<void> {
+    const handshake = await this.#shakeHands();
     if (handshake === undefined) return;
     const { target, replies } = handshake;
-    let stream;
+    const tunnel = new Tunnel(this.#client, target, {
+      gateway: this.#options.gateway,
+      clock: this.#options.clock,
+      signal: this.#signal,
+      confirmation: encodeSocksSuccess(),
+    });
     try {
-      stream = await openStream(client, target, {
-        gateway: this.#gateway,
-        clock: this.#clock,
-        signal,
-        purpose: "tunnel",
-      });
+      await tunnel.run();
     } catch (error) {
-      if (isClientGone(error)) return;
-      await client.write(encodeSocksFailure(error, replies));
-      await client.linger(this.#clock);
+      if (tunnel.isConfirmed || isClientGone(error)) throw error;
+      await this.#endWith(encodeSocksFailure(error, replies));
       if (isOwnFault(error)) throw error;
-      return;
     }
-    try {
-      await client.write(encodeSocksSuccess());
-    } catch (error) {
-      stream.abort();
-      throw error;
-    }
-    await relay(client, stream, { clock: this.#clock, signal });
   }
 
   /** @returns `undefined` when the client got its answer already. */
-  async #shakeHands(
-    client: ClientConnection,
-  ): Promise<SocksHandshake | undefined> {
+  async #shakeHands(): Promise<SocksHandshake | undefined> {
+    const client = this.#client;
     using limit = deadline(
-      this.#clock,
+      this.#options.clock,
       SOCKS_HANDSHAKE_MS,
       () => new ProtocolError("socks.timeout", "The handshake took too long"),
     );
@@ -135,39 +146,58 @@ export class SocksServer implements AsyncDisposable {
     const first = await read(client, (data) => data[0], signal);
     if (first !== SOCKS5) {
       const answer = answerStranger(first);
-      if (answer === undefined) return undefined;
-      await client.write(answer);
-      await client.linger(this.#clock);
-      return undefined;
+      return answer && await this.#endWith(answer);
     }
     const greeting = await readAndTake(client, decodeSocksGreeting, signal);
-    await client.write(encodeSocksMethod(greeting.method));
-    if (greeting.method === "unacceptable") {
-      await client.linger(this.#clock);
-      return undefined;
-    }
+    const method = encodeSocksMethod(greeting.method);
+    if (greeting.method === "unacceptable") return await this.#endWith(method);
+    await client.write(method);
     let isolation: string | undefined;
     if (greeting.method === "password") {
       ({ isolation } = await readAndTake(client, decodeSocksAuth, signal));
       await client.write(SOCKS_AUTH_REPLY);
     }
-    const replies = this.#alwaysExtended || greeting.takesExtendedReplies
-      ? "extended"
-      : "standard";
+    const isExtended = this.#options.extendedReplies === "always" ||
+      greeting.takesExtendedReplies;
+    const replies = isExtended ? "extended" : "standard";
     try {
       const request = await readAndTake(client, decodeSocksRequest, signal);
-      if (request.command !== "connect") {
-        throw new ProtocolError("socks.command", "Only CONNECT is served");
-      }
-      const host = parseAnonHost(request.host);
-      const port = checkPort(request.port);
-      return { target: { host, port, isolation }, replies };
+      const target = this.#targetOf(request, isolation);
+      return target && { target, replies };
     } catch (error) {
       if (!(error instanceof ProtocolError) || signal.aborted) throw error;
-      await client.write(encodeSocksFailure(error, replies));
-      await client.linger(this.#clock);
-      return undefined;
+      return await this.#endWith(encodeSocksFailure(error, replies));
     }
+  }
+
+  /** @throws {ProtocolError} `socks.command`, `proxy.*`. */
+  #targetOf(
+    { command, host, port }: SocksRequest,
+    isolation: string | undefined,
+  ): GatewayTarget {
+    if (command !== "connect") {
+      throw new ProtocolError("socks.command", "Only CONNECT is served");
+    }
+    return {
+      host: this.#anonHost(host),
+      port: checkPort(port),
+      isolation,
+    };
+  }
+
+  #anonHost(host: string): string {
+    try {
+      return parseAnonHost(host);
+    } catch (error) {
+      this.#options.onRefused?.(host);
+      throw error;
+    }
+  }
+
+  /** A last answer. */
+  async #endWith(answer: Uint8Array): Promise<undefined> {
+    await this.#client.write(answer);
+    await this.#client.linger(this.#options.clock);
   }
 }
 

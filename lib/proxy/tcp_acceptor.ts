@@ -4,6 +4,12 @@
  * @see protocol §8.6
  * @module
  */
+import {
+  type AddressInfo,
+  createServer,
+  type Server,
+  type Socket,
+} from "node:net";
 import { type Clock, sleep } from "../base/clock.ts";
 import { ConfigError, UnreachableError } from "../base/errors.ts";
 import {
@@ -19,8 +25,13 @@ import type { Gateway } from "../http/gateway.ts";
 export const MAX_CONNECTIONS = 4096;
 /** Clients above the limit that are told so at the same time. */
 const MAX_FAREWELLS = 64;
-/** Rest after a failed accept, such as one for want of file descriptors, ms. */
-const ACCEPT_REST_MS = 100;
+/** Connections that carry nothing for so long when it drains are not waited for, ms. */
+export const DRAIN_REST_MS = 1_000;
+/** The same once some have carried something: a transfer may move to another leg, ms. */
+const DRAIN_PAUSE_MS = 4_000;
+
+/** How draining ended: with no connection left, with those at rest, or too late for some. */
+export type DrainOutcome = "ended" | "rest" | "late";
 
 /** What a proxy is made of. */
 export interface ProxyOptions {
@@ -29,9 +40,9 @@ export interface ProxyOptions {
   readonly gateway: Gateway;
   readonly clock: Clock;
   /**
-   * Whether machines other than this one may use the proxy: everybody who reaches
-   * the port can, and what they send crosses the network in the clear. Default
-   * `false`: then only loopback addresses can be listened on.
+   * Whether machines other than this one may use the proxy: every program that
+   * reaches the port can, and what it sends crosses the network in the clear.
+   * Default `false`: then only loopback addresses can be listened on.
    */
   readonly allowRemote?: boolean;
   /**
@@ -39,6 +50,11 @@ export interface ProxyOptions {
    * them until memory or descriptors run out; those beyond are turned away.
    */
   readonly maxConnections?: number;
+  /**
+   * Hears of targets outside of `.anon`, as clients name them, that were refused.
+   * They may be IP addresses, which clients should not have known. Default: nothing.
+   */
+  readonly onRefused?: (host: string) => void;
   /** Hears of our own faults. What clients and services do wrong is none. */
   readonly onFault: (error: unknown) => void;
 }
@@ -68,12 +84,21 @@ export class TcpAcceptor implements AsyncDisposable {
   readonly address: SocketAddress;
   readonly #options: AcceptorOptions;
   readonly #maxConnections: number;
-  readonly #listener: Deno.TcpListener;
+  readonly #server: Server;
   readonly #stop = new AbortController();
   readonly #drain = new AbortController();
   readonly #connections = new Map<ClientConnection, Promise<void>>();
-  readonly #accepting: Promise<void>;
   #isListening = true;
+
+  private constructor(options: AcceptorOptions, server: Server) {
+    this.#options = options;
+    this.#maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+    this.#server = server;
+    const { port } = server.address() as AddressInfo;
+    this.address = { host: options.listen.host, port };
+    server.on("connection", (socket) => this.#accept(socket));
+    server.on("error", (error) => options.onFault(error));
+  }
 
   /**
    * Listen.
@@ -81,13 +106,8 @@ export class TcpAcceptor implements AsyncDisposable {
    * @throws {ConfigError} `proxy.public` for an address that other machines
    * reach, without `allowRemote`; `proxy.listen` when the system refuses.
    */
-  constructor(options: AcceptorOptions) {
-    this.#options = options;
-    this.#maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
-    this.#listener = listen(options);
-    const { port } = this.#listener.addr;
-    this.address = { host: options.listen.host, port };
-    this.#accepting = this.#acceptAll();
+  static async open(options: AcceptorOptions): Promise<TcpAcceptor> {
+    return new TcpAcceptor(options, await listen(options));
   }
 
   /** Connections open. */
@@ -99,47 +119,63 @@ export class TcpAcceptor implements AsyncDisposable {
   close(): void {
     if (!this.#isListening) return;
     this.#isListening = false;
-    this.#listener.close();
+    this.#server.close();
   }
 
-  /** `close`, then wait until all connections have ended, at most `graceMs`. */
-  async drain(graceMs: number): Promise<void> {
+  /**
+   * `close`, then wait until all connections have ended or carry nothing, at most
+   * `graceMs`.
+   */
+  async drain(graceMs: number): Promise<DrainOutcome> {
     this.close();
     this.#drain.abort(shutdown());
-    const over = new AbortController();
-    const waiting = sleep(this.#options.clock, graceMs, {
-      signal: over.signal,
-    }).catch(() => {});
-    await Promise.race([waiting, Promise.all(this.#connections.values())]);
-    over.abort();
-  }
-
-  /** Close, and end all connections. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    this.#stop.abort(shutdown());
-    for (const client of this.#connections.keys()) client.close();
-    await this.#accepting;
-    await Promise.all(this.#connections.values());
-  }
-
-  async #acceptAll(): Promise<void> {
-    const { clock, onFault } = this.#options;
-    while (this.#isListening) {
-      try {
-        const client = new ClientConnection(await this.#listener.accept());
-        this.#connections.set(client, this.#serve(client));
-      } catch (error) {
-        if (!this.#isListening) return;
-        onFault(error);
-        const { signal } = this.#stop;
-        await sleep(clock, ACCEPT_REST_MS, { signal }).catch(() => {});
-      }
+    const { clock } = this.#options;
+    const endMs = clock.nowMs() + graceMs;
+    for (let restMs = DRAIN_REST_MS;;) {
+      const before = this.#movedBytes();
+      const leftMs = endMs - clock.nowMs();
+      if (before.size === 0) return "ended";
+      if (leftMs <= 0) return "late";
+      const over = new AbortController();
+      const { signal } = over;
+      const rest = sleep(clock, Math.min(restMs, leftMs), { signal });
+      await Promise.race([
+        rest.catch(() => {}),
+        Promise.all(this.#connections.values()),
+      ]);
+      over.abort();
+      const isResting = [...this.#movedBytes()].every(([client, bytes]) =>
+        before.get(client) === bytes
+      );
+      if (isResting) return this.#connections.size === 0 ? "ended" : "rest";
+      restMs = DRAIN_PAUSE_MS;
     }
   }
 
+  #movedBytes(): Map<ClientConnection, number> {
+    const clients = [...this.#connections.keys()];
+    return new Map(clients.map((client) => [client, client.movedBytes]));
+  }
+
+  /** Close, and break off all connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise<void>((resolve) =>
+      this.#server.once("close", resolve)
+    );
+    const wasOpen = this.#isListening || this.#connections.size > 0;
+    this.close();
+    this.#stop.abort(shutdown());
+    for (const client of this.#connections.keys()) client.reset();
+    await Promise.all(this.#connections.values());
+    if (wasOpen) await closed;
+  }
+
+  #accept(socket: Socket): void {
+    const client = new ClientConnection(socket);
+    this.#connections.set(client, this.#serve(client));
+  }
+
   async #serve(client: ClientConnection): Promise<void> {
-    using _closed = client;
     try {
       if (this.#connections.size >= this.#maxConnections) {
         return await this.#turnAway(client);
@@ -149,6 +185,8 @@ export class TcpAcceptor implements AsyncDisposable {
     } catch (error) {
       if (isOwnFault(error)) this.#options.onFault(error);
     } finally {
+      client.close();
+      await client.closed;
       this.#connections.delete(client);
     }
   }
@@ -173,7 +211,8 @@ function isLoopback(host: string): boolean {
     (host.startsWith("127.") && parseIp(host) !== undefined);
 }
 
-function listen(options: AcceptorOptions): Deno.TcpListener {
+/** @throws {ConfigError} `proxy.public`, `proxy.listen`. */
+async function listen(options: AcceptorOptions): Promise<Server> {
   const { host, port } = options.listen;
   const where = formatSocketAddress(options.listen);
   if (!isLoopback(host) && options.allowRemote !== true) {
@@ -183,18 +222,32 @@ function listen(options: AcceptorOptions): Deno.TcpListener {
         `write 127.0.0.1:${port}, or allow it explicitly`,
     );
   }
+  const server = createServer({ allowHalfOpen: true });
   try {
-    return Deno.listen({ hostname: host, port, transport: "tcp" });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host, port }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+    return server;
   } catch (cause) {
-    const why = cause instanceof Deno.errors.AddrInUse
-      ? "the port is in use; give another one, or port 0 for any"
-      : cause instanceof Deno.errors.AddrNotAvailable
-      ? "the address is not one of this machine"
-      : "the system refuses";
+    const why = LISTEN_FAILURES.get(codeOf(cause)) ?? "the system refuses";
     throw new ConfigError(
       "proxy.listen",
       `Cannot open a proxy at ${where}: ${why}`,
       { cause },
     );
   }
+}
+
+const LISTEN_FAILURES: ReadonlyMap<unknown, string> = new Map([
+  ["EADDRINUSE", "the port is in use; give another one, or port 0 for any"],
+  ["EADDRNOTAVAIL", "the address is not one of this machine"],
+]);
+
+/** The system's own code of an error of `node:net`. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }

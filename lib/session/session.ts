@@ -30,10 +30,10 @@ import type { CellLoad, SendLane } from "./send_round.ts";
 import { NO_EVENTS, SESSION_CODE, type SessionEvent } from "./session_event.ts";
 import {
   FIRST_STREAM,
-  type ReadResult,
   SessionStreams,
   type WriteResult,
 } from "./session_streams.ts";
+import type { ReadResult } from "./stream.ts";
 
 /** A session without a leg fails after this long, ms. */
 export const LEGLESS_MS = 60_000;
@@ -335,6 +335,11 @@ export class Session {
   /** Give up a stream, both directions. */
   reset(id: StreamId, code: number): void {
     this.#streams.reset(id, code);
+  }
+
+  /** Give up a stream, both directions, once all that was written has arrived. */
+  breakOff(id: StreamId, code: number): void {
+    this.#streams.breakOff(id, code);
   }
 
   /**

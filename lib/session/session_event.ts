@@ -5,6 +5,7 @@
  * @module
  */
 import type { LegNumber, LegOffer, StreamId } from "./frames.ts";
+import type { ReadResult } from "./stream.ts";
 
 /** Why a session ended. */
 export const SESSION_CODE = {
@@ -26,8 +27,14 @@ export type SessionEvent =
   | { readonly type: "readable"; readonly id: StreamId }
   /** A writer that was turned away may write again. */
   | { readonly type: "writable"; readonly id: StreamId }
-  /** The peer gave up the stream. */
-  | { readonly type: "reset"; readonly id: StreamId; readonly code: number }
+  /** The peer gave up the stream, or it broke off as we asked. */
+  | {
+    readonly type: "reset";
+    readonly id: StreamId;
+    readonly code: number;
+    /** What had arrived before, for a reader that shall have it. */
+    readonly unread?: ReadResult;
+  }
   /** Both directions have ended well. */
   | { readonly type: "finished"; readonly id: StreamId }
   /** A leg owes an answer for too long: build another. */

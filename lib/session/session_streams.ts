@@ -10,7 +10,6 @@
  * @see protocol §6.3
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
 import { BugError, ProtocolError } from "../base/errors.ts";
 import { ControlQueue } from "./control_queue.ts";
 import {
@@ -22,7 +21,7 @@ import type { SentCell, SessionRole } from "./leg.ts";
 import type { SessionQuota } from "./quota.ts";
 import { type CellLoad, type SendLane, SendRound } from "./send_round.ts";
 import type { SessionEvent } from "./session_event.ts";
-import { RESET_CODE, type SessionStream } from "./stream.ts";
+import { type ReadResult, RESET_CODE, type SessionStream } from "./stream.ts";
 import { StreamTable } from "./stream_table.ts";
 
 /** The stream that an introduction asks for. */
@@ -36,12 +35,6 @@ export type StreamFrame = Extract<
 
 /** Whether a writer should wait for `writable` before it writes again. */
 export type WriteResult = "taken" | "full" | "gone";
-
-/** What a reader gets: chunks, perhaps none, and whether the end is behind them. */
-export interface ReadResult {
-  readonly chunks: Bytes[];
-  readonly isEnd: boolean;
-}
 
 /** The streams of one end of a session, and what waits to be sent of them. */
 export class SessionStreams {
@@ -111,10 +104,24 @@ export class SessionStreams {
         return this.#sayReadable(stream);
       case "streamReset": {
         const { id, code } = frame;
+        const unread = this.#takeUnread(stream);
         this.#table.forget(stream);
-        if (stream.isOpen) this.#say({ type: "reset", id, code });
+        if (stream.isOpen) this.#say({ type: "reset", id, code, ...unread });
       }
     }
+  }
+
+  /**
+   * What a client has of a stream that its service resets: the service has waited
+   * until it was there. What a client gave up is of no use to a service.
+   */
+  #takeUnread(stream: SessionStream): { readonly unread?: ReadResult } {
+    if (this.#role === "service") return {};
+    const isEnd = stream.receive.isComplete;
+    const before = stream.receive.bufferedBytes;
+    const chunks = stream.receive.readAll();
+    this.#table.hold(stream.receive.bufferedBytes - before);
+    return chunks.length > 0 || isEnd ? { unread: { chunks, isEnd } } : {};
   }
 
   /** The stream that the peer speaks of; `undefined` when there is nothing to do with it. */
@@ -138,6 +145,7 @@ export class SessionStreams {
       this.#table.hold(stream.send.bufferedBytes - before);
       this.#sayWritable(stream);
       this.#finishIfOver(stream);
+      this.#breakOffIfDue(stream);
     }
     for (const frame of cell.control) {
       if (frame.type !== "streamFin") continue;
@@ -236,6 +244,25 @@ export class SessionStreams {
     if (stream === undefined) return;
     this.#table.forget(stream);
     this.control.push({ type: "streamReset", id, code });
+  }
+
+  /**
+   * Give up both directions, as `reset` does, but not before all that was written
+   * has arrived: the peer shall have it, and learn that it is not all.
+   */
+  breakOff(id: StreamId, code: number): void {
+    const stream = this.#table.get(id);
+    if (stream === undefined) return;
+    stream.breakOffCode = code;
+    this.#breakOffIfDue(stream);
+  }
+
+  #breakOffIfDue(stream: SessionStream): void {
+    const { id, breakOffCode: code, send } = stream;
+    if (code === undefined || send.bufferedBytes > 0) return;
+    if (!this.#table.has(id)) return;
+    this.reset(id, code);
+    this.#say({ type: "reset", id, code });
   }
 
   /**

@@ -4,6 +4,7 @@
  * @see protocol §6.3
  * @module
  */
+import type { Bytes } from "../base/bytes.ts";
 import type { StreamId } from "./frames.ts";
 import { INITIAL_WINDOW_BYTES, ReceiveStream } from "./receive_stream.ts";
 import { SendStream } from "./send_stream.ts";
@@ -27,6 +28,12 @@ export const RESET_CODE = {
   exhausted: 5,
 } as const;
 
+/** What a reader gets: chunks, perhaps none, and whether the end is behind them. */
+export interface ReadResult {
+  readonly chunks: Bytes[];
+  readonly isEnd: boolean;
+}
+
 /** State of one stream. */
 export class SessionStream {
   readonly id: StreamId;
@@ -42,6 +49,8 @@ export class SessionStream {
   isReadableSaid = false;
   /** A writer was turned away, and wants to hear when there is room. */
   isWriterWaiting = false;
+  /** The code to reset it with, once all that was written has arrived. */
+  breakOffCode: number | undefined;
 
   constructor(id: StreamId, nowMs: number, isOpen: "open" | "expected") {
     this.id = id;

@@ -112,7 +112,6 @@ Deno.test("HttpServer tells a client about errors, and nothing that somebody sen
 Deno.test("HttpServer tells a refusal that comes after the request was sent", async () => {
   await using world = await httpWorld();
   world.gateway.accepts = false;
-  world.gateway.isLive = true;
   using client = await world.connect();
   await client.send(GET);
   await until(() => world.gateway.opened.length === 1);
@@ -155,12 +154,19 @@ Deno.test("HttpServer shows a page where a service does not speak HTTP", async (
 Deno.test("HttpServer drops fields that would lead a browser past it", async () => {
   await using world = await httpWorld();
   world.gateway.service = httpService(() =>
-    ok("x", 'Alt-Svc: h3=":443"', "Proxy-Authenticate: Basic", "Keep-Alive: 5")
+    ok(
+      "x",
+      'Alt-Svc: h3=":443"',
+      "Proxy-Authenticate: Basic",
+      'Proxy-Status: anonnet; details="service.refused"',
+      "PROXY-Anything: x",
+      "Keep-Alive: 5",
+    )
   );
   using client = await world.connect();
   await client.send(GET);
   const { head: answer } = await client.readResponse();
-  assert.doesNotMatch(answer, /alt-svc|proxy-authenticate|keep-alive:/i);
+  assert.doesNotMatch(answer, /alt-svc|proxy-|keep-alive:/i);
 });
 
 Deno.test("HttpServer keeps its own pages from rebound names and foreign sites", async () => {
@@ -187,4 +193,70 @@ Deno.test("HttpServer keeps its own pages from rebound names and foreign sites",
       assert.doesNotMatch(body, /FindProxyForURL|evil/);
     }
   }
+});
+
+Deno.test("HttpServer says in a 405 which methods it serves", async () => {
+  await using world = await httpWorld();
+  using client = await world.connect();
+  await client.send(head("POST / HTTP/1.1", "Host: localhost"));
+  const own = await client.readResponse();
+  assert.match(own.head, /^HTTP\/1\.1 405 [^]*\r\nAllow: GET, HEAD\r\n/);
+  for (const method of ["TRACE", "TRACK"]) {
+    await client.send(GET.replace("GET", method));
+    const answer = await client.readResponse();
+    assert.match(
+      answer.head,
+      /^HTTP\/1\.1 405 [^]*\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n/,
+    );
+  }
+});
+
+Deno.test("HttpServer names in its PAC files the host that it was asked by, where other machines are allowed", async () => {
+  await using near = await httpWorld();
+  await using far = await httpWorld({ allowRemote: true });
+  using nearClient = await near.connect();
+  using farClient = await far.connect();
+  for (const path of ["/proxy.pac", "/strict.pac"]) {
+    await nearClient.send(head(`GET ${path} HTTP/1.1`, "Host: proxy.lan:9280"));
+    assert.match((await nearClient.readResponse()).head, /^HTTP\/1\.1 403 /);
+    for (
+      const host of ["proxy.lan:9280", "192.0.2.7:9280", "[2001:db8::7]:1"]
+    ) {
+      await farClient.send(head(`GET ${path} HTTP/1.1`, `Host: ${host}`));
+      const { body } = await farClient.readResponse();
+      assert.ok(body.includes(`"PROXY ${host}"`), body);
+    }
+    await farClient.send(head(`GET ${path} HTTP/1.1`, 'Host: x";alert(1)'));
+    assert.match((await farClient.readResponse()).head, /^HTTP\/1\.1 403 /);
+  }
+});
+
+Deno.test("HttpServer resets a client whose response breaks off, whatever marks its end", async () => {
+  for (const fields of ["", "Content-Length: 100\r\n"]) {
+    await using world = await httpWorld();
+    world.gateway.service = async (stream) => {
+      await readUntil(stream, "\r\n\r\n");
+      await stream.write(utf8(`HTTP/1.1 200 OK\r\n${fields}\r\npart`));
+    };
+    using client = await world.connect();
+    await client.send(GET.replace("HTTP/1.1", "HTTP/1.0"));
+    await client.readUntil("part");
+    world.gateway.last.client.reset(refusal());
+    await client.readReset();
+  }
+});
+
+Deno.test("HttpServer tells of hosts outside of .anon that were refused", async () => {
+  const refused: string[] = [];
+  await using world = await httpWorld({
+    onRefused: (host) => refused.push(host),
+  });
+  using client = await world.connect();
+  for (const host of ["example.com", "192.0.2.7", "[2001:db8::7]"]) {
+    await client.send(
+      head(`GET http://${host}/ HTTP/1.1`, `Host: ${host}`),
+    );
+    assert.match((await client.readResponse()).head, /^HTTP\/1\.1 403 /);
+  }
+  assert.deepEqual(refused, ["example.com", "192.0.2.7", "[2001:db8::7]"]);
 });

@@ -517,7 +517,7 @@ Deno.test("HttpServer reports faults of our own with a page, and lives on", asyn
     onFault: (error) => faults.push(error),
   });
   const bug = new TypeError("a bug");
-  world.gateway.hasSession = () => {
+  world.gateway.connect = () => {
     throw bug;
   };
   using client = await world.connect();
@@ -532,7 +532,7 @@ Deno.test("HttpServer listens beyond this machine only when told to", async () =
   const { gateway, clock } = world;
   const listen = { host: "0.0.0.0", port: 0 };
   const options = { listen, gateway, clock, onFault() {} };
-  assert.throws(() => new HttpServer(options), { code: "proxy.public" });
-  await using open = new HttpServer({ ...options, allowRemote: true });
+  await assert.rejects(HttpServer.open(options), { code: "proxy.public" });
+  await using open = await HttpServer.open({ ...options, allowRemote: true });
   assert.notEqual(open.address.port, 0);
 });

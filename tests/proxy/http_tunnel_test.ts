@@ -29,22 +29,26 @@ Deno.test("HttpServer tunnels, with early data and half-closes", async () => {
   assert.equal(await client.readAll(), "late");
 });
 
-Deno.test("HttpServer tells of a tunnel that its target refused, unless the session is live", async () => {
+Deno.test("HttpServer tells of a tunnel that its target refused, whatever was sent early", async () => {
   await using world = await httpWorld();
   world.gateway.accepts = false;
-  using client = await world.connect();
-  await client.send(CONNECT);
-  await until(() => world.gateway.opened.length === 1);
-  world.gateway.last.client.refuse(refusal());
-  const { head: answer } = await client.readResponse();
-  assert.match(answer, /^HTTP\/1\.1 502 Bad Gateway\r\n/);
-  assert.match(answer, /\r\nProxy-Status: anonnet; details="service\.refused"/);
-
-  world.gateway.isLive = true;
-  await client.send(CONNECT);
-  assert.equal(await client.readUntil("\r\n\r\n"), ESTABLISHED);
-  world.gateway.last.client.refuse(refusal());
-  assert.equal(await client.readAll(), "");
+  for (const early of ["", "early"]) {
+    using client = await world.connect();
+    await client.send(CONNECT + early);
+    const before = world.gateway.opened.length;
+    await until(() => world.gateway.opened.length > before);
+    const { client: stream, service } = world.gateway.last;
+    if (early !== "") assert.deepEqual(await service.read(), utf8(early));
+    stream.refuse(refusal());
+    const { head: answer } = await client.readResponse();
+    assert.match(answer, /^HTTP\/1\.1 502 Bad Gateway\r\n/);
+    assert.match(
+      answer,
+      /\r\nProxy-Status: anonnet; details="service\.refused"/,
+    );
+    await client.send("more");
+    assert.equal(await client.readAll(), "");
+  }
 });
 
 Deno.test("HttpServer makes a tunnel of a connection that changes its protocol", async () => {
@@ -90,7 +94,9 @@ Deno.test("HttpServer goes on when a change of protocol is declined, and refuses
   const responses = [
     ok("no"),
     ok("plain"),
+    ok("websocket alone"),
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
   ];
   world.gateway.service = httpService((request) => {
     heads.push(request);
@@ -104,6 +110,12 @@ Deno.test("HttpServer goes on when a change of protocol is declined, and refuses
   );
   assert.equal((await client.readResponse()).body, "plain");
   assert.doesNotMatch(heads[1] ?? "", /upgrade/i);
+  const both = get("/", "Connection: Upgrade", "Upgrade: WebSocket, h2c");
+  await client.send(both);
+  assert.equal((await client.readResponse()).body, "websocket alone");
+  assert.match(heads[2] ?? "", /\r\nUpgrade: websocket\r\n/);
   await client.send(GET);
+  assert.match((await client.readResponse()).head, /^HTTP\/1\.1 502 /);
+  await client.send(both);
   assert.match((await client.readResponse()).head, /^HTTP\/1\.1 502 /);
 });

@@ -15,10 +15,6 @@ export class LoopbackGateway implements Gateway {
     this.#ports = ports;
   }
 
-  hasSession(): boolean {
-    return false;
-  }
-
   async connect(target: GatewayTarget): Promise<GatewayStream> {
     this.asked.push(target);
     const port = this.#ports.get(target.port);

@@ -17,23 +17,38 @@ class Site implements AsyncDisposable {
   readonly http: HttpServer;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  constructor() {
-    this.#server = Deno.serve(
+  private constructor(
+    gateway: LoopbackGateway,
+    socks: SocksServer,
+    http: HttpServer,
+    server: Deno.HttpServer<Deno.NetAddr>,
+  ) {
+    this.gateway = gateway;
+    this.socks = socks;
+    this.http = http;
+    this.#server = server;
+  }
+
+  static async open(): Promise<Site> {
+    const server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
       serve,
     );
-    const { port } = this.#server.addr;
-    this.gateway = new LoopbackGateway(new Map([[80, port], [8080, port]]));
+    const { port } = server.addr;
+    const gateway = new LoopbackGateway(new Map([[80, port], [8080, port]]));
     const options = {
       listen: { host: "127.0.0.1", port: 0 },
-      gateway: this.gateway,
+      gateway,
       clock: new VirtualClock({ drain: createDrain() }),
       onFault: (error: unknown) => {
         throw error;
       },
     };
-    this.socks = new SocksServer(options);
-    this.http = new HttpServer(options);
+    const [socks, http] = await Promise.all([
+      SocksServer.open(options),
+      HttpServer.open(options),
+    ]);
+    return new Site(gateway, socks, http, server);
   }
 
   get socksAddress(): string {
@@ -124,7 +139,7 @@ Deno.test({
   name: "curl fetches through SOCKS5, small and large, up and down",
   ignore: noCurl,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     const proxy = ["--socks5-hostname", site.socksAddress];
     const hello = await curl(...proxy, `${URL}/hello`, `${URL}:8080/hello`);
     assert.equal(hello.text, `hello from ${HOST}hello from ${HOST}:8080`);
@@ -145,7 +160,7 @@ Deno.test({
   name: "curl says what SOCKS5 refused",
   ignore: noCurl,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     const proxy = ["--socks5-hostname", site.socksAddress];
     for (
       const [url, reply] of [
@@ -167,7 +182,7 @@ Deno.test({
   name: "curl fetches through the HTTP proxy, in all its ways",
   ignore: noCurl,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     const proxy = ["-x", `http://${site.httpAddress}`];
     const hello = `hello from ${HOST}`;
     for (
@@ -203,7 +218,7 @@ Deno.test({
   name: "curl uploads through the HTTP proxy, with a length and in chunks",
   ignore: noCurl,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     const proxy = ["-x", `http://${site.httpAddress}`];
     const file = await Deno.makeTempFile();
     try {
@@ -229,7 +244,7 @@ Deno.test({
   name: "curl shows the pages of the HTTP proxy",
   ignore: noCurl,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     const proxy = ["-x", `http://${site.httpAddress}`];
     const refused = await curl(
       ...proxy,
@@ -252,7 +267,7 @@ Deno.test({
   name: "wget fetches through the HTTP proxy",
   ignore: noWget,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     const env = { http_proxy: `http://${site.httpAddress}` };
     const args = ["--no-config", "-q", "-t", "1", "-T", "30", "-O", "-"];
     const hello = await run("wget", [...args, `${URL}/hello`], env);
@@ -268,7 +283,7 @@ Deno.test({
   name: "nc reaches a port through SOCKS5 and through CONNECT",
   ignore: noNc,
   async fn() {
-    await using site = new Site();
+    await using site = await Site.open();
     for (
       const [protocol, address] of [
         ["5", site.socksAddress],
@@ -297,7 +312,7 @@ Deno.test({
 });
 
 Deno.test("Deno's fetch goes through both proxies", async () => {
-  await using site = new Site();
+  await using site = await Site.open();
   for (
     const url of [
       `http://${site.httpAddress}`,
@@ -332,7 +347,7 @@ const WEBSOCKET = [
 ].join("\r\n");
 
 Deno.test("a WebSocket works through CONNECT and through a forwarded upgrade", async () => {
-  await using site = new Site();
+  await using site = await Site.open();
   const open = [
     [
       `CONNECT ${HOST}:80 HTTP/1.1\r\nHost: ${HOST}:80\r\n\r\n`,

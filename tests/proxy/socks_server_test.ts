@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { concat, utf8 } from "../../lib/base/bytes.ts";
 import { ConfigError, UnreachableError } from "../../lib/base/errors.ts";
+import { DRAIN_REST_MS } from "../../lib/proxy/tcp_acceptor.ts";
 import { LINGER_MS } from "../../lib/proxy/client_connection.ts";
 import { passwordIsolation } from "../../lib/proxy/isolation_key.ts";
 import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
@@ -141,7 +142,10 @@ Deno.test({
   // No name can be looked up and no other machine reached: trying would throw.
   permissions: { net: ["127.0.0.1"] },
   async fn() {
-    await using world = await socksWorld();
+    const told: string[] = [];
+    await using world = await socksWorld({
+      onRefused: (host) => told.push(host),
+    });
     const refused = [
       ...[
         "example.com",
@@ -163,6 +167,8 @@ Deno.test({
       assert.equal(await client.readAll(), "");
     }
     assert.deepEqual(world.gateway.asked, []);
+    assert.ok(told.includes("example.com"));
+    assert.ok(told.includes("127.0.0.1") && told.includes("::"));
   },
 });
 
@@ -239,15 +245,64 @@ Deno.test("SocksServer waits for the target, so that a refusal is told", async (
   assert.deepEqual(await answer, reply(5));
 });
 
-Deno.test("SocksServer replies at once on a live session, and passes early data on", async () => {
+Deno.test("SocksServer passes early data on before the target has answered, and then tells what it said", async () => {
   await using world = await socksWorld();
-  world.gateway.isLive = true;
-  world.gateway.accepts = false; // the target was not even asked
-  using client = await tunnel(world);
-  await client.send("first");
+  world.gateway.accepts = false;
+  using refused = await world.connect();
+  await refused.send(concat(GREETING, request(HOST, 80), utf8("first")));
+  await until(() => world.gateway.opened.length === 1);
   assert.deepEqual(await world.gateway.last.service.read(), utf8("first"));
   world.gateway.last.client.refuse(refusal());
-  assert.equal(await client.readAll(), "");
+  assert.deepEqual(
+    await refused.read(12),
+    concat(Uint8Array.of(5, 0), reply(5)),
+  );
+  await refused.send("more");
+  assert.equal(await refused.readAll(), "");
+  refused.close();
+
+  using accepted = await world.connect();
+  await accepted.send(concat(GREETING, request(HOST, 80), utf8("first")));
+  await until(() => world.gateway.opened.length === 2);
+  const { client, service } = world.gateway.last;
+  assert.deepEqual(await service.read(), utf8("first"));
+  await accepted.end();
+  assert.equal(await service.read(), undefined);
+  await service.write(utf8("answer"));
+  await service.closeWrite();
+  client.open();
+  assert.equal(
+    (await accepted.readAll()).slice(-6),
+    "answer",
+  );
+  await until(() => world.server.connections === 0);
+});
+
+Deno.test("SocksServer gives up the stream of a client that leaves before the target has answered", async () => {
+  await using world = await socksWorld();
+  world.gateway.accepts = false;
+  const client = await world.connect();
+  await client.send(concat(GREETING, request(HOST, 80)));
+  await client.read(2);
+  await until(() => world.gateway.opened.length === 1);
+  client.close();
+  await world.gateway.last.client.aborted;
+  await until(() => world.server.connections === 0);
+});
+
+Deno.test("SocksServer brings an answer to a client whose upload is not taken", async () => {
+  await using world = await socksWorld();
+  using client = await tunnel(world);
+  const stream = world.gateway.last;
+  stream.client.write = () => Promise.reject(refusal());
+  await client.send("upload");
+  await settle();
+  await stream.service.write(utf8("answer"));
+  await stream.service.closeWrite();
+  const more = client.send(new Uint8Array(4_000_000));
+  assert.equal(await client.readAll(), "answer");
+  await more;
+  await client.end();
   await until(() => world.server.connections === 0);
 });
 
@@ -312,7 +367,7 @@ Deno.test("SocksServer resets the stream of a client that vanishes in mid-transf
   await until(() => world.server.connections === 0);
 });
 
-Deno.test("SocksServer ends the client's connection when the stream is reset", async () => {
+Deno.test("SocksServer resets the client's connection when the stream is reset", async () => {
   await using world = await socksWorld();
   using client = await tunnel(world);
   await world.gateway.last.service.write(utf8("part"));
@@ -320,7 +375,7 @@ Deno.test("SocksServer ends the client's connection when the stream is reset", a
   world.gateway.last.client.reset(
     new UnreachableError("service.unreachable", "Gone"),
   );
-  assert.equal(await client.readAll(), "");
+  await client.readReset();
 });
 
 Deno.test("SocksServer slows a sender down to the pace of the reader", async () => {
@@ -403,12 +458,12 @@ Deno.test("SocksServer listens beyond this machine only when told to", async () 
   const onFault = () => {};
   for (const host of ["0.0.0.0", "::", "192.0.2.7", "127.evil.example"]) {
     const listen = { host, port: 0 };
-    assert.throws(
-      () => new SocksServer({ listen, gateway, clock, onFault }),
+    await assert.rejects(
+      SocksServer.open({ listen, gateway, clock, onFault }),
       { name: "ConfigError", code: "proxy.public" },
     );
   }
-  await using open = new SocksServer({
+  await using open = await SocksServer.open({
     listen: { host: "0.0.0.0", port: 0 },
     allowRemote: true,
     gateway,
@@ -416,15 +471,14 @@ Deno.test("SocksServer listens beyond this machine only when told to", async () 
     onFault,
   });
   assert.notEqual(open.address.port, 0);
-  assert.throws(
-    () =>
-      new SocksServer({
-        listen: open.address,
-        allowRemote: true,
-        gateway,
-        clock,
-        onFault,
-      }),
+  await assert.rejects(
+    SocksServer.open({
+      listen: open.address,
+      allowRemote: true,
+      gateway,
+      clock,
+      onFault,
+    }),
     (error) =>
       error instanceof ConfigError && error.code === "proxy.listen" &&
       /port is in use/.test(error.message),
@@ -441,7 +495,7 @@ Deno.test("SocksServer ends all connections when disposed of, also those that wa
   await waiting.send(concat(GREETING, request(HOST, 80)));
   await until(() => world.gateway.asked.length === 2);
   await world[Symbol.asyncDispose]();
-  assert.equal(await open.readAll(), "");
+  await open.readReset();
   assert.equal(await silent.readAll(), "");
   assert.deepEqual(utf8(await waiting.readAll()), Uint8Array.of(5, 0));
   assert.equal(world.gateway.signals[1]?.aborted, true);
@@ -463,11 +517,28 @@ Deno.test("SocksServer drains: takes nobody, and waits for those who are there",
 
   await using other = await socksWorld();
   using _stays = await tunnel(other);
-  const bounded = other.server.drain(1_000);
+  const bounded = other.server.drain(60_000);
   await until(() => other.clock.pending === 2);
-  await other.clock.advance(1_000);
-  await bounded;
+  await other.clock.advance(DRAIN_REST_MS);
+  assert.equal(await bounded, "rest");
   assert.equal(other.server.connections, 1);
+});
+
+Deno.test("SocksServer drains as long as it may while a connection carries something", async () => {
+  await using world = await socksWorld();
+  world.gateway.service = echo;
+  using client = await tunnel(world);
+  let outcome: string | undefined;
+  const drained = world.server.drain(60_000).then((how) => outcome = how);
+  for (let second = 0; second < 60; second++) {
+    assert.equal(outcome, undefined);
+    await client.send("x");
+    await client.read(1);
+    await world.clock.advance(1_000);
+  }
+  await drained;
+  assert.equal(outcome, "late");
+  assert.equal(world.server.connections, 1);
 });
 
 Deno.test("SocksServer reports faults of our own, and lives on", async () => {

@@ -45,13 +45,8 @@ export class FakeGateway implements Gateway {
   hangs = false;
   /** Whether targets accept by themselves. */
   accepts = true;
-  isLive = false;
   /** Signals of all `connect`s. */
   readonly signals: AbortSignal[] = [];
-
-  hasSession(): boolean {
-    return this.isLive;
-  }
 
   async connect(
     target: GatewayTarget,
@@ -130,18 +125,17 @@ async function createWorld<
 >(
   create: (
     options: Pick<ProxyOptions, "clock" | "gateway" | "listen" | "onFault">,
-  ) => T,
+  ) => Promise<T>,
 ): Promise<World<T>> {
   const gateway = new FakeGateway();
   const clock = new VirtualClock({ drain: createDrain() });
   const faults: unknown[] = [];
-  const server = create({
+  const server = await create({
     clock,
     gateway,
     listen: { host: "127.0.0.1", port: 0 },
     onFault: (error) => faults.push(error),
   });
-  await Promise.resolve();
   return {
     server,
     gateway,
@@ -159,14 +153,14 @@ async function createWorld<
 export function socksWorld(
   options: Partial<SocksServerOptions> = {},
 ): Promise<World<SocksServer>> {
-  return createWorld((given) => new SocksServer({ ...given, ...options }));
+  return createWorld((given) => SocksServer.open({ ...given, ...options }));
 }
 
 /** An HTTP proxy on a port of its own. */
 export function httpWorld(
   options: Partial<ProxyOptions> = {},
 ): Promise<World<HttpServer>> {
-  return createWorld((given) => new HttpServer({ ...given, ...options }));
+  return createWorld((given) => HttpServer.open({ ...given, ...options }));
 }
 
 /** Let the event loop turn until a condition holds; at most 20 s. */
@@ -242,6 +236,14 @@ export class RawClient implements Disposable {
       assert.ok(chunk !== undefined, `ended after ${JSON.stringify(text)}`);
       this.#left = concat(this.#left, chunk);
     }
+  }
+
+  /** Wait for a reset, whatever comes before it. Fails at an end. */
+  async readReset(): Promise<void> {
+    const buffer = new Uint8Array(64 * 1024);
+    await assert.rejects(async () => {
+      while (await this.conn.read(buffer) !== null);
+    }, Deno.errors.ConnectionReset);
   }
 
   /** All that comes until the end; a reset counts as one. */

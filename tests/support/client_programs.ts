@@ -170,6 +170,20 @@ PasswordAuthentication no
   };
 }
 
+/**
+ * A server as a script of another language, which writes `listening on PORT` to
+ * standard error once it takes connections.
+ */
+export async function startScript(
+  program: string,
+  args: readonly string[],
+): Promise<Target> {
+  await using starting = new AsyncDisposableStack();
+  const server = spawnServer(starting, program, args);
+  const port = await server.until(/listening on ([0-9]+)\n/);
+  return disposable(`127.0.0.1:${port}`, starting.move());
+}
+
 /** A TCP port that no program has now. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -208,8 +222,11 @@ class LogWatch {
     this.ended = this.#read(stream);
   }
 
-  async until(words: string): Promise<void> {
-    while (!this.#text.includes(words)) {
+  /** @returns What the first group of `words` matched, if it has one. */
+  async until(words: string | RegExp): Promise<string> {
+    for (;;) {
+      const match = this.#text.match(words);
+      if (match !== null) return match[1] ?? "";
       if (this.#isOver) throw new Error(`No "${words}" in: ${this.#text}`);
       await this.#more.promise;
     }

@@ -103,7 +103,7 @@ function invitation({ socks, http, host }: DemoNetwork): string[] {
     "",
     "or in a browser whose proxy settings come from",
     "",
-    `    http://${httpText}/proxy.pac`,
+    `    http://${httpText}/strict.pac`,
     "",
     "Ctrl-C ends it.",
   ];

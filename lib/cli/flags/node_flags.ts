@@ -26,6 +26,9 @@ import {
   switchFlag,
 } from "./flag.ts";
 
+/** A day: longer than an operator waits for a stop, and short enough for a timer. */
+const MAX_DRAIN_SECONDS = 86_400;
+
 /** A circuit has at most 8 hops, one of which the far side may choose. */
 const MAX_HOPS = 7;
 
@@ -37,9 +40,14 @@ export const stateFlag = defaultFlag(
   parseText,
 );
 
+/** An address of this machine; `localhost` is `127.0.0.1`, and asks no resolver. */
+export function parseOwnAddress(text: string): SocketAddress {
+  return parseSocketAddress(text.replace(/^localhost:/i, "127.0.0.1:"));
+}
+
 /** @throws {ConfigError} also for an address that other machines reach. */
 function parseLoopbackAddress(text: string): SocketAddress {
-  const address = parseSocketAddress(text);
+  const address = parseOwnAddress(text);
   checkLoopback(address.host);
   return address;
 }
@@ -62,6 +70,13 @@ export const NODE_FLAGS = {
     "HOST:PORT",
     "where on this machine to answer anonnet status, instead of in the state directory",
     parseLoopbackAddress,
+  ),
+  drain: defaultFlag(
+    "SECONDS",
+    "how long transfers under way may take to end when told to stop; a second " +
+      "signal ends at once",
+    "60",
+    parseDrain,
   ),
   "log-level": defaultFlag(
     "LEVEL",
@@ -96,7 +111,7 @@ export const RELAY_FLAGS = {
     "HOST:PORT",
     "the UDP address to listen on; port 0 for any free one",
     "0.0.0.0:4001",
-    parseSocketAddress,
+    parseOwnAddress,
   ),
   advertise: listFlag(
     "HOST:PORT",
@@ -111,7 +126,7 @@ export const CLIENT_FLAGS = {
     "HOST:PORT",
     "the UDP address that circuits start from; port 0 for any free one",
     "[::]:0",
-    parseSocketAddress,
+    parseOwnAddress,
   ),
   hops: defaultFlag(
     "N",
@@ -127,18 +142,29 @@ export const PROXY_FLAGS = {
   socks: optionalFlag(
     "HOST:PORT",
     "open a SOCKS5 proxy there; port 0 for any free one",
-    parseSocketAddress,
+    parseOwnAddress,
   ),
   http: optionalFlag(
     "HOST:PORT",
     "open an HTTP proxy there; port 0 for any free one",
-    parseSocketAddress,
+    parseOwnAddress,
   ),
   "allow-remote": switchFlag(
     "let proxies listen where other machines reach them: their users can use " +
       "them, and networks on the way read along",
   ),
 };
+
+/** @throws {ConfigError} `cli.drain`. */
+function parseDrain(text: string): number {
+  const seconds = Number(text);
+  if (/^[0-9]+$/.test(text) && seconds <= MAX_DRAIN_SECONDS) return seconds;
+  throw new ConfigError(
+    "cli.drain",
+    `it is "${text.slice(0, 40)}"; write a number of seconds from 0 to ` +
+      `${MAX_DRAIN_SECONDS}`,
+  );
+}
 
 /** @throws {ConfigError} `cli.hops`. */
 function parseHops(text: string): number {
@@ -157,6 +183,7 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
     network: values.network,
     bootstrap: values.bootstrap,
     control: values.control ?? "state",
+    drainMs: values.drain * 1000,
     logLevel: values["log-level"],
     logFormat: values["log-format"],
     stopWithParent: values["stop-with-parent"],

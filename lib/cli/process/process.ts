@@ -2,7 +2,7 @@
  * What runs in this process until it is done, or until the operator asks it to
  * stop: its log, its signals, its end.
  *
- *     start ── use ── done ─────────────────────── stop (at most 10 s) ── exit code
+ *     start ── use ── done ───────── stop (at most its drain and 10 s) ── exit code
  *         └──── SIGINT, SIGTERM or SIGHUP ── the same
  *                  another one, 2 s or more later ── 1 at once
  *
@@ -26,6 +26,8 @@ export interface ProcessLog {
 
 /** What runs in a process. */
 export interface ProcessWork<T extends AsyncDisposable> {
+  /** How long stopping waits for what is under way, ms. Default: not at all. */
+  readonly drainMs?: number;
   /**
    * Start it.
    *
@@ -41,7 +43,7 @@ export interface ProcessWork<T extends AsyncDisposable> {
   use(started: T, stopped: Promise<void>): Promise<ExitCode>;
 }
 
-/** Longest time that stopping may take, ms: what supervisors wait before they kill. */
+/** Longest time that stopping may take beside draining, ms. */
 const MAX_STOP_MS = 10_000;
 
 /**
@@ -101,7 +103,7 @@ async function runLogged<T extends AsyncDisposable>(
   } finally {
     log.info("Stopping");
     await endWithin(
-      MAX_STOP_MS,
+      (work.drainMs ?? 0) + MAX_STOP_MS,
       stopStarted(starting),
       () => log.warning("Some part does not stop; ending without it"),
     );

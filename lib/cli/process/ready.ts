@@ -79,12 +79,15 @@ function proxyLines({ proxies, services: [service] }: Node): string[] {
       "",
     ],
     ...http === undefined ? [] : [
-      `The HTTP proxy is open at ${formatSocketAddress(http)}. A browser takes`,
+      `The HTTP proxy is open at ${
+        formatSocketAddress(http)
+      }. A browser profile takes`,
       `its settings from`,
       "",
-      `    http://${formatSocketAddress(http)}/proxy.pac`,
+      `    http://${formatSocketAddress(http)}/strict.pac`,
       "",
-      "which sends .anon addresses here, and everything else where it went before.",
+      "which sends everything here: what is not .anon is refused. (With /proxy.pac",
+      "everything else goes where it went before, and pages can make it do so.)",
     ],
   ];
 }

@@ -25,6 +25,7 @@ export async function runNode(
 ): Promise<ExitCode> {
   const { terminal } = program;
   return await runProcess<Node>(program, options, {
+    ...options.drainMs === undefined ? {} : { drainMs: options.drainMs },
     async start(log, signal) {
       const holder = `pid ${Deno.pid}`;
       const runtime = await systemRuntime(log);

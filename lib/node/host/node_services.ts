@@ -17,6 +17,7 @@ import type {
 } from "../visit/service_client.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { ServiceHostDriver, type ServiceStatus } from "./service_host.ts";
+import { DRAIN_MS } from "./session_drain.ts";
 import {
   loadServiceIdentity,
   revisionStore,
@@ -96,20 +97,26 @@ export class NodeServices implements AsyncDisposable {
   readonly #visits: ServiceClientDriver;
   readonly #state: StateDirectory;
   readonly #runtime: Runtime;
+  readonly #drainMs: number;
   /** By name; `undefined` while being started. */
   readonly #services = new Map<string, ServiceHostDriver | undefined>();
 
-  /** @param visits Of the same node; services visit themselves by it. */
+  /**
+   * @param visits Of the same node; services visit themselves by it.
+   * @param drainMs How long streams may take to end when a service is stopped.
+   */
   constructor(
     context: ServiceContext,
     visits: ServiceClientDriver,
     state: StateDirectory,
     runtime: Runtime,
+    drainMs: number = DRAIN_MS,
   ) {
     this.#context = context;
     this.#visits = visits;
     this.#state = state;
     this.#runtime = runtime;
+    this.#drainMs = drainMs;
   }
 
   /** What each is doing. */
@@ -141,6 +148,7 @@ export class NodeServices implements AsyncDisposable {
         identity: await this.#identityOf(definition),
         revisions: revisionStore(this.#state, name),
         targets,
+        drainMs: this.#drainMs,
         ...clients === undefined ? {} : { clients },
       });
       this.#services.set(name, service);

@@ -45,7 +45,7 @@ import type { IntroductionListener } from "./introduction_listener.ts";
 import { ServicePoints } from "./service_points.ts";
 import { ServiceProbe } from "./service_probe.ts";
 import { ServiceSessions } from "./service_sessions.ts";
-import { drainSessions } from "./session_drain.ts";
+import { DRAIN_MS, drainSessions } from "./session_drain.ts";
 import { StreamDesk } from "./stream_desk.ts";
 import type { StreamTarget } from "./stream_target.ts";
 import { systemDial, type TargetDial } from "./target_dial.ts";
@@ -64,6 +64,11 @@ export interface ServiceHostOptions {
   readonly clients?: readonly Bytes[];
   /** Default: over the machine's sockets. */
   readonly dial?: TargetDial;
+  /**
+   * How long streams may take to end when the service is stopped, ms; some never
+   * would. Default `DRAIN_MS`.
+   */
+  readonly drainMs?: number;
 }
 
 /** What a service is doing, for a status page. */
@@ -150,7 +155,7 @@ export class ServiceHostDriver implements AsyncDisposable {
     );
     const { targets, dial = systemDial(clock) } = options;
     this.#streams = new StreamDesk(
-      { targets, dial },
+      { clock, targets, dial },
       this.#tasks,
       this.#closing,
     );
@@ -212,7 +217,10 @@ export class ServiceHostDriver implements AsyncDisposable {
     this.#timer.stop();
     this.#introductions[Symbol.dispose]();
     this.#points[Symbol.dispose]();
-    await drainSessions(this.#sessions, this.#context.clock);
+    const { name, drainMs = DRAIN_MS } = this.#options;
+    const { clock } = this.#context;
+    const log = this.#log;
+    await drainSessions(this.#sessions, { clock, log, name, drainMs });
     this.#closing.abort(stopped);
     this.#sessions[Symbol.dispose]();
     await this.#tasks.ended();

@@ -4,6 +4,7 @@
  * @see protocol §7.6
  * @module
  */
+import type { Clock } from "../../base/clock.ts";
 import { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
 import { RESET_CODE } from "../../session/stream.ts";
@@ -19,6 +20,7 @@ const MAX_SERVED_PER_SESSION = 1024;
 
 /** Where streams lead. */
 export interface StreamDeskOptions {
+  readonly clock: Clock;
   /** By virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
   readonly dial: TargetDial;
@@ -44,7 +46,7 @@ export class StreamDesk {
 
   /** Serve a stream, or reset it. @param session Whose it is, for the limits. */
   serve(stream: SessionStreamHandle, port: number, session: object): void {
-    const { targets, dial } = this.#options;
+    const { clock, targets, dial } = this.#options;
     const target = targets.get(port);
     if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
     const ofSession = this.#servedBySession.get(session) ??
@@ -57,7 +59,7 @@ export class StreamDesk {
     }
     const { signal } = this.#limit;
     this.#tasks.run(
-      serveStream(stream, target, { dial, signal }).finally(() => {
+      serveStream(stream, target, { clock, dial, signal }).finally(() => {
         ofSession.give();
         this.#served.give();
       }),

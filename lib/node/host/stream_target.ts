@@ -48,7 +48,7 @@ export function parseStreamTarget(text: string): StreamTarget {
   }
   try {
     const address = parseSocketAddress(
-      text.replace(/^localhost:/, "127.0.0.1:"),
+      text.replace(/^localhost:/i, "127.0.0.1:"),
     );
     if (address.port === 0) throw fail(text);
     return { type: "tcp", address };

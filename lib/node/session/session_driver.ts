@@ -207,6 +207,11 @@ export class SessionDriver {
         this.#session.finish(id);
         this.#turn();
       },
+      breakOff: (code) => {
+        this.#session.breakOff(id, code);
+        this.#dispatch(this.#session.takeEvents());
+        this.#turn();
+      },
       reset: (code) => {
         this.#streams.delete(id);
         this.#session.reset(id, code);
@@ -292,7 +297,7 @@ export class SessionDriver {
           this.#streams.get(event.id)?.onWritable();
           break;
         case "reset":
-          this.#streams.get(event.id)?.onReset(event.code);
+          this.#streams.get(event.id)?.onReset(event.code, event.unread);
           this.#streams.delete(event.id);
           break;
         case "finished":

@@ -9,8 +9,8 @@
  */
 import { type Bytes, concat } from "../../base/bytes.ts";
 import { UnreachableError } from "../../base/errors.ts";
-import type { ReadResult, WriteResult } from "../../session/session_streams.ts";
-import { RESET_CODE } from "../../session/stream.ts";
+import type { WriteResult } from "../../session/session_streams.ts";
+import { type ReadResult, RESET_CODE } from "../../session/stream.ts";
 
 /** Bytes that one read hands out at most: what a socket takes well at once. */
 const READ_BYTES = 64 * 1024;
@@ -21,6 +21,7 @@ export interface StreamCalls {
   write(bytes: Uint8Array): WriteResult;
   read(): ReadResult | undefined;
   finish(): void;
+  breakOff(code: number): void;
   reset(code: number): void;
 }
 
@@ -75,7 +76,7 @@ export class SessionStreamHandle {
    * Bytes that have arrived, in order; `undefined` at the end.
    *
    * @throws {UnreachableError} as {@linkcode resetError} has it, when the stream
-   * was reset; what had arrived and was not read yet is dropped then.
+   * was reset: at a client once all that had arrived in order has been read.
    */
   async read(): Promise<Uint8Array | undefined> {
     for (;;) {
@@ -121,6 +122,14 @@ export class SessionStreamHandle {
     return Promise.resolve();
   }
 
+  /**
+   * Give up both directions once all that was written has arrived: the peer gets it,
+   * and learns that it is not all.
+   */
+  breakOff(code: number): void {
+    if (this.#end === undefined) this.#calls.breakOff(code);
+  }
+
   /** Give up both directions, and tell the peer why. Idempotent. */
   abort(code: number = RESET_CODE.cancelled): void {
     if (this.#end !== undefined) return;
@@ -145,8 +154,12 @@ export class SessionStreamHandle {
     this.#writer = undefined;
   }
 
-  /** For the session: the stream was reset. */
-  onReset(code: number): void {
+  /** For the session: the stream was reset, `unread` being what is still to be read. */
+  onReset(code: number, unread?: ReadResult): void {
+    if (unread !== undefined && this.#end === undefined) {
+      this.#chunks.push(...unread.chunks);
+      this.#isEnd ||= unread.isEnd;
+    }
     this.#opened.reject(resetError(code));
     this.#finish({ how: "reset", code });
   }

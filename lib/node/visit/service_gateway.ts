@@ -7,8 +7,6 @@
  * @see protocol §8.1
  * @module
  */
-import type { PublicKey } from "../../auth/identity.ts";
-import { ConfigError } from "../../base/errors.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import type {
   Gateway,
@@ -39,19 +37,5 @@ export class ServiceGateway implements Gateway {
     const service = parseServiceHost(this.#crypto, host);
     const target = { service, port, isolation };
     return await this.#client.connect(target, options);
-  }
-
-  hasSession(host: string, isolation: string | undefined): boolean {
-    const service = this.#parse(host);
-    return service !== undefined && this.#client.hasSession(service, isolation);
-  }
-
-  #parse(host: string): PublicKey | undefined {
-    try {
-      return parseServiceHost(this.#crypto, host);
-    } catch (error) {
-      if (error instanceof ConfigError) return undefined;
-      throw error;
-    }
   }
 }

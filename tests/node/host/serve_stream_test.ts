@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import type { Bytes } from "../../../lib/base/bytes.ts";
+import { type Bytes, concat } from "../../../lib/base/bytes.ts";
 import { UnreachableError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import { DISCARD_MS } from "../../../lib/node/host/serve_stream.ts";
 import type { StreamTarget } from "../../../lib/node/host/stream_target.ts";
 import type {
   TargetConnection,
@@ -179,6 +180,79 @@ Deno.test("serveStream() closes the target when the client gives up", () =>
     await sleep(world.clock, 2_000);
     assert.ok(target.isClosed);
   }));
+
+Deno.test("serveStream() brings the answer of a target that takes no more, however much the client sends", () =>
+  inServiceWorld(async (world) => {
+    const target = new FakeTarget();
+    target.write = () => Promise.reject(new Deno.errors.BrokenPipe("closed"));
+    const stream = await visit(world, { dial: dialling(target) });
+    const up = stream.write(pattern(2_000_000)).then(() => stream.closeWrite());
+    await sleep(world.clock, 2_000);
+    const answer = pattern(100_000, 2);
+    target.send(answer);
+    target.end();
+    assert.deepEqual(await readAll(stream), answer);
+    await up;
+    await sleep(world.clock, 2_000);
+    assert.ok(target.isClosed);
+    assert.deepEqual(await stream.closed, { how: "finished", code: 0 });
+  }));
+
+Deno.test("serveStream() resets the stream of a client that has its answer, and sends on for long to a target that takes no more", () =>
+  inServiceWorld(async (world) => {
+    const target = new FakeTarget();
+    target.write = () => Promise.reject(new Deno.errors.BrokenPipe("closed"));
+    const stream = await visit(world, { dial: dialling(target) });
+    await stream.write(pattern(10));
+    target.end();
+    assert.equal(await stream.read(), undefined);
+    await sleep(world.clock, DISCARD_MS - 2_000);
+    assert.ok(!target.isClosed, "the client may still send its end");
+    await sleep(world.clock, 4_000);
+    assert.ok(target.isClosed);
+    await assert.rejects(stream.write(pattern(10)), {
+      code: "session.reset_failed",
+    });
+  }));
+
+Deno.test("serveStream() brings all that a target sent before it broke off, and then says so", async () => {
+  const breaks: Record<string, (target: FakeTarget) => void> = {
+    "the read is told": (target) => {
+      const { read } = target;
+      target.read = async (into) => {
+        const count = await read.call(target, into);
+        if (count !== null) return count;
+        throw new Deno.errors.ConnectionReset("gone");
+      };
+    },
+    "the write is told": (target) => {
+      target.write = () =>
+        Promise.reject(new Deno.errors.ConnectionReset("gone"));
+    },
+  };
+  for (const [how, prepare] of Object.entries(breaks)) {
+    await inServiceWorld(async (world) => {
+      const target = new FakeTarget();
+      prepare(target);
+      const stream = await visit(world, { dial: dialling(target) });
+      await stream.write(pattern(10));
+      await sleep(world.clock, 2_000);
+      const part = pattern(200_000, 2);
+      target.send(part);
+      target.end();
+      await sleep(world.clock, 10_000);
+      let read = new Uint8Array();
+      while (read.length < part.length) {
+        const chunk = await stream.read();
+        assert.ok(chunk !== undefined, `${how}: ended as if it were whole`);
+        read = concat(read, chunk);
+      }
+      assert.deepEqual(read, part, how);
+      await assert.rejects(stream.read(), { code: "session.reset_failed" });
+      assert.ok(target.isClosed);
+    });
+  }
+});
 
 Deno.test("serveStream() breaks off what a target breaks off", () =>
   inServiceWorld(async (world) => {

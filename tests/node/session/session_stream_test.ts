@@ -9,6 +9,7 @@ function atItsEnd(): SessionStreamHandle {
     write: () => "gone",
     read: () => undefined,
     finish() {},
+    breakOff() {},
     reset() {},
   });
 }
