@@ -23,6 +23,9 @@ import { TemporaryDirectory } from "../support/temporary_directory.ts";
 const UPLOADS = 6;
 const UPLOAD_BYTES = 2_000_000;
 
+/** Longest time until a session that has lost its service is given up, and some more, s. */
+const LOST_S = "100";
+
 /** Two proxies, in two versions of HTTP. */
 const CLIENTS = 4;
 /** Times that a socket takes more again until a download is well under way. */
@@ -215,10 +218,10 @@ Deno.test({
       proxiesOf(proxy).flatMap((through) =>
         ["--http1.0", "--http1.1"].map((version) =>
           run("curl", [
-            ...["-q", "-sS", "--max-time", "40", "--proxy", through, version],
+            ...["-q", "-sS", "--max-time", LOST_S, "--proxy", through, version],
             ...["-o", "/dev/null", "-w", "%{size_download}"],
             `http://${service.host}:${port}/`,
-          ])
+          ], { ms: 1000 * Number(LOST_S) })
         )
       );
     for (const { code, text, stderr } of await Promise.all(fetches(80))) {
