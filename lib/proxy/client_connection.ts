@@ -7,7 +7,7 @@
  *
  * Over `node:net`, since the platform's own connections cannot send a reset.
  *
- * @see docs/decisions/0025-a-cut-is-a-reset.md
+ * @see docs/decisions/0036-a-cut-is-a-reset.md
  * @module
  */
 import type { Socket } from "node:net";

@@ -63,8 +63,19 @@ Deno.test({
     await oneStream(service.state);
     service.process.signal("SIGTERM");
     await served(1);
-    service.process.signal("SIGTERM");
-    const outcome = await service.process.outcome();
+    const ending = service.process.outcome();
+    let isOver = false;
+    ending.finally(() => isOver = true);
+    // Those within two seconds of the first are one with it.
+    await untilFound(
+      () => {
+        if (!isOver) service.process.signal("SIGTERM");
+        return Promise.resolve(isOver || undefined);
+      },
+      20_000,
+      "the end of the process",
+    );
+    const outcome = await ending;
     assert.equal(outcome.code, 1, outcome.stderr);
     assert.match(outcome.stderr, /stopped the hard way/);
     await proxy.end();
