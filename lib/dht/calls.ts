@@ -43,6 +43,12 @@ interface CallHandler {
   onFailure(at: Moment): void;
 }
 
+/** How a call is made. */
+interface CallOptions {
+  /** Whether the node must be reached where its record says. Default: by any link. */
+  readonly isAtAddress?: boolean;
+}
+
 /** For a call whose answer changes nothing but that its node is alive. */
 export const IGNORE_ANSWER: CallHandler = { onAnswer() {}, onFailure() {} };
 
@@ -103,12 +109,19 @@ export class Calls {
     request: DhtRequest,
     dueMs: number,
     handler: CallHandler,
+    { isAtAddress = false }: CallOptions = {},
   ): void {
     const rpcId = this.#nextId++;
     const { type } = request;
     this.#calls.set(rpcId, { to, type, handler, dueMs });
     const encoded = encodeRequest(request);
-    this.#watcher.act({ type: "send", rpcId, to, request: encoded });
+    this.#watcher.act({
+      type: "send",
+      rpcId,
+      to,
+      request: encoded,
+      isAtAddress,
+    });
   }
 
   /**

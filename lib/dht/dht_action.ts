@@ -23,6 +23,11 @@ export interface SendAction {
   readonly to: NodeRecord;
   /** Encoded request. */
   readonly request: Bytes;
+  /**
+   * Whether it is to be seen that the node can be reached where its record says, and
+   * not only by a link that it has made itself, from an address that forwards nothing.
+   */
+  readonly isAtAddress: boolean;
 }
 
 /** This RPC has taken too long: its answer is not wanted any more. */

@@ -594,7 +594,7 @@ export class DhtNode {
           this.#reach.onEnd(record, false);
           this.#reachRelays(at);
         },
-      });
+      }, { isAtAddress: true });
     }
   }
 

@@ -237,7 +237,7 @@ Deno.test("words that make no sense end with code 2 before anything is begun, an
   }
 });
 
-Deno.test("a proxy that cannot start ends with code 1, and says what to change", async () => {
+Deno.test("a proxy that cannot start ends with code 1, or 2 for a wrong word, and says what to change", async () => {
   await using home = await TemporaryDirectory.create();
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const state = `--state=${home.pathOf("a")}`;
@@ -259,6 +259,6 @@ Deno.test("a proxy that cannot start ends with code 1, and says what to change",
   assert.equal(busy.code, 1, busy.stderr);
   assert.match(busy.stderr, /the port is in use; give another one/);
   const open = await runProgram(["proxy", ...common, "--socks=0.0.0.0:0"]);
-  assert.equal(open.code, 1);
+  assert.equal(open.code, 2, "a word of the command line, judged first");
   assert.match(open.stderr, /other machines could use it/);
 });

@@ -8,6 +8,7 @@
  * @see protocol §4.3
  * @module
  */
+import type { NodeRecord } from "../../auth/node_record.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import { AnonNetError } from "../../base/errors.ts";
@@ -54,14 +55,22 @@ export class DhtCaller {
    *
    * @throws What is no failure of the network, once the machine has heard.
    */
-  async send({ rpcId, to, request }: SendAction): Promise<void> {
+  async send(action: SendAction): Promise<void> {
+    const { rpcId, to, request } = action;
     const { links, onResponse, onFailure } = this.#options;
     this.#sent++;
     this.#waiting.add(rpcId);
     let link: Link;
+    let address: SocketAddress;
     let response: Bytes;
     try {
       link = links.get(to.publicKey) ?? await links.getOrDial(to);
+      address = this.#addressOf(link);
+      if (action.isAtAddress && !claims(to, address)) {
+        // Behind a router that forwards a port, packets leave from another one.
+        address = (await links.dialAnew(to)).remoteAddress;
+        link = links.get(to.publicKey) ?? link;
+      }
       if (!this.#waiting.has(rpcId)) return;
       const timeoutMs = CALL_MS;
       response = await link.request(DHT_METHOD, request, { timeoutMs });
@@ -72,7 +81,7 @@ export class DhtCaller {
       return;
     }
     if (!this.#waiting.delete(rpcId)) return;
-    onResponse(rpcId, response, this.#addressOf(link));
+    onResponse(rpcId, response, address);
   }
 
   /** Forget a call. The link's own deadline ends it soon after. */
@@ -95,4 +104,10 @@ export class DhtCaller {
     );
     return isNamed ? record?.addresses[0] ?? remoteAddress : remoteAddress;
   }
+}
+
+function claims({ addresses }: NodeRecord, { host, port }: SocketAddress) {
+  return addresses.some((claimed) =>
+    claimed.host === host && claimed.port === port
+  );
 }

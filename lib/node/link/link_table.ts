@@ -218,6 +218,17 @@ export class LinkTable implements AsyncDisposable {
   }
 
   /**
+   * Dial a peer though there may be a link to it: to see that it can be reached at
+   * an address that its record claims. One of the two links drains.
+   *
+   * @throws as {@linkcode getOrDial}.
+   */
+  async dialAnew(peer: PeerAddress): Promise<Link> {
+    this.#checkDial(peer);
+    return await this.#dialAndShake(peer);
+  }
+
+  /**
    * The machine is on another network, or awake again: close the links that do
    * not answer within `answerMs`, and dial whom we could not reach before.
    */
