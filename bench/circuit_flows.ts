@@ -1,5 +1,5 @@
 /**
- * Bytes through circuits, and through chains of bare pipes.
+ * Bytes through joined circuits, and through chains of bare pipes.
  *
  * @module
  */
@@ -7,13 +7,15 @@ import type { CellPort } from "../lib/node/circuit/leg_carrier.ts";
 import { CELL_BYTES } from "../lib/circuit/cell.ts";
 import type { OwnCircuitHost } from "../lib/node/circuit/circuit_build.ts";
 import type { OwnCircuit } from "../lib/node/circuit/own_circuit.ts";
-import { BURST_CELLS } from "../tests/support/relay_process.ts";
+import { systemRandom } from "../lib/machine/system_random.ts";
+import { encodeEstablishRendezvous } from "../lib/service/meeting/rendezvous.ts";
+import { BURST_CELLS } from "../tests/support/joined_circuits.ts";
 import {
   buildOver,
   type RelayProcess,
 } from "../tests/support/relay_processes.ts";
 import { dialBare } from "./bare_quic.ts";
-import type { PipeProcess } from "./circuit_processes.ts";
+import type { EndProcess, PipeProcess } from "./circuit_processes.ts";
 
 const MIB = 1024 * 1024;
 const TRANSFER_BYTES = 96 * MIB;
@@ -23,7 +25,7 @@ const CHUNK_BYTES = 64 * 1024;
 const WINDOW_CELLS = 1024;
 
 /** Sends cells within a window that answers open, until a number has come back. */
-class Flow implements CellPort {
+export class Flow implements CellPort {
   readonly done = Promise.withResolvers<void>();
   readonly #circuit: OwnCircuit;
   #toSend: number;
@@ -66,7 +68,7 @@ class Flow implements CellPort {
   }
 }
 
-/** Which way the bytes go: to the last hop, or from it. */
+/** Which way the bytes go: to the far end, or from it. */
 export type Way = "sink" | "source";
 
 const FLOWS = {
@@ -84,13 +86,24 @@ const FLOWS = {
   },
 } as const;
 
-/** MB/s over a circuit of these relays, the last of them in `mode`. */
+/** MB/s over a circuit of these relays, the last of which joins it to `end`. */
 export async function circuitRate(
   client: OwnCircuitHost,
   relays: readonly RelayProcess[],
+  end: EndProcess,
   way: Way,
 ): Promise<number> {
   const circuit = await buildOver(client, relays);
+  const point = relays[relays.length - 1];
+  if (point === undefined) throw new RangeError("Cannot join without a relay");
+  const cookie = systemRandom.bytes(20);
+  await circuit.ask("establish_rendezvous", encodeEstablishRendezvous(cookie));
+  await end.meet({
+    record: point.record.encoded.toHex(),
+    cookie: cookie.toHex(),
+    mode: way,
+  });
+  await circuit.met();
   const startMs = performance.now();
   await new Flow(circuit, FLOWS[way]).done.promise;
   const ms = performance.now() - startMs;

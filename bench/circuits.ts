@@ -10,27 +10,33 @@
  */
 import { CELL_BYTES } from "../lib/circuit/cell.ts";
 import type { OwnCircuit } from "../lib/node/circuit/own_circuit.ts";
+import { systemRandom } from "../lib/machine/system_random.ts";
+import { joinCircuits } from "../tests/support/joined_circuits.ts";
 import type { RelayReport } from "../tests/support/relay_process.ts";
 import {
   buildOver,
   openClient,
   RelayProcess,
 } from "../tests/support/relay_processes.ts";
-import { bareRate, bareRoundTrip, circuitRate } from "./circuit_flows.ts";
-import { PipeProcess } from "./circuit_processes.ts";
-import { openRaw, relayRates } from "./raw_circuit.ts";
+import { bareRate, bareRoundTrip, circuitRate, Flow } from "./circuit_flows.ts";
+import { EndProcess, PipeProcess } from "./circuit_processes.ts";
+import { relayRates } from "./raw_circuit.ts";
 
 const MIB = 1024 * 1024;
 /** Circuits at which memory is looked at. */
 const IDLE_CIRCUITS = [1000, 2000, 4000, 6000] as const;
 const STALLED_CIRCUITS = 1000;
 const CIRCUITS_PER_CLIENT = 50;
+/** Longer than all of it takes, and its end, ms. */
+const STALLED_WATCH_MS = 60_000;
+/** So many cells for each fill a relay's quota twice. */
+const STALLED_FLOW = { send: 256, receive: 1, window: 256, perAnswer: 0 };
 
 async function relayAlone(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const client = stack.use(await openClient());
-  const relay = stack.use(await RelayProcess.start("refuse"));
-  const end = stack.use(await RelayProcess.start("raw"));
+  const relay = stack.use(await RelayProcess.start());
+  const end = stack.use(await RelayProcess.start({ onCircuit: "carry" }));
   const last = stack.use(await PipeProcess.start("end"));
   const pipe = stack.use(await PipeProcess.start(last.port));
   const turns = [];
@@ -54,15 +60,12 @@ async function relayAlone(): Promise<void> {
   }
 }
 
-/** Chains of so many relays and a last hop. */
+/** Chains of so many relays and an end: the last relay joins two circuits. */
 async function throughput(counts: readonly number[]): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const client = stack.use(await openClient());
-  const relays = await startRelays(stack, 3, "refuse");
-  const ends = {
-    sink: stack.use(await RelayProcess.start("sink")),
-    source: stack.use(await RelayProcess.start("source")),
-  };
+  const relays = await startRelays(stack, 3);
+  const end = stack.use(await EndProcess.start());
   const pipes = [stack.use(await PipeProcess.start("end"))];
   for (let i = 0; i < 3; i++) {
     const next = pipes.at(-1)?.port ?? 0;
@@ -74,10 +77,10 @@ async function throughput(counts: readonly number[]): Promise<void> {
       const ours: number[] = [];
       const bare: number[] = [];
       for (let turn = 0; turn < 4; turn++) {
-        const path = [...relays.slice(0, count), ends[way]];
+        const path = relays.slice(0, count);
         const pipe = pipes[count];
         if (pipe === undefined) throw new Error("no pipe");
-        const a = await circuitRate(client, path, way);
+        const a = await circuitRate(client, path, end, way);
         const b = await bareRate(pipe, way);
         ours.push(a);
         bare.push(b);
@@ -97,7 +100,7 @@ async function throughput(counts: readonly number[]): Promise<void> {
 async function builds(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const client = stack.use(await openClient());
-  const relays = await startRelays(stack, 3, "refuse");
+  const relays = await startRelays(stack, 3);
   const pipes = [stack.use(await PipeProcess.start("end"))];
   for (let i = 0; i < 2; i++) {
     pipes.push(stack.use(await PipeProcess.start(pipes[i]?.port ?? 0)));
@@ -151,8 +154,8 @@ async function memory(): Promise<void> {
     },
     circuits: { circuits: many, circuitsPerPeer: many },
   };
-  const middle = stack.use(await RelayProcess.start("refuse", options));
-  const last = stack.use(await RelayProcess.start("refuse", options));
+  const middle = stack.use(await RelayProcess.start(options));
+  const last = stack.use(await RelayProcess.start(options));
   const report = async () => ({
     count: circuits.length,
     middle: await middle.cleanReport(),
@@ -198,7 +201,7 @@ function printGrowth(
   );
 }
 
-/** A relay whose neighbours ask for much on many circuits, and read nothing. */
+/** A relay whose neighbours are sent much on many circuits, and read nothing. */
 async function stalled(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const transport = { maxStreams: STALLED_CIRCUITS };
@@ -208,43 +211,55 @@ async function stalled(): Promise<void> {
     circuits: { perSecond: many, burst: many },
   };
   const relay = stack.use(
-    await RelayProcess.start("source", { transport, links }),
+    await RelayProcess.start({ transport, links }),
   );
   const before = await relay.report();
+  const sender = stack.use(await openClient({ transport }));
+  const senders: OwnCircuit[] = [];
   for (let i = 0; i < STALLED_CIRCUITS / CIRCUITS_PER_CLIENT; i++) {
     const client = stack.use(await openClient());
     for (let j = 0; j < CIRCUITS_PER_CLIENT; j++) {
-      const { stream, machine } = await openRaw(client, [relay]);
-      // As many cells as a relay may hold back, and the transport does.
-      for (let k = 0; k < 30; k++) {
-        await stream.write(machine.sendData(new Uint8Array(1)));
-      }
+      // No port takes what comes, so that the client reads no further.
+      const near = await buildOver(client, [relay]);
+      const far = await buildOver(sender, [relay]);
+      await joinCircuits(near, far, systemRandom.bytes(20));
+      senders.push(far);
     }
   }
-  const client = stack.use(await openClient());
-  const honest = await buildOver(client, [relay]);
-  const roundTripMs = await honest.ping();
-  const { stats, residentBytes } = await relay.report();
+  const honest = await buildOver(stack.use(await openClient()), [relay]);
+  for (const far of senders) {
+    new Flow(far, STALLED_FLOW).done.promise.catch(() => {});
+  }
+  let waitingBytes = 0;
+  let residentBytes = 0;
+  let roundTripMs = 0;
+  const startMs = performance.now();
+  while (performance.now() - startMs < STALLED_WATCH_MS) {
+    roundTripMs = Math.max(roundTripMs, await honest.ping());
+    const now = await relay.report();
+    waitingBytes = Math.max(waitingBytes, now.stats.waitingBytes);
+    residentBytes = Math.max(residentBytes, now.residentBytes);
+  }
+  const { stats } = await relay.report();
   print(
-    `${STALLED_CIRCUITS} stalled circuits: ${
-      (stats.waitingBytes / MIB).toFixed(0)
+    `${STALLED_CIRCUITS} stalled circuits: at most ${
+      (waitingBytes / MIB).toFixed(0)
     } of ${(stats.quotaBytes / MIB).toFixed(0)} MiB wait, ${
       ((residentBytes - before.residentBytes) / MIB).toFixed(0)
-    } MiB resident, ends ${JSON.stringify(stats.ends)}; ping of another ${
-      roundTripMs.toFixed(1)
-    } ms`,
+    } MiB resident, ends ${
+      JSON.stringify(stats.ends)
+    }; pings of another within ${roundTripMs.toFixed(1)} ms`,
   );
 }
 
 async function startRelays(
   stack: AsyncDisposableStack,
   count: number,
-  mode: "refuse",
 ): Promise<RelayProcess[]> {
   const relays: RelayProcess[] = [];
   const links = { circuits: { perSecond: 1e6, burst: 1e6 } };
   while (relays.length < count) {
-    relays.push(stack.use(await RelayProcess.start(mode, { links })));
+    relays.push(stack.use(await RelayProcess.start({ links })));
   }
   return relays;
 }

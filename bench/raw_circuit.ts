@@ -18,13 +18,13 @@ import type { RelayProcess } from "../tests/support/relay_processes.ts";
 const CHUNK_BYTES = 64 * 1024;
 
 /** A circuit that is built, and its stream. */
-export interface RawCircuit {
+interface RawCircuit {
   readonly stream: ByteStream;
   readonly machine: ClientCircuit;
 }
 
 /** Build a circuit over these relays. */
-export async function openRaw(
+async function openRaw(
   client: OwnCircuitHost,
   relays: readonly RelayProcess[],
 ): Promise<RawCircuit> {

@@ -322,19 +322,6 @@ export class ClientCircuit {
   }
 
   /**
-   * A cell that carries a body of data.
-   *
-   * @param body At most {@linkcode BODY_BYTES}; copied.
-   * @throws {BugError} `circuit.state` unless open.
-   */
-  sendData(body: Uint8Array): Bytes {
-    const cell = new Uint8Array(CELL_BYTES);
-    cell.set(body, BODY_OFFSET);
-    this.sealData(cell, body.length);
-    return cell;
-  }
-
-  /**
    * Where a body of data stands in a cell: what is written there need not be
    * copied, only sealed by {@linkcode sealData}.
    */

@@ -32,7 +32,6 @@ import {
   decodeFirstCell,
   decodePayload,
   encodeFirstCell,
-  encodePayload,
 } from "./cell.ts";
 import {
   type ClientBound,
@@ -97,8 +96,6 @@ export type RelayAction =
   | { readonly type: "cancel_extend"; readonly attempt: number }
   /** Do what the client asks, and answer by `send`. */
   | { readonly type: "request"; readonly request: DhtRequest | ServiceRequest }
-  /** Take a body of data. A view into the cell: copy what is to stay. */
-  | { readonly type: "data"; readonly body: Uint8Array }
   /** End both streams, after what waits has been written. */
   | { readonly type: "destroy"; readonly reason: DestroyReason };
 
@@ -108,11 +105,6 @@ export interface RelayCircuitOptions {
   readonly network: NetworkParameters;
   /** Our own node id. */
   readonly ownId: NodeId;
-  /**
-   * What becomes of data that ends here, at no join. Nothing in the protocol
-   * sends any: `deliver` is for measuring. Default `refuse`.
-   */
-  readonly dataHere?: "refuse" | "deliver";
 }
 
 /** One circuit at a relay, from its created keys to its end. */
@@ -242,15 +234,6 @@ export class RelayCircuit {
     return this.#say(message);
   }
 
-  /** A cell that carries a body of data to the client. For measuring. */
-  sendData(body: Uint8Array): Bytes | undefined {
-    if (!this.#endsHere()) return undefined;
-    const cell = new Uint8Array(CELL_BYTES);
-    encodePayload(cell, COMMAND.data, body);
-    this.#layer.sealBackward(cell);
-    return cell;
-  }
-
   /** The next relay answered `extend`. A late answer gives no actions. */
   onExtended(attempt: number, cell: Uint8Array): RelayAction[] {
     if (this.#isStale(attempt)) return [];
@@ -315,16 +298,9 @@ export class RelayCircuit {
   #onCell(cell: Uint8Array, nowMs: number): RelayAction[] {
     if (!this.#layer.openForward(cell)) return this.#destroyed("bad_cell");
     const payload = decodePayload(cell);
-    switch (payload?.command) {
-      case COMMAND.control:
-        return this.#onControl(payload.body, nowMs);
-      case COMMAND.data:
-        return this.#options.dataHere === "deliver"
-          ? [{ type: "data", body: payload.body }]
-          : this.#destroyed("protocol");
-      default:
-        return this.#destroyed("protocol");
-    }
+    return payload?.command === COMMAND.control
+      ? this.#onControl(payload.body, nowMs)
+      : this.#destroyed("protocol");
   }
 
   #onControl(body: Uint8Array, nowMs: number): RelayAction[] {

@@ -29,7 +29,6 @@ import {
 import {
   type RelayAction,
   RelayCircuit,
-  type RelayCircuitOptions,
 } from "../../lib/circuit/relay_circuit.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 
@@ -93,13 +92,11 @@ export class TestCircuit {
   readonly writes = new Set<number>();
   nowMs = 1000;
   readonly #random: Random;
-  readonly #options: Partial<RelayCircuitOptions>;
 
   constructor(
     relays: readonly TestRelay[],
     options: {
       seed?: number;
-      relay?: Partial<RelayCircuitOptions>;
       client?: ClientCircuitOptions;
       /** Relays that exist besides. */
       more?: number;
@@ -111,7 +108,6 @@ export class TestCircuit {
     );
     this.relays = [...relays, ...more];
     this.#random = seededRandom(options.seed ?? 1);
-    this.#options = options.relay ?? {};
     this.client = new ClientCircuit(crypto, this.#random, options.client);
   }
 
@@ -178,7 +174,6 @@ export class TestCircuit {
       new RelayCircuit(crypto, answer.keys, {
         network,
         ownId: relay.nodeId,
-        ...this.#options,
       }),
     );
     this.actions.push([]);
@@ -253,4 +248,29 @@ export class TestCircuit {
 /** `count` relays. */
 export function testRelays(count: number): TestRelay[] {
   return Array.from({ length: count }, (_, i) => testRelay(i));
+}
+
+/** Two circuits of two clients that end at one relay, and their session's data. */
+export async function joined(): Promise<
+  { readonly client: TestCircuit; readonly service: TestCircuit }
+> {
+  const point = testRelay(9);
+  const client = await TestCircuit.build([testRelay(0), testRelay(1), point]);
+  const service = await TestCircuit.build(
+    [testRelay(3), testRelay(4), testRelay(5), point],
+    { seed: 2 },
+  );
+  assert(RelayCircuit.join(client.last, service.last));
+  return { client, service };
+}
+
+/** Carry data from one joined circuit's client to the other's. */
+export function across(
+  from: TestCircuit,
+  to: TestCircuit,
+  cell: Uint8Array,
+): ClientEvent | undefined {
+  for (const hop of from.hops) assert(hop.forward(cell));
+  to.toClient(cell, to.hops.length - 1);
+  return to.events.at(-1);
 }

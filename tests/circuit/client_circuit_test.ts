@@ -22,9 +22,12 @@ import {
 import { encodeControlCells } from "../../lib/circuit/control_stream.ts";
 import { respondToHandshake } from "../../lib/circuit/handshake.ts";
 import { RelayLayer } from "../../lib/circuit/relay_layer.ts";
+import { dataCell } from "../support/joined_circuits.ts";
 import {
+  across,
   crypto,
   expectEvent,
+  joined,
   split,
   TestCircuit,
   testRelay,
@@ -69,29 +72,24 @@ Deno.test("ClientCircuit carries control messages of many cells both ways", asyn
 });
 
 Deno.test("ClientCircuit carries full cells of data both ways", async () => {
-  const circuit = await TestCircuit.build(testRelays(3), {
-    relay: { dataHere: "deliver" },
-  });
+  const { client, service } = await joined();
   const body = seededRandom(5).bytes(BODY_BYTES);
-  const action = await circuit.say(circuit.client.sendData(body));
-  assert.deepEqual(action, { type: "data", body });
-  const event = circuit.answer(circuit.last.sendData(body));
-  assert.deepEqual(expectEvent(event, "data").body, body);
+  const there = across(client, service, dataCell(client.client, body));
+  assert.deepEqual(expectEvent(there, "data").body, body);
+  const back = across(service, client, dataCell(service.client, body));
+  assert.deepEqual(expectEvent(back, "data").body, body);
   assert.equal(BODY_BYTES, 3965);
 });
 
 Deno.test("ClientCircuit.sealData() seals what stands in the cell already", async () => {
-  const circuit = await TestCircuit.build(testRelays(2), {
-    relay: { dataHere: "deliver" },
-  });
+  const { client, service } = await joined();
   const cell = new Uint8Array(CELL_BYTES).fill(9);
-  const body = circuit.client.dataBody(cell);
+  const body = client.client.dataBody(cell);
   assert.equal(body.length, BODY_BYTES);
   body.set([1, 2, 3]);
-  circuit.client.sealData(cell, 3);
-  const action = await circuit.say(cell);
-  assert(action?.type === "data");
-  assert.deepEqual([...action.body], [1, 2, 3]);
+  client.client.sealData(cell, 3);
+  const event = across(client, service, cell);
+  assert.deepEqual([...expectEvent(event, "data").body], [1, 2, 3]);
 });
 
 Deno.test("ClientCircuit can be extended after use, and what it says then goes to the new last hop", async () => {
@@ -392,7 +390,7 @@ Deno.test("ClientCircuit refuses to be used in the wrong state", async () => {
   const fresh = new ClientCircuit(crypto, seededRandom(1));
   const cell = new Uint8Array(CELL_BYTES);
   assert.throws(() => fresh.ping(0), wrong);
-  assert.throws(() => fresh.sendData(cell.subarray(0, 10)), wrong);
+  assert.throws(() => fresh.sealData(cell, 10), wrong);
   assert.throws(() => fresh.send({ type: "close", code: "done" }), wrong);
   assert.throws(() => fresh.binding, wrong);
   await assert.rejects(fresh.extend(testRelay(0), 0), wrong);

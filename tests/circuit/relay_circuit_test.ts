@@ -33,8 +33,11 @@ import {
   type RelayCircuitOptions,
 } from "../../lib/circuit/relay_circuit.ts";
 import { randomKeys } from "./_chain.ts";
+import { dataCell } from "../support/joined_circuits.ts";
 import {
+  across,
   crypto,
+  joined,
   network,
   split,
   TestCircuit,
@@ -417,32 +420,13 @@ Deno.test("RelayCircuit.forward() passes on nothing of a chunk with one bad cell
 
 // ── Joining ──────────────────────────────────────────────────────────────────
 
-/** Two circuits of two clients that end at one relay, and their session's data. */
-async function joined() {
-  const point = testRelay(9);
-  const client = await TestCircuit.build([testRelay(0), testRelay(1), point]);
-  const service = await TestCircuit.build(
-    [testRelay(3), testRelay(4), testRelay(5), point],
-    { seed: 2 },
-  );
-  assert(RelayCircuit.join(client.last, service.last));
-  return { client, service };
-}
-
-/** Carry data from one joined circuit's client to the other's. */
-function across(from: TestCircuit, to: TestCircuit, cell: Uint8Array) {
-  for (const hop of from.hops) assert(hop.forward(cell));
-  to.toClient(cell, to.hops.length - 1);
-  return to.events.at(-1);
-}
-
 Deno.test("RelayCircuit carries data between two joined circuits, both ways, and nothing else of a cell", async () => {
   const { client, service } = await joined();
   for (let round = 0; round < 3; round++) {
     const body = seededRandom(round).bytes(3965);
-    const there = across(client, service, client.client.sendData(body));
+    const there = across(client, service, dataCell(client.client, body));
     assert.deepEqual(there, { type: "data", body });
-    const back = across(service, client, service.client.sendData(body));
+    const back = across(service, client, dataCell(service.client, body));
     assert.deepEqual(back, { type: "data", body });
   }
 });
@@ -475,7 +459,7 @@ Deno.test("RelayCircuit passes no control message, padding or tampered cell acro
     assert.equal(a.circuit.forward(cell), false);
   }
   const { client } = await joined();
-  const cell = client.client.sendData(new Uint8Array(5));
+  const cell = dataCell(client.client, new Uint8Array(5));
   assert(client.hops[0]?.forward(cell) && client.hops[1]?.forward(cell));
   cell[1000] = (cell[1000] ?? 0) ^ 1;
   assert.equal(client.last.forward(cell), false);
@@ -507,7 +491,7 @@ Deno.test("RelayCircuit.join() refuses a circuit with itself, one in mid-message
 
 Deno.test("RelayCircuit.destroy() ends what the joined circuit passes on", async () => {
   const { client, service } = await joined();
-  const cell = client.client.sendData(new Uint8Array(5));
+  const cell = dataCell(client.client, new Uint8Array(5));
   assert(client.hops[0]?.forward(cell) && client.hops[1]?.forward(cell));
   service.last.destroy();
   assert.equal(client.last.forward(cell), false);
@@ -538,7 +522,6 @@ Deno.test("RelayCircuit says nothing once the circuit does not end there any mor
   assert.equal(first?.send({ type: "pong", id: 1 }), undefined);
   last?.destroy();
   assert.equal(last?.send({ type: "dht_missing", id: 1 }), undefined);
-  assert.equal(last?.sendData(new Uint8Array(1)), undefined);
 });
 
 Deno.test("RelayCircuit passes a create request on as it came, zeros behind it", () => {

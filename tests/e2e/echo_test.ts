@@ -9,9 +9,11 @@ import { createHash } from "node:crypto";
 import { BODY_BYTES } from "../../lib/circuit/cell.ts";
 import type { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import { systemRandom } from "../../lib/machine/system_random.ts";
+import { AnsweringPort, joinCircuits } from "../support/joined_circuits.ts";
 import {
   buildOver,
   openClient,
+  type ProcessClient,
   RelayProcess,
 } from "../support/relay_processes.ts";
 
@@ -64,15 +66,47 @@ class Echo implements CellPort {
   }
 }
 
+/** Who builds the circuits. */
+interface Ends {
+  readonly client: ProcessClient;
+  readonly service: ProcessClient;
+}
+
+/** Two circuits that are joined. */
+interface Pair {
+  readonly near: OwnCircuit;
+  readonly far: OwnCircuit;
+}
+
+async function startEnds(stack: AsyncDisposableStack): Promise<Ends> {
+  return {
+    client: stack.use(await openClient()),
+    service: stack.use(await openClient()),
+  };
+}
+
 async function startRelays(
   stack: AsyncDisposableStack,
   count: number,
 ): Promise<RelayProcess[]> {
   const relays = await Promise.all(
-    Array.from({ length: count }, () => RelayProcess.start("echo")),
+    Array.from({ length: count }, () => RelayProcess.start()),
   );
   for (const relay of relays) stack.use(relay);
   return relays;
+}
+
+/** A circuit over `path`, joined at its end to one over `farPath` that echoes. */
+async function openEcho(
+  { client, service }: Ends,
+  path: readonly RelayProcess[],
+  farPath: readonly RelayProcess[],
+): Promise<Pair> {
+  const near = await buildOver(client, path);
+  const far = await buildOver(service, farPath);
+  await joinCircuits(near, far, systemRandom.bytes(20));
+  AnsweringPort.attach(far, "echo");
+  return { near, far };
 }
 
 /** Wait until no circuit is left at these relays. */
@@ -88,50 +122,54 @@ async function allGone(relays: readonly RelayProcess[]): Promise<void> {
   }
 }
 
-Deno.test(`${CIRCUITS} circuits of 3 hops over ${RELAYS} relay processes echo every byte, both ways at once`, async () => {
+Deno.test(`${CIRCUITS} circuits of 3 hops over ${RELAYS} relay processes, each joined to another of 3 hops, echo every byte, both ways at once`, async () => {
   await using stack = new AsyncDisposableStack();
   const relays = await startRelays(stack, RELAYS);
-  const client = stack.use(await openClient());
-  const circuits: OwnCircuit[] = [];
+  const ends = await startEnds(stack);
+  const pairs: Pair[] = [];
   const used = new Set<RelayProcess>();
   for (let i = 0; i < CIRCUITS; i++) {
-    const path = [0, 1, 2].map((hop) => relays[(3 * i + hop) % RELAYS])
-      .filter((relay) => relay !== undefined);
-    for (const relay of path) used.add(relay);
-    circuits.push(await buildOver(client, path));
+    const [a, b, point, c, d] = [0, 1, 2, 3, 4].map((hop) =>
+      relays[(3 * i + hop) % RELAYS]
+    );
+    assert.ok(a && b && point && c && d);
+    for (const relay of [a, b, point]) used.add(relay);
+    pairs.push(await openEcho(ends, [a, b, point], [d, c, point]));
   }
   assert.equal(used.size, RELAYS);
   const hashes = await Promise.all(
-    circuits.map((circuit) =>
-      new Echo(circuit, ECHO_BYTES / CIRCUITS).hashes()
-    ),
+    pairs.map(({ near }) => new Echo(near, ECHO_BYTES / CIRCUITS).hashes()),
   );
   for (const [sent, received] of hashes) assert.equal(received, sent);
   assert.equal(new Set(hashes.map(([sent]) => sent)).size, CIRCUITS);
-  for (const circuit of circuits) circuit.close();
+  for (const { near } of pairs) near.close();
   await allGone(relays);
-  assert.deepEqual(client.errors, []);
+  for (const { far } of pairs) {
+    assert.deepEqual(await far.closed, { code: "destroyed" });
+  }
+  assert.deepEqual([ends.client.errors, ends.service.errors], [[], []]);
 });
 
 Deno.test("killing any relay of a circuit ends it at both ends, and frees all of it", async () => {
   await using stack = new AsyncDisposableStack();
   const relays = await startRelays(stack, 9);
-  const client = stack.use(await openClient());
+  const ends = await startEnds(stack);
   const circuits: OwnCircuit[] = [];
   for (let i = 0; i < 9; i += 3) {
-    const circuit = await buildOver(client, relays.slice(i, i + 3));
+    const path = relays.slice(i, i + 3);
+    const { near, far } = await openEcho(ends, path, path.slice(2));
     // Under load: cells wait everywhere.
-    new Echo(circuit, 1e9).hashes().catch(() => {});
-    circuits.push(circuit);
+    new Echo(near, 1e9).hashes().catch(() => {});
+    circuits.push(near, far);
   }
   const startMs = performance.now();
   const killed = [relays[0], relays[4], relays[8]];
   for (const relay of killed) relay?.process.kill();
-  const ends = await Promise.all(circuits.map(({ closed }) => closed));
-  assert.deepEqual(ends, Array(3).fill({ code: "destroyed" }));
+  const ended = await Promise.all(circuits.map(({ closed }) => closed));
+  assert.deepEqual(ended, Array(6).fill({ code: "destroyed" }));
   const others = relays.filter((relay) => !killed.includes(relay));
   await allGone(others);
   const tookMs = performance.now() - startMs;
   assert.ok(tookMs < FOUND_OUT_MS, `took ${tookMs} ms`);
-  assert.deepEqual(client.errors, []);
+  assert.deepEqual([ends.client.errors, ends.service.errors], [[], []]);
 });

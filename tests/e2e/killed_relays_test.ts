@@ -54,7 +54,7 @@ class KillingWorld implements AsyncDisposable {
     const relays = await Promise.all(
       Array.from(
         { length: RELAYS },
-        () => RelayProcess.start("echo", { transport: TRANSPORT }),
+        () => RelayProcess.start({ transport: TRANSPORT }),
       ),
     );
     for (const relay of relays) stack.use(relay);

@@ -17,10 +17,7 @@ import { CellBuffers } from "../../lib/node/circuit/cell_buffers.ts";
 import { LinkServices } from "../../lib/node/link/link_services.ts";
 import { LinkTable } from "../../lib/node/link/link_table.ts";
 import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
-import {
-  encodeEstablishRendezvous,
-  encodeRendezvous1,
-} from "../../lib/service/meeting/rendezvous.ts";
+import { joinCircuits as meetAtLast } from "../support/joined_circuits.ts";
 import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import type { WholeWorld, WorldMachine, WorldRelay } from "./whole_world.ts";
 
@@ -133,12 +130,9 @@ export async function joinCircuits(
   other: OwnCircuit,
 ): Promise<BarePipe> {
   const cookie = world.crypto.sha256(one.binding).slice(0, 20);
-  await one.ask("establish_rendezvous", encodeEstablishRendezvous(cookie));
-  const met = one.met();
-  other.meet(encodeRendezvous1(cookie, new Uint8Array(0)));
+  await meetAtLast(one, other, cookie);
   const pipe = { one: new BarePort(one), other: new BarePort(other) };
   pipe.other.attach();
-  await met;
   pipe.one.attach();
   return pipe;
 }

@@ -1,15 +1,8 @@
 /**
- * A relay of network `local` in a process of its own that takes data as the last
- * hop, which no relay of ours does: for tests and benchmarks of circuits.
+ * A relay of network `local` in a process of its own, for tests and benchmarks of
+ * circuits.
  *
- *     relay_process.ts refuse|echo|sink|source|raw [options as JSON]
- *
- *     refuse   as our relays do
- *     echo     each body goes back as it came
- *     sink     one body goes back for BURST_CELLS of them
- *     source   BURST_CELLS bodies go back for each of them
- *     raw      no onion at all: answers handshakes, takes RAW_BYTES, and sends as
- *              many zeros back
+ *     relay_process.ts [options as JSON]
  *
  * It prints a line of JSON when it is ready, and one for each line on its
  * standard input; it ends when that ends.
@@ -24,13 +17,8 @@ import {
   type NodeRecord,
 } from "../../lib/auth/node_record.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
-import type { Bytes } from "../../lib/base/bytes.ts";
 import { equalBytes } from "../../lib/base/bytes.ts";
-import {
-  BODY_BYTES,
-  CELL_BYTES,
-  encodeFirstCell,
-} from "../../lib/circuit/cell.ts";
+import { CELL_BYTES, encodeFirstCell } from "../../lib/circuit/cell.ts";
 import {
   type OnionKey,
   REQUEST_BYTES,
@@ -45,18 +33,20 @@ import {
   type CircuitStats,
 } from "../../lib/node/relay/circuit_server.ts";
 import { LinkTable, type TableLimits } from "../../lib/node/link/link_table.ts";
-import type { RelayedCircuit } from "../../lib/node/relay/relayed_circuit.ts";
 import { SystemClock } from "../../lib/machine/system_clock.ts";
 import { systemRandom } from "../../lib/machine/system_random.ts";
 import type { TransportLimits } from "../../lib/transport/endpoint_options.ts";
 import { openQuicEndpoint } from "../../lib/transport/quic_endpoint.ts";
 import { testContent } from "./nodes.ts";
 
-/** Bodies that one body stands for, where they are counted. */
-export const BURST_CELLS = 64;
-
-/** What a relay process takes beside its mode. */
+/** What a relay process is made of. */
 export interface RelayProcessOptions {
+  /**
+   * What becomes of circuits: `serve` as our relays do; `carry` with no onion at
+   * all: it answers handshakes, takes {@linkcode RAW_BYTES}, and sends as many
+   * zeros back. Default `serve`.
+   */
+  readonly onCircuit?: "serve" | "carry";
   readonly circuits?: Partial<CircuitLimits>;
   readonly links?: Partial<LinkLimits>;
   readonly table?: Partial<TableLimits>;
@@ -72,8 +62,6 @@ export interface RelayReady {
 export interface RelayReport {
   readonly stats: CircuitStats;
   readonly links: number;
-  /** Bodies that ended here. */
-  readonly bodies: number;
   /** Bytes, after a collection where `gc` is exposed. */
   readonly residentBytes: number;
   readonly heapBytes: number;
@@ -92,7 +80,7 @@ export function recordOf(ready: RelayReady): NodeRecord {
   );
 }
 
-/** What a circuit to a `raw` process carries each way. */
+/** What a circuit to a relay that carries only bytes takes, and gives. */
 export const RAW_BYTES: number = 64 * 1024 * 1024;
 
 /** A cell goes back for so many bytes, and so many steps may be under way. */
@@ -100,25 +88,7 @@ export const RAW_STEP_BYTES: number = 1024 * 1024;
 /** See {@linkcode RAW_STEP_BYTES}. */
 export const RAW_WINDOW_STEPS = 4;
 
-const BODY: Bytes = new Uint8Array(BODY_BYTES);
-
-/** What is done with a body, by mode. `count` is that of the circuit. */
-const MODES: Readonly<
-  Record<
-    string,
-    (circuit: RelayedCircuit, body: Uint8Array, count: number) => void
-  >
-> = {
-  echo: (circuit, body) => void circuit.sendData(body),
-  sink: (circuit, _body, count) => {
-    if (count % BURST_CELLS === 0) circuit.sendData(BODY);
-  },
-  source: (circuit) => {
-    for (let i = 0; i < BURST_CELLS; i++) circuit.sendData(BODY);
-  },
-};
-
-async function main(mode: string, options: RelayProcessOptions): Promise<void> {
+async function main(options: RelayProcessOptions): Promise<void> {
   const crypto = nativeSuite();
   const network = networkParameters("local");
   const clock = new SystemClock();
@@ -160,15 +130,12 @@ async function main(mode: string, options: RelayProcessOptions): Promise<void> {
     handlers: {
       onRequest: () => Promise.resolve(undefined),
       onCircuit: (link, stream) => {
-        if (mode !== "raw") server.accept(link.nodeId, stream);
+        if (options.onCircuit !== "carry") server.accept(link.nodeId, stream);
         else carryRaw(stream, identity.nodeId, onion).catch(onError);
       },
       onError,
     },
   });
-  let bodies = 0;
-  const counts = new WeakMap<RelayedCircuit, number>();
-  const take = MODES[mode];
   const server = new CircuitServer({
     crypto,
     clock,
@@ -180,14 +147,6 @@ async function main(mode: string, options: RelayProcessOptions): Promise<void> {
     },
     links: table,
     ...options.circuits === undefined ? {} : { limits: options.circuits },
-    ...take === undefined ? {} : {
-      onData: (circuit: RelayedCircuit, body: Uint8Array) => {
-        const count = (counts.get(circuit) ?? 0) + 1;
-        counts.set(circuit, count);
-        bodies++;
-        take(circuit, body, count);
-      },
-    },
     onError,
   });
   table.start();
@@ -200,7 +159,6 @@ async function main(mode: string, options: RelayProcessOptions): Promise<void> {
     print<RelayReport>({
       stats: server.stats,
       links: table.stats.links,
-      bodies,
       residentBytes: rss,
       heapBytes: heapUsed,
       externalBytes: external,
@@ -267,6 +225,6 @@ function print<T>(value: T): void {
 }
 
 if (import.meta.main) {
-  const [mode = "refuse", json = "{}"] = Deno.args;
-  await main(mode, JSON.parse(json));
+  const [json = "{}"] = Deno.args;
+  await main(JSON.parse(json));
 }

@@ -27,9 +27,6 @@ import {
 
 const RELAY = fileURLToPath(new URL("./relay_process.ts", import.meta.url));
 
-/** What a relay process does with data that ends there. */
-export type RelayMode = "refuse" | "echo" | "sink" | "source" | "raw";
-
 /** A relay process. */
 export class RelayProcess implements AsyncDisposable {
   readonly process: LineProcess;
@@ -41,10 +38,9 @@ export class RelayProcess implements AsyncDisposable {
   }
 
   static async start(
-    mode: RelayMode,
     options: RelayProcessOptions = {},
   ): Promise<RelayProcess> {
-    const process = new LineProcess(RELAY, [mode, JSON.stringify(options)]);
+    const process = new LineProcess(RELAY, [JSON.stringify(options)]);
     return new RelayProcess(process, await process.line<RelayReady>());
   }
 

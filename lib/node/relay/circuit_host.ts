@@ -49,9 +49,6 @@ export interface CircuitHost<Circuit> extends CellWriterHost<Circuit> {
   /** Owns handshakes and attempts to extend. */
   readonly tasks: TaskSet;
   readonly listener: CircuitListener<Circuit>;
-  readonly dataHere: "refuse" | "deliver";
-  /** Only where data is to be delivered. */
-  onData(circuit: Circuit, body: Uint8Array): void;
   /** Something of ours failed; for the log. */
   readonly onError: (error: unknown) => void;
 }

@@ -82,11 +82,6 @@ export interface CircuitServerOptions {
   readonly answerDht?: DhtAnswerer;
   /** What differs from {@linkcode DEFAULT_CIRCUIT_LIMITS}. */
   readonly limits?: Partial<CircuitLimits>;
-  /**
-   * Takes data that ends here, at no join. For measuring: nothing in the protocol
-   * sends any, and without this it destroys the circuit.
-   */
-  readonly onData?: (circuit: RelayedCircuit, body: Uint8Array) => void;
   /** Something of ours failed; for the log. */
   readonly onError: (error: unknown) => void;
 }
@@ -186,12 +181,10 @@ export class CircuitServer implements AsyncDisposable {
     options: CircuitServerOptions,
     handshakes: Places,
   ): CircuitHost<RelayedCircuit> {
-    const { onData } = options;
     return {
       ...options,
       buffers: new CellBuffers(),
       quota: this.#quota,
-      dataHere: onData === undefined ? "refuse" : "deliver",
       traffic: this.#traffic,
       handshakes,
       tasks: this.#tasks,
@@ -203,7 +196,6 @@ export class CircuitServer implements AsyncDisposable {
           this.#places.give(circuit.previousId.toHex());
         },
       },
-      onData: (circuit, body) => onData?.(circuit, body),
     };
   }
 

@@ -82,11 +82,6 @@ export class RelayStream<Owner> {
     this.#reader.start();
   }
 
-  /** Bytes of cells that wait to be written. */
-  get waitingBytes(): number {
-    return this.#writer.waitingBytes;
-  }
-
   /** Write whole cells; never waits. */
   write(cells: Bytes): WriteOutcome {
     return this.#writer.write(cells);

@@ -118,18 +118,6 @@ export class RelayedCircuit {
     return cells !== undefined && !this.#isDestroyed;
   }
 
-  /** Send a body of data to the client. For measuring. */
-  sendData(body: Uint8Array): boolean {
-    const cell = this.#machine?.sendData(body);
-    if (cell !== undefined) this.#write(this.#previous, cell);
-    return cell !== undefined && !this.#isDestroyed;
-  }
-
-  /** Bytes of cells that wait to be written to the client. For measuring. */
-  get waitingBytes(): number {
-    return this.#previous.waitingBytes;
-  }
-
   /** Join two circuits. @returns Whether both could be. */
   static join(a: RelayedCircuit, b: RelayedCircuit): boolean {
     if (a.#machine === undefined || b.#machine === undefined) return false;
@@ -250,9 +238,6 @@ export class RelayedCircuit {
         case "request":
           this.#host.listener.onRequest(this, action.request);
           break;
-        case "data":
-          this.#host.onData(this, action.body);
-          break;
         case "destroy":
           this.destroy(action.reason);
           break;
@@ -271,14 +256,14 @@ export class RelayedCircuit {
   }
 
   async #create(request: Bytes): Promise<void> {
-    const { crypto, random, network, ownId, dataHere } = this.#host;
+    const { crypto, random, network, ownId } = this.#host;
     try {
       const own = { nodeId: ownId, onionKeys: this.#onionKeys(request) };
       const response = await respondToHandshake(crypto, own, request, random);
       if (!response.ok) return this.destroy("handshake");
       if (!this.#isDestroyed) {
         this.#timer.stop();
-        const options = { network, ownId, dataHere };
+        const options = { network, ownId };
         this.#machine = new RelayCircuit(crypto, response.keys, options);
         this.#host.traffic.onCreated();
         this.#write(this.#previous, encodeFirstCell(response.reply));

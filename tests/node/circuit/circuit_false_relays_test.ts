@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import { CELL_BYTES } from "../../../lib/circuit/cell.ts";
-import type { RelayedCircuit } from "../../../lib/node/relay/relayed_circuit.ts";
+import { RelayedCircuit } from "../../../lib/node/relay/relayed_circuit.ts";
 import {
   allGone,
   build,
@@ -15,6 +15,7 @@ import {
   startFalseRelay,
   startRelay,
   startRelays,
+  TestPort,
   tryBuild,
   until,
   withCircuits,
@@ -267,7 +268,6 @@ const FALSE_LAST_HOPS: Readonly<
     void circuit.send({ type: "pong", id: 7 }),
   "says that it has extended": (circuit) =>
     void circuit.send({ type: "extended", reply: new Uint8Array(1152) }),
-  "sends data": (circuit) => void circuit.sendData(new Uint8Array(10)),
 };
 
 for (const [what, act] of Object.entries(FALSE_LAST_HOPS)) {
@@ -287,6 +287,29 @@ for (const [what, act] of Object.entries(FALSE_LAST_HOPS)) {
     await allGone(world, [first, last]);
   });
 }
+
+test("a client ends a circuit whose last hop joins it to another, unasked", async (world) => {
+  const relays = await startRelays(world, 1);
+  const asked: RelayedCircuit[] = [];
+  const last = await startRelay(world, {
+    answerDht: (circuit, { id }) => {
+      asked.push(circuit);
+      const [other] = asked;
+      if (other !== undefined) RelayedCircuit.join(circuit, other);
+      return Promise.resolve({ type: "dht_missing", id });
+    },
+  });
+  const key = new Uint8Array(32);
+  const other = await build(await startClient(world), [last]);
+  await other.dhtGet(key);
+  const circuit = await build(await startClient(world), [...relays, last]);
+  const answer = codeOf(circuit.dhtGet(key));
+  await until(world, "they are joined", () => asked.length === 2);
+  TestPort.on(other).send(new Uint8Array(10));
+  assert.equal(await answer, "circuit.ended");
+  assert.deepEqual(await circuit.closed, { code: "protocol", hop: 2 });
+  await allGone(world, [...relays, last]);
+});
 
 test("a last hop that does not answer costs a question, and not the circuit", async (world) => {
   const answers: PromiseWithResolvers<void>[] = [];

@@ -37,6 +37,7 @@ import {
 } from "../../../lib/node/circuit/own_circuit.ts";
 import type { OwnCircuitHost } from "../../../lib/node/circuit/circuit_build.ts";
 import type { ByteStream } from "../../../lib/transport/transport.ts";
+import { joinCircuits } from "../../support/joined_circuits.ts";
 import { testContent } from "../../support/nodes.ts";
 import {
   type LinkWorld,
@@ -248,6 +249,17 @@ export async function build(
   const result = await tryBuild(client, hops, options);
   assert.ok(result.ok, `not built: ${JSON.stringify(result)}`);
   return result.circuit;
+}
+
+/** A circuit of another client to the last of these relays, joined to `circuit`. */
+export async function joinAtLast(
+  world: LinkWorld,
+  circuit: OwnCircuit,
+  relays: readonly Hop[],
+): Promise<OwnCircuit> {
+  const far = await build(await startClient(world), relays.slice(-1));
+  await joinCircuits(circuit, far, world.random.bytes(20));
+  return far;
 }
 
 /** A circuit by hand: reads when told to, and writes what it is told to. */

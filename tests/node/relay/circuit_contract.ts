@@ -23,11 +23,13 @@ import {
 } from "../../../lib/service/meeting/rendezvous.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
 import { Session } from "../../../lib/session/session.ts";
+import { AnsweringPort } from "../../support/joined_circuits.ts";
 import {
   allGone,
   build,
   CIRCUIT_CRYPTO,
   type InWorld,
+  joinAtLast,
   startClient,
   startRelay,
   startRelays,
@@ -39,14 +41,6 @@ import {
 } from "../circuit/circuit_world.ts";
 import type { LinkWorld } from "../link/link_world.ts";
 
-/** Sends data back as it came. */
-const ECHO = {
-  onData: (
-    circuit: { sendData(body: Uint8Array): boolean },
-    body: Uint8Array,
-  ) => void circuit.sendData(body),
-};
-
 /** Register the tests for one transport. */
 export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
   const run = withCircuits(inWorld);
@@ -55,9 +49,11 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
 
   for (const hops of [1, 2, 3, 8]) {
     test(`carry cells both ways over ${hops} hops`, async (world) => {
-      const relays = await startRelays(world, hops, ECHO);
+      const relays = await startRelays(world, hops);
       const client = await startClient(world);
       const circuit = await build(client, relays);
+      const far = await joinAtLast(world, circuit, relays);
+      AnsweringPort.attach(far, "echo");
       assert.deepEqual(
         circuit.path.map(({ nodeId }) => nodeId),
         relays.map(({ record }) => record.nodeId),
@@ -72,7 +68,8 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
       const [first] = relays;
       assert.equal(
         first?.server.stats.forwardCells ?? 0,
-        hops === 1 ? 0 : 100 + hops - 2,
+        // At the last both send data forward; others pass on what builds and joins.
+        hops === 1 ? 200 : 100 + hops - 2 + 1,
       );
       circuit.close();
       assert.deepEqual(await circuit.closed, { code: "done" });
@@ -116,19 +113,19 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
   });
 
   test("carry what was sent before they are closed", async (world) => {
-    let bodies = 0;
-    const relays = await startRelays(world, 3, { onData: () => bodies++ });
+    const relays = await startRelays(world, 3);
     const circuit = await build(await startClient(world), relays);
+    const far = TestPort.on(await joinAtLast(world, circuit, relays));
     const port = TestPort.on(circuit);
     port.send(...Array.from({ length: 300 }, () => new Uint8Array(9)));
     circuit.close();
     await circuit.closed;
-    await until(world, "all has come", () => bodies === 300);
+    await until(world, "all has come", () => far.received.length === 300);
     await allGone(world, relays);
   });
 
   test("grow by a hop at a relay that another chose", async (world) => {
-    const relays = await startRelays(world, 4, ECHO);
+    const relays = await startRelays(world, 4);
     const [, , , fourth] = relays;
     assert.ok(fourth);
     const circuit = await build(await startClient(world), relays.slice(0, 3));
@@ -140,6 +137,8 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
     assert.deepEqual(extended, { ok: true });
     assert.ok(roundTripMs > 0);
     assert.equal(circuit.path.length, 4);
+    const far = await joinAtLast(world, circuit, relays);
+    AnsweringPort.attach(far, "echo");
     const port = TestPort.on(circuit);
     port.send(Uint8Array.of(1, 2, 3));
     assert.equal((await port.reach(1)).length, 1);

@@ -9,10 +9,12 @@ import {
   encodeFirstCell,
 } from "../../../lib/circuit/cell.ts";
 import { RING_CELLS } from "../../../lib/circuit/cell_ring.ts";
-import type { RelayedCircuit } from "../../../lib/node/relay/relayed_circuit.ts";
+import type { OwnCircuit } from "../../../lib/node/circuit/own_circuit.ts";
+import { dataCell } from "../../support/joined_circuits.ts";
 import {
   allGone,
   build,
+  joinAtLast,
   RawCircuit,
   readCell,
   startClient,
@@ -29,6 +31,8 @@ import { codeOf, inMemory, type MemoryWorld } from "../link/link_world.ts";
 const run = withCircuits<MemoryWorld>(inMemory);
 const test = (sentence: string, body: (world: MemoryWorld) => Promise<void>) =>
   Deno.test(sentence, () => run(body));
+const bodies = (count: number) =>
+  Array.from({ length: count }, () => new Uint8Array(1));
 const silence = () => new Promise<never>(() => {});
 
 test("a stream that brings no whole cell in time is ended", async (world) => {
@@ -91,7 +95,7 @@ const FALSE_CELLS: Readonly<
 > = {
   "noise": ({ stream }) => stream.write(new Uint8Array(CELL_BYTES).fill(7)),
   "a cell with a flipped bit": ({ stream, machine }) => {
-    const cell = machine.sendData(new Uint8Array(10));
+    const cell = dataCell(machine, new Uint8Array(10));
     cell[2000] = (cell[2000] ?? 0) ^ 1;
     return stream.write(cell);
   },
@@ -108,7 +112,7 @@ const FALSE_CELLS: Readonly<
     await stream.write(a);
   },
   "data that ends nowhere": ({ stream, machine }) =>
-    stream.write(machine.sendData(new Uint8Array(10))),
+    stream.write(dataCell(machine, new Uint8Array(10))),
 };
 
 for (const [what, send] of Object.entries(FALSE_CELLS)) {
@@ -143,16 +147,14 @@ test("a stream that ends inside a cell is a circuit destroyed", async (world) =>
 // ---- floods, and readers that do not read ----
 
 test("a circuit whose client does not read is destroyed; others go on", async (world) => {
-  const burst = (circuit: RelayedCircuit) => {
-    for (let i = 0; i < 3000; i++) circuit.sendData(new Uint8Array(1));
-  };
-  const [first] = await startRelays(world, 1);
-  assert.ok(first);
-  const last = await startRelay(world, { onData: burst });
-  const lazy = await startClient(world);
-  const circuit = await RawCircuit.build(world, lazy, [first, last]);
+  const relays = await startRelays(world, 2);
+  const [first, last] = relays;
+  assert.ok(first && last);
+  // No port takes what comes, so that it reads no further.
+  const lazy = await build(await startClient(world), relays);
+  const far = await joinAtLast(world, lazy, relays);
   const good = await build(await startClient(world), [first]);
-  await circuit.stream.write(circuit.machine.sendData(new Uint8Array(1)));
+  TestPort.on(far).send(...bodies(3000));
   await until(
     world,
     "it is destroyed",
@@ -160,47 +162,47 @@ test("a circuit whose client does not read is destroyed; others go on", async (w
       first.server.stats.ends.overflow === 1 ||
       last.server.stats.ends.overflow === 1,
   );
-  for (const { server } of [first, last]) {
+  for (const { server } of relays) {
     assert.ok(server.stats.waitingBytes <= (RING_CELLS + 16) * CELL_BYTES);
   }
+  assert.deepEqual(await far.closed, { code: "destroyed" });
   assert.ok(await good.ping() > 0);
   // What is being written to one that does not read ends with its link.
   await sleep(world.clock, 20_000);
   assert.equal(first.server.stats.waitingBytes, 0);
   assert.ok(await good.ping() > 0);
   good.close();
-  circuit.stream.cancel();
-  await allGone(world, [first, last]);
+  lazy.close();
+  await allGone(world, relays);
 });
 
 test("over the quota, the circuits go whose cells have waited longest", async (world) => {
-  const bursts: RelayedCircuit[] = [];
   const relay = await startRelay(world, {
     limits: { quotaBytes: 8 * 1024 * 1024 },
-    onData: (circuit) => {
-      bursts.push(circuit);
-      for (let i = 0; i < 1000; i++) circuit.sendData(new Uint8Array(1));
-    },
   });
   const good = await build(await startClient(world), [relay]);
   const client = await startClient(world);
-  const stalled: RawCircuit[] = [];
+  const stalled: OwnCircuit[] = [];
+  const senders: OwnCircuit[] = [];
   for (let i = 0; i < 6; i++) {
-    const circuit = await RawCircuit.build(world, client, [relay]);
+    const circuit = await build(client, [relay]);
+    const sender = await joinAtLast(world, circuit, [relay]);
     stalled.push(circuit);
-    await circuit.stream.write(circuit.machine.sendData(new Uint8Array(1)));
+    senders.push(sender);
+    TestPort.on(sender).send(...bodies(1000));
     await sleep(world.clock, 100);
     const { waitingBytes, quotaBytes } = relay.server.stats;
     assert.ok(waitingBytes <= quotaBytes + 64 * 1024, `${waitingBytes}`);
   }
-  const destroyed = bursts.map(({ state }) => state === "closing");
+  const destroyed = senders.map(({ isOpen }) => !isOpen);
   assert.ok((relay.server.stats.ends.quota ?? 0) >= 1);
   // Oldest first, the newest never.
   assert.deepEqual(destroyed, [...destroyed].sort().reverse());
+  assert.equal(destroyed[0], true);
   assert.equal(destroyed.at(-1), false);
   assert.ok(await good.ping() > 0);
   good.close();
-  for (const { stream } of stalled) stream.cancel();
+  for (const circuit of stalled) circuit.close();
   await sleep(world.clock, 20_000);
   await allGone(world, [relay]);
 });
