@@ -28,9 +28,9 @@ const IDLE_CIRCUITS = [1000, 2000, 4000, 6000] as const;
 const STALLED_CIRCUITS = 1000;
 const CIRCUITS_PER_CLIENT = 50;
 /** Longer than all of it takes, and its end, ms. */
-const STALLED_WATCH_MS = 60_000;
-/** So many cells for each fill a relay's quota twice. */
-const STALLED_FLOW = { send: 256, receive: 1, window: 256, perAnswer: 0 };
+const STALLED_WATCH_MS = 120_000;
+/** So many cells for each are 3 GiB: more than the transport of their clients holds. */
+const STALLED_FLOW = { send: 768, receive: 1, window: 768, perAnswer: 0 };
 
 async function relayAlone(): Promise<void> {
   await using stack = new AsyncDisposableStack();
@@ -204,8 +204,9 @@ function printGrowth(
 /** A relay whose neighbours are sent much on many circuits, and read nothing. */
 async function stalled(): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const transport = { maxStreams: STALLED_CIRCUITS };
-  const many = STALLED_CIRCUITS;
+  // One client sends on all of them, and links ask for streams as well.
+  const many = 2 * STALLED_CIRCUITS;
+  const transport = { maxStreams: many };
   const links = {
     openStreams: many,
     circuits: { perSecond: many, burst: many },

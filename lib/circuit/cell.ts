@@ -36,7 +36,7 @@ export const HEAD_OFFSET: number = TAG_BYTES;
 /** Where the payload begins in a cell that has reached its end. */
 export const PAYLOAD_OFFSET: number = HEAD_OFFSET + HEAD_BYTES;
 /** Protocol: bytes of command and length. */
-export const PAYLOAD_HEADER_BYTES = 3;
+const PAYLOAD_HEADER_BYTES = 3;
 /** Where the body begins in a cell that has reached its end. */
 export const BODY_OFFSET: number = PAYLOAD_OFFSET + PAYLOAD_HEADER_BYTES;
 
@@ -53,8 +53,6 @@ export const COMMAND = {
 /** A command that we know. */
 export type Command = typeof COMMAND[keyof typeof COMMAND];
 
-/** Bytes of a payload. */
-export const PAYLOAD_BYTES: number = CELL_BYTES - PAYLOAD_OFFSET;
 /** Most bytes in the body of one payload: what a session cell fills. */
 export const BODY_BYTES: number = CELL_BYTES - BODY_OFFSET;
 

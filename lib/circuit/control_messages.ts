@@ -36,11 +36,11 @@ import { decodeFields, type Fields } from "../wire/fields.ts";
 import { REPLY_BYTES, REQUEST_BYTES } from "./handshake.ts";
 
 /** Protocol: most addresses of the relay to extend to, as in its record. */
-export const MAX_EXTEND_ADDRESSES = 4;
+const MAX_EXTEND_ADDRESSES = 4;
 /** Protocol: longest stored record on a circuit: 16 KiB of value, and its frame. */
 export const MAX_RECORD_BYTES = 17 * 1024;
 /** Protocol: bytes of a DHT key. */
-export const DHT_KEY_BYTES = 32;
+const DHT_KEY_BYTES = 32;
 /** Protocol: ids of requests and pings are below 2³². */
 const MAX_ID = 2 ** 32 - 1;
 /** Most storing nodes that a put can report: replicas times copies of each. */
@@ -118,7 +118,7 @@ export interface ServiceRequest {
     | "introduce1"
     | "establish_rendezvous"
     | "rendezvous1";
-  /** Opaque; at most {@linkcode maxServiceBody} bytes, and maybe none. */
+  /** Opaque; at most {@linkcode BODY_BYTES}, and maybe none. */
   readonly body: Bytes;
 }
 
@@ -131,15 +131,8 @@ export interface ServiceReply {
     | "introduce2"
     | "rendezvous_established"
     | "rendezvous2";
-  /** Opaque; at most {@linkcode maxServiceBody} bytes, and maybe none. */
+  /** Opaque; at most {@linkcode BODY_BYTES}, and maybe none. */
   readonly body: Bytes;
-}
-
-/** Most bytes in the body of a message of the services. */
-export function maxServiceBody(
-  type: ServiceRequest["type"] | ServiceReply["type"],
-): number {
-  return BODY_BYTES[type];
 }
 
 /** Ask the last hop for another one behind it. */

@@ -6,15 +6,14 @@
  */
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
-import {
-  CELL_BYTES,
-  PAYLOAD_BYTES,
-  PAYLOAD_OFFSET,
-} from "../../lib/circuit/cell.ts";
+import { CELL_BYTES, PAYLOAD_OFFSET } from "../../lib/circuit/cell.ts";
 import type { HopKeys } from "../../lib/circuit/handshake.ts";
 import { OnionClient } from "../../lib/circuit/onion_client.ts";
 import { RelayLayer } from "../../lib/circuit/relay_layer.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
+
+/** Bytes of a payload, with its command and length. */
+export const PAYLOAD_BYTES: number = CELL_BYTES - PAYLOAD_OFFSET;
 
 /** Keys as a handshake would give them. */
 export function randomKeys(random: Random): HopKeys {

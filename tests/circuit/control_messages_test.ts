@@ -10,7 +10,6 @@ import {
   encodeControl,
   EXTEND_FAILURES,
   MAX_RECORD_BYTES,
-  maxServiceBody,
   REJECT_REASONS,
   type RelayBound,
 } from "../../lib/circuit/control_messages.ts";
@@ -116,8 +115,14 @@ Deno.test("encodeControl() fits an extension with four addresses into one cell",
 });
 
 Deno.test("encodeControl() refuses a service body over its limit", () => {
-  for (const type of ["introduce1", "rendezvous2", "introduce_ack"] as const) {
-    const body = new Uint8Array(maxServiceBody(type) + 1);
+  const limits = [
+    ["introduce1", 8192],
+    ["rendezvous2", 8192],
+    ["introduce_ack", 1024],
+  ] as const;
+  for (const [type, limit] of limits) {
+    encodeControl({ type, body: new Uint8Array(limit) });
+    const body = new Uint8Array(limit + 1);
     assert.throws(() => encodeControl({ type, body }), RangeError);
   }
 });

@@ -7,7 +7,6 @@ import {
   CELL_BYTES,
   HEAD_OFFSET,
   MAX_HOPS,
-  PAYLOAD_BYTES,
   PAYLOAD_OFFSET,
 } from "../../lib/circuit/cell.ts";
 import { OnionClient } from "../../lib/circuit/onion_client.ts";
@@ -15,7 +14,7 @@ import { RelayLayer } from "../../lib/circuit/relay_layer.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import VECTORS from "../vectors/circuit_cells.json" with { type: "json" };
-import { Chain, randomKeys } from "./_chain.ts";
+import { Chain, PAYLOAD_BYTES, randomKeys } from "./_chain.ts";
 import {
   referenceAnswer,
   referenceArrive,

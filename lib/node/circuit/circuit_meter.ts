@@ -5,7 +5,8 @@
  * @see protocol §5.8
  * @module
  */
-import type { Clock, Timer } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import { CELL_BYTES } from "../../circuit/cell.ts";
 
 /** How often it is looked, ms. */
@@ -29,7 +30,7 @@ export class CircuitMeter<Id> {
   readonly #onSample: (id: Id, bytesPerSecond: number) => void;
   /** What each had carried at the last look. */
   #carried = new Map<Id, number>();
-  #timer: Timer | undefined;
+  readonly #timer: MachineTimer;
 
   /** @param circuits Those that there are at each look. */
   constructor(
@@ -40,19 +41,20 @@ export class CircuitMeter<Id> {
     this.#clock = clock;
     this.#circuits = circuits;
     this.#onSample = onSample;
+    this.#timer = new MachineTimer(clock, () => {
+      this.#sample();
+      this.start();
+    });
   }
 
   /** Begin. */
   start(): void {
-    this.#timer = this.#clock.schedule(SAMPLE_MS, () => {
-      this.#sample();
-      this.start();
-    }, { keepAlive: false });
+    this.#timer.set(this.#clock.nowMs() + SAMPLE_MS);
   }
 
   /** Look no more. */
   stop(): void {
-    this.#timer?.cancel();
+    this.#timer.stop();
   }
 
   #sample(): void {

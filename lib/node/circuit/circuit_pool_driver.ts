@@ -15,7 +15,7 @@
 import type { NodeId } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
-import { raceSignal, sleep, type Timer } from "../../base/clock.ts";
+import { raceSignal, sleep } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import { CircuitPool } from "../../pool/circuit_pool.ts";
 import type { PoolAction } from "../../pool/pool_action.ts";
@@ -99,7 +99,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #first = Promise.withResolvers<void>();
   readonly #judge: GuardJudge;
   readonly #stopping = new AbortController();
-  #lookTimer: Timer | undefined;
+  readonly #lookTimer: MachineTimer;
   #isStopped = false;
 
   /**
@@ -144,6 +144,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     };
     this.#timer = new MachineTimer(clock, () => {
       this.#obey(this.#pool.onTime(clock.nowMs()));
+    });
+    this.#lookTimer = new MachineTimer(clock, () => {
+      this.#onRelays();
+      this.#lookLater();
     });
     this.#meter = new CircuitMeter(
       clock,
@@ -211,7 +215,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#isStopped = true;
     this.#stopping.abort(stopped());
     this.#listener[Symbol.dispose]();
-    this.#lookTimer?.cancel();
+    this.#lookTimer.stop();
     this.#meter.stop();
     this.#timer.stop();
     await Promise.all(
@@ -235,11 +239,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   }
 
   #lookLater(): void {
-    const { clock } = this.#options.runtime;
-    this.#lookTimer = clock.schedule(LOOK_MS, () => {
-      this.#onRelays();
-      this.#lookLater();
-    }, { keepAlive: false });
+    this.#lookTimer.set(this.#nowMs + LOOK_MS);
   }
 
   #onRelays(): void {

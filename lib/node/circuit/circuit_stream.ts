@@ -26,7 +26,7 @@ import { CellReader } from "./cell_reader.ts";
 import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
 
 /** Tuning: time that the last cells have to be written once we close, ms. */
-export const CLOSE_TIMEOUT_MS = 2000;
+const CLOSE_TIMEOUT_MS = 2000;
 
 /** What the client closes a circuit with. */
 export const DONE: CircuitEnd = { code: "done" };

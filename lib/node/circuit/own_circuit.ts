@@ -35,7 +35,7 @@ import type { ServiceCircuit, ServiceQuestion } from "./circuits.ts";
 import { type CircuitEvent, CircuitStream, DONE } from "./circuit_stream.ts";
 
 /** Tuning: time for a question to the last hop and its answer, ms. */
-export const REQUEST_TIMEOUT_MS = 20_000;
+const REQUEST_TIMEOUT_MS = 20_000;
 
 /** What a build takes. */
 export interface BuildOptions {

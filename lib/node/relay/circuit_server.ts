@@ -46,7 +46,7 @@ export interface CircuitLimits {
 }
 
 /** Enough for a relay of a network of some thousand relays. */
-export const DEFAULT_CIRCUIT_LIMITS: CircuitLimits = {
+const DEFAULT_CIRCUIT_LIMITS: CircuitLimits = {
   circuits: 16_384,
   circuitsPerPeer: 2048,
   handshakes: 128,

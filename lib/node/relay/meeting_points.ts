@@ -168,7 +168,7 @@ export class MeetingPoints {
 
   #arm(): void {
     const deadlineMs = Math.min(
-      this.#rendezvous.deadlineMs ?? Infinity,
+      this.#rendezvous.deadlineMs,
       this.#introductions.deadlineMs,
     );
     this.#timer.set(deadlineMs);

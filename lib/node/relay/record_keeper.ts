@@ -10,8 +10,9 @@ import type { NodeRecord } from "../../auth/node_record.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import { isAllowedAddress } from "../../auth/subnet.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import type { Timer } from "../../base/clock.ts";
 import { ProtocolError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { ObservedAddress } from "../../auth/observed_address.ts";
@@ -47,9 +48,9 @@ export class RecordKeeper implements AsyncDisposable {
   readonly #observed: ObservedAddress;
   readonly #log: Log;
   #current: NodeRecord;
-  #timer: Timer | undefined;
-  /** The last write of the onion keys; never rejects. */
-  #stored: Promise<void> = Promise.resolve();
+  readonly #timer: MachineTimer;
+  /** Writes of the onion keys; awaited on dispose. */
+  readonly #tasks: TaskSet;
   #isStopped = false;
 
   private constructor(options: RecordKeeperOptions, onionKeys: OnionKeys) {
@@ -58,6 +59,15 @@ export class RecordKeeper implements AsyncDisposable {
     this.#record = new OwnRecord(options);
     this.#observed = new ObservedAddress(options.network);
     this.#log = options.runtime.log.part("record");
+    this.#tasks = new TaskSet((error) =>
+      this.#log.error("A bug: the record was not renewed", {
+        error: thrown(error),
+      })
+    );
+    this.#timer = new MachineTimer(
+      options.runtime.clock,
+      () => this.#onTime(),
+    );
     this.#current = this.#sign();
     this.#arm();
   }
@@ -89,8 +99,8 @@ export class RecordKeeper implements AsyncDisposable {
   /** Stop. The record stays valid until it ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true;
-    this.#timer?.cancel();
-    await this.#stored;
+    this.#timer.stop();
+    await this.#tasks.ended();
   }
 
   /**
@@ -119,16 +129,14 @@ export class RecordKeeper implements AsyncDisposable {
     const { clock } = this.#options.runtime;
     const nextMs = Math.min(this.onionKeys.rotateAtMs, this.#record.renewAtMs);
     const waitMs = Math.min(Math.max(nextMs - clock.unixMs(), 0), MAX_LOOK_MS);
-    this.#timer = clock.schedule(waitMs, () => this.#onTime(), {
-      keepAlive: false,
-    });
+    this.#timer.set(clock.nowMs() + waitMs);
   }
 
   #onTime(): void {
     const unixMs = this.#options.runtime.clock.unixMs();
     if (this.onionKeys.rotate(unixMs)) {
       // Stored before it is announced: a restart must not forget it.
-      this.#stored = this.#store().then(() => this.#renew());
+      this.#tasks.run(this.#store().then(() => this.#renew()));
     } else if (
       unixMs >= this.#record.renewAtMs || this.#record.isFuture(unixMs)
     ) this.#renew();
@@ -194,7 +202,7 @@ async function storeOnionKeys(
 }
 
 /** Whether an address means "all of this machine's". */
-export function isUnspecified(address: SocketAddress): boolean {
+function isUnspecified(address: SocketAddress): boolean {
   return address.host === "0.0.0.0" || address.host === "::";
 }
 

@@ -42,7 +42,7 @@ import type { RelayedEnd } from "./relay_traffic.ts";
  * Protocol: time from the beginning of a stream to its first whole cell, ms.
  * Against streams that say nothing.
  */
-export const CREATE_TIMEOUT_MS = 10_000;
+const CREATE_TIMEOUT_MS = 10_000;
 
 const GONE = new UnreachableError(
   "circuit.gone",

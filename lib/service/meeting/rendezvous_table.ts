@@ -28,10 +28,10 @@ export class RendezvousTable<Circuit> {
     return this.#waiting.size;
   }
 
-  /** When the first of them has waited long enough; `undefined` with none. */
-  get deadlineMs(): number | undefined {
+  /** When the first of them has waited long enough; `Infinity` with none. */
+  get deadlineMs(): number {
     for (const { untilMs } of this.#waiting.values()) return untilMs;
-    return undefined;
+    return Infinity;
   }
 
   /**
