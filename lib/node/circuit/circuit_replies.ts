@@ -7,12 +7,24 @@
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";
+import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import type { DhtReply, ServiceReply } from "../../circuit/control_messages.ts";
 import { MAX_DHT_REQUESTS } from "../../circuit/relay_circuit.ts";
 
 /** Questions of one kind under way at once. Answers come in their order. */
 const MAX_OF_A_KIND = 8;
+
+/** Tuning: time for a question to the last hop and its answer, ms. */
+const REQUEST_TIMEOUT_MS = 20_000;
+
+/** What a question takes. */
+export interface AskOptions {
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal;
+  /** Default {@linkcode REQUEST_TIMEOUT_MS}. */
+  readonly timeoutMs?: number;
+}
 
 /** Answers to questions. */
 export type ExpectedReply = Exclude<
@@ -24,6 +36,8 @@ export type ExpectedReply = Exclude<
 export class CircuitReplies {
   readonly #dht = new Map<number, PromiseWithResolvers<DhtReply>>();
   readonly #services = new Map<ExpectedReply, PromiseWithResolvers<Bytes>[]>();
+  /** Bounded by the pings that the machine lets be under way. */
+  readonly #pongs: PromiseWithResolvers<number>[] = [];
   #nextId = 0;
 
   /**
@@ -51,6 +65,18 @@ export class CircuitReplies {
     waiting.push(reply);
     this.#services.set(type, waiting);
     return reply.promise;
+  }
+
+  /** A pong is to come, behind those that are awaited already: its round trip, ms. */
+  expectPong(): Promise<number> {
+    const pong = heeded<number>();
+    this.#pongs.push(pong);
+    return pong.promise;
+  }
+
+  /** A pong has come. */
+  onPong(roundTripMs: number): void {
+    this.#pongs.shift()?.resolve(roundTripMs);
   }
 
   /** An answer has come. @returns Whether it was awaited. */
@@ -82,6 +108,7 @@ export class CircuitReplies {
     for (const waiting of this.#services.values()) {
       for (const { reject } of waiting) reject(error);
     }
+    for (const { reject } of this.#pongs.splice(0)) reject(error);
     this.#dht.clear();
     this.#services.clear();
   }
@@ -94,7 +121,32 @@ export function heeded<T>(): PromiseWithResolvers<T> {
   return resolvers;
 }
 
-function busyError(): UnreachableError {
+/**
+ * An answer, if it comes in time.
+ *
+ * @throws {UnreachableError} `circuit.request_timeout`.
+ * @throws the signal's reason.
+ */
+export async function answerInTime<T>(
+  clock: Clock,
+  answer: Promise<T>,
+  { signal, timeoutMs = REQUEST_TIMEOUT_MS }: AskOptions = {},
+): Promise<T> {
+  using limit = deadline(
+    clock,
+    timeoutMs,
+    () =>
+      new UnreachableError(
+        "circuit.request_timeout",
+        "Cannot get answer: the last hop took too long",
+      ),
+    signal,
+  );
+  return await raceSignal(answer, limit.signal);
+}
+
+/** The circuit takes no more questions for now. */
+export function busyError(): UnreachableError {
   return new UnreachableError(
     "circuit.busy",
     "Cannot ask: too much is being asked on this circuit",

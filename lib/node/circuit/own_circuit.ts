@@ -11,7 +11,7 @@
 import type { CellPort } from "./leg_carrier.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { deadline, raceSignal } from "../../base/clock.ts";
+import { raceSignal } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import {
   type ClientCircuit,
@@ -26,7 +26,11 @@ import {
   openFirst,
   type OwnCircuitHost,
 } from "./circuit_build.ts";
+import { CircuitHops } from "./circuit_hops.ts";
 import {
+  answerInTime,
+  type AskOptions,
+  busyError,
   CircuitReplies,
   type ExpectedReply,
   heeded,
@@ -34,23 +38,12 @@ import {
 import type { ServiceCircuit, ServiceQuestion } from "./circuits.ts";
 import { type CircuitEvent, CircuitStream, DONE } from "./circuit_stream.ts";
 
-/** Tuning: time for a question to the last hop and its answer, ms. */
-const REQUEST_TIMEOUT_MS = 20_000;
-
 /** What a build takes. */
 export interface BuildOptions {
   /** Gives up: the build rejects with its reason, and what was built is closed. */
   readonly signal?: AbortSignal;
   /** Time for each hop, ms. Default {@linkcode HOP_TIMEOUT_MS}. */
   readonly hopTimeoutMs?: number;
-}
-
-/** What a question takes. */
-export interface AskOptions {
-  /** Gives up waiting. */
-  readonly signal?: AbortSignal;
-  /** Default {@linkcode REQUEST_TIMEOUT_MS}. */
-  readonly timeoutMs?: number;
 }
 
 /** What came of a build. */
@@ -75,13 +68,10 @@ export class OwnCircuit implements ServiceCircuit {
   readonly #host: OwnCircuitHost;
   readonly #stream: CircuitStream;
   readonly #machine: ClientCircuit;
+  readonly #hops: CircuitHops;
   readonly #replies = new CircuitReplies();
-  readonly #pongs: PromiseWithResolvers<number>[] = [];
   readonly #rendezvous = heeded<Bytes>();
   readonly #ended = Promise.withResolvers<CircuitEnd>();
-  #path: readonly NodeRecord[] = [];
-  /** The hop being added: resolves with why it was not, or `undefined`. */
-  #hop: PromiseWithResolvers<BuildFailure | undefined> | undefined;
   #onIntroduction: ((sealed: Bytes) => void) | undefined;
   #canBeMet = false;
 
@@ -96,6 +86,7 @@ export class OwnCircuit implements ServiceCircuit {
       onEnd: (end) => this.#onEnd(end),
     });
     this.#machine = this.#stream.machine;
+    this.#hops = new CircuitHops(host.clock, this.#stream);
   }
 
   /**
@@ -121,7 +112,7 @@ export class OwnCircuit implements ServiceCircuit {
     const circuit = new OwnCircuit(host, stream, hopTimeoutMs);
     try {
       for (const target of [first, ...rest]) {
-        const failure = await circuit.#addHop(target, options.signal);
+        const failure = await circuit.#hops.add(target, options.signal);
         if (failure === undefined) continue;
         circuit.#stream.finish(DONE);
         return { ok: false, failure };
@@ -135,7 +126,7 @@ export class OwnCircuit implements ServiceCircuit {
 
   /** The relays of the circuit, the nearest first. */
   get path(): readonly NodeRecord[] {
-    return this.#path;
+    return this.#hops.path;
   }
 
   /** Whether it has not ended. */
@@ -179,7 +170,7 @@ export class OwnCircuit implements ServiceCircuit {
     try {
       const failure = await this.#whenOpen(
         options.signal,
-        () => this.#addHop(target, options.signal),
+        () => this.#hops.add(target, options.signal),
       );
       return failure === undefined ? { ok: true } : { ok: false, failure };
     } catch (error) {
@@ -197,8 +188,8 @@ export class OwnCircuit implements ServiceCircuit {
    */
   async ping(options: { readonly signal?: AbortSignal } = {}): Promise<number> {
     const { signal } = options;
-    const pong = await this.#whenOpen(signal, () => this.#ping());
-    return await raceSignal(pong.promise, signal);
+    const { pong } = await this.#whenOpen(signal, () => this.#ping());
+    return await raceSignal(pong, signal);
   }
 
   /**
@@ -251,7 +242,7 @@ export class OwnCircuit implements ServiceCircuit {
       this.#say({ type, body });
       return { reply };
     });
-    return await this.#within(reply, options);
+    return await answerInTime(this.#host.clock, reply, options);
   }
 
   /** Hear of every introduction that comes once `establish_intro` is answered. */
@@ -293,39 +284,6 @@ export class OwnCircuit implements ServiceCircuit {
     this.#stream.close();
   }
 
-  /** @returns Why the hop was not added. */
-  async #addHop(
-    target: NodeRecord,
-    signal: AbortSignal | undefined,
-  ): Promise<BuildFailure | undefined> {
-    const hop = this.#hop = Promise.withResolvers();
-    const { clock } = this.#host;
-    const machine = this.#machine;
-    try {
-      const cells = machine.hops === 0
-        ? machine.create(target, clock.nowMs())
-        : machine.extend(target, clock.nowMs());
-      this.#stream.arm();
-      const request = await raceSignal(cells, signal);
-      if (request !== undefined) this.#stream.send(request);
-      const failure = await raceSignal(hop.promise, signal);
-      if (failure === undefined) this.#path = [...this.#path, target];
-      return failure;
-    } catch (error) {
-      this.#onHop(undefined);
-      throw error;
-    }
-  }
-
-  /** The hop being added is there, or is not: what waited for it goes on. */
-  #onHop(failure: BuildFailure | undefined): void {
-    const hop = this.#hop;
-    this.#hop = undefined;
-    hop?.resolve(failure);
-    this.#stream.arm();
-    this.wake();
-  }
-
   /**
    * Say something once no hop is being added: nothing may be sent then.
    *
@@ -335,8 +293,9 @@ export class OwnCircuit implements ServiceCircuit {
     signal: AbortSignal | undefined,
     act: () => T | Promise<T>,
   ): Promise<T> {
-    while (this.#hop !== undefined) {
-      await raceSignal(this.#hop.promise, signal);
+    // Looked at anew after each wait: another caller may have added the next.
+    while (this.#hops.adding !== undefined) {
+      await raceSignal(this.#hops.adding, signal);
     }
     signal?.throwIfAborted();
     if (this.#stream.end !== undefined) throw endedError();
@@ -347,19 +306,13 @@ export class OwnCircuit implements ServiceCircuit {
     this.#stream.send(this.#machine.send(message));
   }
 
-  /** @returns What resolves with the round trip. */
-  #ping(): { readonly promise: Promise<number> } {
+  /** @returns The round trip to come, in an object that `await` leaves alone. */
+  #ping(): { readonly pong: Promise<number> } {
     const cells = this.#machine.ping(this.#host.clock.nowMs());
-    if (cells === undefined) {
-      throw new UnreachableError(
-        "circuit.busy",
-        "Cannot ping: too many are under way",
-      );
-    }
-    const pong = heeded<number>();
-    this.#pongs.push(pong);
+    if (cells === undefined) throw busyError();
+    const pong = this.#replies.expectPong();
     this.#stream.send(cells);
-    return pong;
+    return { pong };
   }
 
   async #askDht(
@@ -372,53 +325,28 @@ export class OwnCircuit implements ServiceCircuit {
       this.#say(question(expected.id));
       return expected;
     });
-    const answer = await this.#within(reply, options);
+    const answer = await answerInTime(this.#host.clock, reply, options);
     if (answers.includes(answer.type)) return answer;
     // An answer to another question than the one of this id.
     this.#stream.finish({ code: "protocol", hop: this.#machine.hops });
     throw endedError();
   }
 
-  async #within<T>(
-    reply: Promise<T>,
-    { signal, timeoutMs = REQUEST_TIMEOUT_MS }: AskOptions = {},
-  ): Promise<T> {
-    using limit = deadline(
-      this.#host.clock,
-      timeoutMs,
-      () =>
-        new UnreachableError(
-          "circuit.request_timeout",
-          "Cannot get answer: the last hop took too long",
-        ),
-      signal,
-    );
-    return await raceSignal(reply, limit.signal);
-  }
-
   #onEvent(event: CircuitEvent): void {
     switch (event.type) {
       case "reply":
-        this.#finishHop(event.reply).catch((error) => this.#stream.fail(error));
+        this.#hops.onReply(event.reply);
         break;
-      case "extend_failed": {
-        const hop = this.#machine.hops + 1;
-        this.#onHop({ code: "not_extended", hop, reason: event.code });
+      case "extend_failed":
+        this.#hops.onExtendFailed(event.code);
         break;
-      }
       case "message":
         this.#onMessage(event.message);
         break;
       case "pong":
-        this.#pongs.shift()?.resolve(event.roundTripMs);
+        this.#replies.onPong(event.roundTripMs);
         break;
     }
-  }
-
-  async #finishHop(reply: Bytes): Promise<void> {
-    const result = await this.#machine.finishHop(reply);
-    if (result.ok) this.#onHop(undefined);
-    else this.#stream.finish(result.failure);
   }
 
   #onMessage(message: DhtReply | ServiceReply): void {
@@ -440,8 +368,7 @@ export class OwnCircuit implements ServiceCircuit {
     const error = endedError();
     this.#replies.fail(error);
     this.#rendezvous.reject(error);
-    for (const { reject } of this.#pongs.splice(0)) reject(error);
-    this.#onHop({ code: "ended", hop: this.#machine.hops + 1, end });
+    this.#hops.onEnd(end);
     this.#ended.resolve(end);
   }
 }

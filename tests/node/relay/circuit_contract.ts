@@ -146,6 +146,28 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
     await allGone(world, relays);
   });
 
+  test("take one thing after the other while hops are being added", async (world) => {
+    const relays = await startRelays(world, 4);
+    const [first, second, third, fourth] = relays;
+    assert.ok(first && second && third && fourth);
+    const circuit = await build(await startClient(world), [first, second]);
+    // The first hop under way holds up all of them; then each begins by itself.
+    const [, ...rest] = await Promise.all([
+      circuit.extend(third.record),
+      circuit.extend(fourth.record),
+      circuit.ping(),
+      circuit.dhtGet(new Uint8Array(32)),
+    ]);
+    assert.deepEqual(rest[0], { ok: true });
+    assert.equal(rest[2], undefined);
+    assert.deepEqual(
+      circuit.path.map(({ nodeId }) => nodeId),
+      relays.map(({ record }) => record.nodeId),
+    );
+    circuit.close();
+    await allGone(world, relays);
+  });
+
   test("ask the DHT by their last hop", async (world) => {
     const key = new Uint8Array(32).fill(7);
     const record = world.random.bytes(17 * 1024);
