@@ -88,7 +88,7 @@ export class CircuitStream {
       onError: (error) => this.fail(error),
     });
     this.#outlet = new CellOutlet(stream, host.buffers, {
-      fill: (batch) => this.#tryFill(batch),
+      fill: (batch) => this.#fill(batch),
       onEnd: (how) =>
         how === "drained" ? this.finish(DONE) : this.#onStreamEnd(),
     });
@@ -211,27 +211,23 @@ export class CircuitStream {
     return true;
   }
 
-  #tryFill(batch: Bytes): number {
-    try {
-      return this.#fill(batch);
-    } catch (error) {
-      this.fail(error);
-      return 0;
-    }
-  }
-
   #fill(batch: Bytes): number {
     const { machine } = this;
     const port = this.#port;
     let bytes = 0;
     if (port === undefined) return bytes;
-    while (bytes < batch.length && machine.state === "open") {
-      const cell = batch.subarray(bytes, bytes + CELL_BYTES);
-      const body = machine.dataBody(cell);
-      if (!port.fill(body) || this.#end !== undefined) break;
-      machine.sealData(cell, body.length);
-      this.#cellsCarried++;
-      bytes += CELL_BYTES;
+    try {
+      while (bytes < batch.length && machine.state === "open") {
+        const cell = batch.subarray(bytes, bytes + CELL_BYTES);
+        const body = machine.dataBody(cell);
+        if (!port.fill(body) || this.#end !== undefined) break;
+        machine.sealData(cell, body.length);
+        this.#cellsCarried++;
+        bytes += CELL_BYTES;
+      }
+    } catch (error) {
+      this.fail(error);
+      return 0;
     }
     return bytes;
   }

@@ -14,11 +14,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { Timer } from "../../base/clock.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import { CellReader } from "../circuit/cell_reader.ts";
-import {
-  CellWriter,
-  type CellWriterHost,
-  type WriteOutcome,
-} from "../circuit/cell_writer.ts";
+import { CellWriter, type CellWriterHost } from "../circuit/cell_writer.ts";
 
 /**
  * Tuning: time that what waits has to be written once the circuit has ended, ms.
@@ -32,8 +28,8 @@ export type CloseManner = "flush" | "drop";
 
 /** What a stream tells its circuit. */
 export interface RelayStreamSink {
-  /** Whole cells; as in `CellSink`. */
-  onCells(cells: Bytes): boolean;
+  /** Whole cells; as in `CellSink`, which calls it without a detour. */
+  readonly onCells: (cells: Bytes) => boolean;
   /** The other side has ended it, or its link is gone. */
   onHangUp(): void;
   /** Closed, and nothing of it is left. Called once. */
@@ -44,11 +40,12 @@ export interface RelayStreamSink {
 
 /** One stream. */
 export class RelayStream<Owner> {
+  /** Takes cells of the circuit; the stream alone ends it. */
+  readonly writer: CellWriter<Owner>;
   readonly #stream: ByteStream;
   readonly #host: CellWriterHost<Owner>;
   readonly #sink: RelayStreamSink;
   readonly #reader: CellReader;
-  readonly #writer: CellWriter<Owner>;
   #isClosed = false;
   #isReading = true;
   #isWriting = true;
@@ -65,11 +62,11 @@ export class RelayStream<Owner> {
     this.#host = host;
     this.#sink = sink;
     this.#reader = new CellReader(stream, host.buffers, {
-      onCells: (cells) => sink.onCells(cells),
+      onCells: sink.onCells,
       onEnd: () => this.#onReaderEnd(),
       onError: (error) => sink.onError(error),
     });
-    this.#writer = new CellWriter(
+    this.writer = new CellWriter(
       stream,
       host,
       owner,
@@ -80,11 +77,6 @@ export class RelayStream<Owner> {
   /** Begin to read. Call once. */
   start(): void {
     this.#reader.start();
-  }
-
-  /** Write whole cells; never waits. */
-  write(cells: Bytes): WriteOutcome {
-    return this.#writer.write(cells);
   }
 
   /** End both directions. A `drop` overrules an earlier `flush`. */
@@ -99,7 +91,7 @@ export class RelayStream<Owner> {
   }
 
   #flush(): void {
-    this.#writer.end();
+    this.writer.end();
     if (!this.#isWriting) return;
     const { clock } = this.#host;
     this.#flushTimer = clock.schedule(FLUSH_MS, () => this.#drop(), {
@@ -110,7 +102,7 @@ export class RelayStream<Owner> {
   #drop(): void {
     if (!this.#isWriting) return;
     this.#flushTimer?.cancel();
-    this.#writer.drop();
+    this.writer.drop();
     this.#stream.cancel();
   }
 

@@ -174,19 +174,9 @@ export class RelayedCircuit {
       return false;
     }
     this.#host.traffic.forwardCells += rest.length / CELL_BYTES;
-    const { owner, stream } = this.#onward();
-    return stream !== undefined && owner.#write(stream, rest);
-  }
-
-  /** Where cells from the client go on to, and whose stream that is. */
-  #onward(): {
-    readonly owner: RelayedCircuit;
-    readonly stream: RelayStream<RelayedCircuit> | undefined;
-  } {
     const partner = this.#partner;
-    return partner === undefined
-      ? { owner: this, stream: this.#next }
-      : { owner: partner, stream: partner.#previous };
+    if (partner !== undefined) return partner.#write(partner.#previous, rest);
+    return this.#next !== undefined && this.#write(this.#next, rest);
   }
 
   /** Cells from the next hop. @returns Whether their memory is kept. */
@@ -199,7 +189,7 @@ export class RelayedCircuit {
 
   /** @returns Whether the memory of `cells` is the writer's now. */
   #write(stream: RelayStream<RelayedCircuit>, cells: Bytes): boolean {
-    switch (stream.write(cells)) {
+    switch (stream.writer.write(cells)) {
       case "kept":
         this.#checkQuota();
         return true;
@@ -326,7 +316,7 @@ export class RelayedCircuit {
     });
     this.#next = next;
     this.#streams++;
-    next.write(cell);
+    next.writer.write(cell);
     next.start();
   }
 

@@ -178,8 +178,8 @@ Deno.test("RelayStream closes at once when nothing waits", async () => {
 
 Deno.test("RelayStream writes what waits before it ends, but not for ever", async () => {
   const { host, stream, relay, heard } = relaying();
-  relay.write(cells(1));
-  relay.write(cells(1));
+  relay.writer.write(cells(1));
+  relay.writer.write(cells(1));
   relay.close("flush");
   await settle();
   assert.equal(stream.isWriteClosed, false);
@@ -190,8 +190,8 @@ Deno.test("RelayStream writes what waits before it ends, but not for ever", asyn
   assert.equal(host.clock.pending, 0);
 
   const stuck = relaying();
-  stuck.relay.write(cells(1));
-  stuck.relay.write(cells(16));
+  stuck.relay.writer.write(cells(1));
+  stuck.relay.writer.write(cells(16));
   stuck.relay.close("flush");
   await stuck.host.clock.advance(FLUSH_MS - 1);
   assert.equal(stuck.stream.isCancelled, false);
@@ -213,7 +213,7 @@ Deno.test("RelayStream tells of a hang-up once for each direction, and is gone w
   assert.deepEqual(heard, ["hang up", "gone"]);
 
   const refused = relaying();
-  refused.relay.write(cells(1));
+  refused.relay.writer.write(cells(1));
   await refused.stream.refuse();
   assert.deepEqual(refused.heard, ["hang up"]);
   refused.relay.close("drop");
