@@ -132,11 +132,6 @@ export class Leg {
       : this.#firstUnacknowledgedMs + ACK_DELAY_MS;
   }
 
-  /** Whether there is anything to acknowledge, due or not. */
-  get owesAck(): boolean {
-    return this.#unacknowledged > 0;
-  }
-
   /** When the oldest cell in flight has waited too long; `Infinity` with none in flight. */
   get probeDueMs(): number {
     const oldest = this.#inFlight[this.#head];

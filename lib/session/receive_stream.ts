@@ -60,11 +60,6 @@ export class ReceiveStream {
     return this.#final !== undefined && this.#consumed === this.#final;
   }
 
-  /** Everything has arrived. */
-  get isComplete(): boolean {
-    return this.#final !== undefined && this.#next === this.#final;
-  }
-
   /**
    * Take bytes of the stream; copies them.
    *
@@ -223,11 +218,6 @@ export class ReceiveStream {
   /** The limit granted last, for saying it again after a leg died. */
   get granted(): number {
     return this.#granted;
-  }
-
-  /** Window beyond the one that every stream begins with, bytes. */
-  get extraWindowBytes(): number {
-    return this.#window - INITIAL_WINDOW_BYTES;
   }
 
   /** Forget all bytes: the stream was reset. */

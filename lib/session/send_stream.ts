@@ -56,16 +56,6 @@ export class SendStream {
     return this.#finState === "acknowledged";
   }
 
-  /** The peer has let us send up to here. */
-  get limit(): number {
-    return this.#limit;
-  }
-
-  /** Whether the end has been set. */
-  get isFinished(): boolean {
-    return this.#finAt !== undefined;
-  }
-
   /** Append bytes, which must not change from now on. */
   write(bytes: Uint8Array): void {
     if (this.#finAt !== undefined) {

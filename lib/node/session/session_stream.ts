@@ -51,7 +51,7 @@ export class SessionStreamHandle {
 
   /**
    * At the client: resolves once the service has taken the stream. Rejects with
-   * the error of its reset when it did not; nobody need listen.
+   * the error of its reset when it did not; the caller need not listen.
    */
   get opened(): Promise<void> {
     return this.#opened.promise;
@@ -101,10 +101,11 @@ export class SessionStreamHandle {
   /**
    * Write bytes; they are copied. Resolves when more are welcome.
    *
-   * @throws {UnreachableError} as {@linkcode resetError} has it, when the stream is over.
+   * @throws {UnreachableError} `session.finished` when both directions have ended;
+   * otherwise as {@linkcode read} does, when the stream was reset.
    */
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#end !== undefined) throw resetError(this.#end.code);
+    if (this.#end !== undefined) throw endError(this.#end);
     const result = this.#calls.write(new Uint8Array(bytes));
     if (result === "gone") throw resetError(RESET_CODE.failed);
     if (result === "taken") return;
@@ -112,7 +113,7 @@ export class SessionStreamHandle {
       this.#writer = resolve;
     });
     const end = this.#end as StreamEnd | undefined;
-    if (end !== undefined) throw resetError(end.code);
+    if (end !== undefined) throw endError(end);
   }
 
   /** End our direction after what was written; the other one stays. */
@@ -218,11 +219,19 @@ const RESETS: ReadonlyMap<number, readonly [string, string]> = new Map([
   ]],
 ]);
 
+/** Why there is no writing to a stream that is over. */
+function endError({ how, code }: StreamEnd): UnreachableError {
+  return how === "reset" ? resetError(code) : new UnreachableError(
+    "session.finished",
+    "Cannot write to stream: both of its directions have ended",
+  );
+}
+
 /**
  * The error for a reset code: `service.no_port`, `service.refused`,
  * `service.timeout`, or `session.reset_*`.
  */
-export function resetError(code: number): UnreachableError {
+function resetError(code: number): UnreachableError {
   const [name, what] = RESETS.get(code) ?? FAILED;
   return new UnreachableError(name, `Cannot go on with stream: ${what}`);
 }

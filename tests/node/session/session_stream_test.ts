@@ -31,3 +31,39 @@ Deno.test("SessionStreamHandle.read() throws when the stream was reset", async (
   await assert.rejects(reading, { code: "session.reset_failed" });
   await assert.rejects(stream.read(), { code: "session.reset_failed" });
 });
+
+Deno.test("SessionStreamHandle.write() says of a stream that ended well that it has ended, not that it was given up", async () => {
+  const stream = atItsEnd();
+  await stream.closeWrite();
+  stream.onFinished();
+  await assert.rejects(stream.write(new Uint8Array(1)), {
+    code: "session.finished",
+  });
+  assert.deepEqual(await stream.closed, { how: "finished", code: 0 });
+});
+
+Deno.test("SessionStreamHandle.write() that waits for room ends with its stream, however that ends", async () => {
+  for (
+    const [end, code] of [
+      [
+        (stream: SessionStreamHandle) => stream.onFinished(),
+        "session.finished",
+      ],
+      [
+        (stream: SessionStreamHandle) => stream.onReset(RESET_CODE.cancelled),
+        "session.reset_cancelled",
+      ],
+    ] as const
+  ) {
+    const stream = new SessionStreamHandle({
+      accept() {},
+      write: () => "full",
+      read: () => undefined,
+      finish() {},
+      reset() {},
+    });
+    const writing = stream.write(new Uint8Array(1));
+    end(stream);
+    await assert.rejects(writing, { code });
+  }
+});
