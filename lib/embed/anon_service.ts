@@ -5,13 +5,13 @@
  */
 import { UnreachableError } from "../base/errors.ts";
 import type { NodeServices } from "../node/host/node_services.ts";
-import type { ServiceHostDriver } from "../node/host/service_host.ts";
+import type { HostedService } from "../node/host/hosted_service.ts";
 
 /** A hosted service, until disposed of or until its node stops. */
 export class AnonService implements AsyncDisposable {
   /** Its host name: 56 characters and `.anon`. */
   readonly host: string;
-  readonly #driver: ServiceHostDriver;
+  readonly #driver: HostedService;
   readonly #services: NodeServices;
   /** Aborts when it is stopped, alone or with its node. */
   readonly #over: AbortSignal;
@@ -23,7 +23,7 @@ export class AnonService implements AsyncDisposable {
    * @param closing Aborts when the node is stopped.
    */
   constructor(
-    driver: ServiceHostDriver,
+    driver: HostedService,
     services: NodeServices,
     closing: AbortSignal,
   ) {

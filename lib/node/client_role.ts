@@ -25,7 +25,7 @@ import { bootstrap } from "./directory/bootstrap.ts";
 import { CircuitPoolDriver } from "./circuit/circuit_pool_driver.ts";
 import { peerOf } from "./link/link_dial.ts";
 import { GuardMemory } from "./circuit/guard_memory.ts";
-import { ServiceGateway } from "./visit/service_gateway.ts";
+import { VisitGateway } from "./visit/visit_gateway.ts";
 import { logLinks } from "./link/link_log.ts";
 import { LinkServices } from "./link/link_services.ts";
 import { LinkTable } from "./link/link_table.ts";
@@ -35,7 +35,7 @@ import { NodeServices } from "./host/node_services.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
 import { RelayListClient } from "./directory/relay_list_client.ts";
 import type { RelayRole } from "./relay_role.ts";
-import { ServiceClientDriver } from "./visit/service_client.ts";
+import { Visits } from "./visit/visits.ts";
 import type { ServiceContext } from "./session/service_context.ts";
 import { ClientKeys } from "./host/service_keys.ts";
 import type { ClientSecrets } from "./visit/descriptor_finder.ts";
@@ -73,7 +73,7 @@ export interface ClientRole {
   readonly relays: RelayDirectory;
   readonly circuits: CircuitPoolDriver;
   /** Sessions with services of others. */
-  readonly visits: ServiceClientDriver;
+  readonly visits: Visits;
   /** The same, for proxies. */
   readonly gateway: Gateway;
   /** Looking for services without visiting them. */
@@ -135,8 +135,8 @@ export async function startClient(
   const clientKeys = base.clientKeys ?? new ClientKeys(state, runtime);
   await clientKeys.load();
   const clientSecrets: ClientSecrets = (service) => clientKeys.secret(service);
-  const visits = stack.use(new ServiceClientDriver({ context, clientSecrets }));
-  const gateway = new ServiceGateway(runtime.crypto, visits);
+  const visits = stack.use(new Visits({ context, clientSecrets }));
+  const gateway = new VisitGateway(runtime.crypto, visits);
   const lookup = new ServiceLookup(context, clientSecrets);
   const services = stack.use(
     new NodeServices(context, visits, state, runtime, base.drainMs),

@@ -46,7 +46,7 @@ import {
 } from "./relay_role.ts";
 import type { Runtime } from "../machine/runtime.ts";
 import { StateWatch } from "./state_watch.ts";
-import type { ServiceHostDriver } from "./host/service_host.ts";
+import type { HostedService } from "./host/hosted_service.ts";
 import { DRAIN_MS } from "./host/session_drain.ts";
 
 /** What a node is made of, beside its runtime. */
@@ -99,7 +99,7 @@ export class Node implements AsyncDisposable {
   /** The proxies that are open, if any. */
   readonly proxies: NodeProxies | undefined;
   /** Services that were given at the start. */
-  readonly services: readonly ServiceHostDriver[];
+  readonly services: readonly HostedService[];
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
   readonly #state: StateDirectory;
@@ -110,7 +110,7 @@ export class Node implements AsyncDisposable {
     parts: NodeParts,
     state: StateDirectory,
     drainMs: number,
-    services: readonly ServiceHostDriver[],
+    services: readonly HostedService[],
     controlPlace: ControlPlace | undefined,
     stack: AsyncDisposableStack,
   ) {
@@ -172,7 +172,7 @@ export class Node implements AsyncDisposable {
       await joinAsRelay(base, parts.relay);
       options.onRelay?.(relayAddress(parts.relay));
     }
-    const services: ServiceHostDriver[] = [];
+    const services: HostedService[] = [];
     if (options.client) {
       parts.client = await startClient(
         base,

@@ -87,7 +87,7 @@ const FORBIDDEN: readonly (readonly [string, string])[] = [
   ["lib/auth/identity.ts", "lib/mod.ts"],
   ["lib/auth/identity.ts", "tests/support/builders.ts"],
   ["lib/auth/identity.ts", "lib/crypto/_hash.ts"],
-  ["lib/node/link/link.ts", "lib/node/host/service_host.ts"],
+  ["lib/node/link/link.ts", "lib/node/host/hosted_service.ts"],
   ["lib/node/visit/meeting.ts", "lib/node/node.ts"],
   ["lib/mod.ts", "lib/cli/run.ts"],
   ["lib/mod.ts", "lib/node/node.ts"],

@@ -21,7 +21,7 @@ import {
   REST_MS,
   SLICE_HASHES,
 } from "../../lib/node/visit/meeting_introduction.ts";
-import { ServiceClientDriver } from "../../lib/node/visit/service_client.ts";
+import { Visits } from "../../lib/node/visit/visits.ts";
 import { SEALED_BYTES } from "../../lib/service/meeting/introduction.ts";
 import type { IntroduceAnswer } from "../../lib/service/meeting/introduction_messages.ts";
 import type {
@@ -250,7 +250,7 @@ export async function flood(
     visitors++;
     const startMs = clock.nowMs();
     const context = { ...world.context(), clock: slow(clock) };
-    const driver = new ServiceClientDriver({ context });
+    const driver = new Visits({ context });
     try {
       const stream = await driver.connect({
         service: service.publicKey,

@@ -29,7 +29,7 @@ import { Node, type NodeOptions } from "../../lib/node/node.ts";
 import type { ServiceDefinition } from "../../lib/node/host/node_services.ts";
 import type { RelayRole } from "../../lib/node/relay_role.ts";
 import type { Runtime } from "../../lib/machine/runtime.ts";
-import type { ServiceHostDriver } from "../../lib/node/host/service_host.ts";
+import type { HostedService } from "../../lib/node/host/hosted_service.ts";
 import type { StreamHandler } from "../../lib/node/host/stream_target.ts";
 import type { CircuitPurpose } from "../../lib/pool/purpose.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
@@ -181,12 +181,12 @@ export class WorldClient {
 
 /** A node that serves. */
 export class WorldService extends WorldClient {
-  readonly driver: ServiceHostDriver;
+  readonly driver: HostedService;
   readonly publicKey: PublicKey;
 
   constructor(
     client: WorldClient,
-    driver: ServiceHostDriver,
+    driver: HostedService,
     publicKey: PublicKey,
     world: WholeWorld,
   ) {

@@ -11,12 +11,9 @@ import { AnonNetError, ConfigError, errorCode } from "../../base/errors.ts";
 import { parseServiceHost } from "../../service/address.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import type { Runtime } from "../../machine/runtime.ts";
-import type {
-  ServiceClientDriver,
-  ServiceTarget,
-} from "../visit/service_client.ts";
+import type { ServiceTarget, Visits } from "../visit/visits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
-import { ServiceHostDriver, type ServiceStatus } from "./service_host.ts";
+import { HostedService, type ServiceStatus } from "./hosted_service.ts";
 import { DRAIN_MS } from "./session_drain.ts";
 import {
   loadServiceIdentity,
@@ -94,12 +91,12 @@ function tooMany(name: string): ConfigError {
 /** The services of one node. */
 export class NodeServices implements AsyncDisposable {
   readonly #context: ServiceContext;
-  readonly #visits: ServiceClientDriver;
+  readonly #visits: Visits;
   readonly #state: StateDirectory;
   readonly #runtime: Runtime;
   readonly #drainMs: number;
   /** By name; `undefined` while being started. */
-  readonly #services = new Map<string, ServiceHostDriver | undefined>();
+  readonly #services = new Map<string, HostedService | undefined>();
 
   /**
    * @param visits Of the same node; services visit themselves by it.
@@ -107,7 +104,7 @@ export class NodeServices implements AsyncDisposable {
    */
   constructor(
     context: ServiceContext,
-    visits: ServiceClientDriver,
+    visits: Visits,
     state: StateDirectory,
     runtime: Runtime,
     drainMs: number = DRAIN_MS,
@@ -135,14 +132,14 @@ export class NodeServices implements AsyncDisposable {
    * @throws {ConfigError} `service.name`, `service.twice`, `service.too_many`,
    * `storage.*`.
    */
-  async start(definition: ServiceDefinition): Promise<ServiceHostDriver> {
+  async start(definition: ServiceDefinition): Promise<HostedService> {
     const { name, targets, clients } = definition;
     serviceFileName(name); // refuses what is no name
     if (this.#services.has(name)) throw twice(name);
     if (this.#services.size >= MAX_SERVICES) throw tooMany(name);
     this.#services.set(name, undefined);
     try {
-      const service = await ServiceHostDriver.start({
+      const service = await HostedService.start({
         context: this.#context,
         name,
         identity: await this.#identityOf(definition),
@@ -168,7 +165,7 @@ export class NodeServices implements AsyncDisposable {
    * @throws the signal's reason.
    */
   async reachable(
-    service: ServiceHostDriver,
+    service: HostedService,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<void> {
     await raceSignal(service.ready, signal);
@@ -202,7 +199,7 @@ export class NodeServices implements AsyncDisposable {
   }
 
   /** Stop a service. Harmless when it has stopped. */
-  async stop(service: ServiceHostDriver): Promise<void> {
+  async stop(service: HostedService): Promise<void> {
     for (const [name, running] of this.#services) {
       if (running === service) this.#services.delete(name);
     }

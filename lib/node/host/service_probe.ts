@@ -25,7 +25,7 @@ import {
   COOKIE_BYTES,
   sealIntroduction,
 } from "../../service/meeting/introduction.ts";
-import type { ProbeOutcome } from "../../service/service_host.ts";
+import type { ProbeOutcome } from "../../service/reachability.ts";
 import {
   blindedKey,
   type TimePeriod,

@@ -92,9 +92,9 @@ async function visit(
     targets: new Map([[80, TCP]]),
     ...changes,
   });
-  const { driver } = world.client();
+  const { visits } = world.client();
   const target = { service: publicKey, port: 80, isolation: undefined };
-  return await driver.connect(target, { signal: NEVER });
+  return await visits.connect(target, { signal: NEVER });
 }
 
 const dialling = (target: TargetConnection): TargetDial => () =>
@@ -298,17 +298,17 @@ Deno.test("serveStream() lets a handler do as it likes, and ends what it leaves 
 Deno.test("serveStream() serves a thousand streams of one session at once, and says when it is too many", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
-    const { driver } = world.client();
+    const { visits } = world.client();
     const target = {
       service: service.publicKey,
       port: 80,
       isolation: undefined,
     };
-    const first = await driver.connect(target, { signal: NEVER });
+    const first = await visits.connect(target, { signal: NEVER });
     const others = await Promise.all(
       Array.from(
         { length: 1_100 },
-        () => driver.connect(target, { signal: NEVER }),
+        () => visits.connect(target, { signal: NEVER }),
       ),
     );
     const all = [first, ...others];
@@ -320,7 +320,7 @@ Deno.test("serveStream() serves a thousand streams of one session at once, and s
     for (const stream of all) stream.abort();
     await sleep(world.clock, 2_000);
     assert.equal(service.driver.status.streams, 0);
-    const again = await driver.connect(target, { signal: NEVER });
+    const again = await visits.connect(target, { signal: NEVER });
     await again.opened;
     again.abort();
   }));

@@ -12,16 +12,13 @@ import { seededRandom } from "../../../lib/base/random.ts";
 import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import type { CryptoSuite } from "../../../lib/crypto/suite.ts";
 import { repeatableSuite } from "../../../lib/crypto/repeatable.ts";
-import {
-  ServiceClientDriver,
-  type ServiceClientOptions,
-} from "../../../lib/node/visit/service_client.ts";
+import { Visits, type VisitsOptions } from "../../../lib/node/visit/visits.ts";
 import type { ServiceContext } from "../../../lib/node/session/service_context.ts";
 import type { RevisionStore } from "../../../lib/node/host/descriptor_publisher.ts";
 import {
-  ServiceHostDriver,
-  type ServiceHostOptions,
-} from "../../../lib/node/host/service_host.ts";
+  HostedService,
+  type HostedServiceOptions,
+} from "../../../lib/node/host/hosted_service.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
 import { createDrain } from "../../../lib/sim/drain.ts";
@@ -51,7 +48,7 @@ export class MemoryRevisions implements RevisionStore {
 
 /** A service in a world. */
 export interface TestService {
-  readonly driver: ServiceHostDriver;
+  readonly driver: HostedService;
   readonly circuits: FakeCircuits;
   readonly publicKey: PublicKey;
   readonly revisions: MemoryRevisions;
@@ -60,14 +57,14 @@ export interface TestService {
 
 /** A visitor in a world. */
 export interface TestClient {
-  readonly driver: ServiceClientDriver;
+  readonly visits: Visits;
   readonly circuits: FakeCircuits;
   readonly log: RecordingLog;
 }
 
 /** What differs from a service that echoes at port 80. */
 export type ServiceChanges = Partial<
-  Pick<ServiceHostOptions, "targets" | "clients" | "dial" | "revisions">
+  Pick<HostedServiceOptions, "targets" | "clients" | "dial" | "revisions">
 >;
 
 /** A network with services and visitors, all gone at its end. */
@@ -120,7 +117,7 @@ export class ServiceWorld implements AsyncDisposable {
     const identity = new Identity(this.crypto, new Uint8Array(32).fill(key));
     const revisions = new MemoryRevisions();
     const driver = this.#opened.use(
-      await ServiceHostDriver.start({
+      await HostedService.start({
         context,
         name: "test",
         identity,
@@ -144,13 +141,13 @@ export class ServiceWorld implements AsyncDisposable {
     return service;
   }
 
-  client(options: Omit<ServiceClientOptions, "context"> = {}): TestClient {
+  client(options: Omit<VisitsOptions, "context"> = {}): TestClient {
     const context = this.context();
-    const driver = this.#opened.use(
-      new ServiceClientDriver({ context, ...options }),
+    const visits = this.#opened.use(
+      new Visits({ context, ...options }),
     );
     const { circuits, log } = context;
-    return { driver, circuits, log };
+    return { visits, circuits, log };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

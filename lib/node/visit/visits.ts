@@ -23,8 +23,8 @@ import type { SessionStreamHandle } from "../session/session_stream.ts";
 /** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
 export const MAX_CLIENT_SESSIONS = 256;
 
-/** What a client is made of. */
-export interface ServiceClientOptions {
+/** What visits are made of. */
+export interface VisitsOptions {
   readonly context: ServiceContext;
   /** Our X25519 secrets for services that want one. Default: none. */
   readonly clientSecrets?: ClientSecrets;
@@ -39,8 +39,8 @@ export interface ServiceTarget {
   readonly isolation: string | undefined;
 }
 
-/** What a client is doing, for a status page. */
-export interface ClientStatus {
+/** What visits there are, for a status page. */
+export interface VisitsStatus {
   readonly sessions: number;
   readonly beginning: number;
   readonly streams: number;
@@ -54,8 +54,8 @@ interface Beginning {
   waiting: number;
 }
 
-/** The sessions of one node with services. */
-export class ServiceClientDriver implements AsyncDisposable {
+/** The sessions of one node with services of others. */
+export class Visits implements AsyncDisposable {
   readonly #context: ServiceContext;
   readonly #finder: DescriptorFinder;
   readonly #log: Log;
@@ -64,14 +64,14 @@ export class ServiceClientDriver implements AsyncDisposable {
   readonly #stopping = new AbortController();
 
   constructor(
-    { context, clientSecrets = () => undefined }: ServiceClientOptions,
+    { context, clientSecrets = () => undefined }: VisitsOptions,
   ) {
     this.#context = context;
     this.#log = context.log.part("client");
     this.#finder = new DescriptorFinder(context, clientSecrets);
   }
 
-  get status(): ClientStatus {
+  get status(): VisitsStatus {
     let streams = 0;
     let legs = 0;
     for (const session of this.#sessions.values()) {

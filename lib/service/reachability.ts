@@ -2,7 +2,7 @@
  * What a service has to do to be found and reached: keep introduction points,
  * publish descriptors, and see for itself whether both work.
  *
- *     points, publications, probes of the driver ─▶ ServiceHost ─▶ actions
+ *     points, publications, probes of the driver ─▶ Reachability ─▶ actions
  *
  *     build   a point, onPointOpen or onPointFailed
  *     check   a point's circuit, onChecked
@@ -36,7 +36,7 @@ const LOOK_MS = 10_000;
 const SLEEP_MS = 30_000;
 
 /** What the driver shall do. */
-export type HostAction =
+export type ReachabilityAction =
   | PointAction
   | PublishAction
   /** Fetch our descriptor, and introduce ourselves by this point: `onProbed`. */
@@ -54,7 +54,7 @@ export type ProbeOutcome =
   | "unknown";
 
 /** Keeps one service reachable. */
-export class ServiceHost {
+export class Reachability {
   readonly #random: Random;
   readonly #points: IntroductionPoints;
   readonly #publication: Publication;
@@ -92,13 +92,13 @@ export class ServiceHost {
   }
 
   /** A point listens. @param relay Its node id, as text. */
-  onPointOpen(point: PointId, relay: string, at: Moment): HostAction[] {
+  onPointOpen(point: PointId, relay: string, at: Moment): ReachabilityAction[] {
     this.#points.onOpen(point, relay, at.nowMs);
     return this.onTime(at);
   }
 
   /** A point could not be built, or its circuit is gone. */
-  onPointFailed(point: PointId, at: Moment): HostAction[] {
+  onPointFailed(point: PointId, at: Moment): ReachabilityAction[] {
     this.#points.onFailed(point, at.nowMs);
     return this.onTime(at);
   }
@@ -108,7 +108,7 @@ export class ServiceHost {
     point: PointId,
     answer: "alive" | "silent",
     at: Moment,
-  ): HostAction[] {
+  ): ReachabilityAction[] {
     if (answer === "silent") {
       // What took this one may have taken others.
       this.#points.onDoubt(at.nowMs);
@@ -119,13 +119,17 @@ export class ServiceHost {
   }
 
   /** A client was introduced by a point. */
-  onIntroduction(point: PointId, at: Moment): HostAction[] {
+  onIntroduction(point: PointId, at: Moment): ReachabilityAction[] {
     this.#points.onIntroduction(point, at.nowMs);
     return this.onTime(at);
   }
 
   /** A publication has ended. @param copies Nodes that stored it. */
-  onPublished(period: TimePeriod, copies: number, at: Moment): HostAction[] {
+  onPublished(
+    period: TimePeriod,
+    copies: number,
+    at: Moment,
+  ): ReachabilityAction[] {
     const { nowMs, unixMs } = at;
     this.#publication.onPublished(period, copies, nowMs);
     if (copies > 0 && period === timePeriod(unixMs)) {
@@ -138,7 +142,11 @@ export class ServiceHost {
   }
 
   /** A probe has ended. */
-  onProbed(point: PointId, outcome: ProbeOutcome, at: Moment): HostAction[] {
+  onProbed(
+    point: PointId,
+    outcome: ProbeOutcome,
+    at: Moment,
+  ): ReachabilityAction[] {
     this.#isProbing = false;
     this.#probeMs = at.nowMs +
       this.#about(outcome === "reached" ? PROBE_MS : FIRST_PROBE_MS);
@@ -147,19 +155,19 @@ export class ServiceHost {
   }
 
   /** Some circuit of ours has fallen silent: see to the points soon. */
-  onDoubt(at: Moment): HostAction[] {
+  onDoubt(at: Moment): ReachabilityAction[] {
     this.#points.onDoubt(at.nowMs);
     return this.onTime(at);
   }
 
   /** The machine has another address, or none any more. */
-  onNetworkChange(at: Moment): HostAction[] {
+  onNetworkChange(at: Moment): ReachabilityAction[] {
     this.#upheave(at.nowMs);
     return this.onTime(at);
   }
 
   /** Do what is due. */
-  onTime(at: Moment): HostAction[] {
+  onTime(at: Moment): ReachabilityAction[] {
     const { nowMs, unixMs } = at;
     const slept = (unixMs - this.#last.unixMs) - (nowMs - this.#last.nowMs);
     const isLate = nowMs - this.#last.nowMs > LOOK_MS + SLEEP_MS;
@@ -175,7 +183,7 @@ export class ServiceHost {
     ];
   }
 
-  #giveUp(point: PointId, at: Moment): HostAction[] {
+  #giveUp(point: PointId, at: Moment): ReachabilityAction[] {
     this.#points.onFailed(point, at.nowMs);
     return [{ type: "close", point }, ...this.onTime(at)];
   }
@@ -185,7 +193,7 @@ export class ServiceHost {
     this.#publication.demand(nowMs);
   }
 
-  #probe({ nowMs, unixMs }: Moment): HostAction[] {
+  #probe({ nowMs, unixMs }: Moment): ReachabilityAction[] {
     if (this.#isProbing || this.#probeMs > nowMs) return [];
     const point = randomChoice(this.#random, this.reachablePoints(unixMs));
     if (point === undefined) {

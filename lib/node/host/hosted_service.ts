@@ -2,7 +2,7 @@
  * Runs one service: tells its machine what happens, and hands what the machine
  * wants to the part that does it.
  *
- *     ServiceHost ─▶ build, check, close ─▶ ServicePoints ─┐
+ *     Reachability ─▶ build, check, close ─▶ ServicePoints ─┐
  *                 ─▶ publish ─▶ DescriptorPublisher        │ introductions
  *                 ─▶ probe ─▶ ServiceProbe                 ▼
  *                                         IntroductionDesk ─▶ ServiceSessions
@@ -29,10 +29,10 @@ import { formatServiceHost } from "../../service/address.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import type { PublishAction } from "../../service/publication.ts";
 import {
-  type HostAction,
   type ProbeOutcome,
-  ServiceHost,
-} from "../../service/service_host.ts";
+  Reachability,
+  type ReachabilityAction,
+} from "../../service/reachability.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import { momentOf, type ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
@@ -51,7 +51,7 @@ import type { StreamTarget } from "./stream_target.ts";
 import { systemDial, type TargetDial } from "./target_dial.ts";
 
 /** What a service is made of. */
-export interface ServiceHostOptions {
+export interface HostedServiceOptions {
   readonly context: ServiceContext;
   /** What its operator calls it; stands in the log. */
   readonly name: string;
@@ -86,13 +86,13 @@ export interface ServiceStatus {
 }
 
 /** A running service. */
-export class ServiceHostDriver implements AsyncDisposable {
+export class HostedService implements AsyncDisposable {
   /** Its address: `….anon`. */
   readonly host: string;
-  readonly #options: ServiceHostOptions;
+  readonly #options: HostedServiceOptions;
   readonly #context: ServiceContext;
   readonly #log: Log;
-  readonly #machine: ServiceHost;
+  readonly #machine: Reachability;
   readonly #timer: MachineTimer;
   readonly #points: ServicePoints;
   readonly #publisher: DescriptorPublisher;
@@ -108,14 +108,14 @@ export class ServiceHostDriver implements AsyncDisposable {
   readonly #tasks = new TaskSet((error) => this.#onFailure(error));
   #isReachable = false;
 
-  private constructor(options: ServiceHostOptions, floor: number) {
+  private constructor(options: HostedServiceOptions, floor: number) {
     const { context, identity } = options;
     const { clock, crypto, random } = context;
     this.#options = options;
     this.#context = context;
     this.#log = context.log.part("service");
     this.host = formatServiceHost(crypto, identity.publicKey);
-    this.#machine = new ServiceHost(random, floor, momentOf(clock));
+    this.#machine = new Reachability(random, floor, momentOf(clock));
     this.#timer = new MachineTimer(
       clock,
       () => this.#carryOut(this.#machine.onTime(this.#now)),
@@ -167,9 +167,9 @@ export class ServiceHostDriver implements AsyncDisposable {
    *
    * @throws what reading its last revision throws.
    */
-  static async start(options: ServiceHostOptions): Promise<ServiceHostDriver> {
+  static async start(options: HostedServiceOptions): Promise<HostedService> {
     const floor = await options.revisions.read();
-    const driver = new ServiceHostDriver(options, floor);
+    const driver = new HostedService(options, floor);
     driver.#carryOut(driver.#machine.onTime(driver.#now));
     return driver;
   }
@@ -233,7 +233,7 @@ export class ServiceHostDriver implements AsyncDisposable {
 
   // ---- what the machine wants ----
 
-  #carryOut(actions: readonly HostAction[]): void {
+  #carryOut(actions: readonly ReachabilityAction[]): void {
     if (this.#stopping.signal.aborted) return;
     for (const action of actions) {
       switch (action.type) {

@@ -2,7 +2,7 @@
  * The door between proxies and services: addresses are judged here, before
  * anything goes out.
  *
- *     host, port, isolation ─▶ address right? ─▶ ServiceClientDriver ─▶ stream
+ *     host, port, isolation ─▶ address right? ─▶ Visits ─▶ stream
  *
  * @see protocol §8.1
  * @module
@@ -14,16 +14,16 @@ import type {
   GatewayTarget,
 } from "../../http/gateway.ts";
 import { parseServiceHost } from "../../service/address.ts";
-import type { ServiceClientDriver } from "./service_client.ts";
+import type { Visits } from "./visits.ts";
 
 /** Opens streams for proxies and embedding programs. */
-export class ServiceGateway implements Gateway {
+export class VisitGateway implements Gateway {
   readonly #crypto: CryptoSuite;
-  readonly #client: ServiceClientDriver;
+  readonly #visits: Visits;
 
-  constructor(crypto: CryptoSuite, client: ServiceClientDriver) {
+  constructor(crypto: CryptoSuite, visits: Visits) {
     this.#crypto = crypto;
-    this.#client = client;
+    this.#visits = visits;
   }
 
   /**
@@ -36,6 +36,6 @@ export class ServiceGateway implements Gateway {
   ): Promise<GatewayStream> {
     const service = parseServiceHost(this.#crypto, host);
     const target = { service, port, isolation };
-    return await this.#client.connect(target, options);
+    return await this.#visits.connect(target, options);
   }
 }

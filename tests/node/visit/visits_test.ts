@@ -8,7 +8,7 @@ import {
 } from "../../../lib/dht/records/stored_record.ts";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { CLIENT_IDLE_MS } from "../../../lib/node/visit/client_session.ts";
-import { ServiceGateway } from "../../../lib/node/visit/service_gateway.ts";
+import { VisitGateway } from "../../../lib/node/visit/visit_gateway.ts";
 import type { StreamHandler } from "../../../lib/node/host/stream_target.ts";
 import { formatServiceHost } from "../../../lib/service/address.ts";
 import type { IntroduceAnswer } from "../../../lib/service/meeting/introduction_messages.ts";
@@ -39,12 +39,12 @@ function connect(
   options: { port?: number; isolation?: string; signal?: AbortSignal } = {},
 ) {
   const { port = 80, isolation, signal = NEVER } = options;
-  return client.driver.connect({ service: publicKey, port, isolation }, {
+  return client.visits.connect({ service: publicKey, port, isolation }, {
     signal,
   });
 }
 
-Deno.test("ServiceClientDriver reaches a service, and bytes come back from it", () =>
+Deno.test("Visits reaches a service, and bytes come back from it", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -54,7 +54,7 @@ Deno.test("ServiceClientDriver reaches a service, and bytes come back from it", 
     assert.deepEqual(await exchange(stream, bytes), bytes);
   }));
 
-Deno.test("ServiceClientDriver is at a service it never heard of within few round trips", () =>
+Deno.test("Visits is at a service it never heard of within few round trips", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -67,14 +67,14 @@ Deno.test("ServiceClientDriver is at a service it never heard of within few roun
     stream.abort();
   }));
 
-Deno.test("ServiceClientDriver opens a further stream without a round trip", () =>
+Deno.test("Visits opens a further stream without a round trip", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
     const first = await connect(client, service);
     await first.opened;
     const built = world.network.circuitsBuilt;
-    assert.ok(client.driver.hasSession(service.publicKey, undefined));
+    assert.ok(client.visits.hasSession(service.publicKey, undefined));
     const startMs = world.clock.nowMs();
     const second = await connect(client, service);
     assert.equal(world.clock.nowMs(), startMs);
@@ -86,7 +86,7 @@ Deno.test("ServiceClientDriver opens a further stream without a round trip", () 
     second.abort();
   }));
 
-Deno.test("ServiceClientDriver begins one session for all who ask at once", () =>
+Deno.test("Visits begins one session for all who ask at once", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -98,7 +98,7 @@ Deno.test("ServiceClientDriver begins one session for all who ask at once", () =
       streams.map((stream, n) => exchange(stream, bytes[n] ?? pattern(0))),
     );
     assert.deepEqual(back, bytes);
-    assert.equal(client.driver.status.sessions, 1);
+    assert.equal(client.visits.status.sessions, 1);
     assert.equal(service.driver.status.sessions, 1);
   }));
 
@@ -106,7 +106,7 @@ Deno.test("ServiceClientDriver begins one session for all who ask at once", () =
 const twoPorts = (handle: StreamHandler) =>
   new Map([80, 81].map((port) => [port, { type: "handler", handle } as const]));
 
-Deno.test("ServiceClientDriver gives the stream that it asked for to whoever wants that port still", () =>
+Deno.test("Visits gives the stream that it asked for to whoever wants that port still", () =>
   inServiceWorld(async (world) => {
     let opened = 0;
     const handle: StreamHandler = async (stream) => {
@@ -133,7 +133,7 @@ Deno.test("ServiceClientDriver gives the stream that it asked for to whoever wan
     assert.equal(service.driver.status.streams, 0);
   }));
 
-Deno.test("ServiceClientDriver takes the stream that it asked for back when nobody wants it", () =>
+Deno.test("Visits takes the stream that it asked for back when nobody wants it", () =>
   inServiceWorld(async (world) => {
     const ends: unknown[] = [];
     const handle: StreamHandler = async (stream) => {
@@ -151,15 +151,15 @@ Deno.test("ServiceClientDriver takes the stream that it asked for back when nobo
     await assert.rejects(given, /enough/);
     const stream = await kept;
     await stream.opened;
-    assert.equal(client.driver.status.streams, 2);
+    assert.equal(client.visits.status.streams, 2);
     await sleep(world.clock, 5_000);
-    assert.equal(client.driver.status.streams, 1);
+    assert.equal(client.visits.status.streams, 1);
     assert.equal(service.driver.status.streams, 1);
     assert.deepEqual(ends, [{ how: "reset", code: RESET_CODE.cancelled }]);
     stream.abort();
   }));
 
-Deno.test("ServiceClientDriver keeps isolation keys apart: no circuit, no session is shared", () =>
+Deno.test("Visits keeps isolation keys apart: no circuit, no session is shared", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -170,13 +170,13 @@ Deno.test("ServiceClientDriver keeps isolation keys apart: no circuit, no sessio
       ),
     );
     await Promise.all(streams.map(({ opened }) => opened));
-    assert.equal(client.driver.status.sessions, keys.length);
+    assert.equal(client.visits.status.sessions, keys.length);
     assert.equal(service.driver.status.sessions, keys.length);
-    assert.ok(!client.driver.hasSession(service.publicKey, "c"));
+    assert.ok(!client.visits.hasSession(service.publicKey, "c"));
     for (const stream of streams) stream.abort();
   }));
 
-Deno.test("ServiceClientDriver.connect() leaves the session to the others when one gives up", () =>
+Deno.test("Visits.connect() leaves the session to the others when one gives up", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -192,7 +192,7 @@ Deno.test("ServiceClientDriver.connect() leaves the session to the others when o
     stream.abort();
   }));
 
-Deno.test("ServiceClientDriver.connect() leaves nothing behind when all give up, at any moment", async () => {
+Deno.test("Visits.connect() leaves nothing behind when all give up, at any moment", async () => {
   for (let ms = 0; ms < 1000; ms += 70) {
     await inServiceWorld(async (world) => {
       const service = await world.readyService();
@@ -214,7 +214,7 @@ Deno.test("ServiceClientDriver.connect() leaves nothing behind when all give up,
   }
 });
 
-Deno.test("ServiceClientDriver asks all four places over two circuits before it says that nobody is there", () =>
+Deno.test("Visits asks all four places over two circuits before it says that nobody is there", () =>
   inServiceWorld(async (world) => {
     const client = world.client();
     const publicKey = world.crypto.signer(pattern(32)).publicKey;
@@ -232,7 +232,7 @@ Deno.test("ServiceClientDriver asks all four places over two circuits before it 
     assert.equal(client.circuits.open.size, 0);
   }));
 
-Deno.test("ServiceClientDriver says that the network is away when it is", () =>
+Deno.test("Visits says that the network is away when it is", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -330,7 +330,7 @@ function anyDescriptor(world: ServiceWorld, service: Uint8Array): Uint8Array {
 }
 
 for (const [what, lie] of Object.entries(LIES)) {
-  Deno.test(`ServiceClientDriver does not use ${what} in place of a descriptor`, () =>
+  Deno.test(`Visits does not use ${what} in place of a descriptor`, () =>
     inServiceWorld(async (world) => {
       const service = await world.readyService();
       await sleep(world.clock, 2 * MINUTE); // the next period follows the first
@@ -360,7 +360,7 @@ for (const [what, lie] of Object.entries(LIES)) {
     }));
 }
 
-Deno.test("ServiceClientDriver refuses a descriptor that is older than one it has seen", () =>
+Deno.test("Visits refuses a descriptor that is older than one it has seen", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const old = new Map(
@@ -391,7 +391,7 @@ Deno.test("ServiceClientDriver refuses a descriptor that is older than one it ha
     assert.notEqual(outcome, "service.descriptor_invalid");
   }));
 
-Deno.test("ServiceClientDriver needs the key of an authorised client, and says what is wrong without", () =>
+Deno.test("Visits needs the key of an authorised client, and says what is wrong without", () =>
   inServiceWorld(async (world) => {
     const secret = pattern(32);
     const service = await world.readyService({
@@ -411,7 +411,7 @@ Deno.test("ServiceClientDriver needs the key of an authorised client, and says w
     assert.deepEqual(await exchange(stream, pattern(5)), pattern(5));
   }));
 
-Deno.test("ServiceClientDriver goes by another introduction point when some fail", () =>
+Deno.test("Visits goes by another introduction point when some fail", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const listening = world.network.relays.filter(({ introductions }) =>
@@ -431,7 +431,7 @@ Deno.test("ServiceClientDriver goes by another introduction point when some fail
     }
   }));
 
-Deno.test("ServiceClientDriver goes by another introduction point when some demand work without end, or too much", () =>
+Deno.test("Visits goes by another introduction point when some demand work without end, or too much", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const [greedy, insatiable] = world.network.relays.filter((
@@ -454,7 +454,7 @@ Deno.test("ServiceClientDriver goes by another introduction point when some dema
     }
   }));
 
-Deno.test("ServiceClientDriver says that a service was asked and did not answer", () =>
+Deno.test("Visits says that a service was asked and did not answer", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     for (const relay of world.network.relays) relay.isDeaf = true;
@@ -463,7 +463,7 @@ Deno.test("ServiceClientDriver says that a service was asked and did not answer"
     });
   }));
 
-Deno.test("ServiceClientDriver finds the new introduction points of a service that it knows", () =>
+Deno.test("Visits finds the new introduction points of a service that it knows", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -471,7 +471,7 @@ Deno.test("ServiceClientDriver finds the new introduction points of a service th
     await first.opened;
     first.abort();
     await sleep(world.clock, CLIENT_IDLE_MS + 1000);
-    assert.equal(client.driver.status.sessions, 0);
+    assert.equal(client.visits.status.sessions, 0);
     for (const circuit of service.circuits.open) circuit.end();
     await sleep(world.clock, 20_000);
     const second = await connect(client, service);
@@ -479,23 +479,23 @@ Deno.test("ServiceClientDriver finds the new introduction points of a service th
     second.abort();
   }));
 
-Deno.test("ServiceClientDriver closes a session that nobody has used for minutes, and its circuits", () =>
+Deno.test("Visits closes a session that nobody has used for minutes, and its circuits", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
     const stream = await connect(client, service);
     await exchange(stream, pattern(10));
     await sleep(world.clock, CLIENT_IDLE_MS - 1000);
-    assert.ok(client.driver.hasSession(service.publicKey, undefined));
+    assert.ok(client.visits.hasSession(service.publicKey, undefined));
     await sleep(world.clock, 2000);
-    assert.ok(!client.driver.hasSession(service.publicKey, undefined));
+    assert.ok(!client.visits.hasSession(service.publicKey, undefined));
     await sleep(world.clock, 1000);
     assert.equal(client.circuits.open.size, 0);
     assert.equal(service.driver.status.sessions, 0);
     assert.equal(service.circuits.open.size, 3); // its introduction points
   }));
 
-Deno.test("ServiceClientDriver tells what becomes of a stream that the service does not take", () =>
+Deno.test("Visits tells what becomes of a stream that the service does not take", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -505,15 +505,15 @@ Deno.test("ServiceClientDriver tells what becomes of a stream that the service d
     await assert.rejects(stream.write(pattern(1)), { code: "service.no_port" });
   }));
 
-Deno.test("ServiceClientDriver keeps a second leg warm over other relays", () =>
+Deno.test("Visits keeps a second leg warm over other relays", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
     const stream = await connect(client, service);
     await stream.opened;
-    assert.equal(client.driver.status.legs, 1);
+    assert.equal(client.visits.status.legs, 1);
     await sleep(world.clock, 8_000);
-    assert.equal(client.driver.status.legs, 2);
+    assert.equal(client.visits.status.legs, 2);
     const legs = client.circuits.taken.filter(({ purpose }) =>
       purpose === "rendezvous"
     );
@@ -668,11 +668,11 @@ Deno.test("rebuilding legs is capped while somebody kills every one of them", ()
     stream.abort();
   }));
 
-Deno.test("ServiceGateway refuses what is no address before anything goes out", () =>
+Deno.test("VisitGateway refuses what is no address before anything goes out", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
-    const gateway = new ServiceGateway(world.crypto, client.driver);
+    const gateway = new VisitGateway(world.crypto, client.visits);
     const host = formatServiceHost(world.crypto, service.publicKey);
     const mistyped = (host.startsWith("a") ? "b" : "a") + host.slice(1);
     for (

@@ -40,7 +40,7 @@ async function visit(
   while (world.clock.nowMs() - startMs < withinMs) {
     const client = world.client();
     try {
-      const stream = await client.driver.connect({
+      const stream = await client.visits.connect({
         service: publicKey,
         port: 80,
         isolation: undefined,
@@ -51,7 +51,7 @@ async function visit(
       failed = error;
       await sleep(world.clock, 500);
     } finally {
-      await client.driver[Symbol.asyncDispose]();
+      await client.visits[Symbol.asyncDispose]();
     }
   }
   throw failed;
@@ -70,7 +70,7 @@ function storedRevisions(world: ServiceWorld): Map<string, number[]> {
   return revisions;
 }
 
-Deno.test("ServiceHostDriver is ready within seconds, with three points and four places for each period", () =>
+Deno.test("HostedService is ready within seconds, with three points and four places for each period", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     assert.ok(world.clock.nowMs() < 5_000, `${world.clock.nowMs()} ms`);
@@ -87,7 +87,7 @@ Deno.test("ServiceHostDriver is ready within seconds, with three points and four
     for (const places of revisions) assert.equal(places.length, 4);
   }));
 
-Deno.test("ServiceHostDriver can be reached again within 30 s when all its introduction points die", async () => {
+Deno.test("HostedService can be reached again within 30 s when all its introduction points die", async () => {
   for (const how of ["killed", "silent"] as const) {
     await inServiceWorld(async (world) => {
       const service = await world.readyService();
@@ -105,7 +105,7 @@ Deno.test("ServiceHostDriver can be reached again within 30 s when all its intro
   }
 });
 
-Deno.test("ServiceHostDriver can be reached within 30 s after its network was away", () =>
+Deno.test("HostedService can be reached within 30 s after its network was away", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     for (const awayMs of [5_000, 10 * MINUTE, 3 * HOUR]) {
@@ -121,7 +121,7 @@ Deno.test("ServiceHostDriver can be reached within 30 s after its network was aw
     }
   }));
 
-Deno.test("ServiceHostDriver can be reached within 30 s after the machine slept", () =>
+Deno.test("HostedService can be reached within 30 s after the machine slept", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     for (const sleptMs of [10 * MINUTE, 5 * HOUR, 3 * 24 * HOUR]) {
@@ -134,7 +134,7 @@ Deno.test("ServiceHostDriver can be reached within 30 s after the machine slept"
     }
   }));
 
-Deno.test("ServiceHostDriver keeps its revisions rising, over restarts and clocks set back", () =>
+Deno.test("HostedService keeps its revisions rising, over restarts and clocks set back", () =>
   inServiceWorld(async (world) => {
     const revisions = new MemoryRevisions();
     for (const jump of [0, -30 * 24 * HOUR, HOUR, -2 * HOUR]) {
@@ -149,7 +149,7 @@ Deno.test("ServiceHostDriver keeps its revisions rising, over restarts and clock
     assert.deepEqual(all, [...new Set(all)].sort((a, b) => a - b));
   }));
 
-Deno.test("ServiceHostDriver is found at the same address after a restart, within 30 s", () =>
+Deno.test("HostedService is found at the same address after a restart, within 30 s", () =>
   inServiceWorld(async (world) => {
     const revisions = new MemoryRevisions();
     const first = await world.readyService({ revisions });
@@ -161,7 +161,7 @@ Deno.test("ServiceHostDriver is found at the same address after a restart, withi
     assert.ok(await visit(world, second) < 30_000);
   }));
 
-Deno.test("ServiceHostDriver replaces its points day by day, and can be reached all the time", () =>
+Deno.test("HostedService replaces its points day by day, and can be reached all the time", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const seen = new Set<string>();
@@ -182,7 +182,7 @@ Deno.test("ServiceHostDriver replaces its points day by day, and can be reached 
     assert.ok(points <= 5, `${points} points`);
   }));
 
-Deno.test("ServiceHostDriver notices a point that listens and passes nothing on, by visiting itself", () =>
+Deno.test("HostedService notices a point that listens and passes nothing on, by visiting itself", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const points = world.network.relays.filter(({ introductions }) =>
@@ -196,7 +196,7 @@ Deno.test("ServiceHostDriver notices a point that listens and passes nothing on,
     assert.equal(service.driver.status.points, 3);
   }));
 
-Deno.test("ServiceHostDriver publishes anew when storing nodes have lost its descriptor", () =>
+Deno.test("HostedService publishes anew when storing nodes have lost its descriptor", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     await sleep(world.clock, MINUTE);
@@ -206,7 +206,7 @@ Deno.test("ServiceHostDriver publishes anew when storing nodes have lost its des
     await visit(world, service, 1);
   }));
 
-Deno.test("ServiceHostDriver keeps its points, and its descriptor, when their circuits alone die", async () => {
+Deno.test("HostedService keeps its points, and its descriptor, when their circuits alone die", async () => {
   for (const how of ["killed", "silent"] as const) {
     await inServiceWorld(async (world) => {
       const service = await world.readyService();
@@ -228,7 +228,7 @@ Deno.test("ServiceHostDriver keeps its points, and its descriptor, when their ci
   }
 });
 
-Deno.test("ServiceHostDriver builds points at a bounded rate while somebody kills every circuit", () =>
+Deno.test("HostedService builds points at a bounded rate while somebody kills every circuit", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const before = service.circuits.wishes.length;
@@ -245,10 +245,10 @@ Deno.test("ServiceHostDriver builds points at a bounded rate while somebody kill
     assert.ok(wishes.length < 2_000, `${wishes.length} circuits in an hour`);
   }));
 
-Deno.test("ServiceHostDriver ends a stream to a port that it does not have", () =>
+Deno.test("HostedService ends a stream to a port that it does not have", () =>
   inServiceWorld(async (world) => {
     const { publicKey } = await world.readyService();
-    const stream = await world.client().driver.connect({
+    const stream = await world.client().visits.connect({
       service: publicKey,
       port: 443,
       isolation: undefined,
@@ -261,7 +261,7 @@ Deno.test("ServiceHostDriver ends a stream to a port that it does not have", () 
 const targets = (handle: StreamHandler) =>
   new Map([[80, { type: "handler", handle } as const]]);
 
-Deno.test("ServiceHostDriver lets streams under way end when it is stopped, and nobody new in", () =>
+Deno.test("HostedService lets streams under way end when it is stopped, and nobody new in", () =>
   inServiceWorld(async (world) => {
     const bytes = pattern(200_000);
     const service = await world.readyService({
@@ -272,7 +272,7 @@ Deno.test("ServiceHostDriver lets streams under way end when it is stopped, and 
     const { publicKey, driver } = service;
     const client = world.client();
     const connect = () =>
-      client.driver.connect({
+      client.visits.connect({
         service: publicKey,
         port: 80,
         isolation: undefined,
@@ -301,7 +301,7 @@ async function timeToStop(
   world: ServiceWorld,
   service: TestService,
 ): Promise<number> {
-  const stream = await world.client().driver.connect({
+  const stream = await world.client().visits.connect({
     service: service.publicKey,
     port: 80,
     isolation: undefined,
@@ -317,7 +317,7 @@ async function timeToStop(
   return tookMs;
 }
 
-Deno.test("ServiceHostDriver waits for no stream for ever when it is stopped", () =>
+Deno.test("HostedService waits for no stream for ever when it is stopped", () =>
   inServiceWorld(async (world) => {
     const endless: StreamHandler = async (stream) => {
       stream.accept();
@@ -331,7 +331,7 @@ Deno.test("ServiceHostDriver waits for no stream for ever when it is stopped", (
     assert.ok(tookMs >= DRAIN_MS && tookMs < DRAIN_MS + 1_000, `${tookMs} ms`);
   }));
 
-Deno.test("ServiceHostDriver waits hardly for streams that rest when it is stopped", () =>
+Deno.test("HostedService waits hardly for streams that rest when it is stopped", () =>
   inServiceWorld(async (world) => {
     const resting: StreamHandler = async (stream, signal) => {
       stream.accept();
@@ -344,7 +344,7 @@ Deno.test("ServiceHostDriver waits hardly for streams that rest when it is stopp
     assert.ok(tookMs < 2 * REST_MS, `${tookMs} ms`);
   }));
 
-Deno.test("ServiceHostDriver stops at once when nobody is being served", () =>
+Deno.test("HostedService stops at once when nobody is being served", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     await visit(world, service, 1);
@@ -355,7 +355,7 @@ Deno.test("ServiceHostDriver stops at once when nobody is being served", () =>
 
 // ---- visitors that keep to no rule ----
 
-Deno.test("ServiceHostDriver takes an introduction once, however often it is sent", () =>
+Deno.test("HostedService takes an introduction once, however often it is sent", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -379,7 +379,7 @@ Deno.test("ServiceHostDriver takes an introduction once, however often it is sen
     assert.equal(service.driver.status.sessions, 1);
   }));
 
-Deno.test("ServiceHostDriver meets nobody twice by one cookie", () =>
+Deno.test("HostedService meets nobody twice by one cookie", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -399,7 +399,7 @@ Deno.test("ServiceHostDriver meets nobody twice by one cookie", () =>
     assert.equal(joined.length, 1);
   }));
 
-Deno.test("ServiceHostDriver does nothing for introductions that are forged", () =>
+Deno.test("HostedService does nothing for introductions that are forged", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -433,7 +433,7 @@ Deno.test("ServiceHostDriver does nothing for introductions that are forged", ()
     await visit(world, service, 1);
   }));
 
-Deno.test("ServiceHostDriver gives a leg for a ticket that is right, and for no other", () =>
+Deno.test("HostedService gives a leg for a ticket that is right, and for no other", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -483,7 +483,7 @@ Deno.test("ServiceHostDriver gives a leg for a ticket that is right, and for no 
     assert.equal(met(), 2);
   }));
 
-Deno.test("ServiceHostDriver keeps no more than three legs, and a client that resumes without end is bounded", () =>
+Deno.test("HostedService keeps no more than three legs, and a client that resumes without end is bounded", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -509,7 +509,7 @@ Deno.test("ServiceHostDriver keeps no more than three legs, and a client that re
     assert.equal(service.circuits.open.size, 3);
   }));
 
-Deno.test("ServiceHostDriver bounds sessions that never send, and forgets them", () =>
+Deno.test("HostedService bounds sessions that never send, and forgets them", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -525,7 +525,7 @@ Deno.test("ServiceHostDriver bounds sessions that never send, and forgets them",
     assert.ok(service.driver.status.sessions <= 1);
   }));
 
-Deno.test("ServiceHostDriver lets targets go whose client met it and never came", () =>
+Deno.test("HostedService lets targets go whose client met it and never came", () =>
   inServiceWorld(async (world) => {
     const ends: unknown[] = [];
     const service = await world.readyService({
@@ -546,7 +546,7 @@ Deno.test("ServiceHostDriver lets targets go whose client met it and never came"
     assert.equal(ends.length, 2);
   }));
 
-Deno.test("ServiceHostDriver is there for those who come by other points while one is flooded", () =>
+Deno.test("HostedService is there for those who come by other points while one is flooded", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -576,7 +576,7 @@ Deno.test("ServiceHostDriver is there for those who come by other points while o
     assert.ok(service.driver.status.sessions <= MAX_HALF_OPEN + 20);
   }));
 
-Deno.test("ServiceHostDriver is there for visitors while others name rendezvous points that never answer", () =>
+Deno.test("HostedService is there for visitors while others name rendezvous points that never answer", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -604,7 +604,7 @@ Deno.test("ServiceHostDriver is there for visitors while others name rendezvous 
     assert.equal(service.driver.status.sessions, 0);
   }));
 
-Deno.test("ServiceHostDriver is reached by visitors who work while its points are flooded by others who do not", () =>
+Deno.test("HostedService is reached by visitors who work while its points are flooded by others who do not", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
