@@ -47,8 +47,8 @@ export type LegAction =
 export class LegPlan {
   readonly #random: Random;
   readonly #bornMs: number;
-  /** Since when each leg is suspect; `undefined`: it is not. */
-  readonly #legs = new Map<LegNumber, number | undefined>();
+  /** Since when each leg is suspect; `Infinity`: it is not. */
+  readonly #legs = new Map<LegNumber, number>();
   #building = 0;
   #streams = 0;
   #usedMs: number;
@@ -64,7 +64,7 @@ export class LegPlan {
   /** @param first The leg that the session began with. */
   constructor(random: Random, first: LegNumber, nowMs: number) {
     this.#random = random;
-    this.#legs.set(first, undefined);
+    this.#legs.set(first, Infinity);
     this.#bornMs = nowMs;
     this.#usedMs = nowMs;
     this.#builds = new TokenBucket(
@@ -81,7 +81,7 @@ export class LegPlan {
     if (this.#streams > 0 && this.#seenMs < warmMs) due = Math.min(due, warmMs);
     if (this.#carrying > 0) {
       for (const sinceMs of this.#legs.values()) {
-        due = Math.min(due, (sinceMs ?? Infinity) + GIVE_UP_MS);
+        due = Math.min(due, sinceMs + GIVE_UP_MS);
       }
     }
     return due;
@@ -91,7 +91,7 @@ export class LegPlan {
   onAdded(leg: LegNumber, nowMs: number): LegAction[] {
     this.#building--;
     this.#failures = 0;
-    this.#legs.set(leg, undefined);
+    this.#legs.set(leg, Infinity);
     return this.onTime(nowMs);
   }
 
@@ -115,7 +115,7 @@ export class LegPlan {
 
   /** A suspect leg was heard of again. */
   onHealed(leg: LegNumber): void {
-    if (this.#legs.has(leg)) this.#legs.set(leg, undefined);
+    if (this.#legs.has(leg)) this.#legs.set(leg, Infinity);
   }
 
   /** A leg is gone. */
@@ -153,7 +153,7 @@ export class LegPlan {
   get #carrying(): number {
     let count = 0;
     for (const sinceMs of this.#legs.values()) {
-      if (sinceMs === undefined) count++;
+      if (sinceMs === Infinity) count++;
     }
     return count;
   }
@@ -172,7 +172,7 @@ export class LegPlan {
     if (this.#carrying === 0) return [];
     const dead: LegAction[] = [];
     for (const [leg, sinceMs] of this.#legs) {
-      if (sinceMs === undefined || nowMs - sinceMs < GIVE_UP_MS) continue;
+      if (nowMs - sinceMs < GIVE_UP_MS) continue;
       this.#legs.delete(leg);
       this.#lostMs = nowMs;
       dead.push({ type: "drop", leg });

@@ -126,7 +126,7 @@ export class LegTable {
   readonly #options: LegTableOptions;
   readonly #legs = new Map<LegNumber, LegState>();
   #highest = -1;
-  #leglessSinceMs: number | undefined;
+  #leglessSinceMs: number;
   #primary: LegState | undefined;
 
   constructor(options: LegTableOptions, nowMs: number) {
@@ -149,8 +149,8 @@ export class LegTable {
     return this.#highest;
   }
 
-  /** Since when there is none; `undefined` while there are some. */
-  get leglessSinceMs(): number | undefined {
+  /** Since when there is none; `Infinity` while there are some. */
+  get leglessSinceMs(): number {
     return this.#leglessSinceMs;
   }
 
@@ -186,7 +186,7 @@ export class LegTable {
     const { crypto, role } = this.#options;
     const leg = new Leg(crypto, secret, number, role, nowMs);
     this.#legs.set(number, new LegState(leg, nowMs));
-    this.#leglessSinceMs = undefined;
+    this.#leglessSinceMs = Infinity;
   }
 
   /** Detach a leg. @returns What it was; `undefined` when it was not there. */

@@ -124,10 +124,10 @@ export class Session {
   /** When to call {@linkcode onTime} next; `Infinity` when nothing is due. */
   get deadlineMs(): number {
     if (this.#closed !== undefined) return Infinity;
-    const { leglessSinceMs } = this.#legs;
-    return leglessSinceMs === undefined
-      ? this.#legs.dueMs(this.#anyStreams)
-      : leglessSinceMs + LEGLESS_MS;
+    return Math.min(
+      this.#legs.dueMs(this.#anyStreams),
+      this.#legs.leglessSinceMs + LEGLESS_MS,
+    );
   }
 
   get #anyStreams(): "some" | "none" {
@@ -438,8 +438,7 @@ export class Session {
       this.#events.push({ type: "legSuspect", leg: leg.number });
     }
     this.#rescue();
-    const { leglessSinceMs } = this.#legs;
-    if (leglessSinceMs !== undefined && nowMs - leglessSinceMs >= LEGLESS_MS) {
+    if (nowMs - this.#legs.leglessSinceMs >= LEGLESS_MS) {
       this.#finish(SESSION_CODE.noLeg, [], "theirs");
     }
     return this.takeEvents();

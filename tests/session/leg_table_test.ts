@@ -52,7 +52,7 @@ Deno.test("LegTable knows since when there is no leg", () => {
   const legs = table();
   assert.equal(legs.leglessSinceMs, 0);
   legs.add(SECRET, 0, 10);
-  assert.equal(legs.leglessSinceMs, undefined);
+  assert.equal(legs.leglessSinceMs, Infinity);
   assert.equal(legs.remove(9, 20), undefined);
   legs.remove(0, 30);
   assert.equal(legs.leglessSinceMs, 30);

@@ -194,8 +194,9 @@ export class ServiceSessions implements Disposable {
     const session = this.#registry.get(ticket.session);
     const secret = session?.secret ?? NO_SECRET;
     const isValid = isTicketValid(crypto, secret, ticket, cookie);
-    const isNew = ticket.leg >= (session?.driver.nextLegNumber ?? Infinity);
-    if (session === undefined || !isValid || !isNew) {
+    const isNew = session !== undefined &&
+      ticket.leg >= session.driver.nextLegNumber;
+    if (!isNew || !isValid) {
       throw new ProtocolError(
         "service.ticket",
         "Cannot take ticket: it is used, forged, or of no session here",

@@ -56,7 +56,6 @@ export interface ClientSessionOptions {
 interface FirstStream {
   readonly port: number;
   readonly stream: SessionStreamHandle;
-  readonly untilMs: number;
 }
 
 /** One session, at its client. */
@@ -73,6 +72,8 @@ export class ClientSession {
   #nextLeg: LegNumber;
   #idleMs: number;
   #first: FirstStream | undefined;
+  /** Until when the first stream waits; `Infinity` when it does not. */
+  #claimMs: number;
 
   /**
    * @param met How the session began; its secret is wiped.
@@ -100,7 +101,8 @@ export class ClientSession {
     });
     this.#driver.closed.then(() => this.#onClosed());
     const stream = this.#watched(this.#driver.openKnownStream());
-    this.#first = { port, stream, untilMs: nowMs + CLAIM_MS };
+    this.#first = { port, stream };
+    this.#claimMs = nowMs + CLAIM_MS;
     this.#attach(met);
     this.#onStreams();
   }
@@ -140,6 +142,7 @@ export class ClientSession {
     const first = this.#first;
     if (first?.port === port) {
       this.#first = undefined;
+      this.#claimMs = Infinity;
       return first.stream;
     }
     const stream = this.#watched(this.#driver.openStream(port));
@@ -181,9 +184,10 @@ export class ClientSession {
 
   #onTime(): void {
     const nowMs = this.#options.context.clock.nowMs();
-    if (this.#first !== undefined && nowMs >= this.#first.untilMs) {
-      this.#first.stream.abort();
+    if (nowMs >= this.#claimMs) {
+      this.#first?.stream.abort();
       this.#first = undefined;
+      this.#claimMs = Infinity;
     }
     if (this.streamCount === 0 && nowMs >= this.#idleMs) return this.close();
     this.#legs((now) => this.#plan.onTime(now));
@@ -203,8 +207,7 @@ export class ClientSession {
   #arm(): void {
     if (!this.isOpen) return;
     const idleMs = this.streamCount === 0 ? this.#idleMs : Infinity;
-    const claimMs = this.#first?.untilMs ?? Infinity;
-    this.#timer.set(Math.min(idleMs, claimMs, this.#plan.deadlineMs));
+    this.#timer.set(Math.min(idleMs, this.#claimMs, this.#plan.deadlineMs));
   }
 
   async #build(): Promise<void> {

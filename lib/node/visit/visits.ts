@@ -185,9 +185,11 @@ export class Visits implements AsyncDisposable {
     const size = this.#sessions.size + this.#beginnings.size;
     if (size < MAX_CLIENT_SESSIONS) return;
     let oldest: ClientSession | undefined;
+    let oldestMs = Infinity;
     for (const session of this.#sessions.values()) {
-      const isOlder = session.usedMs < (oldest?.usedMs ?? Infinity);
-      if (session.streamCount === 0 && isOlder) oldest = session;
+      if (session.streamCount > 0 || session.usedMs >= oldestMs) continue;
+      oldest = session;
+      oldestMs = session.usedMs;
     }
     if (oldest === undefined) {
       throw new UnreachableError(

@@ -26,7 +26,7 @@ Deno.test("RendezvousTable joins once by each cookie", () => {
   assert.equal(table.meet(cookie(9)), undefined);
 });
 
-Deno.test("RendezvousTable lets nobody wait for ever, nor too many", () => {
+Deno.test("RendezvousTable lets no client wait for ever, nor too many", () => {
   const table = new RendezvousTable<number>();
   for (let n = 0; n < MAX_WAITING; n++) table.establish(cookie(n), n, n);
   assert.equal(table.establish(cookie(MAX_WAITING), -1, 0), "full");
@@ -36,6 +36,8 @@ Deno.test("RendezvousTable lets nobody wait for ever, nor too many", () => {
   table.remove(2);
   assert.equal(table.meet(cookie(2)), undefined);
   assert.equal(table.deadlineMs, WAIT_MS + 3);
+  table.expire(Infinity);
+  assert.equal(table.deadlineMs, Infinity, "no client waits");
 });
 
 Deno.test("ReplayCache takes each introduction once, and says when it is full", () => {
