@@ -33,18 +33,10 @@ export async function loadIdentity(
   state: StateDirectory,
   { crypto, random, log }: Runtime,
 ): Promise<Identity> {
-  const stored = await state.keys.read(IDENTITY_KEY);
-  if (stored !== undefined) {
-    const identity = new Identity(crypto, stored);
-    stored.fill(0);
-    return identity;
-  }
-  const identity = Identity.generate(crypto, random);
-  const seed = identity.exportSeed();
-  // Stored before anybody hears of it.
-  await state.keys.create(IDENTITY_KEY, seed);
+  const { seed, isNew } = await state.keys.readOrMake(IDENTITY_KEY, random);
+  const identity = new Identity(crypto, seed);
   seed.fill(0);
-  log.info("Made a new identity; keep a copy of its key file");
+  if (isNew) log.info("Made a new identity; keep a copy of its key file");
   return identity;
 }
 

@@ -8,7 +8,8 @@
  */
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { ConfigError } from "../base/errors.ts";
-import type { CryptoSuite } from "../crypto/suite.ts";
+import type { Random } from "../base/random.ts";
+import { type CryptoSuite, ED25519_KEY_BYTES } from "../crypto/suite.ts";
 import type { PrivateDirectory } from "./_private_directory.ts";
 import type { FileFacts } from "./files.ts";
 import { formatKey, MAX_KEY_FILE_BYTES, parseKey } from "./key_format.ts";
@@ -16,6 +17,14 @@ import { checkName } from "./_name.ts";
 
 const SUFFIX = ".key";
 const OTHERS = 0o077;
+
+/** A key that was read, or made. */
+export interface ObtainedKey {
+  /** Its seed, 32 bytes. The caller overwrites it after use. */
+  readonly seed: Bytes;
+  /** Whether it was made just now. */
+  readonly isNew: boolean;
+}
 
 /** The keys in a state directory. */
 export class KeyStore {
@@ -91,6 +100,21 @@ export class KeyStore {
         );
       }
     }
+  }
+
+  /**
+   * The 32 bytes of a key's seed: read, or drawn and stored where there never was
+   * such a key. A new one is durable before the caller sees it.
+   *
+   * @throws {ConfigError} `storage.key_*` when there is one that cannot be used: it
+   * is never replaced by a new one; `storage.*` when the disk fails.
+   */
+  async readOrMake(name: string, random: Random): Promise<ObtainedKey> {
+    const stored = await this.read(name);
+    if (stored !== undefined) return { seed: stored, isNew: false };
+    const seed = random.bytes(ED25519_KEY_BYTES);
+    await this.create(name, seed);
+    return { seed, isNew: true };
   }
 
   /**

@@ -196,6 +196,40 @@ for (
   });
 }
 
+Deno.test("KeyStore.readOrMake() makes a key once, private and durable, and finds it later", async () => {
+  await using home = await TemporaryDirectory.create();
+  const path = home.pathOf("state");
+  let drawn = 0;
+  const random = { bytes: (n: number) => new Uint8Array(n).fill(++drawn) };
+  const made = new Uint8Array(32).fill(1);
+  {
+    using state = await open(path);
+    const first = await state.keys.readOrMake("identity", random);
+    assert.deepEqual(first, { seed: made, isNew: true });
+    first.seed.fill(0);
+    if (POSIX) assert.equal(await mode(`${path}/identity.key`), "600");
+  }
+  using state = await open(path);
+  const again = await state.keys.readOrMake("identity", random);
+  assert.deepEqual(again, { seed: made, isNew: false });
+  assert.equal(drawn, 1);
+});
+
+Deno.test("KeyStore.readOrMake() makes no key in place of one that cannot be used", async () => {
+  await using home = await TemporaryDirectory.create();
+  const path = home.pathOf("state");
+  const file = `${path}/identity.key`;
+  const random = { bytes: () => assert.fail("a key was drawn") };
+  using state = await open(path);
+  await state.keys.create("identity", SEED);
+  await Deno.writeTextFile(file, "torn");
+  for (const code of ["storage.key_damaged", "storage.key_lost"]) {
+    const error = await refusal(state.keys.readOrMake("identity", random));
+    assert.equal(error.code, code);
+    assert.ok(error.message.includes(file), error.message);
+  }
+});
+
 Deno.test("KeyStore.create() never overwrites a key", async () => {
   await using home = await TemporaryDirectory.create();
   using state = await open(home.pathOf("state"));

@@ -18,13 +18,12 @@ import {
   parseBase32,
   utf8,
 } from "../../base/bytes.ts";
-import { BugError, ConfigError, ProtocolError } from "../../base/errors.ts";
+import { ConfigError, ProtocolError } from "../../base/errors.ts";
 import { type CryptoSuite, X25519_BYTES } from "../../crypto/suite.ts";
 import { formatServiceHost, parseServiceHost } from "../../service/address.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import { encodeCbor } from "../../wire/cbor.ts";
 import { decodeFields } from "../../wire/fields.ts";
-import type { ClientSecrets } from "../visit/descriptor_finder.ts";
 import type { Runtime } from "../../machine/runtime.ts";
 import type { RevisionStore } from "./descriptor_publisher.ts";
 
@@ -32,7 +31,7 @@ const CLIENT_KEY = "client";
 const CLIENT_INFO = utf8("anonnet v1 client key");
 
 /** Longest name of a service. */
-export const MAX_SERVICE_NAME = 32;
+const MAX_SERVICE_NAME = 32;
 
 /**
  * Name of a service's files.
@@ -63,18 +62,12 @@ export async function loadServiceIdentity(
   { crypto, random, log }: Pick<Runtime, "crypto" | "random" | "log">,
 ): Promise<Identity> {
   const file = serviceFileName(name);
-  const stored = await state.keys.read(file);
-  if (stored !== undefined) {
-    const identity = new Identity(crypto, stored);
-    stored.fill(0);
-    return identity;
-  }
-  const identity = Identity.generate(crypto, random);
-  const seed = identity.exportSeed();
-  // Stored before anybody hears of it.
-  await state.keys.create(file, seed);
+  const { seed, isNew } = await state.keys.readOrMake(file, random);
+  const identity = new Identity(crypto, seed);
   seed.fill(0);
-  log.info("Made the key of a service; keep a copy of its file", { name });
+  if (isNew) {
+    log.info("Made the key of a service; keep a copy of its file", { name });
+  }
   return identity;
 }
 
@@ -105,39 +98,6 @@ export function revisionStore(
   };
 }
 
-/**
- * Our keys for services that want to know their clients; none where `client.key`
- * was never made.
- *
- * @throws {ConfigError} `storage.key_*`.
- */
-export async function loadClientSecrets(
-  state: StateDirectory,
-  crypto: CryptoSuite,
-): Promise<ClientSecrets> {
-  const seed = await state.keys.read(CLIENT_KEY);
-  if (seed === undefined) return () => undefined;
-  return (service) => clientSecret(crypto, seed, service);
-}
-
-/** Make `client.key` if there is none. @throws {ConfigError} `storage.key_*`. */
-export async function makeClientSecrets(
-  state: StateDirectory,
-  { random }: Pick<Runtime, "random">,
-): Promise<void> {
-  if (await state.keys.read(CLIENT_KEY) !== undefined) return;
-  await state.keys.create(CLIENT_KEY, random.bytes(X25519_BYTES));
-}
-
-/** Our X25519 secret for one service. */
-export function clientSecret(
-  crypto: CryptoSuite,
-  seed: Uint8Array,
-  service: PublicKey,
-): Bytes {
-  return crypto.hkdf(seed, service, CLIENT_INFO, X25519_BYTES);
-}
-
 /** A client's public key as people pass it on: 52 characters. */
 export function formatClientKey(publicKey: Uint8Array): string {
   return formatBase32(publicKey);
@@ -159,7 +119,7 @@ export function parseClientKey(text: string): Bytes {
 export class ClientKeys {
   readonly #state: StateDirectory;
   readonly #runtime: Pick<Runtime, "crypto" | "random">;
-  #secrets: ClientSecrets = () => undefined;
+  #seed: Bytes | undefined;
 
   /** @param state Of the node that visits. */
   constructor(
@@ -172,33 +132,40 @@ export class ClientKeys {
 
   /** Read what there is. @throws {ConfigError} `storage.key_*`. */
   async load(): Promise<void> {
-    this.#secrets = await loadClientSecrets(this.#state, this.#runtime.crypto);
+    this.#seed = await this.#state.keys.read(CLIENT_KEY);
   }
 
-  /** Our secret for a service; `undefined` where `client.key` was never made. */
+  /** Our X25519 secret for a service; `undefined` where `client.key` was never made. */
   secret(service: PublicKey): Bytes | undefined {
-    return this.#secrets(service);
+    return this.#seed === undefined
+      ? undefined
+      : clientSecret(this.#runtime.crypto, this.#seed, service);
   }
 
   /**
-   * Our public key for one service, as its operator is given it. It counts from
-   * now on, also for a node that runs.
+   * Our public key for one service, as its operator is given it; `client.key` is
+   * made if there is none. It counts from now on, also for a node that runs.
    *
    * @throws {ConfigError} `service.address_*`, `storage.key_*`.
    */
   async keyFor(host: string): Promise<string> {
-    const { crypto } = this.#runtime;
+    const { crypto, random } = this.#runtime;
     const service = parseServiceHost(crypto, host);
-    await makeClientSecrets(this.#state, this.#runtime);
-    await this.load();
-    const secret = this.secret(service);
-    if (secret === undefined) {
-      throw new BugError("service.client", "No client key");
-    }
+    const { seed } = await this.#state.keys.readOrMake(CLIENT_KEY, random);
+    this.#seed = seed;
+    const secret = clientSecret(crypto, seed, service);
     const publicKey = crypto.x25519Public(secret);
     secret.fill(0);
     return formatClientKey(publicKey);
   }
+}
+
+function clientSecret(
+  crypto: CryptoSuite,
+  seed: Uint8Array,
+  service: PublicKey,
+): Bytes {
+  return crypto.hkdf(seed, service, CLIENT_INFO, X25519_BYTES);
 }
 
 /** The address of a service by its public key. */

@@ -7,9 +7,7 @@ import { SILENT_LOG } from "../../../lib/log/log.ts";
 import {
   ClientKeys,
   formatClientKey,
-  loadClientSecrets,
   loadServiceIdentity,
-  makeClientSecrets,
   parseClientKey,
   revisionStore,
   serviceFileName,
@@ -83,19 +81,23 @@ Deno.test("ClientKeys makes a key that a node which runs uses at once", async ()
   await assert.rejects(keys.keyFor("foo"), { name: "ConfigError" });
 });
 
-Deno.test("loadClientSecrets() has another key for each service, and none without client.key", async () => {
+Deno.test("ClientKeys has another key for each service, the same at each start, and none without client.key", async () => {
   const { state } = await openState();
-  const none = await loadClientSecrets(state, crypto);
-  assert.equal(none(key(1)), undefined);
-  const runtime = { random: seededRandom(1) };
-  await makeClientSecrets(state, runtime);
-  await makeClientSecrets(state, runtime); // the first one stays
-  const some = await loadClientSecrets(state, crypto);
-  const [one, two] = [some(key(1)), some(key(2))];
+  const runtime = { crypto, random: seededRandom(1) };
+  const host = serviceHostOf(crypto, new Identity(crypto, key(1)).publicKey);
+  const keys = new ClientKeys(state, runtime);
+  await keys.load();
+  assert.equal(keys.secret(key(1)), undefined);
+  const text = await keys.keyFor(host);
+  assert.equal(await keys.keyFor(host), text, "the first one stays");
+  const [one, two] = [keys.secret(key(1)), keys.secret(key(2))];
   assert.ok(one !== undefined && two !== undefined);
   assert.notDeepEqual(one, two);
-  assert.deepEqual(some(key(1)), one);
-  assert.deepEqual((await loadClientSecrets(state, crypto))(key(1)), one);
+  assert.deepEqual(keys.secret(key(1)), one);
+  const later = new ClientKeys(state, runtime);
+  await later.load();
+  assert.deepEqual(later.secret(key(1)), one);
+  assert.equal(await later.keyFor(host), text);
 });
 
 Deno.test("parseClientKey() undoes formatClientKey(), and refuses everything else", () => {
