@@ -96,7 +96,15 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "node/link",
     "node/directory",
   ],
-  "node/session": ["base", "crypto", "auth", "session", "log", "node/circuit"],
+  "node/session": [
+    "base",
+    "crypto",
+    "auth",
+    "session",
+    "log",
+    "node/directory",
+    "node/circuit",
+  ],
   "node/relay": [
     "base",
     "crypto",

@@ -123,6 +123,7 @@ export async function startClient(
   keepToGuards(links, circuits);
   const context: ServiceContext = {
     circuits,
+    relays,
     crypto: runtime.crypto,
     random: runtime.random,
     clock: runtime.clock,

@@ -174,10 +174,6 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       .filter(({ nodeId }) => this.#memory.holds([nodeId]));
   }
 
-  relays(): readonly NodeRecord[] {
-    return this.#options.relays.snapshot();
-  }
-
   async take(wish: CircuitWish): Promise<ServiceCircuit> {
     const { purpose, endAt, avoid, signal } = wish;
     signal.throwIfAborted();

@@ -51,8 +51,6 @@ export interface Circuits {
   take(wish: CircuitWish): Promise<ServiceCircuit>;
   /** Wishes that wait for a circuit now. */
   readonly waiting: number;
-  /** All relays that are known now. */
-  relays(): readonly NodeRecord[];
 }
 
 /**

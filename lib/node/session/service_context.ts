@@ -11,12 +11,15 @@ import type { Clock, Moment } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import type { SessionQuota } from "../../session/quota.ts";
-import type { Circuits } from "../circuit/circuits.ts";
 import type { Log } from "../../log/log.ts";
+import type { Circuits } from "../circuit/circuits.ts";
+import type { RelayDirectory } from "../directory/relay_directory.ts";
 
 /** Shared by all services and clients of a node. */
 export interface ServiceContext {
   readonly circuits: Circuits;
+  /** All relays that are known. */
+  readonly relays: Pick<RelayDirectory, "snapshot">;
   readonly crypto: CryptoSuite;
   readonly random: Random;
   readonly clock: Clock;
@@ -41,8 +44,8 @@ export interface NamedRelay {
 }
 
 /**
- * The relay that somebody else's message names: checked, and in its newest form,
- * since a relay changes its onion key while old messages go around.
+ * The relay that a message of the other side names: checked, and in its newest
+ * form, since a relay changes its onion key while old messages go around.
  *
  * @throws {ProtocolError} `auth.record_*`.
  * @throws {UnreachableError} `auth.verifier_busy`.
@@ -51,10 +54,10 @@ export async function namedRelay(
   context: ServiceContext,
   encoded: Uint8Array,
 ): Promise<NamedRelay> {
-  const { circuits, clock, crypto, network, verifier } = context;
+  const { clock, crypto, network, relays, verifier } = context;
   const unixMs = clock.unixMs();
   const record = decodeNodeRecord(crypto, network, encoded, unixMs);
-  const known = knownRelay(circuits, record);
+  const known = knownRelay(relays, record);
   // Its work was checked when it came into the list.
   if (known !== undefined) {
     return { record: newerOf(record, known), isKnown: true };
@@ -64,18 +67,18 @@ export async function namedRelay(
 
 /** What is known of a relay now, where an older record of it is held. */
 export function newestRecord(
-  { circuits }: ServiceContext,
+  { relays }: ServiceContext,
   record: NodeRecord,
 ): NodeRecord {
-  const known = knownRelay(circuits, record);
+  const known = knownRelay(relays, record);
   return known === undefined ? record : newerOf(record, known);
 }
 
 function knownRelay(
-  circuits: Circuits,
+  relays: ServiceContext["relays"],
   record: NodeRecord,
 ): NodeRecord | undefined {
-  return circuits.relays().find(({ nodeId }) =>
+  return relays.snapshot().find(({ nodeId }) =>
     equalBytes(nodeId, record.nodeId)
   );
 }

@@ -132,7 +132,7 @@ Deno.test("CircuitPoolDriver.take() gives circuits that work, each to one caller
 Deno.test("CircuitPoolDriver.take() ends at the relay that the other side chose, behind three of ours", () =>
   inClientWorld(8, async (world) => {
     const client = await world.client();
-    for (const endAt of client.circuits.relays()) {
+    for (const endAt of client.relays.snapshot()) {
       const circuit = await take(client, { endAt });
       const names = namesOf(circuit);
       assert.equal(names.length, 4);
@@ -140,7 +140,7 @@ Deno.test("CircuitPoolDriver.take() ends at the relay that the other side chose,
       await circuit.ping({ signal: NEVER });
       circuit.close();
     }
-    const gone = client.circuits.relays()[0];
+    const gone = client.relays.snapshot()[0];
     assert.ok(gone !== undefined);
     const lost = { ...gone, onionKey: new Uint8Array(32).fill(9) };
     await assert.rejects(take(client, { endAt: lost }), {
@@ -158,7 +158,7 @@ Deno.test("CircuitPoolDriver.take() avoids relays where it can, and does without
       place > 0 && namesOf(first)[place] === name
     );
     assert.deepEqual(shared, [], "in the same place");
-    const all = client.circuits.relays();
+    const all = client.relays.snapshot();
     const everything = avoiding([all.slice(0, 2), all]);
     const { path } = await take(client, { avoid: everything });
     assert.equal(path.length, 3);

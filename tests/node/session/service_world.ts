@@ -95,8 +95,10 @@ export class ServiceWorld implements AsyncDisposable {
     const network = networkParameters("local");
     const log = new RecordingLog();
     this.#logs.push(log);
+    const circuits = this.network.node();
     return {
-      circuits: this.network.node(),
+      circuits,
+      relays: { snapshot: () => circuits.relays() },
       crypto,
       random: seededRandom(++this.#seed),
       clock,
