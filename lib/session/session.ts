@@ -63,8 +63,20 @@ export interface LegView {
   readonly receivedCells: number;
 }
 
+/** What a session shows to those who may only look. */
+export interface SessionView {
+  /** Streams that are open. */
+  readonly streamCount: number;
+  /** What is known of each leg, oldest first. */
+  readonly legs: readonly LegView[];
+  /** Legs that are attached, oldest first. */
+  readonly legNumbers: readonly LegNumber[];
+  /** The lowest number that a new leg may have. */
+  readonly nextLegNumber: LegNumber;
+}
+
 /** One end of a session. */
-export class Session {
+export class Session implements SessionView {
   readonly role: SessionRole;
   readonly #secret: Bytes;
   readonly #legs: LegTable;
@@ -90,18 +102,15 @@ export class Session {
     return this.#closed;
   }
 
-  /** Streams that are open. */
   get streamCount(): number {
     return this.#streams.size;
   }
 
-  /** Legs that are attached. */
-  get legNumbers(): LegNumber[] {
+  get legNumbers(): readonly LegNumber[] {
     return this.#legs.numbers;
   }
 
-  /** What is known of each leg. */
-  get legs(): LegView[] {
+  get legs(): readonly LegView[] {
     return Array.from(this.#legs, ({ leg, isSuspect }) => ({
       number: leg.number,
       isSuspect,
@@ -111,14 +120,8 @@ export class Session {
     }));
   }
 
-  /** The lowest number that a new leg may have. */
   get nextLegNumber(): LegNumber {
     return this.#legs.highest + 1;
-  }
-
-  /** Smoothed round trip of the leg that carries data, ms. */
-  get roundTripMs(): number | undefined {
-    return this.#legs.primary?.leg.congestion.roundTripMs;
   }
 
   /** When to call {@linkcode onTime} next; `Infinity` when nothing is due. */
@@ -349,7 +352,8 @@ export class Session {
    * behind them; `undefined` when the stream is over.
    */
   read(id: StreamId, nowMs: number): ReadResult | undefined {
-    const roundTripMs = this.roundTripMs ?? ASSUMED_ROUND_TRIP_MS;
+    const roundTripMs = this.#legs.primary?.leg.congestion.roundTripMs ??
+      ASSUMED_ROUND_TRIP_MS;
     return this.#streams.read(id, roundTripMs, nowMs);
   }
 

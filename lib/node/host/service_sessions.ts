@@ -29,7 +29,6 @@ import {
   type Ticket,
 } from "../../service/meeting/ticket.ts";
 import type { LegNumber, LegOffer } from "../../session/frames.ts";
-import { MAX_LEGS } from "../../session/leg_table.ts";
 import { Session } from "../../session/session.ts";
 import { useCircuit } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
@@ -80,7 +79,7 @@ export class ServiceSessions implements Disposable {
   readonly #handlers: ServiceSessionHandlers;
   readonly #log: Log;
   readonly #registry = new SessionRegistry<ServiceSession>(
-    ({ driver }) => driver.streamCount === 0,
+    ({ driver }) => driver.view.streamCount === 0,
   );
   readonly #sessions = new Set<ServiceSession>();
   readonly #places: MeetingPlaces;
@@ -108,7 +107,7 @@ export class ServiceSessions implements Disposable {
   /** Streams that are open in all of them. */
   get streamCount(): number {
     let count = 0;
-    for (const { driver } of this.#sessions) count += driver.streamCount;
+    for (const { driver } of this.#sessions) count += driver.view.streamCount;
     return count;
   }
 
@@ -116,7 +115,7 @@ export class ServiceSessions implements Disposable {
   get receivedCells(): number {
     let cells = 0;
     for (const { driver } of this.#sessions) {
-      for (const { receivedCells } of driver.legs) cells += receivedCells;
+      for (const { receivedCells } of driver.view.legs) cells += receivedCells;
     }
     return cells;
   }
@@ -124,7 +123,9 @@ export class ServiceSessions implements Disposable {
   /** Legs that there are. */
   get legCount(): number {
     let legs = 0;
-    for (const { driver } of this.#sessions) legs += driver.legNumbers.length;
+    for (const { driver } of this.#sessions) {
+      legs += driver.view.legNumbers.length;
+    }
     return legs;
   }
 
@@ -195,7 +196,7 @@ export class ServiceSessions implements Disposable {
     const secret = session?.secret ?? NO_SECRET;
     const isValid = isTicketValid(crypto, secret, ticket, cookie);
     const isNew = session !== undefined &&
-      ticket.leg >= session.driver.nextLegNumber;
+      ticket.leg >= session.driver.view.nextLegNumber;
     if (!isNew || !isValid) {
       throw new ProtocolError(
         "service.ticket",
@@ -303,9 +304,9 @@ export class ServiceSessions implements Disposable {
       (circuit) => Promise.resolve(circuit),
     );
     const { driver } = session;
-    const isStillNew = driver.isOpen && leg >= driver.nextLegNumber;
+    const isStillNew = driver.isOpen && leg >= driver.view.nextLegNumber;
     if (!isStillNew) return circuit.close();
-    if (driver.legNumbers.length >= MAX_LEGS) dropStalest(driver);
+    driver.makeRoom();
     circuit.meet(encodeRendezvous1(cookie, new Uint8Array(0)));
     this.#attach(session, leg, circuit);
   }
@@ -332,7 +333,7 @@ export class ServiceSessions implements Disposable {
     if (this.#sweepMs <= nowMs) {
       this.#sweepMs = Infinity;
       for (const { driver } of this.#sessions) {
-        const isIdle = driver.streamCount === 0 &&
+        const isIdle = driver.view.streamCount === 0 &&
           nowMs - driver.usedMs >= SERVICE_IDLE_MS;
         if (isIdle) driver.close();
       }
@@ -353,10 +354,4 @@ export class ServiceSessions implements Disposable {
     this.#stopping.abort();
     for (const { driver } of [...this.#sessions]) driver.close();
   }
-}
-
-/** Make room for a leg: the one that was silent for longest is most likely dead. */
-function dropStalest(driver: SessionDriver): void {
-  const [stalest] = [...driver.legs].sort((a, b) => a.heardMs - b.heardMs);
-  if (stalest !== undefined) driver.dropLeg(stalest.number);
 }

@@ -16,7 +16,8 @@ import {
   UnreachableError,
 } from "../../base/errors.ts";
 import type { LegNumber, LegOffer, StreamId } from "../../session/frames.ts";
-import type { LegView, Session } from "../../session/session.ts";
+import { MAX_LEGS } from "../../session/leg_table.ts";
+import type { Session, SessionView } from "../../session/session.ts";
 import {
   SESSION_CODE,
   type SessionEvent,
@@ -78,29 +79,9 @@ export class SessionDriver {
     return this.#session.closedCode === undefined;
   }
 
-  /** Streams that are open. */
-  get streamCount(): number {
-    return this.#session.streamCount;
-  }
-
-  /** What is known of each leg. */
-  get legs(): readonly LegView[] {
-    return this.#session.legs;
-  }
-
-  /** Legs that are attached. */
-  get legNumbers(): readonly LegNumber[] {
-    return this.#session.legNumbers;
-  }
-
-  /** The lowest number that a new leg may have. */
-  get nextLegNumber(): LegNumber {
-    return this.#session.nextLegNumber;
-  }
-
-  /** Smoothed round trip, ms; `undefined` before the first answer. */
-  get roundTripMs(): number | undefined {
-    return this.#session.roundTripMs;
+  /** Its streams and legs, as they are at any time. */
+  get view(): SessionView {
+    return this.#session;
   }
 
   /** When a stream was last opened, ms. */
@@ -134,6 +115,14 @@ export class SessionDriver {
   offerLeg(offer: LegOffer): void {
     this.#session.offerLeg(offer);
     this.#turn();
+  }
+
+  /** For one more leg: where as many are there as may be, the one silent for longest goes. */
+  makeRoom(): void {
+    const { legs } = this.#session;
+    if (legs.length < MAX_LEGS) return;
+    const [stalest] = legs.toSorted((a, b) => a.heardMs - b.heardMs);
+    if (stalest !== undefined) this.dropLeg(stalest.number);
   }
 
   /** Give up a leg; its bytes go out on another. */

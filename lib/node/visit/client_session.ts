@@ -1,11 +1,11 @@
 /**
  * A client's session with one service: streams are opened on it, and legs are
- * replaced before anybody misses them.
+ * replaced before its streams miss them.
  *
  *     connect ─▶ openStream ─▶ SessionDriver ◀── legs ── LegPlan: build, drop
- *                                   │                        │
- *                                   └── a leg lives: offer ◀─┤
- *                                 approachService {ticket} ◀─┘ none does
+ *                                                            │
+ *                           a leg lives: LegOffers ◀─────────┤
+ *                   none does: approachService {ticket} ◀────┘
  *
  * @see protocol §7.6
  * @module
@@ -14,34 +14,25 @@ import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
-import { deadline } from "../../base/clock.ts";
-import {
-  AnonNetError,
-  ProtocolError,
-  UnreachableError,
-} from "../../base/errors.ts";
+import { AnonNetError, ProtocolError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
+import { type Log, thrown } from "../../log/log.ts";
 import { type LegAction, LegPlan } from "../../service/leg_plan.ts";
 import type { LegNumber } from "../../session/frames.ts";
-import { MAX_LEGS } from "../../session/leg_table.ts";
-import { Session } from "../../session/session.ts";
-import { approachService } from "./approach_service.ts";
-import type { ServiceCircuit } from "../circuit/circuits.ts";
-import type { DescriptorFinder } from "./descriptor_finder.ts";
-import { type Log, thrown } from "../../log/log.ts";
-import { MachineTimer } from "../../base/machine_timer.ts";
-import { type Met, waitAtRendezvous } from "./meeting.ts";
+import { Session, type SessionView } from "../../session/session.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
+import { approachService } from "./approach_service.ts";
+import type { DescriptorFinder } from "./descriptor_finder.ts";
+import { LegOffers } from "./leg_offers.ts";
+import type { Met } from "./meeting.ts";
 
 /** A session without a stream for so long is closed, ms. */
 export const CLIENT_IDLE_MS = 5 * 60_000;
 
-/** Whoever asked for the first stream takes it by then, or has given up, ms. */
+/** The caller that asked for the first stream takes it by then, or has given up, ms. */
 const CLAIM_MS = 1_000;
-
-/** A service that has not taken the offer of a leg by then will not, ms. */
-const OFFER_MS = 8_000;
 
 /** Whose session it is. */
 export interface ClientSessionOptions {
@@ -52,7 +43,7 @@ export interface ClientSessionOptions {
   readonly log: Log;
 }
 
-/** The stream that the introduction asked for, while nobody has taken it. */
+/** The stream that the introduction asked for, until its caller takes it. */
 interface FirstStream {
   readonly port: number;
   readonly stream: SessionStreamHandle;
@@ -67,8 +58,7 @@ export class ClientSession {
   readonly #timer: MachineTimer;
   readonly #paths = new Map<LegNumber, readonly NodeRecord[]>();
   readonly #stopping = new AbortController();
-  /** Offers of a leg that wait for the service. */
-  readonly #offers = new Set<AbortController>();
+  readonly #offers: LegOffers;
   #nextLeg: LegNumber;
   #idleMs: number;
   #first: FirstStream | undefined;
@@ -99,6 +89,11 @@ export class ClientSession {
       onLegGone: (leg) => this.#onLegGone(leg),
       onError: (error) => options.log.debug("A service broke off", { error }),
     });
+    this.#offers = new LegOffers(
+      options.context,
+      this.#driver,
+      this.#stopping,
+    );
     this.#driver.closed.then(() => this.#onClosed());
     const stream = this.#watched(this.#driver.openKnownStream());
     this.#first = { port, stream };
@@ -112,19 +107,9 @@ export class ClientSession {
     return this.#driver.isOpen;
   }
 
-  /** Streams that are open. */
-  get streamCount(): number {
-    return this.#driver.streamCount;
-  }
-
-  /** Legs that are attached. */
-  get legCount(): number {
-    return this.#driver.legNumbers.length;
-  }
-
-  /** Smoothed round trip, ms; `undefined` before the first answer. */
-  get roundTripMs(): number | undefined {
-    return this.#driver.roundTripMs;
+  /** Its streams and legs, as they are at any time. */
+  get view(): SessionView {
+    return this.#driver.view;
   }
 
   /** When a stream was last opened, ms. */
@@ -163,23 +148,24 @@ export class ClientSession {
   #onStreams(): void {
     const { clock } = this.#options.context;
     this.#idleMs = clock.nowMs() + CLIENT_IDLE_MS;
-    this.#legs((nowMs) => this.#plan.onStreams(this.streamCount, nowMs));
+    this.#legs((nowMs) => this.#plan.onStreams(this.view.streamCount, nowMs));
   }
 
   #onLegSuspect(leg: LegNumber): void {
     this.#options.log.debug("A leg is silent", { leg });
     this.#options.context.doubt();
-    this.#checkOffers();
+    this.#offers.onLegLost();
     this.#legs((nowMs) => this.#plan.onSuspect(leg, nowMs));
   }
 
   #onLegGone(leg: LegNumber): void {
     this.#options.log.debug("A leg is gone", { leg });
     this.#paths.delete(leg);
-    this.#checkOffers();
+    this.#offers.onLegLost();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
-    // Nobody needs it now: the next stream begins a new one.
-    if (this.legCount === 0 && this.streamCount === 0) this.close();
+    // No stream needs it now: the next one begins a new session.
+    const { legNumbers, streamCount } = this.view;
+    if (legNumbers.length === 0 && streamCount === 0) this.close();
   }
 
   #onTime(): void {
@@ -189,7 +175,8 @@ export class ClientSession {
       this.#first = undefined;
       this.#claimMs = Infinity;
     }
-    if (this.streamCount === 0 && nowMs >= this.#idleMs) return this.close();
+    const isIdle = this.view.streamCount === 0 && nowMs >= this.#idleMs;
+    if (isIdle) return this.close();
     this.#legs((now) => this.#plan.onTime(now));
   }
 
@@ -206,17 +193,20 @@ export class ClientSession {
 
   #arm(): void {
     if (!this.isOpen) return;
-    const idleMs = this.streamCount === 0 ? this.#idleMs : Infinity;
+    const idleMs = this.view.streamCount === 0 ? this.#idleMs : Infinity;
     this.#timer.set(Math.min(idleMs, this.#claimMs, this.#plan.deadlineMs));
   }
 
   async #build(): Promise<void> {
     const { log } = this.#options;
     try {
-      const offered = await this.#offer();
+      const offered = await this.#offers.make(
+        this.#avoided(),
+        () => this.#nextLeg++,
+      );
       const met = offered ?? await this.#approach();
       if (!this.isOpen) return met.circuit.close();
-      this.#makeRoom();
+      this.#driver.makeRoom();
       this.#attach(met);
       const by = offered === undefined ? "a ticket" : "another leg";
       log.debug("A leg was added", { leg: met.leg, by });
@@ -228,41 +218,6 @@ export class ClientSession {
       else log.error("A fault in building a leg", fields);
       this.#legs((nowMs) => this.#plan.onFailed(nowMs));
     }
-  }
-
-  /**
-   * Ask for a leg by one that lives: half the circuits of an introduction, and
-   * it needs no introduction point.
-   *
-   * @returns `undefined` where that does not work.
-   */
-  async #offer(): Promise<Met | undefined> {
-    if (!this.#hasLiveLeg) return undefined;
-    const { context } = this.#options;
-    const control = new AbortController();
-    this.#offers.add(control);
-    const stop = AbortSignal.any([control.signal, this.#stopping.signal]);
-    using limit = deadline(context.clock, OFFER_MS, noAnswer, stop);
-    let circuit: ServiceCircuit | undefined;
-    try {
-      const waiting = await waitAtRendezvous(context, this.#avoided(), limit);
-      circuit = waiting.circuit;
-      const leg = this.#nextLeg++;
-      const rendezvous = waiting.point.encoded;
-      this.#driver.offerLeg({ leg, cookie: waiting.cookie, rendezvous });
-      const reply = await circuit.met(limit);
-      if (reply.length === 0) {
-        return { circuit, leg, secret: new Uint8Array(0) };
-      }
-    } catch (error) {
-      const isExpected = error instanceof AnonNetError || limit.signal.aborted;
-      if (!isExpected) throw error;
-    } finally {
-      this.#offers.delete(control);
-    }
-    circuit?.close();
-    this.#stopping.signal.throwIfAborted();
-    return undefined;
   }
 
   #approach(): Promise<Met> {
@@ -278,16 +233,6 @@ export class ClientSession {
     });
   }
 
-  get #hasLiveLeg(): boolean {
-    return this.#driver.legs.some(({ isSuspect }) => !isSuspect);
-  }
-
-  /** Offers went out on legs that live: without one they wait in vain. */
-  #checkOffers(): void {
-    if (this.#hasLiveLeg) return;
-    for (const offer of this.#offers) offer.abort();
-  }
-
   #attach(met: Met): void {
     this.#paths.set(met.leg, met.circuit.path);
     try {
@@ -295,15 +240,6 @@ export class ClientSession {
     } catch (error) {
       met.circuit.close();
       if (!(error instanceof ProtocolError)) throw error;
-    }
-  }
-
-  /** Three legs is all there may be: the one that is silent for longest goes. */
-  #makeRoom(): void {
-    const legs = [...this.#driver.legs].sort((a, b) => a.heardMs - b.heardMs);
-    const [stalest] = legs;
-    if (legs.length >= MAX_LEGS && stalest !== undefined) {
-      this.#driver.dropLeg(stalest.number);
     }
   }
 
@@ -317,11 +253,4 @@ export class ClientSession {
     this.#stopping.abort();
     wipe(this.#secret);
   }
-}
-
-function noAnswer(): UnreachableError {
-  return new UnreachableError(
-    "service.offer_timeout",
-    "Cannot add a leg: the service does not take the offer",
-  );
 }

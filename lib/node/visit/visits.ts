@@ -75,8 +75,8 @@ export class Visits implements AsyncDisposable {
     let streams = 0;
     let legs = 0;
     for (const session of this.#sessions.values()) {
-      streams += session.streamCount;
-      legs += session.legCount;
+      streams += session.view.streamCount;
+      legs += session.view.legNumbers.length;
     }
     const beginning = this.#beginnings.size;
     return { sessions: this.#sessions.size, beginning, streams, legs };
@@ -187,7 +187,8 @@ export class Visits implements AsyncDisposable {
     let oldest: ClientSession | undefined;
     let oldestMs = Infinity;
     for (const session of this.#sessions.values()) {
-      if (session.streamCount > 0 || session.usedMs >= oldestMs) continue;
+      const isInUse = session.view.streamCount > 0;
+      if (isInUse || session.usedMs >= oldestMs) continue;
       oldest = session;
       oldestMs = session.usedMs;
     }
