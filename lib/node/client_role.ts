@@ -140,7 +140,7 @@ export async function startClient(
   const gateway = new VisitGateway(runtime.crypto, visits);
   const lookup = new ServiceLookup(context, clientSecrets);
   const services = stack.use(
-    new NodeServices(context, visits, state, runtime, base.drainMs),
+    new NodeServices(context, visits, state, base.drainMs),
   );
   const onChange = (change: NetworkChange) => {
     runtime.log.part("links").info(

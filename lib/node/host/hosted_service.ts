@@ -179,6 +179,11 @@ export class HostedService implements AsyncDisposable {
     return this.#ready.promise;
   }
 
+  /** Aborts when it is stopped, with `service.stopped`. */
+  get stopped(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
   /** Whether clients can reach it, as far as we know. */
   get isReachable(): boolean {
     return this.#isReachable;

@@ -7,10 +7,10 @@
 import { Identity } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { raceSignal, sleep } from "../../base/clock.ts";
-import { AnonNetError, ConfigError, errorCode } from "../../base/errors.ts";
+import { AnonNetError, ConfigError } from "../../base/errors.ts";
 import { parseServiceHost } from "../../service/address.ts";
+import { SelfVisit } from "../../service/self_visit.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
-import type { Runtime } from "../../machine/runtime.ts";
 import type { ServiceTarget, Visits } from "../visit/visits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { HostedService, type ServiceStatus } from "./hosted_service.ts";
@@ -25,17 +25,6 @@ import type { StreamTarget } from "./stream_target.ts";
 /** Services of one process. Each keeps three circuits and publishes hourly. */
 export const MAX_SERVICES = 64;
 
-/** First and longest wait before a service that did not reach itself tries again, ms. */
-const FIRST_WAIT_MS = 500;
-const MAX_WAIT_MS = 8_000;
-
-/** What a visit to an unserved port ends with when it got through. */
-const ARRIVED = new Set([
-  "service.no_port",
-  "service.authorisation_missing",
-  "service.authorisation_wrong",
-]);
-
 /** One service, as its operator describes it. */
 export interface ServiceDefinition {
   /** 1 to 32 of `a-z`, `0-9` and `-`. Names its key in the state directory. */
@@ -47,7 +36,7 @@ export interface ServiceDefinition {
   readonly seed?: Bytes | undefined;
   /** Where streams lead, by virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
-  /** X25519 keys of those who may find it. Default: everybody who knows the address. */
+  /** X25519 keys of those who may find it. Default: every client that knows the address. */
   readonly clients?: readonly Bytes[] | undefined;
 }
 
@@ -93,7 +82,6 @@ export class NodeServices implements AsyncDisposable {
   readonly #context: ServiceContext;
   readonly #visits: Visits;
   readonly #state: StateDirectory;
-  readonly #runtime: Runtime;
   readonly #drainMs: number;
   /** By name; `undefined` while being started. */
   readonly #services = new Map<string, HostedService | undefined>();
@@ -106,13 +94,11 @@ export class NodeServices implements AsyncDisposable {
     context: ServiceContext,
     visits: Visits,
     state: StateDirectory,
-    runtime: Runtime,
     drainMs: number = DRAIN_MS,
   ) {
     this.#context = context;
     this.#visits = visits;
     this.#state = state;
-    this.#runtime = runtime;
     this.#drainMs = drainMs;
   }
 
@@ -158,43 +144,42 @@ export class NodeServices implements AsyncDisposable {
 
   /**
    * Resolves once a visitor has got through: ourselves, from end to end, the way
-   * that everybody takes. Of a service for some clients alone that much is seen that
-   * its descriptor is there.
+   * that every client takes. Of a service for some clients alone that much is seen
+   * that its descriptor is there.
    *
    * @throws {UnreachableError} `service.stopped`.
    * @throws the signal's reason.
    */
   async reachable(
     service: HostedService,
-    { signal }: { readonly signal: AbortSignal },
+    limit: { readonly signal: AbortSignal },
   ): Promise<void> {
+    const signal = AbortSignal.any([limit.signal, service.stopped]);
     await raceSignal(service.ready, signal);
     const { clock, crypto, log } = this.#context;
     const { name, host, ports } = service.status;
+    const visits = new SelfVisit(ports);
     const target: ServiceTarget = {
       service: parseServiceHost(crypto, host),
-      port: unservedPort(ports),
+      port: visits.port,
       isolation: `self-visit ${name}`,
     };
-    for (
-      let waitMs = FIRST_WAIT_MS;;
-      waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)
-    ) {
+    for (;;) {
       try {
         const stream = await this.#visits.connect(target, { signal });
         await raceSignal(stream.opened, signal);
         return;
       } catch (error) {
         signal.throwIfAborted();
-        if (ARRIVED.has(errorCode(error))) return;
         if (!(error instanceof AnonNetError)) throw error;
+        const outcome = visits.onRefused(error.code, clock.nowMs());
+        if (outcome === "arrived") return;
         log.part("service").info(
           "A service cannot reach itself yet; trying again",
           { name, error },
         );
       }
-      await sleep(clock, waitMs, { signal });
-      await raceSignal(service.ready, signal); // or it has been stopped
+      await sleep(clock, visits.deadlineMs - clock.nowMs(), { signal });
     }
   }
 
@@ -222,12 +207,7 @@ export class NodeServices implements AsyncDisposable {
 
   async #identityOf({ name, seed }: ServiceDefinition): Promise<Identity> {
     return seed === undefined
-      ? await loadServiceIdentity(this.#state, name, this.#runtime)
-      : new Identity(this.#runtime.crypto, seed);
+      ? await loadServiceIdentity(this.#state, name, this.#context)
+      : new Identity(this.#context.crypto, seed);
   }
-}
-
-/** A port at which there is nothing: a visit there disturbs nobody. */
-function unservedPort(served: readonly number[]): number {
-  for (let port = 1;; port++) if (!served.includes(port)) return port;
 }

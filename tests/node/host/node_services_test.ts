@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { sleep } from "../../../lib/base/clock.ts";
+import { NodeServices } from "../../../lib/node/host/node_services.ts";
+import { Visits } from "../../../lib/node/visit/visits.ts";
+import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
+import { StateDirectory } from "../../../lib/storage/state_directory.ts";
+import { echo } from "../../support/stream_handlers.ts";
+import {
+  inServiceWorld,
+  MINUTE,
+  NEVER,
+  type ServiceWorld,
+} from "../session/service_world.ts";
+
+/** Services of a node that visits services as well. */
+async function open(world: ServiceWorld, stack: AsyncDisposableStack) {
+  const context = world.context();
+  const state = stack.use(
+    await StateDirectory.open("state", {
+      files: new MemoryFiles(),
+      crypto: world.crypto,
+      holder: "test",
+      onSetAside: () => {},
+    }),
+  );
+  const visits = stack.use(new Visits({ context }));
+  const services = stack.use(new NodeServices(context, visits, state));
+  return { services, log: context.log };
+}
+
+const DEFINITION = {
+  name: "web",
+  targets: new Map([[80, { type: "handler", handle: echo }] as const]),
+};
+
+Deno.test("NodeServices.reachable() resolves once the service has visited itself, and tries until then", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services, log } = await open(world, stack);
+    const service = await services.start(DEFINITION);
+    await service.ready;
+    world.network.answer = () => undefined;
+    const reachable = services.reachable(service, { signal: NEVER });
+    await sleep(world.clock, MINUTE);
+    const failures = log.lines.filter(({ message }) =>
+      message.startsWith("A service cannot reach itself")
+    );
+    assert.ok(failures.length >= 4, `${failures.length} visits in a minute`);
+    world.network.answer = undefined;
+    await reachable;
+    assert.ok(services.status[0]?.reachable);
+  }));
+
+Deno.test("NodeServices.reachable() ends when the service is stopped, before it was ready and after", () =>
+  inServiceWorld(async (world) => {
+    for (const when of ["not ready", "ready"] as const) {
+      await using stack = new AsyncDisposableStack();
+      const { services } = await open(world, stack);
+      const service = await services.start(DEFINITION);
+      if (when === "ready") await service.ready;
+      world.network.answer = () => undefined;
+      let outcome = "still waits";
+      const reachable = services.reachable(service, { signal: NEVER }).catch(
+        (error) => outcome = error.code,
+      );
+      if (when === "ready") await sleep(world.clock, MINUTE);
+      await services.stop(service);
+      await sleep(world.clock, MINUTE);
+      assert.equal(outcome, "service.stopped", when);
+      await reachable;
+      world.network.answer = undefined;
+    }
+  }));
+
+Deno.test("NodeServices.start() refuses a second service of one name, until the first is stopped", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services } = await open(world, stack);
+    const first = await services.start(DEFINITION);
+    await assert.rejects(services.start(DEFINITION), { code: "service.twice" });
+    await services.stop(first);
+    const second = await services.start(DEFINITION);
+    assert.equal(second.host, first.host, "its key was kept");
+  }));
