@@ -57,7 +57,7 @@ export type ApproachAction =
     readonly attempt: number;
     readonly point: number;
   }
-  /** Nobody waits for this attempt any more. */
+  /** The approach waits for this attempt no more. */
   | { readonly type: "abandon"; readonly attempt: number }
   /** Look whether there is a newer descriptor: `onDescriptor`. */
   | { readonly type: "search" }
@@ -72,9 +72,9 @@ export type AttemptFailure =
   | "busy"
   /** A circuit of ours failed. */
   | "unreachable"
-  /** Whoever answered was not the service. */
+  /** The answer was not the service's. */
   | "wrong_answer"
-  /** Nobody answered. */
+  /** No answer came. */
   | "silent";
 
 /** Why there is no way, for the user. */

@@ -6,8 +6,8 @@
  *     okm    = HKDF(shared, blinded key, "anonnet v1 client authorisation", 40)
  *     entry  = hint(8) ‖ AEAD(key(32), 0, cookie(32))        56 bytes
  *
- * Entries are sorted and filled up with random ones to a multiple of 16: whoever
- * knows the address learns neither who the clients are nor how many.
+ * Entries are sorted and filled up with random ones to a multiple of 16: a
+ * client that knows the address learns neither who the clients are nor how many.
  *
  * @see protocol §7.3
  * @module

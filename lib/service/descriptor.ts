@@ -94,8 +94,8 @@ export interface DescriptorName {
 /**
  * Encrypt a descriptor.
  *
- * @param clients X25519 public keys of those who may read it; empty: everybody
- * who knows the address.
+ * @param clients X25519 public keys of those who may read it; empty: every
+ * client that knows the address.
  * @returns The value of the stored record.
  * @throws {RangeError} when it does not fit into 16 KiB.
  */

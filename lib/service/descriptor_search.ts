@@ -36,7 +36,7 @@ export type SearchAction =
 
 /** What came of a question. Who finds what is right ends the search itself. */
 export type SearchAnswer =
-  /** Nobody has it. */
+  /** No storing node has it. */
   | "missing"
   /** It is not of this name, or older than one seen before. */
   | "invalid"
@@ -107,7 +107,7 @@ export class DescriptorSearch {
   ): SearchAction[] {
     if (!this.#asked.delete(nameOf(replica, route))) return [];
     this.#answers.add(answer);
-    // Nobody else has the right key either; and a dead circuit answers nothing.
+    // No other copy opens to our key either; and a dead circuit answers nothing.
     if (answer === "unauthorised") this.#open.length = 0;
     if (answer === "unreachable") this.#skipRoute(route);
     return this.#goOn(nowMs);

@@ -33,8 +33,8 @@ const DOUBT_MS = 1_000;
 /** First and longest wait after a point could not be built, ms. */
 export const BUILD_WAIT_MS = { first: 500, longest: 15_000 } as const;
 /**
- * Points built at once, and then one per ten seconds: whoever kills our circuits
- * must not walk us through all relays until it is one of them.
+ * Points built at once, and then one per ten seconds: an attacker that kills our
+ * circuits must not walk us through all relays until it is one of them.
  */
 export const BUILD_BURST = 12;
 const BUILD_EVERY_MS = 10_000;

@@ -6,9 +6,9 @@
  *     point 3   ▪▪        ─┘
  *
  * Each point has a queue of its own, and they take turns: a flood through one
- * point delays nobody who comes by the others. Within a queue the newest goes
- * first and the oldest is shed, since whoever has waited longest has most likely
- * given up.
+ * point delays no client that comes by the others. Within a queue the newest goes
+ * first and the oldest is shed, since the client that has waited longest has
+ * most likely given up.
  *
  * @see protocol §7.4
  * @module
@@ -18,7 +18,7 @@ import type { PointId } from "./introduction_points.ts";
 
 /** Introductions that wait at one point, 5 KiB each. */
 export const MAX_WAITING_PER_POINT = 64;
-/** After this long nobody waits for the answer any more, ms. */
+/** After this long no client waits for the answer any more, ms. */
 export const MAX_WAIT_MS = 10_000;
 /**
  * Introductions answered per second, and at once: each costs about 3 ms and a

@@ -1,6 +1,6 @@
 /**
  * What a client remembers of services: descriptors, for a while, and the highest
- * revision seen, so that nobody can hand it an older one afterwards.
+ * revision seen, so that no storing node can hand it an older one afterwards.
  *
  * Descriptors are kept apart by isolation key, lest a service learn from one it
  * made for a single reader that two keys are one person. Revisions are not: they

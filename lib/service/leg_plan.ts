@@ -8,8 +8,8 @@
  *     not in use              0          as they are
  *     none left, streams open 1          at once
  *
- * Replacements are jittered and capped: whoever kills our circuits must not make
- * us build new ones as fast as it kills them.
+ * Replacements are jittered and capped: an attacker that kills our circuits must not
+ * make us build new ones as fast as it kills them.
  *
  * @see protocol §7.6
  * @module

@@ -23,7 +23,7 @@ export const PUBLISH_MS = 3_600_000;
 export const SETTLE_MS = 1_500;
 /** Least time between two publications of a period: points that come and go must not flood storing nodes. */
 export const PUBLISH_GAP_MS = 5_000;
-/** First and longest wait after a publication that nobody stored, ms. */
+/** First and longest wait after a publication that no node stored, ms. */
 export const RETRY_MS = { first: 1_000, longest: 30_000 } as const;
 /** A further period is begun within this time, so that not all services do it at once, ms. */
 const PERIOD_JITTER_MS = 60_000;
@@ -106,7 +106,7 @@ export class Publication {
     }
   }
 
-  /** Nobody is waited for any more: what is due because of a change is due now. */
+  /** No point is waited for any more: what is due because of a change is due now. */
   #hasten(nowMs: number): void {
     for (const state of this.#periods.values()) {
       if (state.dueMs - nowMs <= SETTLE_MS && state.failures === 0) {

@@ -4,7 +4,7 @@
  *     half-open ── a cell of the client ──▶ live ── over ──▶ (forgotten)
  *         └── 30 s without one, or too many others ──▶ (closed)
  *
- * Anybody who knows the address can begin a session; the first cell shows that
+ * Every client that knows the address can begin a session; the first cell shows that
  * the client is there and holds the secret. Until then it costs little and lasts
  * not long.
  *

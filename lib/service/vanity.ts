@@ -1,5 +1,5 @@
 /**
- * Keys whose addresses begin as somebody wishes, found by trying: each letter more
+ * Keys whose addresses begin as an operator wishes, found by trying: each letter more
  * takes 32 times as long.
  *
  *     letters   tries on average
@@ -15,7 +15,7 @@ import { ConfigError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 
-/** Beyond this nobody lives to see the end. */
+/** Beyond this no operator lives to see the end. */
 export const MAX_VANITY_LETTERS = 7;
 /** Tries between two breaths, some milliseconds. */
 const TRIES_AT_ONCE = 256;

@@ -22,7 +22,7 @@ export class SessionQuota {
     return this.#used;
   }
 
-  /** Whether the limit is passed: somebody has to let go. */
+  /** Whether the limit is passed: a session has to let go of a stream. */
   get isExceeded(): boolean {
     return this.#used > this.maxBytes;
   }

@@ -454,7 +454,7 @@ export class Session implements SessionView {
     return this.takeEvents();
   }
 
-  /** @param why Ours: nobody here need be told. Theirs: readers and writers are cut off. */
+  /** @param why Ours: our readers and writers know of it. Theirs: they are cut off. */
   #finish(
     code: number,
     lastWords: readonly ControlFrame[],

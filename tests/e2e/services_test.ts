@@ -103,7 +103,7 @@ Deno.test("serve, proxy and what can be asked of them work together in processes
   const failures: readonly (readonly [string, readonly string[], RegExp])[] = [
     [proxy.state, [letter + service.host.slice(1)], /mistyped or cut/],
     [proxy.state, ["example.com"], /does not end in \.anon/],
-    [proxy.state, [await unusedAddress()], /nobody has announced it/],
+    [proxy.state, [await unusedAddress()], /it has not been announced/],
     [first.state, [service.host], /ask a proxy/],
   ];
   for (const [state, words, message] of failures) {

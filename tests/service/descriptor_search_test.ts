@@ -51,7 +51,7 @@ Deno.test("DescriptorSearch says the most telling of what it heard", () => {
   assert.equal(runAll("unreachable").failure, "service.unreachable");
   const { all, failure } = runAll("unauthorised");
   assert.equal(failure, "service.unauthorised");
-  assert.ok(all.length <= 2, "nobody else has the key either");
+  assert.ok(all.length <= 2, "no other copy opens to the key");
 });
 
 Deno.test("DescriptorSearch leaves a route whose circuit has failed", () => {

@@ -41,7 +41,7 @@ Deno.test("IntroductionQueue answers so many per second, and says when the next 
   assert.ok(queue.take(readyMs) !== undefined);
 });
 
-Deno.test("IntroductionQueue forgets what nobody waits for any more", () => {
+Deno.test("IntroductionQueue forgets what no client waits for any more", () => {
   const queue = new IntroductionQueue<string>(0);
   queue.push(1, "old", 0);
   queue.push(1, "older than it looks", 1);

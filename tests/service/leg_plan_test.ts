@@ -44,7 +44,7 @@ Deno.test("LegPlan wants a second leg for a session that lasts, and one only", (
   assert.deepEqual(run(plan, 10_000, 600_000), []);
 });
 
-Deno.test("LegPlan wants nothing for a session that nobody uses", () => {
+Deno.test("LegPlan wants nothing for a session that is not in use", () => {
   const plan = new LegPlan(seededRandom(1), 0, 0);
   assert.deepEqual(run(plan, 0, 600_000), []);
   const used = inUse();

@@ -46,7 +46,7 @@ Deno.test("Publication waits a moment for the points that are coming, and no lon
   assert.deepEqual(other.onTime(at(100 + SETTLE_MS))[0]?.points, [1]);
 });
 
-Deno.test("Publication publishes hourly, at a time that nobody can predict", () => {
+Deno.test("Publication publishes hourly, at a time that no observer can predict", () => {
   const publication = published();
   const waits: number[] = [];
   let lastMs = 0;
@@ -89,7 +89,7 @@ Deno.test("Publication publishes what changed while it was publishing", () => {
   assert.deepEqual(publication.storedPoints(20_000), [4]);
 });
 
-Deno.test("Publication tries again soon when nobody stored it, later each time", () => {
+Deno.test("Publication tries again soon when no node stored it, later each time", () => {
   const publication = new Publication(seededRandom(1), 0);
   publication.onTime(at(0));
   publication.setPoints([1], "none", 0);

@@ -27,7 +27,7 @@ Deno.test("findVanitySeed() finds keys whose addresses begin as wished, and tell
   assert.equal(expectedTries("abc"), 32_768);
 });
 
-Deno.test("checkVanityPrefix() refuses what no address begins with, and what nobody would wait for", () => {
+Deno.test("checkVanityPrefix() refuses what no address begins with, and what no operator would wait for", () => {
   assert.equal(checkVanityPrefix("AbC27"), "abc27");
   const tooLong = "a".repeat(MAX_VANITY_LETTERS + 1);
   for (const text of ["", "0", "1", "a8", "a b", "ä", "a.anon", tooLong]) {

@@ -116,7 +116,7 @@ export class IntroductionListener implements Disposable {
       );
       try {
         await self.#establish(circuit, binding, limit);
-        // Another try was faster: these keys are nobody's.
+        // Another try was faster: these keys have no use.
         limit.signal.throwIfAborted();
         return self;
       } catch (error) {

@@ -21,8 +21,8 @@ import { MachineTimer } from "../../base/machine_timer.ts";
 /** Introductions that are being answered at once. */
 export const MAX_ANSWERS = 32;
 /**
- * An answer under way for so long makes room when others wait, ms: somebody may
- * name rendezvous points that never answer, and an honest one does so sooner.
+ * An answer under way for so long makes room when others wait, ms: a client may
+ * name rendezvous points that never answer; an honest one answers sooner.
  */
 export const STALLED_MS = 5_000;
 
@@ -95,7 +95,7 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
       }
       this.#begin(item, nowMs);
     }
-    // Whoever ends makes room; and if nobody does, whoever began first.
+    // An answer that ends makes room; and if none does, the one that began first.
     this.#timer.set(Infinity);
     const [first] = this.#answers;
     if (first === undefined || this.#queue.length === 0) return;

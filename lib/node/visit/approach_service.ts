@@ -37,7 +37,7 @@ export interface ApproachOptions {
   readonly context: ServiceContext;
   readonly finder: DescriptorFinder;
   readonly service: PublicKey;
-  /** Isolation key of whoever asks. */
+  /** Isolation key of the caller. */
   readonly isolation: string;
   readonly purpose: Purpose;
   /** Relays that other legs lead over, and that may be dead. */
@@ -222,7 +222,7 @@ class Approaching {
 }
 
 const REASONS: Readonly<Record<ApproachFailure, string>> = {
-  "service.rendezvous": "somebody else answered in its name",
+  "service.rendezvous": "another peer answered in its name",
   "service.introduction_timeout": "it was asked and did not answer",
   "service.introduction": "none of its introduction points could ask it",
   "service.unreachable": "the network does not answer",

@@ -195,7 +195,7 @@ function failure(code: SearchFailure, wanted: Wanted): AnonNetError {
     case "service.not_found":
       return new UnreachableError(
         code,
-        "Cannot find service: nobody has announced it lately",
+        "Cannot find service: it has not been announced lately",
       );
     case "service.unreachable":
       return new UnreachableError(

@@ -1,5 +1,5 @@
 /**
- * Descriptors to and from the DHT, by circuits: nobody who stores one learns who
+ * Descriptors to and from the DHT, by circuits: no node that stores one learns who
  * published it or who reads it.
  *
  *     publish   directory circuit ── dht_put × 4 replicas ──▶ copies
@@ -47,7 +47,7 @@ export interface Publishing {
   readonly period: TimePeriod;
   readonly revision: number;
   readonly points: readonly IntroductionPoint[];
-  /** X25519 keys of those who may read it; empty: everybody. */
+  /** X25519 keys of those who may read it; empty: every client. */
   readonly clients: readonly Bytes[];
   /** The first place has it: it can be found from now on. */
   readonly onFirst: () => void;
@@ -56,7 +56,7 @@ export interface Publishing {
 /**
  * Publish a descriptor in all its places, by one circuit.
  *
- * @returns How many copies are stored: 0 when nobody can find it.
+ * @returns How many copies are stored: 0 when no client can find it.
  */
 export async function publishDescriptor(
   context: ServiceContext,
@@ -91,7 +91,7 @@ export async function publishDescriptor(
     copies += added;
   };
   const replicas = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, n) => n);
-  // One place that nobody reaches must not hide that others were.
+  // One place that cannot be reached must not hide that others were.
   await Promise.allSettled(replicas.map(store));
   return copies;
 }
@@ -109,7 +109,7 @@ export interface Wanted {
 /**
  * Read one replica of a descriptor, and check all of it.
  *
- * @returns `undefined` when nobody has it.
+ * @returns `undefined` when no storing node has it.
  * @throws {ProtocolError} `service.descriptor_*`, `dht.record_*` or `wire.*` when
  * what was found is not the one wanted.
  * @throws {UnreachableError} `circuit.*`.
@@ -129,7 +129,7 @@ export async function readDescriptor(
   if (bytes === undefined) return undefined;
   const unixMs = believedTime(decodeStoredRecord(bytes), clock.unixMs());
   const record = checkStoredRecord(crypto, network, bytes, key, unixMs);
-  // Anybody may store something under a key that is not their own.
+  // Any node may store something under a key that is not its own.
   if (!equalBytes(record.publisher, blinded)) throw fail("publisher");
   if (record.sequence < leastRevision) throw fail("rolled_back");
   const name = {

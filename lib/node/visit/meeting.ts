@@ -174,7 +174,7 @@ async function introduce(
   const wish = { purpose: "introduction", endAt, avoid, signal } as const;
   const asked = await useCircuit(context, wish, async (circuit, limit) => {
     const [prepared] = await Promise.allSettled([preparing]);
-    // Its failure is not this circuit's: whoever called will hear of it.
+    // Its failure is not this circuit's: its own caller will hear of it.
     if (prepared.status === "rejected") {
       return { circuit, answer: { status: "unknown" } } as const;
     }
@@ -240,7 +240,7 @@ class Talk implements Disposable {
     if (this.#handshake !== undefined) {
       return await this.#handshake.finish(reply);
     }
-    // The service answers nothing to a ticket: whoever says more is not it.
+    // The service answers nothing to a ticket: a peer that says more is not it.
     if (reply.length > 0) {
       throw new ProtocolError(
         "service.rendezvous_reply",

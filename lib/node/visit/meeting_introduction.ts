@@ -96,7 +96,7 @@ export async function satisfyPoint(
   let answer = first;
   for (let demands = 0; answer.status === "work"; demands++) {
     if (demands === MAX_DEMANDS) return "busy";
-    // Whoever was outbid once does better this time.
+    // A client that was outbid once does better this time.
     const effort = Math.min(MAX_EFFORT, answer.demand.effort * 2 ** demands);
     const demand = { seed: answer.demand.seed, effort };
     const work = await doWork(context, demand, introduction, budget, limit);

@@ -1,5 +1,5 @@
 /**
- * Looking for a service without visiting it: whether somebody has announced it
+ * Looking for a service without visiting it: whether it has been announced
  * lately, as `anonnet lookup` asks.
  *
  * @see protocol §7.3, §9.3
@@ -19,7 +19,7 @@ export interface ServiceFacts {
   readonly introductionPoints: number;
 }
 
-/** Finds services for whoever only wants to know. */
+/** Finds services for a caller that only wants to know. */
 export class ServiceLookup {
   readonly #crypto: CryptoSuite;
   readonly #finder: DescriptorFinder;

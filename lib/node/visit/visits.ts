@@ -121,7 +121,7 @@ export class Visits implements AsyncDisposable {
     await Promise.all(sessions.map(({ closed }) => closed));
   }
 
-  /** The session, once it has begun. Who gives up leaves it to the others. */
+  /** The session, once it has begun. A caller that gives up leaves it to the others. */
   async #begun(
     key: string,
     target: ServiceTarget,
@@ -174,7 +174,7 @@ export class Visits implements AsyncDisposable {
     return beginning;
   }
 
-  /** Nobody shall join it any more: another one may be there in its place. */
+  /** No caller shall join it any more: another one may be there in its place. */
   #endBeginning(key: string, beginning: Beginning): void {
     if (this.#beginnings.get(key) !== beginning) return;
     this.#beginnings.delete(key);

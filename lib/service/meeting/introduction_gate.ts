@@ -2,13 +2,13 @@
  * The gate before one service, at its introduction point: so many pass per second,
  * and when more want to, those first who have done most work for it.
  *
- *     calm      everybody passes
+ *     calm      every client passes
  *     crowded   without work ──▶ turned away, told the price
  *               with work ─────▶ queue, highest effort first ──▶ pass, one by one
  *                                  └─ pushed out, or waited too long ─▶ told the price
  *
  * The price is what would have been enough a moment ago and half as much again; it
- * falls while nobody is pushed out. Those who flood bid against each other, and
+ * falls while no client is pushed out. Clients that flood bid against each other, and
  * an honest client outbids them for some seconds of computing.
  *
  * @see protocol §7.4
@@ -35,7 +35,7 @@ const RAISE = 1.5;
 /** Tuning: what is left of the price after each second in which it was too high. */
 const DECAY = 0.9;
 const DECAY_EVERY_MS = 1_000;
-/** Tuning: work is wanted until so long after somebody was turned away without, ms. */
+/** Tuning: work is wanted until so long after a client was turned away without, ms. */
 const CALM_AFTER_MS = 5_000;
 
 interface Waiting<T> {
@@ -51,7 +51,7 @@ export class IntroductionGate<T> {
   readonly #passes: TokenBucket;
   #effort = 0;
   #decayedMs: number;
-  /** When somebody who had done nothing was turned away. */
+  /** When a client that had done nothing was turned away. */
   #refusedMs = -Infinity;
 
   constructor(nowMs: number) {
@@ -67,7 +67,7 @@ export class IntroductionGate<T> {
     return this.#queue.length;
   }
 
-  /** Effort of whoever would be pushed out next; `Infinity` when nobody waits. */
+  /** Effort of the client that would be pushed out next; `Infinity` when none waits. */
   get lowest(): number {
     return this.#queue.at(-1)?.effort ?? Infinity;
   }
@@ -98,7 +98,7 @@ export class IntroductionGate<T> {
   }
 
   /**
-   * Somebody wants to pass.
+   * A client wants to pass.
    *
    * @param effort What was done for it, checked; 0: nothing.
    * @returns Those who get no place: they may come again, for the price.
@@ -115,7 +115,7 @@ export class IntroductionGate<T> {
     return this.#queue.length > MAX_QUEUED ? this.dropLowest(nowMs) : [];
   }
 
-  /** Make room: whoever did least goes, the oldest of equals. */
+  /** Make room: the client that did least goes, the oldest of equals. */
   dropLowest(nowMs: number): T[] {
     this.#decay(nowMs);
     const lowest = this.#queue.pop();
@@ -124,7 +124,7 @@ export class IntroductionGate<T> {
     return [lowest.item];
   }
 
-  /** Whoever passes now, if anybody. */
+  /** The client that passes now, if one does. */
   take(nowMs: number): T | undefined {
     this.#decay(nowMs);
     if (this.#queue.length === 0 || !this.#passes.take(1, nowMs)) {
@@ -145,7 +145,7 @@ export class IntroductionGate<T> {
     return late.map(({ item }) => item);
   }
 
-  /** Somebody has gone, or all have. */
+  /** A client has gone, or all have. */
   remove(isGone: (item: T) => boolean): T[] {
     const gone = this.#queue.filter(({ item }) => isGone(item));
     this.#queue = this.#queue.filter(({ item }) => !isGone(item));

@@ -6,8 +6,8 @@
  *     introduce1 ──▶ known key? ── work right, if any? ──▶ gate ──▶ pass on, answer
  *                                                           └────▶ answer: work
  *
- * A circuit is good for one introduction, and for a few attempts at it: whoever
- * floods must build a circuit for each. That also makes it plain which work is
+ * A circuit is good for one introduction, and for a few attempts at it: a
+ * client that floods must build a circuit for each. That also makes it plain which work is
  * whose, and that none counts twice.
  *
  * @see protocol §7.4
@@ -75,7 +75,7 @@ export class IntroductionTable<Circuit> {
   readonly #seeds: WorkSeeds;
   readonly #listeners = new Map<string, Listener<Circuit>>();
   readonly #keys = new Map<Circuit, string>();
-  /** Gates with somebody waiting. */
+  /** Gates with a client waiting. */
   readonly #busy = new Set<Listener<Circuit>>();
   readonly #asked = new Map<Circuit, Asked>();
 
@@ -178,7 +178,7 @@ export class IntroductionTable<Circuit> {
     });
   }
 
-  /** A circuit is gone: who waited for it hears that nobody listens any more. */
+  /** A circuit is gone: clients that waited for it hear that no service listens. */
   remove(circuit: Circuit): TableAction<Circuit>[] {
     if (this.#asked.get(circuit)?.isTaken === true) {
       for (const listener of this.#busy) {
@@ -237,7 +237,7 @@ export class IntroductionTable<Circuit> {
     });
   }
 
-  /** Too many wait at all gates: whoever did least anywhere goes. */
+  /** Too many wait at all gates: the client that did least anywhere goes. */
   #shed(nowMs: number): TableAction<Circuit>[] {
     const actions: TableAction<Circuit>[] = [];
     const most = this.#busy.size * MAX_QUEUED;

@@ -1,6 +1,6 @@
 /**
  * Work that an introduction point asks for while more want to be introduced than
- * the service can take: whoever pays most is passed on first.
+ * the service can take: the client that pays most is passed on first.
  *
  *     seed   = H("anonnet v1 work seed" ‖ secret of the point ‖ epoch(8) ‖
  *                authentication ‖ circuit binding)
@@ -127,7 +127,7 @@ export function isWorkDone(
   return head < SPACE / effort;
 }
 
-/** A search for work, in slices: whoever searches has other things to do. */
+/** A search for work, in slices: the client has other things to do meanwhile. */
 export class WorkSearch {
   readonly #crypto: CryptoSuite;
   readonly #effort: number;
@@ -136,7 +136,7 @@ export class WorkSearch {
   readonly #nonce: Bytes;
   #hashes = 0;
 
-  /** @throws {RangeError} for an effort that nobody may demand. */
+  /** @throws {RangeError} for an effort that no point may demand. */
   constructor(
     crypto: CryptoSuite,
     random: Random,

@@ -120,7 +120,7 @@ export class RendezvousHandshake {
     return sessionSecret(this.#crypto, result.keys);
   }
 
-  /** Nobody will answer: forget the keys. */
+  /** No answer will come: forget the keys. */
   abandon(): void {
     this.#handshake.abandon();
   }

@@ -35,7 +35,7 @@ export class RendezvousTable<Circuit> {
   }
 
   /**
-   * A client waits on `circuit` for who brings `cookie`.
+   * A client waits on `circuit` for the service that brings `cookie`.
    *
    * @returns `"known"` for a cookie in use, `"full"` when there is no room,
    * `"taken"` when the circuit waits already.

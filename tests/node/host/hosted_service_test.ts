@@ -29,7 +29,7 @@ import {
 const HOUR = 60 * MINUTE;
 const pattern = (length: number, seed = 1) => seededRandom(seed).bytes(length);
 
-/** Visit a service as somebody who never heard of it. @returns How long it took, ms. */
+/** Visit a service as a client that never heard of it. @returns How long it took, ms. */
 async function visit(
   world: ServiceWorld,
   { publicKey }: TestService,
@@ -228,7 +228,7 @@ Deno.test("HostedService keeps its points, and its descriptor, when their circui
   }
 });
 
-Deno.test("HostedService builds points at a bounded rate while somebody kills every circuit", () =>
+Deno.test("HostedService builds points at a bounded rate while an attacker kills every circuit", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const before = service.circuits.wishes.length;
@@ -261,7 +261,7 @@ Deno.test("HostedService ends a stream to a port that it does not have", () =>
 const targets = (handle: StreamHandler) =>
   new Map([[80, { type: "handler", handle } as const]]);
 
-Deno.test("HostedService lets streams under way end when it is stopped, and nobody new in", () =>
+Deno.test("HostedService lets streams under way end when it is stopped, and no new client in", () =>
   inServiceWorld(async (world) => {
     const bytes = pattern(200_000);
     const service = await world.readyService({
@@ -344,7 +344,7 @@ Deno.test("HostedService waits hardly for streams that rest when it is stopped",
     assert.ok(tookMs < 2 * REST_MS, `${tookMs} ms`);
   }));
 
-Deno.test("HostedService stops at once when nobody is being served", () =>
+Deno.test("HostedService stops at once when no client is being served", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     await visit(world, service, 1);
@@ -379,7 +379,7 @@ Deno.test("HostedService takes an introduction once, however often it is sent", 
     assert.equal(service.driver.status.sessions, 1);
   }));
 
-Deno.test("HostedService meets nobody twice by one cookie", () =>
+Deno.test("HostedService meets no client twice by one cookie", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
@@ -470,7 +470,7 @@ Deno.test("HostedService gives a leg for a ticket that is right, and for no othe
       (cookie) => ({ ...makeTicket(crypto, secret, 2, cookie), leg: 3 }),
       // Foreign: made for another rendezvous.
       () => makeTicket(crypto, secret, 2, pattern(20)),
-      // Of a session that never was; of nobody's secret.
+      // Of a session that never was; of a secret that no session has.
       (cookie) => makeTicket(crypto, pattern(32), 2, cookie),
       (cookie) => makeTicket(crypto, new Uint8Array(32), 2, cookie),
     ];
@@ -580,7 +580,7 @@ Deno.test("HostedService is there for visitors while others name rendezvous poin
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const visitor = await RawVisitor.of(world, service.publicKey);
-    // A relay that everybody knows.
+    // A relay that every node knows.
     const tarpit = world.network.relays.find(({ introductions }) =>
       introductions.size === 0
     );

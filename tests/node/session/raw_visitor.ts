@@ -28,7 +28,7 @@ import { NEVER, type ServiceWorld } from "./service_world.ts";
 
 const LIMIT = { signal: NEVER };
 
-/** Somebody who means no good. */
+/** A client that means no good. */
 export class RawVisitor {
   readonly circuits: FakeCircuits;
   readonly #context: ServiceContext;

@@ -117,7 +117,7 @@ function busiest(
  * Which relays die, how many of them, and how long a transfer may stand still.
  * Where two sides draw from the same twenty relays, one relay may be on both
  * legs: then the service must be met again, which takes longer than the two
- * seconds of legs that are apart. The busiest relay is a guard, of which nobody
+ * seconds of legs that are apart. The busiest relay is a guard, of which no node
  * has more than two.
  */
 const ROLES = {

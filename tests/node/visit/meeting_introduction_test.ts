@@ -105,7 +105,7 @@ Deno.test("satisfyPoint() computes so much and no more, whatever a point demands
     assert.ok(world.clock.nowMs() > 1_000, "it rests in between");
   }));
 
-Deno.test("satisfyPoint() stops computing when nobody waits any more", () =>
+Deno.test("satisfyPoint() stops computing when its caller waits no more", () =>
   inServiceWorld(async (world) => {
     const never = new Uint8Array(32).fill(255);
     const crypto = { ...world.crypto, sha256: () => never };

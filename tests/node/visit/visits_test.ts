@@ -106,7 +106,7 @@ Deno.test("Visits begins one session for all who ask at once", () =>
 const twoPorts = (handle: StreamHandler) =>
   new Map([80, 81].map((port) => [port, { type: "handler", handle } as const]));
 
-Deno.test("Visits gives the stream that it asked for to whoever wants that port still", () =>
+Deno.test("Visits gives the stream that it asked for to the caller that still wants that port", () =>
   inServiceWorld(async (world) => {
     let opened = 0;
     const handle: StreamHandler = async (stream) => {
@@ -133,7 +133,7 @@ Deno.test("Visits gives the stream that it asked for to whoever wants that port 
     assert.equal(service.driver.status.streams, 0);
   }));
 
-Deno.test("Visits takes the stream that it asked for back when nobody wants it", () =>
+Deno.test("Visits takes the stream that it asked for back when no caller wants it", () =>
   inServiceWorld(async (world) => {
     const ends: unknown[] = [];
     const handle: StreamHandler = async (stream) => {
@@ -205,7 +205,7 @@ Deno.test("Visits.connect() leaves nothing behind when all give up, at any momen
       const stream = await given.catch(() => undefined);
       await sleep(world.clock, MINUTE);
       if (stream === undefined) assert.equal(client.circuits.open.size, 0);
-      // Whoever comes next is not turned away.
+      // The caller that comes next is not turned away.
       const next = await connect(client, service);
       await next.opened;
       next.abort();
@@ -214,7 +214,7 @@ Deno.test("Visits.connect() leaves nothing behind when all give up, at any momen
   }
 });
 
-Deno.test("Visits asks all four places over two circuits before it says that nobody is there", () =>
+Deno.test("Visits asks all four places over two circuits before it says that no service is there", () =>
   inServiceWorld(async (world) => {
     const client = world.client();
     const publicKey = world.crypto.signer(pattern(32)).publicKey;
@@ -262,7 +262,7 @@ const LIES: Record<
     const other = world.crypto.signer(new Uint8Array(32).fill(2)).publicKey;
     return anyDescriptor(world, other);
   },
-  "somebody else's record under the right key": (world, honest) => {
+  "another service's record under the right key": (world, honest) => {
     const { key, value, expiry, sequence } = decodeStoredRecord(honest);
     const signer = world.crypto.signer(pattern(32));
     const forged = createStoredRecord(networkParameters("local"), signer, {
@@ -382,7 +382,7 @@ Deno.test("Visits refuses a descriptor that is older than one it has seen", () =
     await assert.rejects(connect(client, service), {
       code: "service.descriptor_invalid",
     });
-    // Somebody who never saw the newer one is at the mercy of its lifetime alone.
+    // A client that never saw the newer one is at the mercy of its lifetime alone.
     const newcomer = world.client();
     const outcome = await connect(newcomer, service).then(
       (stream) => stream.abort(),
@@ -479,7 +479,7 @@ Deno.test("Visits finds the new introduction points of a service that it knows",
     second.abort();
   }));
 
-Deno.test("Visits closes a session that nobody has used for minutes, and its circuits", () =>
+Deno.test("Visits closes a session that no caller has used for minutes, and its circuits", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
@@ -651,7 +651,7 @@ Deno.test("a stream fails a minute after its service has gone, and says so", () 
     });
   }));
 
-Deno.test("rebuilding legs is capped while somebody kills every one of them", () =>
+Deno.test("rebuilding legs is capped while an attacker kills every one of them", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();

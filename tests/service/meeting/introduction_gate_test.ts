@@ -23,7 +23,7 @@ function crowded(nowMs = 0): IntroductionGate<string> {
   return gate;
 }
 
-Deno.test("IntroductionGate lets everybody pass while it is calm, for nothing", () => {
+Deno.test("IntroductionGate lets every client pass while it is calm, for nothing", () => {
   const gate = new IntroductionGate<number>(0);
   for (let nowMs = 0; nowMs < 60_000; nowMs += 50) {
     assert.equal(gate.price(nowMs), 0);
@@ -86,7 +86,7 @@ Deno.test("IntroductionGate pushes out the oldest of those who worked least, and
   assert.equal(gate.price(42), 15_000);
 });
 
-Deno.test("IntroductionGate lowers its price while nobody is pushed out", () => {
+Deno.test("IntroductionGate lowers its price while no client is pushed out", () => {
   const gate = crowded();
   for (let n = 0; n <= MAX_QUEUED; n++) gate.add("a", 100_000, 0);
   const first = gate.price(0);
@@ -97,7 +97,7 @@ Deno.test("IntroductionGate lowers its price while nobody is pushed out", () => 
   assert.equal(gate.price(120_000), 0);
 });
 
-Deno.test("IntroductionGate keeps nobody waiting for long", () => {
+Deno.test("IntroductionGate keeps no client waiting for long", () => {
   const gate = crowded();
   gate.setRate(1, 0);
   gate.add("a", 5000, 0);
@@ -110,7 +110,7 @@ Deno.test("IntroductionGate keeps nobody waiting for long", () => {
   assert.ok(gate.price(500 + QUEUE_WAIT_MS) >= 6000);
 });
 
-Deno.test("IntroductionGate passes somebody on at each deadline, or lets somebody go (property)", () => {
+Deno.test("IntroductionGate passes a client on at each deadline, or lets one go (property)", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: INTRODUCTIONS_PER_SECOND }),
@@ -168,7 +168,7 @@ Deno.test("IntroductionGate keeps its limits through any order of events (proper
         if (how === "drop") left += gate.dropLowest(nowMs).length;
         const price = gate.price(nowMs);
         assert.ok(gate.length <= MAX_QUEUED);
-        assert.equal(gate.length, added - left); // nobody is lost or doubled
+        assert.equal(gate.length, added - left); // no client is lost or doubled
         assert.ok(price === 0 || price >= LEAST_EFFORT && price <= MAX_EFFORT);
         assert.equal(gate.deadlineMs === Infinity, gate.length === 0);
       }

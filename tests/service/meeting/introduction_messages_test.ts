@@ -74,7 +74,7 @@ Deno.test("decodeIntroduce1() undoes encodeIntroduce1(), with and without work",
   }
 });
 
-Deno.test("decodeIntroduce1() refuses work that is more than anybody may do, or none", () => {
+Deno.test("decodeIntroduce1() refuses work that is more than a client may do, or none", () => {
   const bodies: Record<string, unknown>[] = [
     { effort: MAX_EFFORT + 1, nonce },
     { effort: -1, nonce },

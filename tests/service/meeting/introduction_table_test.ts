@@ -136,7 +136,7 @@ Deno.test("IntroductionTable counts work of the circuit that asked, once and in 
   bench.crowd();
   const work = solve(demandOf(bench.ask("x")));
   const isTaken = (actions: Actions) => actions.length === 0;
-  // Somebody else's; for another service; too late; none at all.
+  // Another circuit's; for another service; too late; none at all.
   assert.ok(!isTaken(bench.ask("y", 1, 0, work)));
   bench.crowd(2);
   assert.ok(!isTaken(bench.ask("z", 2, 0, work)));

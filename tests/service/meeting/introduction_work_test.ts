@@ -96,7 +96,7 @@ Deno.test("isWorkDone() refuses efforts and nonces that are none (property)", ()
   );
 });
 
-Deno.test("WorkSearch refuses to search for what nobody may demand", () => {
+Deno.test("WorkSearch refuses to search for what no point may demand", () => {
   for (const effort of [0, LEAST_EFFORT - 1, MAX_EFFORT + 1, NaN]) {
     assert.throws(
       () => new WorkSearch(crypto, random, { seed, effort }, subject),
