@@ -22,11 +22,11 @@ import { ConfigError } from "../base/errors.ts";
 import { type CryptoSuite, ED25519_KEY_BYTES } from "../crypto/suite.ts";
 
 /** The top-level name of all services. */
-export const SERVICE_SUFFIX = ".anon";
+const SERVICE_SUFFIX = ".anon";
 /** The one version there is. */
-export const ADDRESS_VERSION = 1;
+const ADDRESS_VERSION = 1;
 /** Characters in front of the suffix. */
-export const ADDRESS_CHARACTERS = 56;
+const ADDRESS_CHARACTERS = 56;
 
 const CHECKSUM_BYTES = 2;
 const ADDRESS_BYTES = ED25519_KEY_BYTES + CHECKSUM_BYTES + 1;
@@ -42,11 +42,6 @@ export function formatServiceHost(
   const version = Uint8Array.of(ADDRESS_VERSION);
   const sum = checksum(crypto, publicKey, ADDRESS_VERSION);
   return formatBase32(concat(publicKey, sum, version)) + SERVICE_SUFFIX;
-}
-
-/** Whether a host name claims to be a service's, right or wrong. */
-export function isServiceHost(host: string): boolean {
-  return host.toLowerCase().endsWith(SERVICE_SUFFIX);
 }
 
 /**

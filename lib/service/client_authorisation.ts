@@ -36,7 +36,7 @@ import type { Fields } from "../wire/fields.ts";
 /** Most clients that fit beside the introduction points. */
 export const MAX_CLIENTS = 64;
 /** Entries come in multiples of this. */
-export const CLIENT_STEP = 16;
+const CLIENT_STEP = 16;
 
 const COOKIE_BYTES = 32;
 const HINT_BYTES = 8;

@@ -46,11 +46,11 @@ import { type TimePeriod, uint64 } from "./time_period.ts";
 /** Introduction points that a service keeps. */
 export const INTRODUCTION_POINTS = 3;
 /** Most introduction points that a descriptor may name: old and new ones during a change. */
-export const MAX_INTRODUCTION_POINTS = 5;
+const MAX_INTRODUCTION_POINTS = 5;
 /** Values are padded to multiples of this, bytes. */
 export const DESCRIPTOR_STEP_BYTES = 4096;
 /** Longest value: what the DHT stores. */
-export const MAX_DESCRIPTOR_BYTES = 16 * 1024;
+const MAX_DESCRIPTOR_BYTES = 16 * 1024;
 /** Longest node record in a descriptor. */
 const MAX_RECORD_BYTES = 1024;
 const MAX_FEATURES = 16;

@@ -31,7 +31,7 @@ export const CHECK_MS = 5_000;
 /** Sessions that fall silent lead to checks at most so often, ms. */
 const DOUBT_MS = 1_000;
 /** First and longest wait after a point could not be built, ms. */
-export const BUILD_WAIT_MS = { first: 500, longest: 15_000 } as const;
+const BUILD_WAIT_MS = { first: 500, longest: 15_000 } as const;
 /**
  * Points built at once, and then one per ten seconds: an attacker that kills our
  * circuits must not walk us through all relays until it is one of them.

@@ -27,9 +27,9 @@ import { Publication, type PublishAction } from "./publication.ts";
 import { type TimePeriod, timePeriod } from "./time_period.ts";
 
 /** How often a point is tried as a client would, a half more or less, ms. */
-export const PROBE_MS = 10 * 60_000;
+const PROBE_MS = 10 * 60_000;
 /** A descriptor that is new is probed after this time, a half more or less, ms. */
-export const FIRST_PROBE_MS = 20_000;
+const FIRST_PROBE_MS = 20_000;
 /** Timers do not see that the machine slept: look at the calendar so often, ms. */
 const LOOK_MS = 10_000;
 /** The calendar may run ahead of the timers by so much, and no more, ms. */

@@ -29,7 +29,7 @@ export const FRAME_SPACE_BYTES = 3949;
 /** Bytes before the data of a StreamData frame. */
 export const DATA_HEADER_BYTES = 13;
 /** Bytes of an Ack frame. */
-export const ACK_BYTES = 11;
+const ACK_BYTES = 11;
 /** Largest offset: 2⁴⁸ − 1. */
 export const MAX_OFFSET = 2 ** 48 - 1;
 /** Largest leg number. */

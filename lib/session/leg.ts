@@ -31,7 +31,7 @@ export const SESSION_CELL_BYTES = FRAME_SPACE_BYTES + TAG_BYTES;
  * Acknowledge after so many cells that ask for it: an acknowledgement is a cell,
  * and travels alone, which costs each hop as much as three cells of a batch.
  */
-export const ACK_EVERY_CELLS = 64;
+const ACK_EVERY_CELLS = 64;
 /** … or sooner while a leg is young and every round trip counts. */
 export const EARLY_ACK_EVERY_CELLS = 8;
 const EARLY_CELLS = 256;

@@ -6,7 +6,7 @@
  */
 
 /** Default for a process, bytes. */
-export const DEFAULT_SESSION_QUOTA_BYTES = 256 * 1024 * 1024;
+const DEFAULT_SESSION_QUOTA_BYTES = 256 * 1024 * 1024;
 
 /** A count of bytes held, with an upper limit. */
 export class SessionQuota {

@@ -10,7 +10,7 @@ import { INITIAL_WINDOW_BYTES, ReceiveStream } from "./receive_stream.ts";
 import { SendStream } from "./send_stream.ts";
 
 /** Bytes that may be written ahead of what the window lets out. */
-export const WRITE_AHEAD_BYTES = 256 * 1024;
+const WRITE_AHEAD_BYTES = 256 * 1024;
 
 /** Reason codes of StreamReset; others are allowed and mean `failed`. */
 export const RESET_CODE = {

@@ -6,7 +6,6 @@ import { ConfigError } from "../../lib/base/errors.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import {
   formatServiceHost,
-  isServiceHost,
   parseServiceHost,
 } from "../../lib/service/address.ts";
 
@@ -85,10 +84,4 @@ Deno.test("parseServiceHost() tells a later version from a mistyped address", ()
   const sum = crypto.sha256(utf8("anonnet v1 address"), keyOf(1), version);
   const text = formatBase32(concat(keyOf(1), sum.subarray(0, 2), version));
   refused(`${text}.anon`, "version");
-});
-
-Deno.test("isServiceHost() looks at the last label alone", () => {
-  assert.ok(isServiceHost("x.ANON"));
-  assert.ok(!isServiceHost("anon.example"));
-  assert.ok(!isServiceHost("xanon"));
 });

@@ -19,7 +19,7 @@ import type { TaskSet } from "../../base/task_set.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 
 /** Introductions that are being answered at once. */
-export const MAX_ANSWERS = 32;
+const MAX_ANSWERS = 32;
 /**
  * An answer under way for so long makes room when others wait, ms: a client may
  * name rendezvous points that never answer; an honest one answers sooner.

@@ -99,7 +99,7 @@ export function revisionStore(
 }
 
 /** A client's public key as people pass it on: 52 characters. */
-export function formatClientKey(publicKey: Uint8Array): string {
+function formatClientKey(publicKey: Uint8Array): string {
   return formatBase32(publicKey);
 }
 

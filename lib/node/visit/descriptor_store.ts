@@ -36,7 +36,7 @@ import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 
 /** How long a descriptor lives in the DHT: it survives two publications that fail, ms. */
-export const DESCRIPTOR_LIFE_MS = 3 * 3_600_000;
+const DESCRIPTOR_LIFE_MS = 3 * 3_600_000;
 
 /** What this version can do beyond the first one: nothing yet. */
 const FEATURES: readonly string[] = [];

@@ -21,7 +21,7 @@ import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 
 /** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
-export const MAX_CLIENT_SESSIONS = 256;
+const MAX_CLIENT_SESSIONS = 256;
 
 /** What visits are made of. */
 export interface VisitsOptions {

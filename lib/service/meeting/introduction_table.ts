@@ -22,7 +22,7 @@ import type { Introduce1, IntroduceAnswer } from "./introduction_messages.ts";
 import { WorkSeeds } from "./introduction_work.ts";
 
 /** Services that one relay is an introduction point for. */
-export const MAX_ESTABLISHED = 10_000;
+const MAX_ESTABLISHED = 10_000;
 /** Introductions that wait at all gates, 4 KiB each. */
 export const MAX_QUEUED_IN_ALL = 512;
 /** Times that a circuit may ask for its one introduction. */

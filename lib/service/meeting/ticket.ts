@@ -26,7 +26,7 @@ import type { CborValue } from "../../wire/cbor.ts";
 import type { Fields } from "../../wire/fields.ts";
 
 /** Bytes of a session's public name. */
-export const SESSION_ID_BYTES = 16;
+const SESSION_ID_BYTES = 16;
 const PROOF_BYTES = 32;
 const ID_INFO = utf8("anonnet v1 session id");
 const TICKET_INFO = utf8("anonnet v1 session ticket");

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { Identity } from "../../../lib/auth/identity.ts";
+import { formatBase32 } from "../../../lib/base/bytes.ts";
 import { ConfigError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { SILENT_LOG } from "../../../lib/log/log.ts";
 import {
   ClientKeys,
-  formatClientKey,
   loadServiceIdentity,
   parseClientKey,
   revisionStore,
@@ -77,7 +77,7 @@ Deno.test("ClientKeys makes a key that a node which runs uses at once", async ()
   const text = await keys.keyFor(serviceHostOf(crypto, service));
   const secret = keys.secret(service);
   assert.ok(secret !== undefined);
-  assert.equal(text, formatClientKey(crypto.x25519Public(secret)));
+  assert.equal(text, formatBase32(crypto.x25519Public(secret)));
   await assert.rejects(keys.keyFor("foo"), { name: "ConfigError" });
 });
 
@@ -100,8 +100,8 @@ Deno.test("ClientKeys has another key for each service, the same at each start, 
   assert.equal(await later.keyFor(host), text);
 });
 
-Deno.test("parseClientKey() undoes formatClientKey(), and refuses everything else", () => {
-  const text = formatClientKey(key(7));
+Deno.test("parseClientKey() reads the base32 of a key, and refuses everything else", () => {
+  const text = formatBase32(key(7));
   assert.equal(text.length, 52);
   assert.deepEqual(parseClientKey(` ${text.toUpperCase()}\n`), key(7));
   const wrong = [
@@ -109,7 +109,7 @@ Deno.test("parseClientKey() undoes formatClientKey(), and refuses everything els
     text.slice(1),
     text + "a",
     text.replace(/^./, "1"),
-    formatClientKey(key(0)),
+    formatBase32(key(0)),
     "é".repeat(52),
   ];
   for (const text of wrong) {
