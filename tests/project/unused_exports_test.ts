@@ -7,7 +7,7 @@ import {
 import { ALLOWED_EXPORTS } from "../../tools/unused_exports_allowed.ts";
 
 /** Exports that are still to become private, or to go; the number only falls. */
-const LEFT = 85;
+const LEFT = 43;
 
 /** The unused exports among files whose texts are lines. */
 function unusedAmong(
