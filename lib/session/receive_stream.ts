@@ -60,6 +60,11 @@ export class ReceiveStream {
     return this.#final !== undefined && this.#consumed === this.#final;
   }
 
+  /** Everything has arrived, read or not. */
+  get isComplete(): boolean {
+    return this.#final !== undefined && this.#next === this.#final;
+  }
+
   /**
    * Take bytes of the stream; copies them.
    *

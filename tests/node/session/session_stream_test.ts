@@ -61,6 +61,7 @@ Deno.test("SessionStreamHandle.write() that waits for room ends with its stream,
       read: () => undefined,
       finish() {},
       reset() {},
+      breakOff() {},
     });
     const writing = stream.write(new Uint8Array(1));
     end(stream);
