@@ -136,7 +136,7 @@ class KillingWorld implements AsyncDisposable {
         .reduce((sum, count) => sum + count, 0);
       const isIdle = reports.every(({ stats }) => stats.waitingBytes === 0);
       if (!this.client.isWarm || !isIdle) continue;
-      if (hops === 3 * this.client.circuits) return;
+      if (hops === this.client.hops) return;
     }
   }
 

@@ -72,9 +72,10 @@ export class PooledClient implements AsyncDisposable {
     return new PooledClient(pool, stack.move());
   }
 
-  /** Circuits, built and being built. */
-  get circuits(): number {
-    return this.#status.circuits.length;
+  /** Hops of all circuits, built and being built. */
+  get hops(): number {
+    return this.#status.circuits
+      .reduce((sum, { hops }) => sum + hops.length, 0);
   }
 
   get counts(): PoolStatus["counts"] {
