@@ -366,7 +366,8 @@ export class RelayList {
     const entry: Entry = {
       record,
       version: 0,
-      changedMs: nowMs,
+      // It may be an old one, from the disk or from a peer: the next comes at any time.
+      changedMs: -Infinity,
       isListed: false,
       isKept: false,
       firstReachedMs,

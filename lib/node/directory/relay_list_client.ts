@@ -24,6 +24,7 @@ import { raceSignal, sleep } from "../../base/clock.ts";
 import {
   AnonNetError,
   BugError,
+  errorCode,
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
@@ -55,6 +56,8 @@ const MAX_SOURCES = 4;
 const FIRST_ROUND_MS = 10_000;
 const FIRST_RETRY_MS = 2_000;
 const MAX_RETRY_MS = 5 * 60_000;
+/** Longest wait while the clock of this machine seems to be wrong, ms. */
+const CLOCK_RETRY_MS = 10_000;
 /** How often it is asked while too few relays are known, a quarter more or less, ms. */
 const EAGER_MS = 5_000;
 /** Relays that were named and are asked as well, while there are no guards. */
@@ -125,6 +128,8 @@ export class RelayListClient implements AsyncDisposable {
   #rounds = 0;
   /** Rounds in a row that brought nothing. */
   #failures = 0;
+  /** Whether a source of the last round sent records that our clock contradicts. */
+  #isClockWrong = false;
   /** Rounds in a row in which no more than one source answered. */
   #lonelyRounds = 0;
 
@@ -170,10 +175,9 @@ export class RelayListClient implements AsyncDisposable {
   get sources(): readonly PeerAddress[] {
     const guards = this.#guards();
     const { bootstrap, formerGuards = [] } = this.#options;
-    if (this.#failures === 0 && this.#isMoving) return this.#moved;
-    if (guards.length > 0 && this.#list.size > 0) {
-      return this.#failures > 0 ? [...bootstrap, ...guards] : guards;
-    }
+    // In turn with guards: those may be dialled where they were, or be there still.
+    if (this.#failures % 2 === 0 && this.#isMoving) return this.#moved;
+    if (guards.length > 0 && this.#list.size > 0) return guards;
     if (formerGuards.length > 0 && this.#failures < GUARD_ROUNDS) {
       return formerGuards;
     }
@@ -260,7 +264,9 @@ export class RelayListClient implements AsyncDisposable {
         await this.#waitUntil(
           clock.nowMs() + retryMs * randomBetween(random, 0.75, 1.25),
         );
-        retryMs = Math.min(2 * retryMs, MAX_RETRY_MS);
+        // The peers are there: all is well as soon as the clock is put right.
+        const longestMs = this.#isClockWrong ? CLOCK_RETRY_MS : MAX_RETRY_MS;
+        retryMs = Math.min(2 * retryMs, longestMs);
       }
     }
   }
@@ -292,6 +298,7 @@ export class RelayListClient implements AsyncDisposable {
   /** Read the lists of some sources. @returns Whether one was read to its end. */
   async #round(): Promise<boolean> {
     const { runtime: { clock, random } } = this.#options;
+    this.#isClockWrong = false;
     const all = this.sources;
     const hasGuards = this.#guards().length > 0;
     const sources = await this.#link(
@@ -397,6 +404,7 @@ export class RelayListClient implements AsyncDisposable {
       return await this.#options.links.getOrDial(peer, { signal });
     } catch (error) {
       signal.throwIfAborted();
+      this.#isClockWrong ||= isOfTheClock(error);
       this.#report(error);
       return undefined;
     }
@@ -512,4 +520,11 @@ export class RelayListClient implements AsyncDisposable {
       log.warning("A source of the relay list broke the protocol", fields);
     } else log.info("Cannot ask for the relay list; trying again", fields);
   }
+}
+
+/** Whether a dial failed since the peer's record is of another time, now or lately. */
+function isOfTheClock(error: unknown): boolean {
+  return errorCode(error) === "auth.record_date" ||
+    (error instanceof AnonNetError && error.cause !== undefined &&
+      isOfTheClock(error.cause));
 }
