@@ -13,6 +13,7 @@ import { demoCommand } from "./demo/demo.ts";
 import { formatProgramHelp } from "./flags/help.ts";
 import { keygenCommand } from "./keygen.ts";
 import { lookupCommand } from "./ask/lookup.ts";
+import { newnymCommand } from "./ask/newnym.ts";
 import { suggestion } from "./flags/nearest.ts";
 import { peersCommand } from "./ask/peers.ts";
 import { proxyCommand } from "./proxy.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly Command[] = [
   circuitsCommand,
   servicesCommand,
   lookupCommand,
+  newnymCommand,
   keygenCommand,
   simulateCommand,
   clientKeyCommand,

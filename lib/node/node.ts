@@ -34,7 +34,11 @@ import type { NodeParts } from "./node_parts.ts";
 import { checkProxies, NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
 import { checkServices, type ServiceDefinition } from "./host/node_services.ts";
 import { ClientKeys } from "./host/service_keys.ts";
-import { registerClientKey, registerNodeCommands } from "./node_status.ts";
+import {
+  registerClientKey,
+  registerNewIdentity,
+  registerNodeCommands,
+} from "./node_status.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
   checkAdvertised,
@@ -153,6 +157,7 @@ export class Node implements AsyncDisposable {
     const clientKeys = new ClientKeys(state, runtime);
     if (control) {
       registerNodeCommands(control.server, parts, runtime.clock);
+      registerNewIdentity(control.server, parts, log);
       registerClientKey(control.server, clientKeys);
     }
     const base: NodeBase = {

@@ -126,7 +126,7 @@ export class NodeProxies implements AsyncDisposable {
     }
   }
 
-  /** Use no connection of before for another request. */
+  /** Use no connection to a service of before for another request. */
   newIdentity(): void {
     this.#http?.newIdentity();
   }

@@ -17,6 +17,7 @@ import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/records/distance.ts";
 import type { DhtDriver } from "./directory/dht_driver.ts";
+import type { Log } from "../log/log.ts";
 import type { ClientKeys } from "./host/service_keys.ts";
 import type { Link } from "./link/link.ts";
 import type { NodeParts } from "./node_parts.ts";
@@ -50,6 +51,24 @@ export function registerNodeCommands(
   );
 }
 
+/** Register the command after which nothing new goes over what was there before. */
+export function registerNewIdentity(
+  server: ControlServer,
+  parts: NodeParts,
+  log: Log,
+): void {
+  server.register("new-identity", () => {
+    const { client, proxies } = parts;
+    if (client === undefined) throw noClient("change the identity");
+    proxies?.newIdentity();
+    client.visits.newIdentity();
+    log.part("client").info(
+      "New identity: new streams begin new sessions; those that run go on",
+    );
+    return { streams: client.visits.status.streams };
+  });
+}
+
 /** Register the command that makes and tells our key for a service. */
 export function registerClientKey(
   server: ControlServer,
@@ -76,19 +95,21 @@ async function lookUp(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<JsonObject> {
-  if (client === undefined) {
-    throw new ConfigError(
-      "node.no_client",
-      "Cannot look up: this node builds no circuits, or not yet; ask a proxy, " +
-        "or a node that hosts services",
-    );
-  }
+  if (client === undefined) throw noClient("look up");
   const host = args["host"];
   const facts = await client.lookup.find(
     typeof host === "string" ? host : "",
     signal,
   );
   return { ...facts, ageMs: Math.max(0, clock.unixMs() - facts.announcedMs) };
+}
+
+function noClient(wish: string): ConfigError {
+  return new ConfigError(
+    "node.no_client",
+    `Cannot ${wish}: this node builds no circuits, or not yet; ask a proxy, or a ` +
+      `node that hosts services`,
+  );
 }
 
 function statusOf(

@@ -56,7 +56,7 @@ export class HttpServer implements AsyncDisposable {
     return this.#acceptor.drain(graceMs);
   }
 
-  /** Use no connection of before for another request. */
+  /** Use no connection to a service of before for another request. */
   newIdentity(): void {
     this.#pool.renew();
   }

@@ -29,6 +29,7 @@ const NODES = new Set(["proxy", "serve", "relay", "run"]);
 const ASKED: Readonly<Record<string, string>> = {
   lookup: "proxy",
   circuits: "proxy",
+  newnym: "proxy",
   services: "serve",
   status: "relay",
   peers: "relay",

@@ -65,6 +65,23 @@ Deno.test("UpstreamPool drops connections that end, speak, or wait too long", as
   for (const { client } of [ends, speaks, waits]) await client.aborted;
 });
 
+Deno.test("UpstreamPool lends nothing of before once it is renewed, not even what was on loan", () => {
+  const { pool } = createPool();
+  using _pool = pool;
+  const [idle, lent, later] = [streamPair(), streamPair(), streamPair()];
+  pool.give(target(80), new Upstream(idle.client, pool.generation));
+  const onLoan = new Upstream(lent.client, pool.generation);
+  pool.renew();
+  assert.equal(pool.take(target(80)), undefined);
+  assert.ok(idle.client.isAborted);
+  assert.ok(!lent.client.isAborted);
+  pool.give(target(80), onLoan);
+  assert.ok(lent.client.isAborted);
+  const fresh = new Upstream(later.client, pool.generation);
+  pool.give(target(80), fresh);
+  assert.equal(pool.take(target(80)), fresh);
+});
+
 Deno.test("UpstreamPool keeps nothing once it is disposed of", () => {
   const { pool, clock } = createPool();
   const [before, after] = [streamPair(), streamPair()];

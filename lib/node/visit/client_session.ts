@@ -61,6 +61,7 @@ export class ClientSession {
   readonly #offers: LegOffers;
   #nextLeg: LegNumber;
   #idleMs: number;
+  #isRetired = false;
   #first: FirstStream | undefined;
   /** Until when the first stream waits; `Infinity` when it does not. */
   #claimMs: number;
@@ -140,12 +141,19 @@ export class ClientSession {
     return stream;
   }
 
+  /** Streams that run go on; with the last one the session ends. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#onStreams();
+  }
+
   /** End it, and all its streams. */
   close(): void {
     this.#driver.close();
   }
 
   #onStreams(): void {
+    if (this.#isRetired && this.view.streamCount === 0) return this.close();
     const { clock } = this.#options.context;
     this.#idleMs = clock.nowMs() + CLIENT_IDLE_MS;
     this.#legs((nowMs) => this.#plan.onStreams(this.view.streamCount, nowMs));

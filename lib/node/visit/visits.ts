@@ -47,6 +47,11 @@ export interface VisitsStatus {
   readonly legs: number;
 }
 
+/** A target with the isolation key that keeps it apart from all others. */
+interface IsolatedTarget extends ServiceTarget {
+  readonly isolation: string;
+}
+
 /** A session that is being begun, and how many wait for it. */
 interface Beginning {
   readonly session: Promise<ClientSession>;
@@ -62,6 +67,8 @@ export class Visits implements AsyncDisposable {
   readonly #sessions = new Map<string, ClientSession>();
   readonly #beginnings = new Map<string, Beginning>();
   readonly #stopping = new AbortController();
+  /** How often a new identity was wished for; part of every isolation key. */
+  #identity = 0;
 
   constructor(
     { context, clientSecrets = () => undefined }: VisitsOptions,
@@ -84,7 +91,8 @@ export class Visits implements AsyncDisposable {
 
   /** Whether a stream can be opened without asking the network. */
   hasSession(service: PublicKey, isolation: string | undefined): boolean {
-    return this.#sessions.get(keyOf(service, isolation))?.isOpen ?? false;
+    const key = keyOf(service, this.#isolationText(isolation));
+    return this.#sessions.get(key)?.isOpen ?? false;
   }
 
   /**
@@ -99,11 +107,22 @@ export class Visits implements AsyncDisposable {
   ): Promise<SessionStreamHandle> {
     signal.throwIfAborted();
     this.#stopping.signal.throwIfAborted();
-    const key = keyOf(target.service, target.isolation);
+    const isolation = this.#isolationText(target.isolation);
+    const key = keyOf(target.service, isolation);
     const there = this.#sessions.get(key);
     if (there?.isOpen) return there.openStream(target.port);
-    const session = await this.#begun(key, target, signal);
+    const session = await this.#begun(key, { ...target, isolation }, signal);
     return session.openStream(target.port);
+  }
+
+  /**
+   * From now on streams begin new sessions, with descriptors that are searched for
+   * anew. Streams that run, and those that wait for a session already, stay with the
+   * sessions of before, which end with them.
+   */
+  newIdentity(): void {
+    this.#identity++;
+    for (const session of this.#sessions.values()) session.retire();
   }
 
   /** Close all sessions, and begin no more. */
@@ -124,7 +143,7 @@ export class Visits implements AsyncDisposable {
   /** The session, once it has begun. A caller that gives up leaves it to the others. */
   async #begun(
     key: string,
-    target: ServiceTarget,
+    target: IsolatedTarget,
     signal: AbortSignal,
   ): Promise<ClientSession> {
     const beginning = this.#beginnings.get(key) ?? this.#begin(key, target);
@@ -139,16 +158,17 @@ export class Visits implements AsyncDisposable {
     }
   }
 
-  #begin(key: string, target: ServiceTarget): Beginning {
+  #begin(key: string, target: IsolatedTarget): Beginning {
     this.#makeRoom();
     const control = new AbortController();
     const { service, isolation } = target;
+    const identity = this.#identity;
     const options = {
       context: this.#context,
       finder: this.#finder,
       log: this.#log,
       service,
-      isolation: isolationText(isolation),
+      isolation,
     };
     const session = approachService({
       ...options,
@@ -161,6 +181,7 @@ export class Visits implements AsyncDisposable {
       session.closed.then(() => {
         if (this.#sessions.get(key) === session) this.#sessions.delete(key);
       });
+      if (identity !== this.#identity) session.retire();
       return session;
     }).finally(() => this.#endBeginning(key, beginning));
     session.catch((error) => {
@@ -200,13 +221,13 @@ export class Visits implements AsyncDisposable {
     }
     oldest.close();
   }
+
+  /** No key is a key of its own, and each identity has keys of its own. */
+  #isolationText(isolation: string | undefined): string {
+    return this.#identity + (isolation === undefined ? "-" : `+${isolation}`);
+  }
 }
 
-function keyOf(service: PublicKey, isolation: string | undefined): string {
-  return `${service.toHex()} ${isolationText(isolation)}`;
-}
-
-/** No key is a key of its own. */
-function isolationText(isolation: string | undefined): string {
-  return isolation === undefined ? "-" : `+${isolation}`;
+function keyOf(service: PublicKey, isolation: string): string {
+  return `${service.toHex()} ${isolation}`;
 }

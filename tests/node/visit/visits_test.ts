@@ -479,6 +479,53 @@ Deno.test("Visits finds the new introduction points of a service that it knows",
     second.abort();
   }));
 
+Deno.test("Visits begins new sessions for every isolation key after a new identity, and streams go on", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    const running = await Promise.all(
+      [undefined, "a"].map((isolation) =>
+        connect(client, service, { ...isolation && { isolation } })
+      ),
+    );
+    for (const stream of running) await stream.opened;
+    assert.equal(client.visits.status.sessions, 2);
+    client.visits.newIdentity();
+    for (const isolation of [undefined, "a"]) {
+      assert.ok(!client.visits.hasSession(service.publicKey, isolation));
+      const stream = await connect(client, service, {
+        ...isolation && { isolation },
+      });
+      assert.deepEqual(await exchange(stream, pattern(10)), pattern(10));
+    }
+    assert.equal(client.visits.status.sessions, 4);
+    // Those of before still carry what they carried, and end with it.
+    for (const stream of running) {
+      assert.deepEqual(await exchange(stream, pattern(9000)), pattern(9000));
+    }
+    await sleep(world.clock, 1000);
+    assert.equal(client.visits.status.sessions, 2);
+    assert.ok(client.visits.hasSession(service.publicKey, "a"));
+  }));
+
+Deno.test("Visits gives a session that was being begun to those who waited, and to no new stream", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    const waiting = connect(client, service);
+    await sleep(world.clock, LATENCY_MS);
+    client.visits.newIdentity();
+    const later = connect(client, service);
+    assert.equal(client.visits.status.beginning, 2);
+    const streams = [await waiting, await later];
+    assert.equal(client.visits.status.sessions, 2);
+    for (const stream of streams) {
+      assert.deepEqual(await exchange(stream, pattern(10)), pattern(10));
+    }
+    await sleep(world.clock, 1000);
+    assert.equal(client.visits.status.sessions, 1);
+  }));
+
 Deno.test("Visits closes a session that no caller has used for minutes, and its circuits", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
