@@ -64,6 +64,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   storage: ["base", "crypto"],
   http: ["base"],
   proxy: ["base", "auth", "http"],
+  "proxy/socks": ["base", "auth", "http", "proxy"],
   control: ["base", "auth"],
 
   log: ["base", "auth"],
@@ -160,6 +161,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "storage",
     "http",
     "proxy",
+    "proxy/socks",
     "control",
     "log",
     "machine",

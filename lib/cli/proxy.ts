@@ -51,6 +51,7 @@ export const proxyCommand = defineCommand({
         socks: values.socks,
         http: values.http,
         allowRemote: values["allow-remote"],
+        automap: values.automap,
       },
     }),
 });

@@ -64,7 +64,7 @@ export const runCommand = defineCommand({
     );
   },
   run(values, program) {
-    const { socks, http } = values;
+    const { socks, http, automap } = values;
     const services = withClients(values.service, values.authorise);
     const hasProxies = socks !== undefined || http !== undefined;
     const isClient = hasProxies || services.length > 0;
@@ -74,7 +74,14 @@ export const runCommand = defineCommand({
         { relay: { listen: values.listen, advertise: values.advertise } },
       ...isClient && { client: clientOptions(values), services },
       ...hasProxies &&
-        { proxies: { socks, http, allowRemote: values["allow-remote"] } },
+        {
+          proxies: {
+            socks,
+            http,
+            automap,
+            allowRemote: values["allow-remote"],
+          },
+        },
     });
   },
 });

@@ -11,7 +11,8 @@ import { TokenBucket, type TokenRate } from "../base/token_bucket.ts";
 import { type Log, sensitive, thrown } from "../log/log.ts";
 import type { Gateway } from "../http/gateway.ts";
 import { HttpServer } from "../proxy/http_server.ts";
-import { SocksServer } from "../proxy/socks_server.ts";
+import { Automap } from "../proxy/socks/automap.ts";
+import { SocksServer } from "../proxy/socks/socks_server.ts";
 import type { Runtime } from "../machine/runtime.ts";
 
 /** Where to open proxies; none where there is no place. */
@@ -20,6 +21,8 @@ export interface ProxyPlaces {
   readonly http?: SocketAddress | undefined;
   /** Whether other machines may use them. Default: no. */
   readonly allowRemote?: boolean | undefined;
+  /** Whether the SOCKS proxy gives addresses to programs that resolve names. Default: no. */
+  readonly automap?: boolean | undefined;
 }
 
 /** A gateway of proxies that are not to serve: they are opened to see whether they can be. */
@@ -82,7 +85,11 @@ export class NodeProxies implements AsyncDisposable {
         part.error("A bug: a proxy failed a client", { error: thrown(error) }),
     };
     const socks = places.socks && opening.use(
-      await SocksServer.open({ ...shared, listen: places.socks }),
+      await SocksServer.open({
+        ...shared,
+        listen: places.socks,
+        automap: places.automap ? new Automap() : undefined,
+      }),
     );
     const http = places.http && opening.use(
       await HttpServer.open({ ...shared, listen: places.http }),

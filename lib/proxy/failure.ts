@@ -176,6 +176,13 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
     "Service unreachable",
     "The service was asked, but no connection to it came about. Try again in a moment.",
   ),
+  "proxy.unmapped": row(
+    "hostUnreachable",
+    undefined,
+    502,
+    "An address that stands for no name",
+    "The proxy gave it to no client, to another one, or too long ago. Resolve the name again.",
+  ),
   "service.authorisation_missing": row(
     "hostUnreachable",
     "authorisationMissing",

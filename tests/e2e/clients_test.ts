@@ -85,7 +85,7 @@ class World implements AsyncDisposable {
         ...nginx ? [`${PORTS.nginx}=${nginx.target}`] : [],
         ...sshd ? [`${PORTS.ssh}=${sshd.target}`] : [],
       ]),
-      network.proxy("proxy-0"),
+      network.proxy("proxy-0", ["--automap"]),
       network.proxy("proxy-1"),
     ]);
     const parts = { home, network, site, sshd, service, proxies };
@@ -160,6 +160,17 @@ const CLIENTS: readonly Client[] = [
       for (let i = 1; i <= 100; i++) {
         assert.deepEqual(await Deno.readFile(`${folder}/${i}`), part);
       }
+    },
+  },
+  {
+    name: "curl under torsocks, which resolves names through SOCKS5",
+    programs: ["curl", "torsocks"],
+    async use({ url, service, proxies: [{ socks }] }) {
+      const [address = "", port = ""] = socks.split(":");
+      const { text } = await succeed("torsocks", [
+        ...["-a", address, "-P", port, "curl", ...CURL, `${url}/hello`],
+      ]);
+      assert.equal(text, `hello from ${service.host}`);
     },
   },
   {

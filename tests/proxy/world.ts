@@ -13,7 +13,7 @@ import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
 import {
   SocksServer,
   type SocksServerOptions,
-} from "../../lib/proxy/socks_server.ts";
+} from "../../lib/proxy/socks/socks_server.ts";
 import type { ProxyOptions } from "../../lib/proxy/tcp_acceptor.ts";
 import { createDrain } from "../../lib/sim/drain.ts";
 import { type PairEnd, streamPair } from "./stream_pair.ts";

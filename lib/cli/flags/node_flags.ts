@@ -149,6 +149,10 @@ export const PROXY_FLAGS = {
     "open an HTTP proxy there; port 0 for any free one",
     parseOwnAddress,
   ),
+  automap: switchFlag(
+    "have the SOCKS5 proxy answer programs that resolve .anon names, such as " +
+      "torsocks, with addresses of 198.18.0.0/15 that lead back to the names",
+  ),
   "allow-remote": switchFlag(
     "let proxies listen where other machines reach them: their users can use " +
       "them, and networks on the way read along",
@@ -192,13 +196,21 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
 }
 
 /**
- * Refuse proxies that other machines could use, unless that is asked for.
+ * Refuse proxies that other machines could use, unless that is asked for, and flags
+ * of a proxy that there is none of.
  *
- * @throws {ConfigError} `cli.allow_remote`.
+ * @throws {ConfigError} `cli.allow_remote`, `cli.automap`.
  */
 export function checkProxyFlags(
   values: Partial<FlagValues<typeof PROXY_FLAGS>>,
 ): void {
+  if (values.automap && values.socks === undefined) {
+    throw new ConfigError(
+      "cli.automap",
+      "Cannot use --automap without --socks: the SOCKS5 proxy is what gives the " +
+        "addresses",
+    );
+  }
   if (values["allow-remote"]) return;
   for (const name of ["socks", "http"] as const) {
     const address = values[name];

@@ -12,7 +12,7 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc1928#section-3 | RFC 1928 §3}
  * @module
  */
-import { ProtocolError } from "../base/errors.ts";
+import { ProtocolError } from "../../base/errors.ts";
 
 const VERSION = 0x05;
 

@@ -10,8 +10,8 @@
  * @see {@link https://www.openssh.com/txt/socks4.protocol | SOCKS4}
  * @module
  */
-import type { Bytes } from "../base/bytes.ts";
-import { encodePage } from "./http_page.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import { encodePage } from "../http_page.ts";
 
 const SOCKS4_VERSION = 0x04;
 const SOCKS4_REJECTED = 91;

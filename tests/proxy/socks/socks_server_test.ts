@@ -1,16 +1,20 @@
 import assert from "node:assert/strict";
-import { concat, utf8 } from "../../lib/base/bytes.ts";
-import { ConfigError, UnreachableError } from "../../lib/base/errors.ts";
-import { DRAIN_REST_MS } from "../../lib/proxy/tcp_acceptor.ts";
-import { LINGER_MS } from "../../lib/proxy/client_connection.ts";
-import { passwordIsolation } from "../../lib/proxy/isolation_key.ts";
-import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
-import { CONNECT_MS } from "../../lib/proxy/open_stream.ts";
-import { HALF_CLOSED_IDLE_MS, TUNNEL_IDLE_MS } from "../../lib/proxy/relay.ts";
+import { concat, utf8 } from "../../../lib/base/bytes.ts";
+import { ConfigError, UnreachableError } from "../../../lib/base/errors.ts";
+import { DRAIN_REST_MS } from "../../../lib/proxy/tcp_acceptor.ts";
+import { LINGER_MS } from "../../../lib/proxy/client_connection.ts";
+import { passwordIsolation } from "../../../lib/proxy/isolation_key.ts";
+import { latin1Bytes, latin1Text } from "../../../lib/http/latin1.ts";
+import { CONNECT_MS } from "../../../lib/proxy/open_stream.ts";
+import {
+  HALF_CLOSED_IDLE_MS,
+  TUNNEL_IDLE_MS,
+} from "../../../lib/proxy/relay.ts";
+import { Automap } from "../../../lib/proxy/socks/automap.ts";
 import {
   SOCKS_HANDSHAKE_MS,
   SocksServer,
-} from "../../lib/proxy/socks_server.ts";
+} from "../../../lib/proxy/socks/socks_server.ts";
 import {
   echo,
   HOST,
@@ -21,7 +25,7 @@ import {
   socksWorld,
   until,
   type World,
-} from "./world.ts";
+} from "../world.ts";
 
 const GREETING = Uint8Array.of(5, 1, 0);
 const SUCCESS = reply(0);
@@ -178,7 +182,7 @@ Deno.test("SocksServer answers commands and addresses that it does not know", as
     const [bytes, byte] of [
       [[5, 2, 0, 1, 0, 0, 0, 0, 0, 0], 7],
       [[5, 3, 0, 1, 0, 0, 0, 0, 0, 0], 7],
-      [[5, 0xf0, 0, 3], 7],
+      [[5, 0xf2, 0, 3], 7],
       [[5, 1, 0, 2], 8],
       [[5, 1, 7, 3], 1],
       [[4, 1, 0, 3], 1],
@@ -575,4 +579,75 @@ Deno.test("SocksServer carries a thousand streams at once", async () => {
   } finally {
     for (const client of clients) client.close();
   }
+});
+
+/** RESOLVE or RESOLVE_PTR as user `name`; all bytes of the answer. */
+async function resolve(
+  world: World<SocksServer>,
+  command: number,
+  target: Uint8Array,
+  name = "a",
+): Promise<Uint8Array> {
+  using client = await world.connect();
+  await client.send(Uint8Array.of(5, 1, 2));
+  await client.read(2);
+  await client.send(concat(Uint8Array.of(1, 1), utf8(name), Uint8Array.of(0)));
+  await client.read(2);
+  await client.send(target.with(1, command));
+  const head = await client.read(5);
+  const isName = head[3] === 3;
+  return concat(head, await client.read(isName ? (head[4] ?? 0) + 2 : 5));
+}
+
+const RESOLVE = 0xf0;
+const RESOLVE_PTR = 0xf1;
+
+Deno.test("SocksServer gives an address for a name, and takes it back as the name, for one isolation key", async () => {
+  const refused: string[] = [];
+  await using world = await socksWorld({
+    automap: new Automap(),
+    onRefused: (host) => refused.push(host),
+  });
+  world.gateway.service = echo;
+  const answer = await resolve(world, RESOLVE, request(`WWW.${HOST}`, 0));
+  const address = answer.subarray(4, 8);
+  assert.deepEqual(
+    answer,
+    concat(Uint8Array.of(5, 0, 0, 1), address, Uint8Array.of(0, 0)),
+  );
+  assert.deepEqual([...address.subarray(0, 2)], [198, 18]);
+  const byAddress = concat(
+    Uint8Array.of(5, 1, 0, 1),
+    address,
+    Uint8Array.of(0, 80),
+  );
+  const name = await resolve(world, RESOLVE_PTR, byAddress);
+  assert.equal(latin1Text(name.subarray(5, -2)), `www.${HOST}`);
+  assert.deepEqual(await resolve(world, 1, byAddress), SUCCESS);
+  const isolation = passwordIsolation("a", "");
+  assert.deepEqual(world.gateway.last.target, {
+    host: `www.${HOST}`,
+    port: 80,
+    isolation,
+  });
+  // Another isolation key learns nothing, and no other name is resolved.
+  for (const command of [1, RESOLVE_PTR]) {
+    assert.deepEqual(await resolve(world, command, byAddress, "b"), reply(4));
+  }
+  assert.deepEqual(
+    await resolve(world, RESOLVE, request("example.com", 0)),
+    reply(2),
+  );
+  assert.deepEqual(refused, ["example.com"]);
+  assert.equal(world.gateway.asked.length, 1);
+});
+
+Deno.test("SocksServer resolves nothing unless it is told to", async () => {
+  await using world = await socksWorld();
+  for (const command of [RESOLVE, RESOLVE_PTR]) {
+    assert.deepEqual(await resolve(world, command, request(HOST, 0)), reply(7));
+  }
+  const mapped = Uint8Array.of(5, 1, 0, 1, 198, 18, 0, 0, 0, 80);
+  assert.deepEqual(await resolve(world, 1, mapped), reply(2));
+  assert.equal(world.gateway.asked.length, 0);
 });

@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { concat, utf8 } from "../../lib/base/bytes.ts";
-import { ProtocolError, UnreachableError } from "../../lib/base/errors.ts";
-import { passwordIsolation } from "../../lib/proxy/isolation_key.ts";
-import { decodeSocksAuth } from "../../lib/proxy/socks_auth.ts";
+import { concat, utf8 } from "../../../lib/base/bytes.ts";
+import { ProtocolError, UnreachableError } from "../../../lib/base/errors.ts";
+import { passwordIsolation } from "../../../lib/proxy/isolation_key.ts";
+import { decodeSocksAuth } from "../../../lib/proxy/socks/socks_auth.ts";
 import {
   decodeSocksGreeting,
   encodeSocksMethod,
-} from "../../lib/proxy/socks_greeting.ts";
+} from "../../../lib/proxy/socks/socks_greeting.ts";
 import {
   encodeSocksFailure,
   encodeSocksSuccess,
-} from "../../lib/proxy/socks_reply.ts";
-import { decodeSocksRequest } from "../../lib/proxy/socks_request.ts";
-import { answerStranger } from "../../lib/proxy/socks_stranger.ts";
-import { latin1Text } from "../../lib/http/latin1.ts";
+} from "../../../lib/proxy/socks/socks_reply.ts";
+import { decodeSocksRequest } from "../../../lib/proxy/socks/socks_request.ts";
+import { answerStranger } from "../../../lib/proxy/socks/socks_stranger.ts";
+import { latin1Text } from "../../../lib/http/latin1.ts";
 
 const CONNECT = concat(
   Uint8Array.of(5, 1, 0, 3, 11),
@@ -53,8 +53,15 @@ Deno.test("decodeSocksRequest() reads IP addresses to their end, to refuse them 
   });
 });
 
-Deno.test("decodeSocksRequest() reads BIND and UDP ASSOCIATE as what they are", () => {
-  for (const [byte, command] of [[2, "bind"], [3, "udp"]] as const) {
+Deno.test("decodeSocksRequest() reads the commands beside CONNECT as what they are", () => {
+  for (
+    const [byte, command] of [
+      [2, "bind"],
+      [3, "udp"],
+      [0xf0, "resolve"],
+      [0xf1, "resolve-ptr"],
+    ] as const
+  ) {
     const request = decodeSocksRequest(IPV4.with(1, byte));
     assert.equal(request?.command, command);
   }
@@ -67,7 +74,7 @@ Deno.test("decodeSocksRequest() refuses the first byte that does not fit", () =>
       [[0], "socks.version"],
       [[5, 0], "socks.command"],
       [[5, 4], "socks.command"],
-      [[5, 0xf0], "socks.command"], // RESOLVE of Tor: there is nothing to resolve
+      [[5, 0xf2], "socks.command"],
       [[5, 1, 1], "socks.reserved"],
       [[5, 1, 0, 0], "socks.address_type"],
       [[5, 1, 0, 2], "socks.address_type"],

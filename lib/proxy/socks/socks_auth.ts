@@ -8,9 +8,9 @@
  * @see {@link https://www.rfc-editor.org/rfc/rfc1929 | RFC 1929}
  * @module
  */
-import { ProtocolError } from "../base/errors.ts";
-import { passwordIsolation } from "./isolation_key.ts";
-import { latin1Text } from "../http/latin1.ts";
+import { ProtocolError } from "../../base/errors.ts";
+import { passwordIsolation } from "../isolation_key.ts";
+import { latin1Text } from "../../http/latin1.ts";
 
 const VERSION = 0x01;
 

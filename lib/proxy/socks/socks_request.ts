@@ -10,11 +10,12 @@
  *
  * @see protocol §8.3
  * @see {@link https://www.rfc-editor.org/rfc/rfc1928#section-4 | RFC 1928 §4}
+ * @see {@link https://spec.torproject.org/socks-extensions.html | Tor's SOCKS extensions}
  * @module
  */
-import { ProtocolError } from "../base/errors.ts";
-import { formatIp } from "../auth/socket_address.ts";
-import { latin1Text } from "../http/latin1.ts";
+import { ProtocolError } from "../../base/errors.ts";
+import { formatIp } from "../../auth/socket_address.ts";
+import { latin1Text } from "../../http/latin1.ts";
 
 const VERSION = 0x05;
 const RESERVED = 0x00;
@@ -25,12 +26,19 @@ const COMMANDS: ReadonlyMap<number, SocksCommand> = new Map([
   [0x01, "connect"],
   [0x02, "bind"],
   [0x03, "udp"],
+  [0xf0, "resolve"],
+  [0xf1, "resolve-ptr"],
 ]);
 
 const ADDRESS_TYPE = { ipv4: 0x01, name: 0x03, ipv6: 0x04 } as const;
 
-/** What a client asks for; only `connect` is served. */
-export type SocksCommand = "connect" | "bind" | "udp";
+/** What a client asks for; Tor added the last two. */
+export type SocksCommand =
+  | "connect"
+  | "bind"
+  | "udp"
+  | "resolve"
+  | "resolve-ptr";
 
 /** Where a client asks to be connected. */
 export interface SocksRequest {

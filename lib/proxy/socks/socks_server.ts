@@ -14,17 +14,20 @@
  * @see protocol §8.3
  * @module
  */
-import { deadline, raceSignal } from "../base/clock.ts";
-import { ProtocolError, UnreachableError } from "../base/errors.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
-import { checkPort, parseAnonHost } from "../http/anon_host.ts";
-import { type ClientConnection, isClientGone } from "./client_connection.ts";
-import { isOwnFault } from "./failure.ts";
-import type { GatewayTarget } from "../http/gateway.ts";
+import { type Automap, isMappedAddress } from "./automap.ts";
+import { deadline, raceSignal } from "../../base/clock.ts";
+import { ProtocolError, UnreachableError } from "../../base/errors.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import { checkPort, parseAnonHost } from "../../http/anon_host.ts";
+import { type ClientConnection, isClientGone } from "../client_connection.ts";
+import { isOwnFault } from "../failure.ts";
+import type { GatewayTarget } from "../../http/gateway.ts";
 import { decodeSocksAuth, SOCKS_AUTH_REPLY } from "./socks_auth.ts";
 import { decodeSocksGreeting, encodeSocksMethod } from "./socks_greeting.ts";
 import {
+  encodeSocksAddress,
   encodeSocksFailure,
+  encodeSocksName,
   encodeSocksSuccess,
   type SocksReplySet,
 } from "./socks_reply.ts";
@@ -34,8 +37,8 @@ import {
   type DrainOutcome,
   type ProxyOptions,
   TcpAcceptor,
-} from "./tcp_acceptor.ts";
-import { Tunnel } from "./tunnel.ts";
+} from "../tcp_acceptor.ts";
+import { Tunnel } from "../tunnel.ts";
 
 /**
  * How long a client may take from connecting to the end of its request, ms.
@@ -52,6 +55,8 @@ export interface SocksServerOptions extends ProxyOptions {
    * for programs made for Tor that expect them unasked. Default `"asked"`.
    */
   readonly extendedReplies?: "asked" | "always";
+  /** Gives addresses to programs that ask for them. Default: none are given. */
+  readonly automap?: Automap | undefined;
 }
 
 /** What a client wants, once its handshake is read. */
@@ -162,12 +167,35 @@ class SocksConnection {
     const replies = isExtended ? "extended" : "standard";
     try {
       const request = await readAndTake(client, decodeSocksRequest, signal);
-      const target = this.#targetOf(request, isolation);
-      return target && { target, replies };
+      if (request.command.startsWith("resolve")) {
+        return await this.#endWith(this.#resolve(request, isolation));
+      }
+      return { target: this.#targetOf(request, isolation), replies };
     } catch (error) {
       if (!(error instanceof ProtocolError) || signal.aborted) throw error;
       return await this.#endWith(encodeSocksFailure(error, replies));
     }
+  }
+
+  /**
+   * The answer to RESOLVE and RESOLVE_PTR.
+   *
+   * @throws {ProtocolError} `socks.command`, `proxy.*`.
+   */
+  #resolve(
+    { command, host }: SocksRequest,
+    isolation: string | undefined,
+  ): Uint8Array {
+    const { automap, clock } = this.#options;
+    if (automap === undefined) throw unserved();
+    const nowMs = clock.nowMs();
+    if (command === "resolve") {
+      const name = this.#anonHost(host);
+      return encodeSocksAddress(automap.addressOf(name, isolation, nowMs));
+    }
+    const name = automap.hostOf(host, isolation, nowMs);
+    if (name === undefined) throw unmapped();
+    return encodeSocksName(name);
   }
 
   /** @throws {ProtocolError} `socks.command`, `proxy.*`. */
@@ -175,14 +203,21 @@ class SocksConnection {
     { command, host, port }: SocksRequest,
     isolation: string | undefined,
   ): GatewayTarget {
-    if (command !== "connect") {
-      throw new ProtocolError("socks.command", "Only CONNECT is served");
-    }
+    if (command !== "connect") throw unserved();
     return {
-      host: this.#anonHost(host),
+      host: this.#mappedHost(host, isolation) ?? this.#anonHost(host),
       port: checkPort(port),
       isolation,
     };
+  }
+
+  /** What an address of ours stands for. @throws {ProtocolError} `proxy.unmapped`. */
+  #mappedHost(host: string, isolation: string | undefined): string | undefined {
+    const { automap, clock } = this.#options;
+    if (automap === undefined || !isMappedAddress(host)) return undefined;
+    const name = automap.hostOf(host, isolation, clock.nowMs());
+    if (name === undefined) throw unmapped();
+    return name;
   }
 
   #anonHost(host: string): string {
@@ -199,6 +234,18 @@ class SocksConnection {
     await this.#client.write(answer);
     await this.#client.linger(this.#options.clock);
   }
+}
+
+function unserved(): ProtocolError {
+  return new ProtocolError("socks.command", "Only CONNECT is served");
+}
+
+function unmapped(): ProtocolError {
+  return new ProtocolError(
+    "proxy.unmapped",
+    "Cannot tell which name the address stands for: it was not given to this " +
+      "client, or not lately",
+  );
 }
 
 async function readAndTake<T extends { readonly bytesRead: number }>(
