@@ -49,6 +49,7 @@ import { DRAIN_MS, drainSessions } from "./session_drain.ts";
 import { StreamDesk } from "./stream_desk.ts";
 import type { StreamTarget } from "./stream_target.ts";
 import { systemDial, type TargetDial } from "./target_dial.ts";
+import { TargetLog } from "./target_log.ts";
 
 /** What a service is made of. */
 export interface HostedServiceOptions {
@@ -155,7 +156,12 @@ export class HostedService implements AsyncDisposable {
     );
     const { targets, dial = systemDial(clock) } = options;
     this.#streams = new StreamDesk(
-      { clock, targets, dial },
+      {
+        clock,
+        targets,
+        dial,
+        targetLog: new TargetLog(this.#log, clock, options.name),
+      },
       this.#tasks,
       this.#closing,
     );

@@ -13,6 +13,7 @@ import type { SessionStreamHandle } from "../session/session_stream.ts";
 import { serveStream } from "./serve_stream.ts";
 import type { StreamTarget } from "./stream_target.ts";
 import type { TargetDial } from "./target_dial.ts";
+import type { TargetLog } from "./target_log.ts";
 
 /** Streams of one service that are served at once, and of one session: each takes a socket. */
 const MAX_SERVED = 4096;
@@ -24,6 +25,8 @@ export interface StreamDeskOptions {
   /** By virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
   readonly dial: TargetDial;
+  /** Hears of streams whose target failed. */
+  readonly targetLog: TargetLog;
 }
 
 /** The streams of one service that are being served. */
@@ -46,7 +49,7 @@ export class StreamDesk {
 
   /** Serve a stream, or reset it. @param session Whose it is, for the limits. */
   serve(stream: SessionStreamHandle, port: number, session: object): void {
-    const { clock, targets, dial } = this.#options;
+    const { clock, targets, dial, targetLog } = this.#options;
     const target = targets.get(port);
     if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
     const ofSession = this.#servedBySession.get(session) ??
@@ -59,7 +62,10 @@ export class StreamDesk {
     }
     const { signal } = this.#limit;
     this.#tasks.run(
-      serveStream(stream, target, { clock, dial, signal }).finally(() => {
+      serveStream(stream, target, { clock, dial, signal }).catch((error) => {
+        targetLog.onFailure(port, target, error);
+        throw error;
+      }).finally(() => {
         ofSession.give();
         this.#served.give();
       }),
