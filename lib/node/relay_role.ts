@@ -37,6 +37,9 @@ export interface RelayOptions {
 /** Bytes per second that a relay says it will carry. */
 const DEFAULT_BANDWIDTH = 10_000_000;
 
+/** Remembered nodes that have not answered by then may all be gone, ms. */
+const SILENCE_MS = 20_000;
+
 /**
  * Longest wait for our neighbourhood to know us, once a peer has answered, ms. A
  * relay whose peers know no other is of use all the same.
@@ -157,6 +160,7 @@ export async function startRelay(
     circuits.accept(nodeId, stream)
   );
   links.start();
+  if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
   return { identity, record, links, services, dht, circuits };
 }
 
@@ -201,6 +205,30 @@ export async function joinAsRelay(
   late.catch(() => {});
   await Promise.race([dht.joined, late]);
   over.abort();
+}
+
+/**
+ * A relay that is given no address and remembers only dead ones cannot find the
+ * others: the operator must know.
+ */
+function tellOfSilence(
+  { runtime: { clock, log } }: NodeBase,
+  { formerContacts: { length: remembered }, joined }: DhtDriver,
+): Disposable {
+  const over = new AbortController();
+  if (remembered > 0) {
+    joined.then(() => over.abort());
+    const tell = () =>
+      log.warning(
+        "No node that this one remembers answers: all may have moved. It goes on " +
+          "trying, and takes every relay that comes to it; if this is not the first " +
+          "node of the network, start it again with --bootstrap and the address of " +
+          "any one that is there",
+        { remembered },
+      );
+    sleep(clock, SILENCE_MS, { signal: over.signal }).then(tell, () => {});
+  }
+  return { [Symbol.dispose]: () => over.abort() };
 }
 
 /** Where others can dial a relay, once that is known. */

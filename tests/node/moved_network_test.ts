@@ -91,3 +91,38 @@ Deno.test("a relay with none but dead acquaintances is ready as soon as another 
     assert.equal(isReady, true);
     stack.use(await starting);
   }));
+
+Deno.test("relays that moved without an address of another say what they wait for, and are together once they are given one", () =>
+  inNodeWorld(async (world) => {
+    const machines = [world.machine(), world.machine(), world.machine()];
+    const [first, second, third] = machines;
+    assert.ok(first && second && third);
+    {
+      await using old = new AsyncDisposableStack();
+      const start = old.use(await first.startRelay());
+      for (const machine of [second, third]) {
+        old.use(await machine.startRelay({ bootstrap: [start.address] }));
+      }
+      await sleep(world.clock, 60_000);
+    }
+    await using stack = new AsyncDisposableStack();
+    const told = (machine: Machine) =>
+      machine.log.messages("warning").filter((message) =>
+        /remembers answers.*--bootstrap/.test(message)
+      ).length;
+    const start = stack.use(await moveRelay(first, []));
+    for (const machine of [second, third]) {
+      await using _island = await moveRelay(machine, []);
+      await sleep(world.clock, BACK_MS);
+      assert.equal(told(machine), 1);
+    }
+    assert.equal(told(first), 1);
+    const startMs = world.clock.nowMs();
+    for (const machine of [second, third]) {
+      stack.use(await moveRelay(machine, [start]));
+    }
+    assert.ok(world.clock.nowMs() - startMs <= BACK_MS);
+    // Those that are together have nothing to say of it.
+    await sleep(world.clock, 60_000);
+    assert.deepEqual(machines.map(told), [1, 1, 1]);
+  }));
