@@ -284,8 +284,7 @@ export class RelayedCircuit {
     const { signal } = extending;
     try {
       const peer = { publicKey, addresses };
-      const link = await this.#host.links.getOrDial(peer, { signal });
-      const stream = await link.openCircuit({ signal });
+      const stream = await this.#host.links.openCircuit(peer, { signal });
       if (this.#extending !== extending) stream.cancel();
       else this.#openNext(stream, attempt, cell);
     } catch (error) {
