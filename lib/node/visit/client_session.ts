@@ -7,6 +7,9 @@
  *                           a leg lives: LegOffers ◀─────────┤
  *                   none does: approachService {ticket} ◀────┘
  *
+ * One without streams is parked after a while: it has no leg, costs no circuit, and
+ * meets the service again by ticket before the next stream is opened.
+ *
  * @see protocol §7.6
  * @module
  */
@@ -14,7 +17,12 @@ import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
-import { AnonNetError, ProtocolError } from "../../base/errors.ts";
+import { deadline } from "../../base/clock.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../../base/errors.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { type LegAction, LegPlan } from "../../service/leg_plan.ts";
@@ -28,8 +36,11 @@ import type { DescriptorFinder } from "./descriptor_finder.ts";
 import { LegOffers } from "./leg_offers.ts";
 import type { Met } from "./meeting.ts";
 
-/** A session without a stream for so long is closed, ms. */
-export const CLIENT_IDLE_MS = 5 * 60_000;
+/** A session without a stream for so long is closed, ms: sooner than services do. */
+export const CLIENT_IDLE_MS = 10 * 60_000;
+
+/** Tuning: a service that has not taken a ticket by then may have forgotten us, ms. */
+const WAKE_MS = 4_000;
 
 /** The caller that asked for the first stream takes it by then, or has given up, ms. */
 const CLAIM_MS = 1_000;
@@ -65,6 +76,8 @@ export class ClientSession {
   #first: FirstStream | undefined;
   /** Until when the first stream waits; `Infinity` when it does not. */
   #claimMs: number;
+  #isLettingGo = false;
+  #waking: Promise<boolean> | undefined;
 
   /**
    * @param met How the session began; its secret is wiped.
@@ -88,6 +101,7 @@ export class ClientSession {
       onLegSuspect: (leg) => this.#onLegSuspect(leg),
       onLegHealed: (leg) => this.#plan.onHealed(leg),
       onLegGone: (leg) => this.#onLegGone(leg),
+      onData: () => this.#legs((nowMs) => this.#plan.onData(nowMs)),
       onError: (error) => options.log.debug("A service broke off", { error }),
     });
     this.#offers = new LegOffers(
@@ -113,6 +127,12 @@ export class ClientSession {
     return this.#driver.view;
   }
 
+  /** Whether it has let go of its last leg: {@linkcode wake} it before a stream is opened. */
+  get isParked(): boolean {
+    const { legNumbers, streamCount } = this.view;
+    return this.isOpen && legNumbers.length === 0 && streamCount === 0;
+  }
+
   /** When a stream was last opened, ms. */
   get usedMs(): number {
     return this.#driver.usedMs;
@@ -134,6 +154,45 @@ export class ClientSession {
     const stream = this.#watched(this.#driver.openStream(port));
     this.#onStreams();
     return stream;
+  }
+
+  /**
+   * Meet the service again, by ticket. Several callers share one meeting.
+   *
+   * @returns Whether it did; if not, the session is over, and another one is to be
+   * begun: the service may have been restarted.
+   */
+  wake(): Promise<boolean> {
+    return this.#waking ??= this.#wake().finally(() => {
+      this.#waking = undefined;
+    });
+  }
+
+  async #wake(): Promise<boolean> {
+    const { context, log } = this.#options;
+    using limit = deadline(
+      context.clock,
+      WAKE_MS,
+      forgotten,
+      this.#stopping.signal,
+    );
+    try {
+      const met = await this.#approach(limit.signal);
+      if (!this.isOpen) {
+        met.circuit.close();
+        return false;
+      }
+      this.#attach(met);
+      this.#legs((nowMs) => this.#plan.onWoken(met.leg, nowMs));
+      return true;
+    } catch (error) {
+      const fields = { error: thrown(error) };
+      if (error instanceof AnonNetError || limit.signal.aborted) {
+        log.debug("A session that was parked is forgotten", fields);
+      } else log.error("A fault in meeting a service again", fields);
+      this.close();
+      return false;
+    }
   }
 
   #watched(stream: SessionStreamHandle): SessionStreamHandle {
@@ -171,9 +230,8 @@ export class ClientSession {
     this.#paths.delete(leg);
     this.#offers.onLegLost();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
-    // No stream needs it now: the next one begins a new session.
-    const { legNumbers, streamCount } = this.view;
-    if (legNumbers.length === 0 && streamCount === 0) this.close();
+    // Lost and not parked: the service may be gone, so the next stream begins a new one.
+    if (this.isParked && !this.#isLettingGo) this.close();
   }
 
   #onTime(): void {
@@ -194,7 +252,11 @@ export class ClientSession {
     const { clock } = this.#options.context;
     for (const action of happened(clock.nowMs())) {
       if (action.type === "build") this.#build();
-      else this.#driver.dropLeg(action.leg);
+      else {
+        this.#isLettingGo = true;
+        this.#driver.dropLeg(action.leg);
+        this.#isLettingGo = false;
+      }
     }
     this.#arm();
   }
@@ -212,7 +274,7 @@ export class ClientSession {
         this.#avoided(),
         () => this.#nextLeg++,
       );
-      const met = offered ?? await this.#approach();
+      const met = offered ?? await this.#approach(this.#stopping.signal);
       if (!this.isOpen) return met.circuit.close();
       this.#driver.makeRoom();
       this.#attach(met);
@@ -228,7 +290,7 @@ export class ClientSession {
     }
   }
 
-  #approach(): Promise<Met> {
+  #approach(signal: AbortSignal): Promise<Met> {
     return approachService({
       ...this.#options,
       purpose: {
@@ -237,7 +299,7 @@ export class ClientSession {
         nextLeg: () => this.#nextLeg++,
       },
       avoid: this.#avoided(),
-      signal: this.#stopping.signal,
+      signal,
     });
   }
 
@@ -261,4 +323,11 @@ export class ClientSession {
     this.#stopping.abort();
     wipe(this.#secret);
   }
+}
+
+function forgotten(): UnreachableError {
+  return new UnreachableError(
+    "service.ticket_timeout",
+    "Cannot meet service again: it does not take the ticket",
+  );
 }

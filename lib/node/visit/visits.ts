@@ -20,8 +20,8 @@ import { type Log, thrown } from "../../log/log.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 
-/** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
-const MAX_CLIENT_SESSIONS = 256;
+/** Sessions at once, those being begun included: about 30 KiB and up to three circuits each. */
+const MAX_CLIENT_SESSIONS = 2_048;
 
 /** What visits are made of. */
 export interface VisitsOptions {
@@ -92,7 +92,8 @@ export class Visits implements AsyncDisposable {
   /** Whether a stream can be opened without asking the network. */
   hasSession(service: PublicKey, isolation: string | undefined): boolean {
     const key = keyOf(service, this.#isolationText(isolation));
-    return this.#sessions.get(key)?.isOpen ?? false;
+    const session = this.#sessions.get(key);
+    return session !== undefined && session.isOpen && !session.isParked;
   }
 
   /**
@@ -110,6 +111,7 @@ export class Visits implements AsyncDisposable {
     const isolation = this.#isolationText(target.isolation);
     const key = keyOf(target.service, isolation);
     const there = this.#sessions.get(key);
+    if (there?.isParked) await raceSignal(there.wake(), signal);
     if (there?.isOpen) return there.openStream(target.port);
     const session = await this.#begun(key, { ...target, isolation }, signal);
     return session.openStream(target.port);
