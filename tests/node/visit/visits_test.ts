@@ -528,8 +528,6 @@ Deno.test("Visits gives a session that was being begun to those who waited, and 
     assert.equal(client.visits.status.sessions, 1);
   }));
 
-Deno.test("Visits closes a session that no caller has used for minutes, and its circuits", () =>
-
 Deno.test("Visits parks a session that no caller has used for minutes, and closes it later", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
