@@ -109,7 +109,6 @@ function makeStore(): RecordStore {
     crypto,
     network,
     random,
-    selfId: self,
     isAmongClosest: () => true,
     limits: RECORD_STORE_LIMITS,
   });
@@ -124,7 +123,7 @@ Deno.bench("store: a new record of 200 B", { group: "store" }, () => {
   empty.put(encoded, "", 0, UNIX_MS);
 });
 
-// Full of keys, each closer than the one before: every record evicts one.
+// Full: every record has another one leave, or leaves itself.
 const [signer] = signers;
 const full = makeStore();
 const flood: Bytes[] = [];
@@ -142,11 +141,11 @@ if (signer !== undefined) {
       value: new Uint8Array(100),
     }).encoded;
   };
-  for (let number = 0; number < RECORD_STORE_LIMITS.maxKeys; number++) {
+  for (let number = 0; number < RECORD_STORE_LIMITS.maxOpenRecords; number++) {
     full.put(record(number), "", 0, UNIX_MS);
   }
   for (let number = 0; number < 8000; number++) {
-    flood.push(record(RECORD_STORE_LIMITS.maxKeys + number));
+    flood.push(record(RECORD_STORE_LIMITS.maxOpenRecords + number));
   }
 }
 let flooded = 0;

@@ -94,7 +94,6 @@ const store = measure(() => {
     crypto,
     network,
     random,
-    selfId: random.bytes(32),
     isAmongClosest: () => true,
   });
   for (let number = 0; number < COUNT; number++) {

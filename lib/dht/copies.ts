@@ -76,9 +76,14 @@ export class Copies {
     }
   }
 
-  /** Give records to the closest nodes of a look-up that has ended. */
+  /**
+   * Give records to the closest nodes of a look-up that has ended.
+   *
+   * @param from Whom our own copies are counted against; see {@linkcode RecordStore.put}.
+   */
   place(
     records: readonly Bytes[],
+    from: string,
     lookup: Lookup,
     at: Moment,
     done: (made: CopiesMade, at: Moment) => void,
@@ -110,7 +115,7 @@ export class Copies {
     this.#placements.add(placement);
     for (const record of records) {
       if (isHolder) {
-        const outcome = store.put(record, "", at.nowMs, at.unixMs);
+        const outcome = store.put(record, from, at.nowMs, at.unixMs);
         count(outcome.type === "stored" ? undefined : outcome.code);
       }
       for (const holder of holders) {

@@ -32,8 +32,12 @@ import { type DhtPeer, DhtServer } from "./dht_server.ts";
 import { type DhtKey, pointKey } from "./records/distance.ts";
 import type { Lookup } from "./lookup.ts";
 import { decodeRequest, encodeResponse } from "./messages.ts";
-import { RecordStore, type RecordStoreLimits } from "./records/record_store.ts";
 import { isRelay, listedAddress } from "./contact.ts";
+import {
+  FROM_CIRCUITS,
+  RecordStore,
+  type RecordStoreLimits,
+} from "./records/record_store.ts";
 import { type MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelayReach } from "./relay_reach.ts";
 import { RelayNews } from "./relay_news.ts";
@@ -133,7 +137,6 @@ export class DhtNode {
       crypto,
       network,
       random,
-      selfId,
       isAmongClosest: (key) => this.table.isAmongClosest(key),
       ...storeLimits !== undefined && { limits: storeLimits },
     });
@@ -349,8 +352,13 @@ export class DhtNode {
           record.key,
           at,
           (lookup, at) =>
-            this.#copies.place([record.encoded], lookup, at, (made) =>
-              end({ type: "stored", taskId, ...made })),
+            this.#copies.place(
+              [record.encoded],
+              FROM_CIRCUITS,
+              lookup,
+              at,
+              (made) => end({ type: "stored", taskId, ...made }),
+            ),
         ),
     );
   }
@@ -463,7 +471,7 @@ export class DhtNode {
       key,
       at,
       (lookup, at) =>
-        this.#copies.place(records, lookup, at, (_made, at) => done(at)),
+        this.#copies.place(records, "", lookup, at, (_made, at) => done(at)),
     );
   }
 

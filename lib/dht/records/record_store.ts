@@ -2,28 +2,28 @@
  * What one node keeps for the DHT: records by key and publisher.
  *
  *     key ──┬── publisher, newest sequence      at most 20 publishers of a key,
- *           ├── publisher, newest sequence      10,000 keys, 64 MiB;
- *           └── …                               expired at `expiry`, to the ms
+ *           ├── publisher, newest sequence      expired at `expiry`, to the ms
+ *           └── …
+ *     shelf of self-certifying records          10,000, 48 MiB
+ *     shelf of open ones                        2,500, 16 MiB
  *
- * When it is full, what has expired goes first, then the keys farthest from the
- * node. Checks run from the cheapest to the dearest, and nothing is given up for
- * a record before its signature is known to be right.
+ * When a shelf is full, what has expired goes first; then the shelf says who leaves.
+ * Checks run from the cheapest to the dearest, and nothing is given up for a record
+ * before its signature is known to be right.
  *
  * @see protocol §4.5
  * @module
  */
-import type { NodeId, PublicKey } from "../../auth/identity.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
+import type { Moment } from "../../base/clock.ts";
 import { ProtocolError } from "../../base/errors.ts";
+import { IndexedHeap } from "../../base/indexed_heap.ts";
 import { type Random, randomBetween, randomFloat } from "../../base/random.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
-import {
-  compareDistance,
-  type DhtKey,
-  leadingDistance,
-  pointKey,
-} from "./distance.ts";
+import { type DhtKey, pointKey } from "./distance.ts";
+import { Shelf, type Shelved } from "./shelf.ts";
 import {
   decodeStoredRecord,
   isSelfCertifying,
@@ -55,11 +55,15 @@ export type StoreOutcome =
 
 /** How much a store may hold. Each limit stops a peer from filling a disk or memory. */
 export interface RecordStoreLimits {
-  /** Protocol: keys. */
-  readonly maxKeys: number;
-  /** Tuning: bytes of encoded records in sum. */
+  /** Protocol: self-certifying records. */
+  readonly maxRecords: number;
+  /** Tuning: their bytes, encoded, in sum. */
   readonly maxBytes: number;
-  /** Tuning: records that came through one peer, so that one flood is not every publisher's. */
+  /** Protocol: records under open keys, which any publisher may choose. */
+  readonly maxOpenRecords: number;
+  /** Tuning: their bytes. */
+  readonly maxOpenBytes: number;
+  /** Tuning: records of either kind that came through one peer. */
   readonly maxRecordsPerPeer: number;
   /** Tuning: and their bytes. */
   readonly maxBytesPerPeer: number;
@@ -67,8 +71,10 @@ export interface RecordStoreLimits {
 
 /** The limits of a relay. */
 export const RECORD_STORE_LIMITS: RecordStoreLimits = {
-  maxKeys: 10_000,
-  maxBytes: 64 * 1024 * 1024,
+  maxRecords: 10_000,
+  maxBytes: 48 * 1024 * 1024,
+  maxOpenRecords: 2_500,
+  maxOpenBytes: 16 * 1024 * 1024,
   maxRecordsPerPeer: 2_000,
   maxBytesPerPeer: 8 * 1024 * 1024,
 };
@@ -86,13 +92,19 @@ const SKIP_TURN_CHANCE = 0.9;
 /** Tuning: how often expired records are swept out. Reads never show one. */
 export const SWEEP_MS = 60 * 1000;
 
+/**
+ * Tuning: a record that its publisher renews this long after it first came, or later, is
+ * proven. Services renew theirs every 54 to 66 minutes.
+ */
+export const PROVEN_AFTER_MS = 45 * 60 * 1000;
+/** By whom records came that circuits stored here; a peer's name is longer. */
+export const FROM_CIRCUITS = "circuits";
+
 /** What a store is made of. */
 interface RecordStoreOptions {
   readonly crypto: CryptoSuite;
   readonly network: NetworkParameters;
   readonly random: Random;
-  /** The node whose store it is. */
-  readonly selfId: NodeId;
   /** Whether the node is among the closest to a key, as far as it knows. */
   readonly isAmongClosest: (key: DhtKey) => boolean;
   /** Default {@linkcode RECORD_STORE_LIMITS}. */
@@ -100,20 +112,19 @@ interface RecordStoreOptions {
 }
 
 /** One publisher's record. Only what is needed at hand: thousands are held. */
-interface Held {
+interface Held extends Shelved {
+  readonly entry: KeyEntry;
   readonly encoded: Bytes;
   readonly publisher: string;
   readonly sequence: number;
   readonly expiry: number;
   readonly isOpen: boolean;
-  /** Through which peer it came; "" is ourselves. */
-  readonly from: string;
+  /** When the first record of this publisher and key came. */
+  readonly firstMs: number;
 }
 
 interface KeyEntry {
   readonly key: DhtKey;
-  /** {@linkcode leadingDistance} from the node. */
-  readonly farness: number;
   readonly held: Held[];
   republishMs: number;
 }
@@ -129,25 +140,24 @@ export class RecordStore {
   readonly #crypto: CryptoSuite;
   readonly #network: NetworkParameters;
   readonly #random: Random;
-  readonly #selfId: NodeId;
   readonly #isAmongClosest: (key: DhtKey) => boolean;
-  readonly #limits: RecordStoreLimits;
   readonly #keys = new Map<string, KeyEntry>();
-  /** Never more entries than records. */
-  readonly #shares = new Map<string, { records: number; bytes: number }>();
-  #records = 0;
-  #bytes = 0;
+  readonly #owned: Shelf<Held>;
+  readonly #open: Shelf<Held>;
+  /** The first to expire first. */
+  readonly #expiries = new IndexedHeap<Held>();
   #sweepMs = Infinity;
-  /** No record expires before this. */
-  #firstExpiry = Infinity;
 
   constructor(options: RecordStoreOptions) {
     this.#crypto = options.crypto;
     this.#network = options.network;
     this.#random = options.random;
-    this.#selfId = options.selfId;
     this.#isAmongClosest = options.isAmongClosest;
-    this.#limits = options.limits ?? RECORD_STORE_LIMITS;
+    const limits = options.limits ?? RECORD_STORE_LIMITS;
+    const { maxOpenRecords, maxOpenBytes, ...owned } = limits;
+    const open = { maxRecords: maxOpenRecords, maxBytes: maxOpenBytes };
+    this.#owned = new Shelf(owned, options.random);
+    this.#open = new Shelf({ ...owned, ...open }, options.random);
   }
 
   /** Keys held. */
@@ -157,12 +167,12 @@ export class RecordStore {
 
   /** Records held. */
   get records(): number {
-    return this.#records;
+    return this.#owned.records + this.#open.records;
   }
 
   /** Bytes of the encoded records held. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#owned.bytes + this.#open.bytes;
   }
 
   /** When to call {@linkcode onTime} next; `undefined` while there is nothing to do. */
@@ -173,8 +183,9 @@ export class RecordStore {
   /**
    * Offer a record.
    *
-   * @param from Key of the peer that hands it over, which it is counted against;
-   * `""` for the node itself, which may store without share and anywhere.
+   * @param from Key of the peer that hands it over, which it is counted against, or
+   * {@linkcode FROM_CIRCUITS}; `""` for the node itself, which may store without share
+   * and anywhere.
    * @throws {ProtocolError} `wire.*` when it is malformed.
    */
   put(
@@ -183,40 +194,7 @@ export class RecordStore {
     nowMs: number,
     unixMs: number,
   ): StoreOutcome {
-    if (encoded.length > maxStoredRecordBytes(this.#network)) {
-      return rejected("too_large");
-    }
-    const record = decodeStoredRecord(encoded);
-    const code = this.#refuseCheaply(record, from, unixMs);
-    if (code !== undefined) return rejected(code);
-
-    const publisher = pointKey(record.publisher);
-    const entry = this.#keys.get(pointKey(record.key));
-    if (entry !== undefined) this.#sweepKey(entry, unixMs);
-    const old = entry?.held.find((held) => held.publisher === publisher);
-    if (entry !== undefined && old !== undefined) {
-      if (equalBytes(old.encoded, record.encoded)) {
-        this.#skipTurn(entry, nowMs);
-        return STORED;
-      }
-      // One sequence, two contents: the publisher contradicts itself, the first stays.
-      if (record.sequence <= old.sequence) return rejected("older_sequence");
-    }
-    if (!this.#hasShare(from, old, record)) return rejected("quota");
-    if (!isSigned(this.#crypto, record)) return rejected("bad_signature");
-
-    const isOpen = !this.#isSelfCertifying(record);
-    if (entry !== undefined && old === undefined) {
-      if (!this.#makePlace(entry, isOpen)) return rejected("quota");
-    }
-    if (!this.#makeRoom(record, old, unixMs)) return rejected("quota");
-    const { sequence, expiry } = record;
-    this.#insert(
-      record.key,
-      { encoded: record.encoded, publisher, sequence, expiry, isOpen, from },
-      nowMs,
-    );
-    return STORED;
+    return this.#offer(encoded, from, "peer", { nowMs, unixMs });
   }
 
   /**
@@ -257,14 +235,10 @@ export class RecordStore {
 
   /** Drop what has expired. */
   sweep(unixMs: number): void {
-    // In a flood, the store is full for every record: walk it when that can help.
-    if (unixMs < this.#firstExpiry) return;
-    this.#firstExpiry = Infinity;
-    for (const entry of this.#keys.values()) {
-      this.#sweepKey(entry, unixMs);
-      for (const { expiry } of entry.held) {
-        this.#firstExpiry = Math.min(this.#firstExpiry, expiry);
-      }
+    for (;;) {
+      const { first } = this.#expiries;
+      if (first === undefined || first.rank > unixMs) return;
+      this.#drop(first.item);
     }
   }
 
@@ -293,12 +267,65 @@ export class RecordStore {
     let kept = 0;
     for (const encoded of records) {
       try {
-        if (this.put(encoded, "", nowMs, unixMs).type === "stored") kept++;
+        const outcome = this.#offer(encoded, "", "own", { nowMs, unixMs });
+        if (outcome.type === "stored") kept++;
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
       }
     }
     return kept;
+  }
+
+  /** @param origin `own` is what this node held before: it is proven. */
+  #offer(
+    encoded: Uint8Array,
+    from: string,
+    origin: "peer" | "own",
+    { nowMs, unixMs }: Moment,
+  ): StoreOutcome {
+    if (encoded.length > maxStoredRecordBytes(this.#network)) {
+      return rejected("too_large");
+    }
+    const record = decodeStoredRecord(encoded);
+    const code = this.#refuseCheaply(record, from, unixMs);
+    if (code !== undefined) return rejected(code);
+
+    const publisher = pointKey(record.publisher);
+    const entry = this.#keys.get(pointKey(record.key)) ??
+      { key: record.key, held: [], republishMs: 0 };
+    this.#sweepKey(entry, unixMs);
+    const old = entry.held.find((held) => held.publisher === publisher);
+    if (old !== undefined) {
+      if (equalBytes(old.encoded, record.encoded)) {
+        this.#skipTurn(entry, nowMs);
+        return STORED;
+      }
+      // One sequence, two contents: the publisher contradicts itself, the first stays.
+      if (record.sequence <= old.sequence) return rejected("older_sequence");
+    }
+    if (!isSigned(this.#crypto, record)) return rejected("bad_signature");
+
+    const isOpen = !this.#isSelfCertifying(record);
+    if (old === undefined && !this.#makePlace(entry, isOpen)) {
+      return rejected("quota");
+    }
+    const firstMs = old?.firstMs ?? nowMs;
+    const held: Held = {
+      entry,
+      encoded: record.encoded,
+      publisher,
+      sequence: record.sequence,
+      expiry: record.expiry,
+      isOpen,
+      from,
+      bytes: record.encoded.length,
+      firstMs,
+      isProven: origin === "own" || old?.isProven === true ||
+        nowMs - firstMs >= PROVEN_AFTER_MS,
+    };
+    return this.#shelve(held, old, { nowMs, unixMs })
+      ? STORED
+      : rejected("quota");
   }
 
   #refuseCheaply(
@@ -333,21 +360,6 @@ export class RecordStore {
     return nowMs + Math.round(randomBetween(this.#random, low, high));
   }
 
-  #hasShare(
-    from: string,
-    old: Held | undefined,
-    record: StoredRecord,
-  ): boolean {
-    if (from === "") return true;
-    const share = this.#shares.get(from) ?? { records: 0, bytes: 0 };
-    const own = old?.from === from ? old : undefined;
-    const records = share.records + (own === undefined ? 1 : 0);
-    const bytes = share.bytes + record.encoded.length -
-      (own?.encoded.length ?? 0);
-    return records <= this.#limits.maxRecordsPerPeer &&
-      bytes <= this.#limits.maxBytesPerPeer;
-  }
-
   /** A place for one more publisher of a key. */
   #makePlace(entry: KeyEntry, isOpen: boolean): boolean {
     if (entry.held.length < this.#network.maxPublishers) return true;
@@ -356,93 +368,75 @@ export class RecordStore {
     const [first] = entry.held.filter((held) => held.isOpen)
       .sort((a, b) => a.expiry - b.expiry);
     if (first === undefined) return false;
-    this.#drop(entry, first);
+    this.#drop(first);
     return true;
   }
 
-  /** Room for one more key, and for the bytes of `record`. */
+  /**
+   * Find a record its place, whoever has to leave for it.
+   *
+   * @param old What it replaces; it stays where there is no place.
+   * @returns Whether there was one.
+   */
+  #shelve(
+    held: Held,
+    old: Held | undefined,
+    { nowMs, unixMs }: Moment,
+  ): boolean {
+    const shelf = this.#shelfOf(held);
+    if (old !== undefined) this.#shelfOf(old).remove(old);
+    if (!this.#makeRoom(shelf, held, old, unixMs)) {
+      if (old !== undefined) this.#shelfOf(old).add(old);
+      return false;
+    }
+    const { entry } = held;
+    if (old !== undefined) {
+      entry.held.splice(entry.held.indexOf(old), 1);
+      this.#expiries.delete(old);
+    }
+    shelf.add(held);
+    entry.held.push(held);
+    entry.republishMs = this.#nextTurn(nowMs);
+    this.#expiries.set(held, held.expiry);
+    this.#keys.set(pointKey(entry.key), entry);
+    if (this.#sweepMs === Infinity) this.#sweepMs = nowMs + SWEEP_MS;
+    return true;
+  }
+
   #makeRoom(
-    record: StoredRecord,
+    shelf: Shelf<Held>,
+    held: Held,
     old: Held | undefined,
     unixMs: number,
   ): boolean {
-    const id = pointKey(record.key);
-    const { maxKeys, maxBytes } = this.#limits;
-    const growth = record.encoded.length - (old?.encoded.length ?? 0);
-    const fits = () =>
-      this.#bytes + growth <= maxBytes &&
-      (this.#keys.has(id) || this.#keys.size < maxKeys);
-    if (fits()) return true;
-    this.sweep(unixMs);
-    while (!fits()) {
-      const farthest = this.#farthest();
-      if (farthest === undefined) return false;
-      const order = compareDistance(this.#selfId, farthest.key, record.key);
-      if (order <= 0) return false; // The newcomer is the farthest itself.
-      for (const held of [...farthest.held]) this.#drop(farthest, held);
+    const claim = old === undefined ? "newcomer" : "renewal";
+    for (let isSwept = false;;) {
+      const leaver = shelf.leaver(held, claim);
+      if (leaver.type === "none") return true;
+      if (!isSwept) {
+        isSwept = true;
+        this.sweep(unixMs);
+      } else if (leaver.type === "newcomer") return false;
+      else this.#drop(leaver.item);
     }
-    return true;
   }
 
-  #farthest(): KeyEntry | undefined {
-    let farthest: KeyEntry | undefined;
-    for (const entry of this.#keys.values()) {
-      if (farthest === undefined || entry.farness > farthest.farness) {
-        farthest = entry;
-      } else if (
-        entry.farness === farthest.farness &&
-        compareDistance(this.#selfId, entry.key, farthest.key) > 0
-      ) farthest = entry;
-    }
-    return farthest;
-  }
-
-  #insert(key: DhtKey, held: Held, nowMs: number): void {
-    const id = pointKey(key);
-    let entry = this.#keys.get(id);
-    if (entry === undefined) {
-      const farness = leadingDistance(this.#selfId, key);
-      entry = { key, farness, held: [], republishMs: 0 };
-      this.#keys.set(id, entry);
-    }
-    const old = entry.held.find(({ publisher }) =>
-      publisher === held.publisher
-    );
-    if (old !== undefined) this.#forget(entry, old);
-    entry.held.push(held);
-    this.#firstExpiry = Math.min(this.#firstExpiry, held.expiry);
-    entry.republishMs = this.#nextTurn(nowMs);
-    this.#count(held, 1);
-    if (this.#sweepMs === Infinity) this.#sweepMs = nowMs + SWEEP_MS;
+  #shelfOf({ isOpen }: Held): Shelf<Held> {
+    return isOpen ? this.#open : this.#owned;
   }
 
   #sweepKey(entry: KeyEntry, unixMs: number): void {
-    if (entry.held.every((held) => held.expiry > unixMs)) return;
     for (const held of [...entry.held]) {
-      if (held.expiry <= unixMs) this.#drop(entry, held);
+      if (held.expiry <= unixMs) this.#drop(held);
     }
   }
 
   /** Remove a record, and its key with the last one. */
-  #drop(entry: KeyEntry, held: Held): void {
-    this.#forget(entry, held);
-    if (entry.held.length === 0) this.#keys.delete(pointKey(entry.key));
-  }
-
-  #forget(entry: KeyEntry, held: Held): void {
+  #drop(held: Held): void {
+    const { entry } = held;
+    this.#shelfOf(held).remove(held);
+    this.#expiries.delete(held);
     entry.held.splice(entry.held.indexOf(held), 1);
-    this.#count(held, -1);
-  }
-
-  #count(held: Held, sign: 1 | -1): void {
-    const length = sign * held.encoded.length;
-    this.#records += sign;
-    this.#bytes += length;
-    if (held.from === "") return;
-    const share = this.#shares.get(held.from) ?? { records: 0, bytes: 0 };
-    share.records += sign;
-    share.bytes += length;
-    if (share.records === 0) this.#shares.delete(held.from);
-    else this.#shares.set(held.from, share);
+    if (entry.held.length === 0) this.#keys.delete(pointKey(entry.key));
   }
 }
