@@ -150,6 +150,7 @@ export async function startRelay(
       ownId: identity.nodeId,
       onionKeys: record.onionKeys,
       links,
+      verifier,
       limits: base.circuitLimits ?? {},
       answerDht: (_circuit, request, signal) =>
         circuitDht.answer(request, signal),

@@ -27,6 +27,7 @@ const OVERLOADED = new Set([
   "link.full",
   "link.streams",
   "transport.busy",
+  "auth.verifier_busy",
 ]);
 
 /** Whether an error says that there is too much to do, and nothing of who is there. */

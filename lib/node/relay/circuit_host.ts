@@ -5,6 +5,7 @@
  */
 import type { NodeId } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
+import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { Random } from "../../base/random.ts";
 import type { Places } from "../../base/places.ts";
@@ -43,6 +44,8 @@ export interface CircuitHost<Circuit> extends CellWriterHost<Circuit> {
   readonly onionKeys: OnionSecrets;
   /** Where the next relays are. */
   readonly links: CircuitLinks;
+  /** Checks the records of relays that circuits are extended to. */
+  readonly verifier: Pick<RecordVerifier, "verify">;
   readonly traffic: RelayTraffic;
   /** Places for create handshakes under way. */
   readonly handshakes: Places;

@@ -11,6 +11,7 @@
  */
 import type { NodeId } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
+import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import type { Clock } from "../../base/clock.ts";
 import { AnonNetError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
@@ -78,6 +79,8 @@ export interface CircuitServerOptions {
   readonly onionKeys: OnionSecrets;
   /** Where the next relays are. */
   readonly links: CircuitLinks;
+  /** Checks the records of relays that circuits are extended to. */
+  readonly verifier: Pick<RecordVerifier, "verify">;
   /** Without it, nothing is found and nothing stored. */
   readonly answerDht?: DhtAnswerer;
   /** What differs from {@linkcode DEFAULT_CIRCUIT_LIMITS}. */

@@ -13,8 +13,13 @@
  * @module
  */
 import { type NodeId } from "../../auth/identity.ts";
-import { type Bytes } from "../../base/bytes.ts";
-import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import { type Bytes, equalBytes } from "../../base/bytes.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../../base/errors.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import {
   CELL_BYTES,
@@ -246,14 +251,14 @@ export class RelayedCircuit {
   }
 
   async #create(request: Bytes): Promise<void> {
-    const { crypto, random, network, ownId } = this.#host;
+    const { crypto, random, ownId } = this.#host;
     try {
       const own = { nodeId: ownId, onionKeys: this.#onionKeys(request) };
       const response = await respondToHandshake(crypto, own, request, random);
       if (!response.ok) return this.destroy("handshake");
       if (!this.#isDestroyed) {
         this.#timer.stop();
-        const options = { network, ownId };
+        const options = { ownId };
         this.#machine = new RelayCircuit(crypto, response.keys, options);
         this.#host.traffic.onCreated();
         this.#write(this.#previous, encodeFirstCell(response.reply));
@@ -275,7 +280,7 @@ export class RelayedCircuit {
   }
 
   async #extend(
-    { attempt, publicKey, addresses, cell }: Extract<
+    { attempt, nodeId, record, cell }: Extract<
       RelayAction,
       { readonly type: "extend" }
     >,
@@ -283,7 +288,9 @@ export class RelayedCircuit {
     const extending = this.#extending = new AbortController();
     const { signal } = extending;
     try {
-      const peer = { publicKey, addresses };
+      const peer = await this.#nextRelay(nodeId, record);
+      if (this.#extending !== extending) return;
+      if (peer === undefined) return this.#onNextFailed(attempt, "refused");
       const stream = await this.#host.links.openCircuit(peer, { signal });
       if (this.#extending !== extending) stream.cancel();
       else this.#openNext(stream, attempt, cell);
@@ -291,6 +298,25 @@ export class RelayedCircuit {
       if (this.#extending !== extending) return; // the client waits no more
       this.#onNextFailed(attempt, extendFailureOf(error));
       if (!(error instanceof AnonNetError)) throw error;
+    }
+  }
+
+  /**
+   * Where a relay says by its own signature that it is: a client that could name any
+   * address would have us dial it, and could have dials to good relays fail.
+   */
+  async #nextRelay(
+    nodeId: NodeId,
+    encoded: Bytes,
+  ): Promise<NodeRecord | undefined> {
+    const { verifier, clock } = this.#host;
+    try {
+      const record = await verifier.verify(encoded, clock.unixMs());
+      const isRelay = record.flags.includes("relay");
+      return isRelay && equalBytes(record.nodeId, nodeId) ? record : undefined;
+    } catch (error) {
+      if (error instanceof ProtocolError) return undefined;
+      throw error;
     }
   }
 
