@@ -41,6 +41,17 @@ export class FrameStream {
    * @throws {UnreachableError} `transport.lost`.
    */
   async read(): Promise<Bytes | undefined> {
+    const length = await this.readLength();
+    return length === undefined ? undefined : await this.readBody(length);
+  }
+
+  /**
+   * How long the body of the next frame is, as it is announced; {@linkcode readBody}
+   * comes next. Nothing is kept for it yet.
+   *
+   * @throws as {@linkcode read}.
+   */
+  async readLength(): Promise<number | undefined> {
     const header = new Uint8Array(FRAME_HEADER_BYTES);
     let filled = this.#take(header);
     while (filled < FRAME_HEADER_BYTES) {
@@ -56,10 +67,11 @@ export class FrameStream {
         `Cannot read frame: ${length} bytes announced`,
       );
     }
-    return await this.#readBody(length);
+    return length;
   }
 
-  async #readBody(length: number): Promise<Bytes | undefined> {
+  /** The body of the frame whose length has been read. */
+  async readBody(length: number): Promise<Bytes | undefined> {
     let body = new Uint8Array(Math.min(length, AT_ONCE_BYTES));
     let filled = this.#take(body);
     while (filled < length) {

@@ -23,6 +23,7 @@ import {
 } from "../../base/errors.ts";
 import type { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
+import type { TimedPlaces } from "../../base/timed_places.ts";
 import type { LinkState, Load, StreamUse } from "../../link/link_state.ts";
 import {
   decodeRequest,
@@ -36,6 +37,8 @@ import type { ByteStream, Connection } from "../../transport/transport.ts";
 import { DEFAULT_FRAME_BYTES } from "../../wire/framing.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { LinkStream, type LinkStreamHost } from "./link_stream.ts";
+
+const BUSY: RpcAnswer = { type: "error", code: "busy" };
 
 /** What a server hands to its link: what the peer wants of the node. */
 interface PeerDesk {
@@ -60,11 +63,21 @@ export interface LinkServerHost {
   readonly clock: Clock;
   /** Time for one request and its answer, ms. */
   readonly rpcMs: number;
-  /** Requests that the whole node serves at once. */
+  /** Requests that the whole node answers at once. */
   readonly requests: Places;
+  /** Long requests that the whole node reads at once; who takes long gives way. */
+  readonly longRequests: TimedPlaces<ByteStream>;
   /** How hard the node is pressed now. */
   readonly load: Load;
 }
+
+/**
+ * Tuning: a request of so many bytes is read without a place of the node's: a link has
+ * no more than 64 under way. All that nodes ask each other is shorter, but for records.
+ */
+const SHORT_REQUEST_BYTES = 512;
+/** Tuning: long requests of one link that are being read. */
+const LONG_REQUESTS = 16;
 
 /** What a server is made of. */
 interface LinkServerOptions {
@@ -83,6 +96,7 @@ export class LinkServer {
   readonly #state: LinkState;
   readonly #streamHost: LinkStreamHost;
   readonly #desk: PeerDesk;
+  #longRequests = 0;
   /** Streams being served, and the loop that accepts them. */
   readonly #tasks = new TaskSet((error) => this.#onError(error));
 
@@ -155,26 +169,17 @@ export class LinkServer {
   }
 
   async #serveRequest(stream: LinkStream, timer: Timer): Promise<StreamUse> {
-    const { clock, requests } = this.#host;
-    const nowMs = clock.nowMs();
-    let verdict = this.#state.onRequest(nowMs);
-    if (verdict.type === "serve" && !requests.take()) {
-      this.#state.onRequestEnd();
-      verdict = this.#state.onRequestRefused(nowMs);
-    }
-    if (verdict.type === "close") {
-      throw new ProtocolError("link.flood", "Cannot serve: too many requests");
-    }
-    if (verdict.type === "refuse") {
-      const busy: RpcAnswer = { type: "error", code: "busy" };
-      await stream.write(encodeAnswer(busy));
-      return "request";
-    }
+    const { clock } = this.#host;
+    const verdict = this.#state.onRequest(clock.nowMs());
+    if (verdict.type !== "serve") return await this.#refuse(stream, verdict);
     try {
       const { signal } = this.#streamHost;
       if (verdict.waitMs > 0) await sleep(clock, verdict.waitMs, { signal });
-      const frames = new FrameStream(stream, DEFAULT_FRAME_BYTES);
-      const frame = await frames.read();
+      const frame = await this.#readRequest(stream);
+      if (frame === "busy") {
+        const nowMs = clock.nowMs();
+        return await this.#refuse(stream, this.#state.onRequestRefused(nowMs));
+      }
       if (frame === undefined) return "request";
       timer.cancel();
       const { method, body } = decodeRequest(frame);
@@ -183,12 +188,62 @@ export class LinkServer {
       return method === PING_METHOD ? "ping" : "request";
     } finally {
       this.#state.onRequestEnd();
-      requests.give();
+    }
+  }
+
+  async #refuse(
+    stream: LinkStream,
+    { type }: { readonly type: string },
+  ): Promise<StreamUse> {
+    if (type === "close") {
+      throw new ProtocolError("link.flood", "Cannot serve: too many requests");
+    }
+    await stream.write(encodeAnswer(BUSY));
+    return "request";
+  }
+
+  /**
+   * Read a request. A peer that says nothing keeps a place of its own link alone, and
+   * one that says a long request slowly keeps no other peer's from being read.
+   */
+  async #readRequest(stream: LinkStream): Promise<Bytes | "busy" | undefined> {
+    const { clock, longRequests } = this.#host;
+    const frames = new FrameStream(stream, DEFAULT_FRAME_BYTES);
+    const length = await frames.readLength();
+    if (length === undefined) return undefined;
+    if (length <= SHORT_REQUEST_BYTES) return await frames.readBody(length);
+    const nowMs = clock.nowMs();
+    const giveWay = (slow: ByteStream) => slow.cancel();
+    if (
+      this.#longRequests >= LONG_REQUESTS ||
+      !longRequests.makeRoom(giveWay, nowMs)
+    ) return "busy";
+    longRequests.take(stream, nowMs);
+    this.#longRequests++;
+    try {
+      return await frames.readBody(length);
+    } finally {
+      this.#longRequests--;
+      longRequests.give(stream);
     }
   }
 
   async #answer(method: string, body: Bytes): Promise<RpcAnswer> {
     if (method === PING_METHOD) return { type: "ok", body: new Uint8Array() };
+    const { requests } = this.#host;
+    if (!requests.take()) {
+      const nowMs = this.#host.clock.nowMs();
+      if (this.#state.onRequestRefused(nowMs).type === "refuse") return BUSY;
+      throw new ProtocolError("link.flood", "Cannot serve: too many requests");
+    }
+    try {
+      return await this.#handle(method, body);
+    } finally {
+      requests.give();
+    }
+  }
+
+  async #handle(method: string, body: Bytes): Promise<RpcAnswer> {
     const { clock, rpcMs } = this.#host;
     // Against a handler of ours that never ends: the peer has given up by then.
     using limit = deadline(

@@ -25,6 +25,7 @@ import {
 import { Places } from "../../base/places.ts";
 import type { Random } from "../../base/random.ts";
 import { TaskSet } from "../../base/task_set.ts";
+import { TimedPlaces } from "../../base/timed_places.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import { DialBackoff, MAX_REMEMBERED_PEERS } from "../../link/dial_backoff.ts";
 import type { HandshakeResult } from "../../link/handshake.ts";
@@ -58,13 +59,16 @@ import { LinkSet } from "./link_set.ts";
 
 /** What all links of a node may take together. Tuning. */
 export interface TableLimits extends RoomLimits {
-  /** Requests served at once: 64 KiB each, 32 MiB. */
+  /** Requests answered at once, and as many long ones read: 64 KiB each, 32 MiB. */
   readonly requests: number;
+  /** Age from which a long request that is being read gives way to another, ms. */
+  readonly longRequestGraceMs: number;
 }
 
 const DEFAULT_TABLE_LIMITS: TableLimits = {
   ...DEFAULT_ROOM_LIMITS,
   requests: 512,
+  longRequestGraceMs: 1_000,
 };
 
 /** What a table is made of. */
@@ -143,6 +147,10 @@ export class LinkTable implements AsyncDisposable {
       handlers: options.handlers,
       rpcMs: network.rpcMs,
       requests: new Places(limits.requests),
+      longRequests: new TimedPlaces(
+        limits.requests,
+        limits.longRequestGraceMs,
+      ),
       load: "normal",
     };
     this.#room = new LinkRoom(limits, {
