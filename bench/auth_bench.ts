@@ -11,7 +11,7 @@ import { seededRandom } from "../lib/base/random.ts";
 import { Identity } from "../lib/auth/identity.ts";
 import { customNetwork, networkParameters } from "../lib/auth/network.ts";
 import { createNodeRecord, decodeNodeRecord } from "../lib/auth/node_record.ts";
-import { checkWork, WORK_NONCE_BYTES } from "../lib/auth/proof_of_work.ts";
+import { placeOf, WORK_NONCE_BYTES } from "../lib/auth/proof_of_work.ts";
 import { RecordVerifier } from "../lib/auth/record_verifier.ts";
 import { nativeSuite } from "../lib/crypto/native.ts";
 import { nobleSuite } from "../lib/crypto/noble.ts";
@@ -70,7 +70,7 @@ for (const suite of [nobleSuite(), native]) {
     n: 20,
   }, async () => {
     const nonce = random.bytes(WORK_NONCE_BYTES);
-    await checkWork(suite, difficult.powDifficulty, publicKey, nonce);
+    await placeOf(suite, difficult.powDifficulty, publicKey, nonce);
   });
 }
 

@@ -44,7 +44,12 @@ let turn = 0;
 const nextPoint = () => points[turn++ & 4095] as Bytes;
 
 const self = random.bytes(32);
-const table = new RoutingTable({ network, random, selfId: self });
+const table = new RoutingTable({
+  network,
+  random,
+  selfId: self,
+  selfPlace: self,
+});
 const contacts: NodeRecord[] = [];
 for (const point of points) {
   const record = fakeRecord(point);

@@ -63,7 +63,12 @@ print("its key, shared", keys.bytes / COUNT);
 const tables = measure(() =>
   Array.from({ length: TABLES }, () => {
     const selfId = random.bytes(32);
-    const table = new RoutingTable({ network, random, selfId });
+    const table = new RoutingTable({
+      network,
+      random,
+      selfId,
+      selfPlace: selfId,
+    });
     for (const record of records.kept.slice(0, 1000)) {
       const [address] = record.addresses;
       if (address === undefined) continue;

@@ -40,6 +40,7 @@ function makeRelays(count: number): NodeRecord[] {
     sequence: NOW_MS,
     expiry: NOW_MS + 86_400_000,
     workNonce: new Uint8Array(16),
+    place: new Uint8Array(32),
     signature: new Uint8Array(64),
     encoded: new Uint8Array(),
   }));

@@ -1,5 +1,5 @@
 /**
- * Who a node is: an Ed25519 key pair, and its position in the DHT.
+ * Who a node is: an Ed25519 key pair, and the name that follows from it.
  *
  *     nodeId = SHA-256("anonnet v1 node id" ‖ publicKey)      32 bytes
  *
@@ -18,7 +18,7 @@ import {
 /** A node's Ed25519 public key, 32 bytes, checked to be that long. */
 export type PublicKey = Bytes & { readonly brand?: "PublicKey" };
 
-/** A node's position in the DHT, 32 bytes. */
+/** A node's name in handshakes and tables, 32 bytes. Where it is in the DHT is its place. */
 export type NodeId = Bytes & { readonly brand?: "NodeId" };
 
 /** Bytes of a node id. */
@@ -26,7 +26,7 @@ export const NODE_ID_BYTES = 32;
 
 const NODE_ID_CONTEXT = utf8("anonnet v1 node id");
 
-/** The position that belongs to a public key. */
+/** The name that belongs to a public key. */
 export function nodeIdOf(crypto: CryptoSuite, publicKey: PublicKey): NodeId {
   return crypto.sha256(NODE_ID_CONTEXT, publicKey);
 }
@@ -55,7 +55,7 @@ export function asPublicKey(bytes: Uint8Array): PublicKey {
 export class Identity implements Disposable {
   /** Who it is. */
   readonly publicKey: PublicKey;
-  /** Where that is in the DHT. */
+  /** Its name on links and circuits. */
   readonly nodeId: NodeId;
   readonly #seed: Bytes;
   #signer: Signer | undefined;

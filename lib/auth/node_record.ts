@@ -1,7 +1,7 @@
 /**
  * What a node says of itself, signed: a CBOR map of at most 1 KiB.
  *
- *     version 1 · network text · publicKey 32 · onionKey 32 · work 16
+ *     version 1 · network text · publicKey 32 · onionKey 32 · work 16 · place 32
  *     addresses [[ip 4 or 16 bytes, port], …]    flags [text, …]
  *     bandwidth bytes/s · sequence unix ms · expiry unix ms
  *     signature Ed25519("anonnet v1 node record" ‖ 0x00 ‖ the map without it)
@@ -12,7 +12,7 @@
  * @see protocol §2.3
  * @module
  */
-import { type Bytes, compareBytes, utf8 } from "../base/bytes.ts";
+import { type Bytes, compareBytes, equalBytes, utf8 } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 import { type CryptoSuite, SIGNATURE_BYTES } from "../crypto/suite.ts";
 import { X25519_BYTES } from "../crypto/suite.ts";
@@ -27,7 +27,12 @@ import {
   verifySigned,
 } from "./identity.ts";
 import type { NetworkParameters } from "./network.ts";
-import { WORK_NONCE_BYTES } from "./proof_of_work.ts";
+import {
+  type Place,
+  PLACE_BYTES,
+  placeWithoutWork,
+  WORK_NONCE_BYTES,
+} from "./proof_of_work.ts";
 import { formatIp, parseIp, type SocketAddress } from "./socket_address.ts";
 import { isAllowedAddress } from "./subnet.ts";
 
@@ -50,6 +55,8 @@ export interface NodeRecordContent {
   readonly expiry: number;
   /** The proof of work of this identity, 16 bytes; anything at difficulty 0. */
   readonly workNonce: Bytes;
+  /** The place that this work gives. Default: the one of a network without work. */
+  readonly place?: Place;
 }
 
 /** A record whose signature, dates and addresses have been checked. */
@@ -60,6 +67,8 @@ export interface NodeRecord extends NodeRecordContent {
   readonly publicKey: PublicKey;
   /** Follows from the public key; it is not in the encoding. */
   readonly nodeId: NodeId;
+  /** Where it is in the DHT. Carried, so that reading a record takes no work to be checked. */
+  readonly place: Place;
   /** The flags that we know; others stay in `encoded`. */
   readonly flags: readonly NodeFlag[];
   /** The owner's, over all the rest. */
@@ -99,6 +108,7 @@ export function createNodeRecord(
     sequence: content.sequence,
     expiry: content.expiry,
     work: content.workNonce,
+    place: content.place ?? placeWithoutWork(crypto, identity.publicKey),
   };
   const signature = identity.sign(SIGNATURE_CONTEXT, encodeCbor(unsigned));
   const encoded = encodeCbor({ ...unsigned, signature });
@@ -121,6 +131,7 @@ export function createNodeRecord(
  * - `auth.record_address`: too many, none for a relay, twice the same, or not
  *   allowed in this network
  * - `auth.record_flags`: unsorted, repeated, or not words
+ * - `auth.record_place`: another than the key's, in a network without work
  * - `auth.record_signature`
  * - `wire.*`: not strict CBOR, or fields missing, unknown or of the wrong type
  */
@@ -206,6 +217,7 @@ function readNodeRecord(
     sequence: fields.uint("sequence"),
     expiry: fields.uint("expiry"),
     workNonce: fields.bytes("work", { length: WORK_NONCE_BYTES }),
+    place: fields.bytes("place", { length: PLACE_BYTES }),
     signature: fields.bytes("signature", { length: SIGNATURE_BYTES }),
     encoded: new Uint8Array(encoded),
   };
@@ -214,6 +226,10 @@ function readNodeRecord(
     throw fail("address", "a relay without one");
   }
   checkRecordDates(network, record, unixMs);
+  const isFree = network.powDifficulty === 0;
+  if (
+    isFree && !equalBytes(record.place, placeWithoutWork(crypto, publicKey))
+  ) throw fail("place", "it has the place of another key");
   return { record, signed: withoutSignature(map) };
 }
 

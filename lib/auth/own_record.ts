@@ -8,6 +8,7 @@
 import type { Identity } from "./identity.ts";
 import type { NetworkParameters } from "./network.ts";
 import { createNodeRecord, type NodeRecord } from "./node_record.ts";
+import type { Work } from "./proof_of_work.ts";
 import type { SocketAddress } from "./socket_address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
@@ -23,8 +24,8 @@ export interface OwnRecordOptions {
   readonly crypto: CryptoSuite;
   readonly identity: Identity;
   readonly network: NetworkParameters;
-  /** The proof of work of the identity, 16 bytes. */
-  readonly workNonce: Bytes;
+  /** The proof of work of the identity. */
+  readonly work: Work;
   /** Bytes per second that the node is willing to carry. */
   readonly bandwidth: number;
 }
@@ -63,7 +64,7 @@ export class OwnRecord {
 
   /** Sign a new record, which replaces the one before everywhere. */
   sign(content: OwnRecordContent, unixMs: number): NodeRecord {
-    const { crypto, identity, network, workNonce, bandwidth } = this.#options;
+    const { crypto, identity, network, work, bandwidth } = this.#options;
     const addresses = content.addresses.slice(0, network.maxAddresses);
     const sequence = this.#nextSequence(unixMs);
     this.#current = createNodeRecord(crypto, identity, network, {
@@ -73,7 +74,7 @@ export class OwnRecord {
       bandwidth,
       sequence,
       expiry: sequence + network.maxNodeRecordLifeMs,
-      workNonce,
+      ...work,
     });
     return this.#current;
   }

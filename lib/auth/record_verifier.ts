@@ -22,13 +22,13 @@ import {
   decodeNodeRecord,
   type NodeRecord,
 } from "./node_record.ts";
-import { checkWork } from "./proof_of_work.ts";
+import { placeOf } from "./proof_of_work.ts";
 
 /** How much a verifier remembers and does at once. */
 export interface VerifierLimits {
   /** Records remembered, about 2 KiB each. Default {@linkcode MAX_REMEMBERED_RECORDS}. */
   readonly maxRecords?: number;
-  /** Proofs of work remembered, about 150 bytes each. Default {@linkcode MAX_REMEMBERED_WORK}. */
+  /** Proofs of work remembered, about 200 bytes each. Default {@linkcode MAX_REMEMBERED_WORK}. */
   readonly maxWork?: number;
   /** Records that may wait for their work to be checked. Default {@linkcode MAX_WAITING_RECORDS}. */
   readonly maxWaiting?: number;
@@ -90,7 +90,7 @@ export class RecordVerifier {
     if (!await this.#hasWork(record)) {
       throw new ProtocolError(
         "auth.record_work",
-        "Cannot accept node record: the proof of work is wrong",
+        "Cannot accept node record: the proof of work is wrong, or gives another place",
       );
     }
     this.#records.set(tailOf(encoded), record);
@@ -112,13 +112,15 @@ export class RecordVerifier {
   }
 
   /** Wrong work is not remembered: whoever sends it loses the link. */
-  async #hasWork({ publicKey, workNonce }: NodeRecord): Promise<boolean> {
+  async #hasWork(record: NodeRecord): Promise<boolean> {
     if (this.#network.powDifficulty === 0) return true;
-    const key = keyOf(publicKey) + keyOf(workNonce);
+    const { publicKey, workNonce, place } = record;
+    // The place too: it is a claim until the work was done over.
+    const key = keyOf(publicKey) + keyOf(workNonce) + keyOf(place);
     if (this.#work.get(key)) return true;
     let check = this.#pending.get(key);
     if (check === undefined) {
-      check = this.#checkWork(publicKey, workNonce);
+      check = this.#checkWork(record);
       this.#pending.set(key, check);
       try {
         if (await check) this.#work.set(key, true);
@@ -129,14 +131,18 @@ export class RecordVerifier {
     return await check;
   }
 
-  async #checkWork(
-    publicKey: NodeRecord["publicKey"],
-    nonce: NodeRecord["workNonce"],
-  ): Promise<boolean> {
+  async #checkWork(record: NodeRecord): Promise<boolean> {
+    const { publicKey, workNonce, place } = record;
     await this.#startTurn();
     try {
       const difficulty = this.#network.powDifficulty;
-      return await checkWork(this.#crypto, difficulty, publicKey, nonce);
+      const given = await placeOf(
+        this.#crypto,
+        difficulty,
+        publicKey,
+        workNonce,
+      );
+      return given !== undefined && equalBytes(given, place);
     } finally {
       this.#endTurn();
     }

@@ -5,7 +5,7 @@
  * @see protocol §4.6
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import { BoundedQueue } from "../base/bounded_queue.ts";
 import type { Moment } from "../base/clock.ts";
 import type { DhtKey } from "./records/distance.ts";
@@ -18,14 +18,14 @@ export const MAX_CHORES = 12_000;
 /** One piece of housekeeping. */
 export type Chore =
   /** Look near this point, to fill and check a bucket. */
-  | { readonly type: "refresh"; readonly target: NodeId }
+  | { readonly type: "refresh"; readonly target: Place }
   /** Hand the records of this key on to the closest nodes. */
   | { readonly type: "republish"; readonly key: DhtKey };
 
 /** How chores are done; `done` must be called once, in time. */
 interface ChoreSteps {
   refresh(
-    target: NodeId,
+    target: Place,
     at: Moment,
     done: (_: unknown, at: Moment) => void,
   ): void;

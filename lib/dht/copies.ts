@@ -7,8 +7,8 @@
  * @see protocol §4.6
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
@@ -28,7 +28,7 @@ const MAX_RESTORED = 4;
 /** What copying needs from the node. */
 interface CopiesOptions {
   readonly network: NetworkParameters;
-  readonly selfId: NodeId;
+  readonly selfPlace: Place;
   readonly store: RecordStore;
   readonly calls: Calls;
 }
@@ -88,11 +88,11 @@ export class Copies {
     at: Moment,
     done: (made: CopiesMade, at: Moment) => void,
   ): void {
-    const { network, selfId, store, calls } = this.#options;
+    const { network, selfPlace, store, calls } = this.#options;
     const { target, closest } = lookup;
     const last = closest[network.k - 1];
     const isHolder = last === undefined ||
-      compareDistance(target, selfId, last.nodeId) < 0;
+      compareDistance(target, selfPlace, last.place) < 0;
     const holders = isHolder ? closest.slice(0, network.k - 1) : closest;
     const refused = new Map<RefusalCode, number>();
     let copies = 0;

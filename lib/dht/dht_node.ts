@@ -17,6 +17,7 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
@@ -75,6 +76,8 @@ export interface DhtNodeOptions {
   readonly network: NetworkParameters;
   readonly random: Random;
   readonly selfId: NodeId;
+  /** Where we are: the place of our record. */
+  readonly selfPlace: Place;
   /** Default: those of a relay. */
   readonly storeLimits?: RecordStoreLimits;
   /** Most relays in the list. Default: that of a relay. */
@@ -125,9 +128,10 @@ export class DhtNode {
   #out: DhtAction[] = [];
 
   constructor(options: DhtNodeOptions) {
-    const { crypto, network, random, selfId, storeLimits, maxRelays } = options;
+    const { crypto, network, random, storeLimits, maxRelays } = options;
+    const { selfId, selfPlace } = options;
     this.#options = options;
-    this.table = new RoutingTable({ network, random, selfId });
+    this.table = new RoutingTable({ network, random, selfId, selfPlace });
     this.relays = new RelayList({
       crypto,
       random,
@@ -158,7 +162,7 @@ export class DhtNode {
     });
     this.#calls = calls;
     this.#news = news;
-    this.#copies = new Copies({ network, selfId, store, calls });
+    this.#copies = new Copies({ network, selfPlace, store, calls });
     this.#server = new DhtServer({ network, table, store, relays, news });
     this.#searches = new Searches({ crypto, network, selfId, calls, watcher });
     const blamed = this.#blamed;
@@ -210,7 +214,7 @@ export class DhtNode {
     );
   }
 
-  /** Whether a node answered a look-up of our own id. */
+  /** Whether a node answered a look-up of our own place. */
   get hasJoined(): boolean {
     return this.#hasJoined;
   }
@@ -296,7 +300,7 @@ export class DhtNode {
   }
 
   /** Find the k nodes closest to a target. Ends with `nodes`. */
-  findNode(target: NodeId | DhtKey, nowMs: number, unixMs: number): DhtTask {
+  findNode(target: Place | DhtKey, nowMs: number, unixMs: number): DhtTask {
     return this.#task(
       { nowMs, unixMs },
       (taskId, at, end) =>
@@ -431,7 +435,7 @@ export class DhtNode {
     return out;
   }
 
-  #seeds(target: NodeId | DhtKey): NodeRecord[] {
+  #seeds(target: Place | DhtKey): NodeRecord[] {
     return this.table.closest(target, this.#options.network.k)
       .map(({ record }) => record);
   }
@@ -455,7 +459,7 @@ export class DhtNode {
   }
 
   #lookNear(
-    target: NodeId | DhtKey,
+    target: Place | DhtKey,
     at: Moment,
     done: (lookup: Lookup, at: Moment) => void,
   ): void {
@@ -540,7 +544,7 @@ export class DhtNode {
   /** The first contact: look for our own neighbourhood, then get the relay list. */
   #join(at: Moment): void {
     this.#bootstrapPace.stop();
-    this.#lookNear(this.#options.selfId, at, (lookup, at) => {
+    this.#lookNear(this.#options.selfPlace, at, (lookup, at) => {
       if (lookup.closest.length === 0) return;
       if (!this.#hasJoined) this.#out.push({ type: "joined" });
       this.#hasJoined = true;
@@ -582,8 +586,8 @@ export class DhtNode {
   #onRound(at: Moment): void {
     this.#fillTable(at);
     if (this.#news.rounds > 1) return;
-    const { selfId } = this.#options;
-    this.#chores.add({ type: "refresh", target: selfId });
+    const { selfPlace } = this.#options;
+    this.#chores.add({ type: "refresh", target: selfPlace });
     this.#chores.run(at);
   }
 

@@ -15,6 +15,7 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import { isRelay } from "./contact.ts";
@@ -80,7 +81,7 @@ export class DhtServer {
     }
   }
 
-  #nodes(peer: DhtPeer, target: NodeId | DhtKey, unixMs: number): DhtResponse {
+  #nodes(peer: DhtPeer, target: Place | DhtKey, unixMs: number): DhtResponse {
     const { network, table } = this.#options;
     const records = table.closest(target, network.k + 1)
       .map(({ record }) => record)

@@ -18,6 +18,7 @@
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
@@ -82,7 +83,7 @@ export interface LookupOptions {
   readonly network: NetworkParameters;
   /** Never asked, whatever others say. */
   readonly selfId: NodeId;
-  readonly target: NodeId | DhtKey;
+  readonly target: Place | DhtKey;
   /** Own contacts to begin with, closest first. */
   readonly seeds: readonly NodeRecord[];
   /** Records under the target that we hold ourselves, checked like any others. */
@@ -135,7 +136,7 @@ interface Path {
   /** Nodes that it may still ask. */
   askedLeft: number;
   /** The closest node it has heard of. */
-  best: NodeId | undefined;
+  best: Place | undefined;
   /** Answers in a row without a closer one. */
   idle: number;
   isOver: boolean;
@@ -143,7 +144,7 @@ interface Path {
 
 /** A look-up, from the first question to the result. */
 export class Lookup {
-  readonly target: NodeId | DhtKey;
+  readonly target: Place | DhtKey;
   readonly #network: NetworkParameters;
   readonly #selfKey: string;
   readonly #seeds: readonly NodeRecord[];
@@ -383,17 +384,17 @@ export class Lookup {
   }
 
   #offer(path: Path, candidate: Candidate): boolean {
-    const id = candidate.record.nodeId;
+    const { place } = candidate.record;
     const { candidates } = path;
     const at = candidates.findIndex((other) =>
-      compareDistance(this.target, id, other.record.nodeId) < 0
+      compareDistance(this.target, place, other.record.place) < 0
     );
     candidates.splice(at < 0 ? candidates.length : at, 0, candidate);
     const limit = 2 * this.#network.k;
     if (candidates.length > limit) candidates.length = limit;
     const isCloser = path.best === undefined ||
-      compareDistance(this.target, id, path.best) < 0;
-    if (isCloser) path.best = id;
+      compareDistance(this.target, place, path.best) < 0;
+    if (isCloser) path.best = place;
     return isCloser;
   }
 
@@ -449,10 +450,10 @@ export class Lookup {
     const isIdle = path !== this.#merged &&
       path.idle >= MAX_IDLE_ROUNDS * this.#network.alpha;
     if (closest !== undefined && !isIdle) {
-      const id = closest.record.nodeId;
+      const { place } = closest.record;
       const closer = asked.filter(({ state, record }) =>
         (state === "answered" || state === "waiting") &&
-        compareDistance(this.target, record.nodeId, id) < 0
+        compareDistance(this.target, record.place, place) < 0
       );
       if (closer.length < path.width) return closest;
     }
@@ -513,7 +514,7 @@ export class Lookup {
     return [...this.#asked.values()]
       .filter(({ state }) => state === "answered")
       .sort((a, b) =>
-        compareDistance(this.target, a.record.nodeId, b.record.nodeId)
+        compareDistance(this.target, a.record.place, b.record.place)
       );
   }
 }

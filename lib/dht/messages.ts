@@ -16,7 +16,8 @@
  * @see protocol §4.3
  * @module
  */
-import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { PublicKey } from "../auth/identity.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
@@ -43,7 +44,7 @@ const MAX_CODE_BYTES = 32;
 /** What one node asks another. */
 export type DhtRequest =
   | { readonly type: "ping" }
-  | { readonly type: "find_node"; readonly target: NodeId | DhtKey }
+  | { readonly type: "find_node"; readonly target: Place | DhtKey }
   | { readonly type: "store"; readonly record: Bytes }
   | {
     readonly type: "find_value";

@@ -17,6 +17,7 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
 import { equalBytes } from "../base/bytes.ts";
@@ -74,8 +75,9 @@ export interface TableAction {
 interface RoutingTableOptions {
   readonly network: NetworkParameters;
   readonly random: Random;
-  /** Whose table it is. */
+  /** Whose table it is, and where that is. */
   readonly selfId: NodeId;
+  readonly selfPlace: Place;
 }
 
 interface Bucket {
@@ -94,10 +96,13 @@ export class RoutingTable {
   readonly #network: NetworkParameters;
   readonly #random: Random;
   readonly #selfId: NodeId;
+  readonly #selfPlace: Place;
   /** As long as the deepest bucket ever used: a dozen of 256. */
   readonly #buckets: (Bucket | undefined)[] = [];
   /** Contacts per subnet; empty where subnets do not count. */
   readonly #groups = new Map<string, number>();
+  /** Where each contact is, by its node key: who links or answers shows a key, not a place. */
+  readonly #bucketOfNode = new Map<string, Bucket>();
   /** Newcomers being pinged, until when, and for which bucket. */
   readonly #pending = new Map<
     string,
@@ -115,6 +120,7 @@ export class RoutingTable {
     this.#network = options.network;
     this.#random = options.random;
     this.#selfId = options.selfId;
+    this.#selfPlace = options.selfPlace;
   }
 
   /** Contacts in the table. */
@@ -136,7 +142,7 @@ export class RoutingTable {
 
   /** The contact with this id. */
   get(id: NodeId): Contact | undefined {
-    return find(this.#bucketOf(id)?.contacts, id);
+    return find(this.#bucketOfNode.get(pointKey(id))?.contacts, id);
   }
 
   /**
@@ -149,11 +155,11 @@ export class RoutingTable {
       const alive = contacts.filter((contact) => contact?.failures === 0);
       found.push(
         ...(alive as Contact[]).sort((a, b) =>
-          compareDistance(target, a.record.nodeId, b.record.nodeId)
+          compareDistance(target, a.record.place, b.record.place)
         ),
       );
     };
-    const near = sharedPrefixBits(this.#selfId, target);
+    const near = sharedPrefixBits(this.#selfPlace, target);
     // The target's own bucket, then all deeper ones (they differ from the target
     // in the same bit as we do), then ever farther ones.
     take(this.#buckets[near]?.contacts ?? []);
@@ -175,7 +181,7 @@ export class RoutingTable {
   /** The bucket of a node that is not known, if it would be pinged if it were considered. */
   vacancyFor(record: NodeRecord): number | undefined {
     // All relays of a list pass this way: nearly all of them end at a full bucket.
-    const index = sharedPrefixBits(this.#selfId, record.nodeId);
+    const index = sharedPrefixBits(this.#selfPlace, record.place);
     const bucket = this.#buckets[index];
     if (bucket !== undefined) {
       if (bucket.contacts.length >= this.#network.k) return undefined;
@@ -206,8 +212,7 @@ export class RoutingTable {
 
   /** A newer record of a node, if it is known. */
   renew(record: NodeRecord): void {
-    const bucket = this.#bucketOf(record.nodeId);
-    if (bucket !== undefined) this.#renew(bucket, record);
+    this.#renew(record);
   }
 
   /**
@@ -218,8 +223,8 @@ export class RoutingTable {
    */
   consider(record: NodeRecord, nowMs: number): TableAction[] {
     if (!this.#isEligible(record)) return [];
-    const bucket = this.#makeBucket(record.nodeId, nowMs);
-    if (this.#renew(bucket, record)) return [];
+    if (this.#renew(record)) return [];
+    const bucket = this.#makeBucket(record.place, nowMs);
     if (bucket.contacts.length < this.#network.k) {
       return this.#pingNewcomer(record, nowMs);
     }
@@ -246,14 +251,15 @@ export class RoutingTable {
    */
   onAlive(record: NodeRecord, address: SocketAddress, nowMs: number): void {
     const wasPending = this.#pending.delete(nodeKey(record));
-    const bucket = this.#bucketOf(record.nodeId);
-    if (bucket === undefined) return;
-    const contact = find(bucket.contacts, record.nodeId);
-    if (contact !== undefined) {
-      this.#renew(bucket, record);
-      this.#markSeen(bucket, contact, nowMs);
+    this.#renew(record);
+    const known = this.#bucketOfNode.get(nodeKey(record));
+    const contact = find(known?.contacts, record.nodeId);
+    if (known !== undefined && contact !== undefined) {
+      this.#markSeen(known, contact, nowMs);
       return;
     }
+    const bucket = this.#bucketOf(record.place);
+    if (bucket === undefined) return;
     const listed = listedAddress(record, address);
     if (!wasPending || listed === undefined) return;
     const newcomer: Contact = {
@@ -271,7 +277,7 @@ export class RoutingTable {
 
   /** A node sent us a request: if it is a contact, it is alive. It does not enter by this. */
   onHeard(id: NodeId, nowMs: number): void {
-    const bucket = this.#bucketOf(id);
+    const bucket = this.#bucketOfNode.get(pointKey(id));
     const contact = find(bucket?.contacts, id);
     if (bucket !== undefined && contact !== undefined) {
       this.#markSeen(bucket, contact, nowMs);
@@ -280,12 +286,12 @@ export class RoutingTable {
 
   /** A node did not answer: a ping, or any other request. */
   onFailure(id: NodeId, nowMs: number): TableAction[] {
-    this.#pending.delete(pointKey(id));
-    const bucket = this.#bucketOf(id);
-    if (bucket === undefined) return [];
-    const contact = find(bucket.contacts, id);
-    if (contact === undefined) {
-      removeFrom(bucket.replacements, find(bucket.replacements, id));
+    const key = pointKey(id);
+    this.#pending.delete(key);
+    const bucket = this.#bucketOfNode.get(key);
+    const contact = find(bucket?.contacts, id);
+    if (bucket === undefined || contact === undefined) {
+      this.#dropReplacement(id);
       return [];
     }
     contact.failures++;
@@ -303,11 +309,12 @@ export class RoutingTable {
 
   /** Drop a contact or a replacement, such as one that broke the protocol. */
   remove(id: NodeId): void {
-    const bucket = this.#bucketOf(id);
-    if (bucket === undefined) return;
-    removeFrom(bucket.replacements, find(bucket.replacements, id));
-    const contact = find(bucket.contacts, id);
-    if (contact !== undefined) this.#remove(bucket, contact);
+    this.#dropReplacement(id);
+    const bucket = this.#bucketOfNode.get(pointKey(id));
+    const contact = find(bucket?.contacts, id);
+    if (bucket !== undefined && contact !== undefined) {
+      this.#remove(bucket, contact);
+    }
   }
 
   /** Time has come: retries, and contacts that were silent for long. */
@@ -354,7 +361,7 @@ export class RoutingTable {
     const range = Math.ceil(STORE_RANGE * this.#network.k);
     const last = this.closest(key, range)[range - 1];
     return last === undefined ||
-      compareDistance(key, this.#selfId, last.record.nodeId) < 0;
+      compareDistance(key, this.#selfPlace, last.record.place) < 0;
   }
 
   /** When the next bucket is due for a refresh; `Infinity` without buckets. */
@@ -372,7 +379,7 @@ export class RoutingTable {
   }
 
   /** A random point in a bucket that is due for a refresh, the most overdue first. */
-  refreshTarget(nowMs: number): NodeId | undefined {
+  refreshTarget(nowMs: number): Place | undefined {
     if (this.refreshMs > nowMs) return undefined;
     let index = -1;
     let oldestMs = nowMs - REFRESH_MS;
@@ -383,19 +390,19 @@ export class RoutingTable {
     }
     return index < 0
       ? undefined
-      : randomPointIn(this.#random, this.#selfId, index);
+      : randomPointIn(this.#random, this.#selfPlace, index);
   }
 
   #isEligible(record: NodeRecord): boolean {
     return isRelay(record) && !equalBytes(record.nodeId, this.#selfId);
   }
 
-  #bucketOf(id: Uint8Array): Bucket | undefined {
-    return this.#buckets[sharedPrefixBits(this.#selfId, id)];
+  #bucketOf(point: Uint8Array): Bucket | undefined {
+    return this.#buckets[sharedPrefixBits(this.#selfPlace, point)];
   }
 
-  #makeBucket(id: NodeId, nowMs: number): Bucket {
-    const index = sharedPrefixBits(this.#selfId, id);
+  #makeBucket(place: Place, nowMs: number): Bucket {
+    const index = sharedPrefixBits(this.#selfPlace, place);
     const known = this.#buckets[index];
     if (known !== undefined) return known;
     while (this.#buckets.length <= index) this.#buckets.push(undefined);
@@ -413,16 +420,31 @@ export class RoutingTable {
     return bucket;
   }
 
-  /** Whether the bucket knows the node; then with the newer of its records. */
-  #renew(bucket: Bucket, record: NodeRecord): boolean {
-    const known = find(bucket.contacts, record.nodeId) ??
-      find(bucket.replacements, record.nodeId);
-    if (known === undefined) return false;
-    if (record.sequence > known.record.sequence) {
-      known.record = record;
-      known.address = listedAddress(record, known.address) ?? known.address;
+  /**
+   * Whether the node is known where its record puts it; then with the newer of its
+   * records. One that has moved, by another work, leaves: it comes in anew or not at all.
+   */
+  #renew(record: NodeRecord): boolean {
+    const bucket = this.#bucketOfNode.get(nodeKey(record)) ??
+      this.#bucketOf(record.place);
+    const known = find(bucket?.contacts, record.nodeId) ??
+      find(bucket?.replacements, record.nodeId);
+    if (bucket === undefined || known === undefined) return false;
+    if (record.sequence <= known.record.sequence) return true;
+    if (!equalBytes(record.place, known.record.place)) {
+      this.remove(record.nodeId);
+      return false;
     }
+    known.record = record;
+    known.address = listedAddress(record, known.address) ?? known.address;
     return true;
+  }
+
+  #dropReplacement(id: NodeId): void {
+    for (const bucket of this.#buckets) {
+      const known = find(bucket?.replacements, id);
+      if (known !== undefined) removeFrom(bucket?.replacements ?? [], known);
+    }
   }
 
   #markSeen(bucket: Bucket, contact: Contact, nowMs: number): void {
@@ -439,6 +461,7 @@ export class RoutingTable {
       find(bucket.replacements, contact.record.nodeId),
     );
     bucket.contacts.push(contact);
+    this.#bucketOfNode.set(nodeKey(contact.record), bucket);
     this.#size++;
     this.#refreshMs = undefined;
     if (contact.group !== "") {
@@ -450,6 +473,7 @@ export class RoutingTable {
 
   #remove(bucket: Bucket, contact: Contact): void {
     removeFrom(bucket.contacts, contact);
+    this.#bucketOfNode.delete(nodeKey(contact.record));
     if (bucket.checked === contact) bucket.checked = undefined;
     this.#size--;
     this.#refreshMs = undefined;
@@ -480,7 +504,7 @@ export class RoutingTable {
     const key = nodeKey(record);
     if ((this.#pending.get(key)?.untilMs ?? -Infinity) > nowMs) return [];
     if (this.#pending.size >= MAX_PENDING_PINGS) return [];
-    const bucket = sharedPrefixBits(this.#selfId, record.nodeId);
+    const bucket = sharedPrefixBits(this.#selfPlace, record.place);
     this.#pending.set(key, { untilMs: nowMs + PENDING_PING_MS, bucket });
     return [{ type: "ping", record }];
   }

@@ -12,6 +12,7 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
@@ -49,7 +50,7 @@ type Goal = NodeGoal | ValueGoal;
 /** Nodes near a target. */
 interface NodeGoal {
   readonly kind: "node";
-  readonly target: NodeId | DhtKey;
+  readonly target: Place | DhtKey;
   /** Own contacts to begin with, closest first. */
   readonly seeds: readonly NodeRecord[];
 }

@@ -6,8 +6,7 @@
  */
 import { Identity } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
-import { checkWork, findWork } from "../auth/proof_of_work.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { findWork, placeOf, type Work } from "../auth/proof_of_work.ts";
 import { sleep } from "../base/clock.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
 import type { Runtime } from "../machine/runtime.ts";
@@ -43,7 +42,6 @@ export async function loadIdentity(
 /**
  * The work that prices the identity in `network`: kept once found.
  *
- * @returns A nonce, 16 bytes.
  * @throws the signal's reason when told to give up.
  */
 export async function loadWork(
@@ -52,20 +50,20 @@ export async function loadWork(
   identity: Identity,
   { crypto, random, clock, log }: Runtime,
   options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<Bytes> {
+): Promise<Work> {
   const name = `work-${network.name}`;
   const { powDifficulty: difficulty } = network;
   const { publicKey } = identity;
   const stored = await state.blobs.read(name);
-  if (
-    stored !== undefined &&
-    await checkWork(crypto, difficulty, publicKey, stored)
-  ) return stored;
+  if (stored !== undefined) {
+    const place = await placeOf(crypto, difficulty, publicKey, stored);
+    if (place !== undefined) return { workNonce: stored, place };
+  }
   const expected = 2 ** difficulty;
   if (expected > 1) {
     log.info("Working to prove the identity; this happens once", { expected });
   }
-  const nonce = await findWork(crypto, difficulty, publicKey, random, {
+  const work = await findWork(crypto, difficulty, publicKey, random, {
     signal: options.signal,
     onProgress(attempts) {
       if (attempts % ATTEMPTS_PER_REPORT === 0) {
@@ -74,6 +72,6 @@ export async function loadWork(
       return expected > 1 ? sleep(clock, BREATH_MS) : undefined;
     },
   });
-  await state.blobs.write(name, nonce);
-  return nonce;
+  await state.blobs.write(name, work.workNonce);
+  return work;
 }

@@ -12,7 +12,7 @@ import {
 import { formatBase32, parseBase32 } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { ConfigError, describeError } from "../base/errors.ts";
-import type { NodeId } from "../auth/identity.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/records/distance.ts";
@@ -187,14 +187,14 @@ function peerOf(
 
 /** The routing table, the far buckets first. */
 function contactsOf(
-  { selfId, machine }: DhtDriver,
+  { selfPlace, machine }: DhtDriver,
   nowMs: number,
 ): JsonObject[] {
   return Array.from(
     machine.table.contacts(),
     ({ record, address, seenMs, failures }) => ({
       publicKey: formatBase32(record.publicKey),
-      bucket: sharedPrefixBits(selfId, record.nodeId),
+      bucket: sharedPrefixBits(selfPlace, record.place),
       address: formatSocketAddress(address),
       seenAgoMs: Math.round(nowMs - seenMs),
       failures,
@@ -221,7 +221,7 @@ async function findNode(
 }
 
 /** @throws {ConfigError} `node.target` for what is no point. */
-function targetOf(text: unknown): NodeId | undefined {
+function targetOf(text: unknown): Place | undefined {
   if (text === undefined) return undefined;
   const point = typeof text === "string" ? parseBase32(text) : undefined;
   if (point?.length === POINT_BYTES) return point;

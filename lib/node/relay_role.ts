@@ -74,7 +74,7 @@ export async function startRelay(
   const { state, network, runtime, verifier, linkLimits, signal } = base;
   const { clock, random, crypto, log } = runtime;
   const identity = stack.use(await loadIdentity(state, runtime));
-  const workNonce = await loadWork(state, network, identity, runtime, {
+  const work = await loadWork(state, network, identity, runtime, {
     signal,
   });
   const endpoint = await runtime.openEndpoint({
@@ -91,7 +91,7 @@ export async function startRelay(
       crypto,
       identity,
       network,
-      workNonce,
+      work,
       bandwidth: DEFAULT_BANDWIDTH,
       blobs: state.blobs,
       runtime,
@@ -130,6 +130,7 @@ export async function startRelay(
       links,
       services,
       selfId: identity.nodeId,
+      selfPlace: work.place,
       record: () => record.current,
       bootstrap: base.bootstrap.map(peerOf),
     }),

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
@@ -96,7 +96,7 @@ export class Conspiracy {
     }
   }
 
-  #find(kind: HostileKind, target: NodeId | DhtKey): HostileAnswer {
+  #find(kind: HostileKind, target: Place | DhtKey): HostileAnswer {
     switch (kind) {
       case "dropper":
         return SILENCE;
@@ -109,14 +109,14 @@ export class Conspiracy {
     }
   }
 
-  #isInRegion(target: NodeId | DhtKey): boolean {
+  #isInRegion(target: Place | DhtKey): boolean {
     return this.region !== undefined &&
       sharedPrefixBits(this.region, target) >= REGION_BITS;
   }
 
-  #fellows(target: NodeId | DhtKey): HostileAnswer {
+  #fellows(target: Place | DhtKey): HostileAnswer {
     const { k } = this.#network;
-    const named = closestTo(target, this.members, k, ({ nodeId }) => nodeId);
+    const named = closestTo(target, this.members, k, ({ place }) => place);
     return answer({
       type: "nodes",
       records: named.map(({ encoded }) => encoded),

@@ -52,10 +52,10 @@ export class Flood {
     }
   }
 
-  #record({ nodeId }: NodeRecord): StoredRecord {
+  #record({ place }: NodeRecord): StoredRecord {
     const { crypto, network, unixMs } = this.#world;
-    const key = this.#random.bytes(nodeId.length);
-    key.set(nodeId.subarray(0, CLOSE_BYTES));
+    const key = this.#random.bytes(place.length);
+    key.set(place.subarray(0, CLOSE_BYTES));
     return createStoredRecord(
       network,
       crypto.signer(this.#random.bytes(32)),

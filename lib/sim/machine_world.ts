@@ -10,6 +10,7 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place as DhtPlace } from "../auth/proof_of_work.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { type Random, randomFloat, seededRandom } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
@@ -115,7 +116,7 @@ class MachineNode implements SimNode {
   }
 
   findNode(
-    target: NodeId | DhtKey,
+    target: DhtPlace | DhtKey,
     done: (found: SimNodesFound | undefined) => void,
   ): void {
     this.#host.begin(
@@ -220,6 +221,7 @@ export class MachineWorld implements SimWorld {
       network,
       random: seededRandom(seedFrom(random)),
       selfId: record.nodeId,
+      selfPlace: record.place,
       ...storeLimits !== undefined && { storeLimits },
       ...maxRelays !== undefined && { maxRelays },
     });

@@ -17,6 +17,7 @@ import { Identity, type NodeId, type PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place as DhtPlace } from "../auth/proof_of_work.ts";
 import { RecordVerifier } from "../auth/record_verifier.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import type { Bytes } from "../base/bytes.ts";
@@ -118,7 +119,7 @@ class WholeNode implements SimNode {
   }
 
   findNode(
-    target: NodeId | DhtKey,
+    target: DhtPlace | DhtKey,
     done: (found: SimNodesFound | undefined) => void,
   ): void {
     this.#ask((dht) => dht.findNode(target), done);

@@ -7,9 +7,10 @@
  *
  * @module
  */
-import type { NodeId, PublicKey } from "../auth/identity.ts";
+import type { PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Place } from "../auth/proof_of_work.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DhtNode } from "../dht/dht_node.ts";
@@ -49,7 +50,7 @@ export interface SimNode {
    * begin or the node went away.
    */
   findNode(
-    target: NodeId | DhtKey,
+    target: Place | DhtKey,
     done: (found: SimNodesFound | undefined) => void,
   ): void;
   /** Look for the records of a publisher under a key; as {@linkcode findNode}. */

@@ -300,7 +300,7 @@ export class Survey {
       this.#isGrownUp(node, beganMs)
     );
     const { k } = this.#world.network;
-    return closestTo(target, honest, k, ({ record }) => record.nodeId)
+    return closestTo(target, honest, k, ({ record }) => record.place)
       .map(({ record }) => record);
   }
 }

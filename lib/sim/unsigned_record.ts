@@ -13,8 +13,9 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 /** Makes records after one that is signed. */
 export class UnsignedRecords {
   readonly #model: NodeRecord;
-  /** Where the public key stands in an encoding, and where the signature does. */
+  /** Where public key, place and signature stand in an encoding. */
   readonly #keyOffset: number;
+  readonly #placeOffset: number;
   readonly #signatureOffset: number;
 
   constructor(
@@ -32,23 +33,26 @@ export class UnsignedRecords {
       expiry: unixMs + network.maxNodeRecordLifeMs,
       workNonce: new Uint8Array(16),
     });
-    const { encoded, signature } = this.#model;
+    const { encoded, signature, place } = this.#model;
     this.#keyOffset = offsetOf(encoded, identity.publicKey);
+    this.#placeOffset = offsetOf(encoded, place);
     this.#signatureOffset = offsetOf(encoded, signature);
   }
 
   /**
    * The record of relay number `index`.
    *
-   * @param nodeId Its position, which its key does not hash to.
+   * @param nodeId Its name and its place, which its key does not hash to.
    */
   make(index: number, nodeId: NodeId): NodeRecord {
     const encoded = new Uint8Array(this.#model.encoded);
     encoded.set(nodeId, this.#keyOffset);
+    encoded.set(nodeId, this.#placeOffset);
     new DataView(encoded.buffer).setUint32(this.#signatureOffset, index);
     const addresses = [{ host: hostOf(index), port: PORT }];
     const publicKey = new Uint8Array(nodeId);
-    return { ...this.#model, publicKey, nodeId, addresses, encoded };
+    const place = publicKey;
+    return { ...this.#model, publicKey, nodeId, place, addresses, encoded };
   }
 
   /** The number of the relay whose record this may be; −1 for what can be none. */

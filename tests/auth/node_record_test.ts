@@ -19,6 +19,7 @@ import {
   decodeNodeRecord,
   type NodeRecordContent,
 } from "../../lib/auth/node_record.ts";
+import { placeWithoutWork } from "../../lib/auth/proof_of_work.ts";
 import {
   formatIp,
   formatSocketAddress,
@@ -78,6 +79,7 @@ Deno.test("decodeNodeRecord() reads a record that another implementation wrote",
     assert.equal(record.nodeId.toHex(), vector.nodeId);
     assert.equal(record.onionKey.toHex(), vector.onionKey);
     assert.equal(record.workNonce.toHex(), vector.work);
+    assert.equal(record.place.toHex(), vector.place);
     assert.equal(record.signature.toHex(), vector.signature);
     assert.deepEqual(
       record.addresses.map(formatSocketAddress),
@@ -106,6 +108,7 @@ Deno.test("createNodeRecord() writes what another implementation would", () => {
     sequence: vector.sequence,
     expiry: vector.expiry,
     workNonce: Uint8Array.fromHex(vector.work),
+    place: Uint8Array.fromHex(vector.place),
   });
   assert.equal(record.encoded.toHex(), vector.encoded);
 });
@@ -199,7 +202,17 @@ Deno.test("decodeNodeRecord() names what is wrong, though it be properly signed"
     [{ network: "x".repeat(33) }, "wire.field"],
     [{ publicKey: new Uint8Array(31) }, "wire.field"],
     [{ publicKey: new Uint8Array(33) }, "wire.field"],
-    [{ publicKey: new Uint8Array(32) }, "auth.record_signature"],
+    [{ publicKey: new Uint8Array(32) }, "auth.record_place"],
+    [
+      {
+        publicKey: new Uint8Array(32),
+        place: placeWithoutWork(crypto, new Uint8Array(32)),
+      },
+      "auth.record_signature",
+    ],
+    [{ place: new Uint8Array(32) }, "auth.record_place"],
+    [{ place: new Uint8Array(31) }, "wire.field"],
+    [{ place: undefined }, "wire.field"],
     [{ publicKey: undefined }, "wire.field"],
     [{ onionKey: new Uint8Array(31) }, "wire.field"],
     [{ onionKey: "x".repeat(32) }, "wire.field"],

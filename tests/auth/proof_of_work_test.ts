@@ -3,10 +3,11 @@ import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
+import { nodeIdOf } from "../../lib/auth/identity.ts";
 import {
-  checkWork,
   findWork,
   leadingZeroBits,
+  placeOf,
 } from "../../lib/auth/proof_of_work.ts";
 import vector from "../vectors/node_record.json" with { type: "json" };
 
@@ -44,41 +45,44 @@ Deno.test("leadingZeroBits() counts from the first byte's high bit", () => {
   }
 });
 
-Deno.test("checkWork() agrees with another implementation's work", async () => {
+Deno.test("placeOf() agrees with another implementation's work", async () => {
   const bits = leadingZeroBits(Uint8Array.fromHex(vector.workHash));
   assert.equal(bits, 12);
   for (const suite of [nativeSuite(), nobleSuite()]) {
-    assert.equal(await checkWork(suite, bits, publicKey, nonce), true);
-    assert.equal(await checkWork(suite, bits + 1, publicKey, nonce), false);
+    const place = await placeOf(suite, bits, publicKey, nonce);
+    assert.equal(place?.toHex(), vector.place);
+    assert.equal(await placeOf(suite, bits + 1, publicKey, nonce), undefined);
   }
 });
 
-Deno.test("checkWork() refuses another key's work and another nonce", async () => {
+Deno.test("placeOf() refuses another key's work and another nonce", async () => {
   const other = publicKey.slice();
   other[0] = 0;
-  assert.equal(await checkWork(crypto, 12, other, nonce), false);
+  assert.equal(await placeOf(crypto, 12, other, nonce), undefined);
   const next = nonce.slice();
   next[15] = 0;
-  assert.equal(await checkWork(crypto, 12, publicKey, next), false);
+  assert.equal(await placeOf(crypto, 12, publicKey, next), undefined);
 });
 
-Deno.test("checkWork() computes nothing for a nonce of another length, or at difficulty 0", async () => {
+Deno.test("placeOf() computes nothing for a nonce of another length, or at difficulty 0", async () => {
   const counting = countingSuite();
   for (const length of [0, 15, 17, 1000]) {
     const odd = new Uint8Array(length);
-    assert.equal(await checkWork(counting, 0, publicKey, odd), false);
-    assert.equal(await checkWork(counting, 12, publicKey, odd), false);
+    assert.equal(await placeOf(counting, 0, publicKey, odd), undefined);
+    assert.equal(await placeOf(counting, 12, publicKey, odd), undefined);
   }
-  assert.equal(await checkWork(counting, 0, publicKey, nonce), true);
+  const place = await placeOf(counting, 0, publicKey, nonce);
+  assert.deepEqual(place, nodeIdOf(crypto, publicKey));
   assert.equal(counting.calls, 0);
 });
 
-Deno.test("findWork() finds what checkWork() takes, and reports each attempt", async () => {
+Deno.test("findWork() finds what placeOf() takes, and reports each attempt", async () => {
   const attempts: number[] = [];
   const found = await findWork(crypto, 4, publicKey, seededRandom(1), {
     onProgress: (count) => void attempts.push(count),
   });
-  assert.equal(await checkWork(crypto, 4, publicKey, found), true);
+  const place = await placeOf(crypto, 4, publicKey, found.workNonce);
+  assert.deepEqual(place, found.place);
   assert.deepEqual(attempts, attempts.map((_, index) => index + 1));
   assert.ok(attempts.length >= 1);
   const again = await findWork(crypto, 4, publicKey, seededRandom(1));
@@ -88,7 +92,7 @@ Deno.test("findWork() finds what checkWork() takes, and reports each attempt", a
 Deno.test("findWork() is free at difficulty 0", async () => {
   const counting = countingSuite();
   const found = await findWork(counting, 0, publicKey, seededRandom(2));
-  assert.equal(found.length, 16);
+  assert.equal(found.workNonce.length, 16);
   assert.equal(counting.calls, 0);
 });
 

@@ -3,7 +3,15 @@ import { nativeSuite } from "../../lib/crypto/native.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import { customNetwork, networkParameters } from "../../lib/auth/network.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
-import { TEST_UNIX_MS, testBytes, testRecord } from "../support/nodes.ts";
+import { findWork } from "../../lib/auth/proof_of_work.ts";
+import { utf8 } from "../../lib/base/bytes.ts";
+import { seededRandom } from "../../lib/base/random.ts";
+import {
+  TEST_UNIX_MS,
+  testBytes,
+  testIdentity,
+  testRecord,
+} from "../support/nodes.ts";
 import vector from "../vectors/node_record.json" with { type: "json" };
 
 const HOUR_MS = 3_600_000;
@@ -45,8 +53,15 @@ class WatchedSuite {
   }
 }
 
+/** The place that the tests' scrypt gives to all. */
+const PLACE = nativeSuite().sha256(
+  utf8("anonnet v1 place"),
+  new Uint8Array(32),
+);
+
 function record(seed: number, sequence = TEST_UNIX_MS): Uint8Array {
-  return testRecord(nativeSuite(), seed, { sequence }).encoded;
+  const changes = { sequence, place: PLACE };
+  return testRecord(nativeSuite(), seed, changes, working).encoded;
 }
 
 /** Lets promises go as far as they can. */
@@ -74,7 +89,7 @@ Deno.test("RecordVerifier verifies the same record once", async () => {
 });
 
 Deno.test("RecordVerifier compares the dates of known records with the time of each call", async () => {
-  const verifier = new RecordVerifier(nativeSuite(), local);
+  const verifier = new RecordVerifier(new WatchedSuite().suite, working);
   const encoded = record(1);
   const { expiry } = await verifier.verify(encoded, TEST_UNIX_MS);
   await verifier.verify(encoded, expiry - 1);
@@ -93,13 +108,15 @@ Deno.test("RecordVerifier checks the work of an identity once", async () => {
     const encoded = testRecord(nativeSuite(), 1, {
       sequence: now,
       expiry: now + HOUR_MS,
-    }).encoded;
+      place: PLACE,
+    }, working).encoded;
     await verifier.verify(encoded, now);
   }
   assert.deepEqual([watched.verified, watched.hashed], [5, 1]);
   const otherNonce = testRecord(nativeSuite(), 1, {
     workNonce: testBytes("another", 16),
-  }).encoded;
+    place: PLACE,
+  }, working).encoded;
   await verifier.verify(otherNonce, TEST_UNIX_MS);
   assert.equal(watched.hashed, 2);
 });
@@ -117,6 +134,39 @@ Deno.test("RecordVerifier refuses wrong work, every time", async () => {
   }
   watched.firstByte = 0;
   await verifier.verify(record(1), TEST_UNIX_MS);
+});
+
+Deno.test("RecordVerifier refuses a place that the work does not give, known work or not", async () => {
+  const watched = new WatchedSuite();
+  const verifier = new RecordVerifier(watched.suite, working);
+  const elsewhere = testRecord(nativeSuite(), 1, {
+    place: PLACE.with(0, 1),
+  }, working).encoded;
+  for (let time = 0; time < 2; time++) {
+    await assert.rejects(verifier.verify(elsewhere, TEST_UNIX_MS), {
+      code: "auth.record_work",
+    });
+    const { place } = await verifier.verify(record(1), TEST_UNIX_MS);
+    assert.deepEqual(place, PLACE);
+  }
+});
+
+Deno.test("RecordVerifier refuses the work and the place of another key", async () => {
+  const crypto = nativeSuite();
+  const priced = customNetwork({
+    name: "priced",
+    powDifficulty: 2,
+    allowPrivateAddresses: true,
+  });
+  const verifier = new RecordVerifier(crypto, priced);
+  const { publicKey } = testIdentity(crypto, 1);
+  const work = await findWork(crypto, 2, publicKey, seededRandom(1));
+  const own = testRecord(crypto, 1, work, priced).encoded;
+  await verifier.verify(own, TEST_UNIX_MS);
+  const foreign = testRecord(crypto, 2, work, priced).encoded;
+  await assert.rejects(verifier.verify(foreign, TEST_UNIX_MS), {
+    code: "auth.record_work",
+  });
 });
 
 Deno.test("RecordVerifier spends no work on records that are wrong otherwise", async () => {
@@ -215,9 +265,7 @@ Deno.test("RecordVerifier forgets the records used longest ago, and stays right"
 
 Deno.test("RecordVerifier computes no work where none is asked for", async () => {
   const watched = new WatchedSuite();
-  await new RecordVerifier(watched.suite, local).verify(
-    record(1),
-    TEST_UNIX_MS,
-  );
+  const { encoded } = testRecord(nativeSuite(), 1);
+  await new RecordVerifier(watched.suite, local).verify(encoded, TEST_UNIX_MS);
   assert.equal(watched.hashed, 0);
 });

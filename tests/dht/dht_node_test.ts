@@ -51,6 +51,7 @@ class Bench {
     network,
     random: seededRandom(1),
     selfId: record(0).nodeId,
+    selfPlace: record(0).place,
   });
   nowMs = 0;
   actions: DhtAction[] = [];
@@ -342,7 +343,7 @@ Deno.test("onRequest() names contacts, but not the asker", () => {
   const bench = joined(5);
   const response = bench.ask(1, {
     type: "find_node",
-    target: record(1).nodeId,
+    target: record(1).place,
   });
   assert.equal(response.type, "nodes");
   const named = response.type === "nodes" ? response.records.map(String) : [];

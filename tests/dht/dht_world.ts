@@ -126,6 +126,7 @@ export class DhtWorld {
       network: this.network,
       random: seededRandom(this.random.bytes(4).reduce((a, b) => a * 256 + b)),
       selfId: record.nodeId,
+      selfPlace: record.place,
       maxRelays: this.#maxRelays,
     });
     const node: WorldNode = {

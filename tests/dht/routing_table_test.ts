@@ -45,7 +45,12 @@ const publicNetwork = customNetwork({
 });
 
 function makeTable(network: NetworkParameters = local): RoutingTable {
-  return new RoutingTable({ network, random: seededRandom(1), selfId: SELF });
+  return new RoutingTable({
+    network,
+    random: seededRandom(1),
+    selfId: SELF,
+    selfPlace: SELF,
+  });
 }
 
 function addressIn(record: NodeRecord): SocketAddress {
@@ -467,3 +472,49 @@ function checkInvariants(table: RoutingTable): void {
   assert.equal(table.size, seen.size);
   assert.ok(table.freePings >= 0);
 }
+
+/** The same node, by another proof of work: newer, and in another place. */
+function moved(record: NodeRecord, place: Bytes): NodeRecord {
+  return { ...record, place, sequence: record.sequence + 1 };
+}
+
+Deno.test("places decide buckets and distances, and not node ids", () => {
+  const table = makeTable();
+  // Its id is next to us, its place is in the far half.
+  const record = { ...fakeRecord(point(0, 0, 1)), place: point(0x80) };
+  admit(table, record);
+  assert.equal(table.vacancyFor(moved(record, point(0x81))), undefined);
+  const near = { ...far(1), place: point(0, 0, 2) };
+  admit(table, near);
+  assert.deepEqual(ids(table.closest(point(), 2)), [
+    near.nodeId,
+    record.nodeId,
+  ]);
+  assert.deepEqual(ids(table.closest(point(0x80), 1)), [record.nodeId]);
+  table.onHeard(near.nodeId, 7);
+  assert.equal(table.get(near.nodeId)?.seenMs, 7);
+  exhaust(table, record.nodeId, 10);
+  table.remove(near.nodeId);
+  assert.equal(table.size, 0);
+});
+
+Deno.test("a contact whose newer record is for another place leaves, and may come anew", () => {
+  const table = makeTable();
+  const record = far(1);
+  admit(table, record);
+  const elsewhere = moved(record, point(0x20));
+  table.renew(elsewhere);
+  assert.equal(table.size, 0);
+  admit(table, elsewhere);
+  assert.deepEqual(table.get(record.nodeId)?.record.place, point(0x20));
+  // The older record of it brings nothing back.
+  table.consider(record, 0);
+  table.renew(record);
+  assert.deepEqual(
+    Array.from(table.contacts(), ({ record }) => record.place),
+    [point(0x20)],
+  );
+  const back = moved(elsewhere, point(0x80));
+  table.onAlive(back, addressIn(back), 5);
+  assert.equal(table.size, 0);
+});

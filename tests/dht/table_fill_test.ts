@@ -16,7 +16,12 @@ const SELF = point(0x01);
 /** A table with a list of so many relays in its far half. */
 function makeFill(relayCount: number, blamed: readonly NodeRecord[] = []) {
   const random = seededRandom(1);
-  const table = new RoutingTable({ network, random, selfId: SELF });
+  const table = new RoutingTable({
+    network,
+    random,
+    selfId: SELF,
+    selfPlace: SELF,
+  });
   const relays = new RelayList({ crypto: nativeSuite(), random });
   for (let index = 0; index < relayCount; index++) {
     relays.merge(far(index), 0);

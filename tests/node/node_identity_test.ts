@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { customNetwork } from "../../lib/auth/network.ts";
-import { checkWork } from "../../lib/auth/proof_of_work.ts";
+import { placeOf } from "../../lib/auth/proof_of_work.ts";
 import { loadIdentity, loadWork } from "../../lib/node/node_identity.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
 import { inNodeWorld, type Machine, NodeWorld } from "./node_world.ts";
@@ -51,13 +51,19 @@ Deno.test("loadWork() finds work once, and keeps it for this identity and networ
   const identity = await loadIdentity(state, runtime);
   const work = await loadWork(state, NETWORK, identity, runtime);
   const { crypto } = runtime;
-  assert.ok(await checkWork(crypto, 2, identity.publicKey, work));
+  assert.deepEqual(
+    await placeOf(crypto, 2, identity.publicKey, work.workNonce),
+    work.place,
+  );
   assert.deepEqual(await loadWork(state, NETWORK, identity, runtime), work);
 
   // Work that is not this identity's is found anew.
   await state.blobs.write("work-test", new Uint8Array(15));
   const other = await loadWork(state, NETWORK, identity, runtime);
-  assert.ok(await checkWork(crypto, 2, identity.publicKey, other));
+  assert.deepEqual(
+    await placeOf(crypto, 2, identity.publicKey, other.workNonce),
+    other.place,
+  );
 });
 
 Deno.test("loadWork() gives up when told to", async () => {

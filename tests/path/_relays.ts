@@ -52,6 +52,7 @@ export function relay(
     network: "test",
     publicKey,
     nodeId: nodeIdOf(CRYPTO, publicKey),
+    place: seededRandom(-number).bytes(32),
     onionKey: new Uint8Array(32),
     addresses: [ownSubnet(number)],
     flags: ["relay"],

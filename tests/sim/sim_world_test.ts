@@ -199,13 +199,13 @@ for (const kind of ["nodes", "machines"] as const) {
     const first = await grow(world, 12);
     const [, second = assert.fail()] = world.nodes;
     let ends = 0;
-    second.findNode(first.record.nodeId, (found) => {
+    second.findNode(first.record.place, (found) => {
       assert.equal(found, undefined);
       ends++;
     });
     world.remove(second, "stop");
     await world.advance(MINUTE_MS);
-    second.findNode(first.record.nodeId, (found) => {
+    second.findNode(first.record.place, (found) => {
       assert.equal(found, undefined);
       ends++;
     });

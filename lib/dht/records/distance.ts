@@ -1,5 +1,5 @@
 /**
- * The XOR metric, and orders by it. Node ids and record keys are points of one
+ * The XOR metric, and orders by it. Places of nodes and record keys are points of one
  * space of 256 bits:
  *
  *     distance(a, b) = a ⊕ b, read as an unsigned big-endian integer
@@ -11,11 +11,11 @@
  * @see protocol §4.1, Maymounkov and Mazières, "Kademlia" (2002) §2.1
  * @module
  */
-import type { NodeId } from "../../auth/identity.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { Random } from "../../base/random.ts";
 
-/** Where a record is kept: a point in the same space as node ids, 32 bytes. */
+/** Where a record is kept: a point in the same space as places of nodes, 32 bytes. */
 export type DhtKey = Bytes & { readonly brand?: "DhtKey" };
 
 /** Bytes of a point. */
@@ -92,9 +92,9 @@ export function pointKey(point: Uint8Array): string {
 /** A random point that shares exactly `bucket` leading bits with `self`. */
 export function randomPointIn(
   random: Random,
-  self: NodeId,
+  self: Place,
   bucket: number,
-): NodeId {
+): Place {
   if (!Number.isInteger(bucket) || bucket < 0 || bucket >= POINT_BITS) {
     throw new RangeError(`Cannot draw a point in bucket ${bucket}`);
   }

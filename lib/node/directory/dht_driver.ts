@@ -18,6 +18,7 @@ import { type NodeId, type PublicKey, shortKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import type { Moment } from "../../base/clock.ts";
@@ -71,6 +72,7 @@ interface DhtDriverOptions {
   readonly links: LinkTable;
   readonly services: LinkServices;
   readonly selfId: NodeId;
+  readonly selfPlace: Place;
   /** Our own record as it is now; tell of a new one by {@linkcode DhtDriver.renewSelf}. */
   readonly record: () => NodeRecord;
   /** Nodes that the operator named: believed to be where we reached them. */
@@ -106,7 +108,8 @@ export class DhtDriver implements AsyncDisposable {
   #served = 0;
 
   private constructor(options: DhtDriverOptions, keeper: MemoryKeeper) {
-    const { network, runtime, selfId, services, links, bootstrap } = options;
+    const { network, runtime, services, links, bootstrap } = options;
+    const { selfId, selfPlace } = options;
     this.#options = options;
     this.#keeper = keeper;
     this.#machine = new DhtNode({
@@ -114,6 +117,7 @@ export class DhtDriver implements AsyncDisposable {
       random: runtime.random,
       network,
       selfId,
+      selfPlace,
       ...options.limits,
     });
     this.#watched = new WatchedRelays(this.#machine.relays, runtime.clock);
@@ -176,8 +180,8 @@ export class DhtDriver implements AsyncDisposable {
   }
 
   /** Our own place. */
-  get selfId(): NodeId {
-    return this.#options.selfId;
+  get selfPlace(): Place {
+    return this.#options.selfPlace;
   }
 
   /** A point anywhere, to try a look-up with. */
@@ -222,7 +226,7 @@ export class DhtDriver implements AsyncDisposable {
    * `dht.stopped`.
    */
   async findNode(
-    target: NodeId | DhtKey,
+    target: Place | DhtKey,
     options: TaskOptions = {},
   ): Promise<NodesFound> {
     const { closest, hops, asked } = await this.#task(

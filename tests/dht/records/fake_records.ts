@@ -29,7 +29,7 @@ export type RecordChanges = Partial<
   Pick<NodeRecord, "addresses" | "flags" | "sequence" | "expiry">
 >;
 
-/** A record of the node with this id. */
+/** A record of the node with this id, which is its place as well. */
 export function fakeRecord(
   nodeId: Bytes,
   changes: RecordChanges = {},
@@ -44,6 +44,7 @@ export function fakeRecord(
     network: "local",
     publicKey: nodeId,
     nodeId,
+    place: new Uint8Array(nodeId),
     signature: testBytes("signature", 64),
     encoded: new Uint8Array([...nodeId, content.sequence % 251]),
   };

@@ -66,7 +66,7 @@ Deno.test("DhtDriver joins, knows all relays, and stores and finds records", () 
       assert.equal(dht.relays.snapshot().length, 6);
       const { contacts, relays, records, joined } = dht.status;
       assert.deepEqual([contacts, relays, records, joined], [5, 6, 1, true]);
-      const { closest } = await dht.findNode(first.relay.identity.nodeId);
+      const { closest } = await dht.findNode(first.relay.record.current.place);
       assert.equal(closest.length, 5);
     }
     const missing = recordOf("b", world);
@@ -280,10 +280,11 @@ Deno.test("DhtDriver notices a contact that died with its link, and not one whos
     // Nothing is asked because a link has ended.
     assert.ok(dht.status.sent - sent < 4);
     const dead = others[0]?.relay ?? assert.fail();
-    await dht.findNode(dead.identity.nodeId);
+    const { place } = dead.record.current;
+    await dht.findNode(place);
     assert.equal(dht.status.contacts, 3);
     await others[0]?.[Symbol.asyncDispose]();
-    await dht.findNode(dead.identity.nodeId);
+    await dht.findNode(place);
     await sleep(world.clock, 2 * MINUTE_MS);
     assert.equal(dht.status.contacts, 2);
   }));
@@ -299,7 +300,7 @@ Deno.test("DhtDriver keeps a relay out that answers with garbage, and closes its
         ? Promise.resolve(Uint8Array.of(0xff))
         : honest(link, method, body, signal);
     const { dht, links } = first.relay;
-    const { closest } = await dht.findNode(identity.nodeId);
+    const { closest } = await dht.findNode(liar.relay.record.current.place);
     assert.equal(closest.length, 2);
     assert.equal(dht.status.contacts, 2);
     assert.equal(links.get(identity.publicKey), undefined);
@@ -321,7 +322,7 @@ Deno.test("DhtDriver blames who names relays with false records", () =>
         )
         : honest(link, method, body, signal);
     const { dht, links } = first.relay;
-    await dht.findNode(identity.nodeId);
+    await dht.findNode(liar.relay.record.current.place);
     assert.equal(links.get(identity.publicKey), undefined);
     assert.equal(dht.status.contacts, 2);
   }));
@@ -372,7 +373,7 @@ Deno.test("DhtDriver ends tasks that are under way when it stops, and takes no m
     await using stack = new AsyncDisposableStack();
     const [first, second = assert.fail()] = await relays(world, 3, stack);
     const { dht } = second.relay;
-    const task = dht.findNode(first.relay.identity.nodeId);
+    const task = dht.findNode(first.relay.record.current.place);
     const record = recordOf("a", world);
     const put = dht.put(record);
     await Promise.all([

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { customNetwork, networkParameters } from "../../../lib/auth/network.ts";
+import { utf8 } from "../../../lib/base/bytes.ts";
 import { RecordVerifier } from "../../../lib/auth/record_verifier.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { verifyRecords } from "../../../lib/node/directory/verify_records.ts";
@@ -82,12 +83,15 @@ Deno.test("verifyRecords() makes do with what it has when too much waits to be v
     working,
     { maxWaiting: 1 },
   );
+  const place = crypto.sha256(utf8("anonnet v1 place"), new Uint8Array(32));
+  const priced = (seed: number) =>
+    testRecord(crypto, seed, { place }, working).encoded;
   const others = [1, 2, 3].map((seed) =>
-    verifyRecords(verifier, [encoded(seed)], TEST_UNIX_MS)
+    verifyRecords(verifier, [priced(seed)], TEST_UNIX_MS)
   );
   const { records, lie } = await verifyRecords(
     verifier,
-    [encoded(4), encoded(5)],
+    [priced(4), priced(5)],
     TEST_UNIX_MS,
   );
   assert.deepEqual([records, lie], [[], undefined]);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../../lib/auth/network.ts";
+import { placeWithoutWork } from "../../../lib/auth/proof_of_work.ts";
 import { decodeNodeRecord } from "../../../lib/auth/node_record.ts";
 import type { SocketAddress } from "../../../lib/auth/socket_address.ts";
 import { sleep } from "../../../lib/base/clock.ts";
@@ -31,11 +32,14 @@ async function start(
     holder: "test",
     onSetAside: () => {},
   });
+  const identity = testIdentity(crypto, 1);
+  const workNonce = new Uint8Array(16);
+  const place = placeWithoutWork(crypto, identity.publicKey);
   const keeper = await RecordKeeper.start({
     crypto,
-    identity: testIdentity(crypto, 1),
+    identity,
     network: NETWORK,
-    workNonce: new Uint8Array(16),
+    work: { workNonce, place },
     bandwidth: 1000,
     blobs: state.blobs,
     runtime: machine.runtime,
