@@ -26,8 +26,6 @@ export interface OwnRecordOptions {
   readonly network: NetworkParameters;
   /** The proof of work of the identity. */
   readonly work: Work;
-  /** Bytes per second that the node is willing to carry. */
-  readonly bandwidth: number;
 }
 
 /** What changes from record to record. */
@@ -36,6 +34,8 @@ export interface OwnRecordContent {
   readonly onionKey: Bytes;
   /** Where the node can be dialled, best first. */
   readonly addresses: readonly SocketAddress[];
+  /** Bytes per second that the node has carried, or will by its operator's word. */
+  readonly bandwidth: number;
 }
 
 /** A node's own record. */
@@ -64,14 +64,14 @@ export class OwnRecord {
 
   /** Sign a new record, which replaces the one before everywhere. */
   sign(content: OwnRecordContent, unixMs: number): NodeRecord {
-    const { crypto, identity, network, work, bandwidth } = this.#options;
+    const { crypto, identity, network, work } = this.#options;
     const addresses = content.addresses.slice(0, network.maxAddresses);
     const sequence = this.#nextSequence(unixMs);
     this.#current = createNodeRecord(crypto, identity, network, {
       onionKey: content.onionKey,
       addresses,
       flags: addresses.length === 0 ? [] : ["relay"],
-      bandwidth,
+      bandwidth: content.bandwidth,
       sequence,
       expiry: sequence + network.maxNodeRecordLifeMs,
       ...work,

@@ -4,7 +4,12 @@
  * @module
  */
 import { defineCommand } from "./flags/command.ts";
-import { commonOptions, NODE_FLAGS, RELAY_FLAGS } from "./flags/node_flags.ts";
+import {
+  commonOptions,
+  NODE_FLAGS,
+  RELAY_FLAGS,
+  relayOptions,
+} from "./flags/node_flags.ts";
 import { runNode } from "./process/run_node.ts";
 
 /** `anonnet relay`. */
@@ -19,6 +24,6 @@ export const relayCommand = defineCommand({
   run: (values, program) =>
     runNode(program, {
       ...commonOptions(values),
-      relay: { listen: values.listen, advertise: values.advertise },
+      relay: relayOptions(values),
     }),
 });

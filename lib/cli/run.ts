@@ -14,6 +14,7 @@ import {
   NODE_FLAGS,
   PROXY_FLAGS,
   RELAY_FLAGS,
+  relayOptions,
 } from "./flags/node_flags.ts";
 import { MAX_SERVICES } from "../node/host/node_services.ts";
 import { runNode } from "./process/run_node.ts";
@@ -70,8 +71,7 @@ export const runCommand = defineCommand({
     const isClient = hasProxies || services.length > 0;
     return runNode(program, {
       ...commonOptions(values),
-      ...values.relay &&
-        { relay: { listen: values.listen, advertise: values.advertise } },
+      ...values.relay && { relay: relayOptions(values) },
       ...isClient && { client: clientOptions(values), services },
       ...hasProxies &&
         {

@@ -22,6 +22,8 @@ export interface AnonRelayOptions {
   readonly listen: string;
   /** Where others can dial it, if not there. */
   readonly advertise?: readonly string[];
+  /** Bytes per second that it will carry. Default: what it has carried. */
+  readonly bandwidth?: number;
   /** Relays to join the network by; the first one of a network has none. */
   readonly bootstrap?: readonly string[];
   /** Hears of what happens. Default: errors go to the console, and nothing else. */
@@ -66,6 +68,7 @@ export class AnonRelay implements AsyncDisposable {
       relay: {
         listen: parseSocketAddress(options.listen),
         advertise: (options.advertise ?? []).map(parseSocketAddress),
+        bandwidth: options.bandwidth,
       },
       control: "off",
       holder: `pid ${Deno.pid}`,

@@ -56,6 +56,8 @@ export interface AnonNetOptions {
     readonly listen: string;
     /** Where others can dial it, if not there. */
     readonly advertise?: readonly string[];
+    /** Bytes per second that it will carry. Default: what it has carried. */
+    readonly bandwidth?: number;
   };
   /** Open proxies for other programs on this machine, each at `HOST:PORT`. */
   readonly proxies?: { readonly socks?: string; readonly http?: string };
@@ -160,6 +162,7 @@ export class AnonNet implements AsyncDisposable {
       relay: relay && {
         listen: parseSocketAddress(relay.listen),
         advertise: (relay.advertise ?? []).map(parseSocketAddress),
+        bandwidth: relay.bandwidth,
       },
       proxies: proxies && {
         socks: optionalAddress(proxies.socks),

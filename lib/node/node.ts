@@ -41,7 +41,7 @@ import {
 } from "./node_status.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
-  checkAdvertised,
+  checkRelayOptions,
   joinAsRelay,
   relayAddress,
   type RelayOptions,
@@ -238,7 +238,7 @@ export class Node implements AsyncDisposable {
 
 function checkOptions(options: NodeOptions): void {
   const { relay, client, services = [], proxies } = options;
-  if (relay !== undefined) checkAdvertised(options, relay);
+  if (relay !== undefined) checkRelayOptions(options, relay);
   checkServices(services);
   const needsClient = services.length > 0 || proxies !== undefined;
   if (needsClient && client === undefined) {

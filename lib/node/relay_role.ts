@@ -24,6 +24,7 @@ import { LinkServices } from "./link/link_services.ts";
 import { LinkTable } from "./link/link_table.ts";
 import type { NodeBase } from "./node_base.ts";
 import { loadIdentity, loadWork } from "./node_identity.ts";
+import { BandwidthKeeper } from "./relay/bandwidth_keeper.ts";
 import { RecordKeeper } from "./relay/record_keeper.ts";
 
 /** What a relay is told. */
@@ -32,10 +33,9 @@ export interface RelayOptions {
   readonly listen: SocketAddress;
   /** Where others can dial it, best first; what `listen` and peers say if empty. */
   readonly advertise: readonly SocketAddress[];
+  /** Bytes per second to declare. Default: what it has carried. */
+  readonly bandwidth?: number | undefined;
 }
-
-/** Bytes per second that a relay says it will carry. */
-const DEFAULT_BANDWIDTH = 10_000_000;
 
 /** Remembered nodes that have not answered by then may all be gone, ms. */
 const SILENCE_MS = 20_000;
@@ -85,6 +85,13 @@ export async function startRelay(
   });
   // Owned by the links from the moment that there are any.
   stack.defer(() => endpoint.close());
+  const bandwidth = stack.use(
+    await BandwidthKeeper.load({
+      blobs: state.blobs,
+      runtime,
+      told: options.bandwidth,
+    }),
+  );
   let onRecord: (record: NodeRecord) => void = () => {};
   const record = stack.use(
     await RecordKeeper.start({
@@ -92,7 +99,7 @@ export async function startRelay(
       identity,
       network,
       work,
-      bandwidth: DEFAULT_BANDWIDTH,
+      bandwidth: () => bandwidth.declared,
       blobs: state.blobs,
       runtime,
       advertise: options.advertise,
@@ -158,6 +165,7 @@ export async function startRelay(
       onError: (error) => services.onError(error),
     }),
   );
+  bandwidth.watch(() => circuits.carriedBytes);
   services.takeCircuits((link, stream) => circuits.accept(link, stream));
   links.start();
   if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
@@ -240,14 +248,22 @@ export function relayAddress(
 }
 
 /**
- * Refuse addresses that nobody could dial, before anything is begun.
+ * Refuse addresses that nobody could dial, and a bandwidth that no record can hold,
+ * before anything is begun.
  *
- * @throws {ConfigError} `node.advertise`.
+ * @throws {ConfigError} `node.advertise`, `node.bandwidth`.
  */
-export function checkAdvertised(
+export function checkRelayOptions(
   { network }: Pick<NodeBase, "network">,
-  { advertise }: RelayOptions,
+  { advertise, bandwidth = 1 }: RelayOptions,
 ): void {
+  if (!Number.isSafeInteger(bandwidth) || bandwidth < 1) {
+    throw new ConfigError(
+      "node.bandwidth",
+      `Cannot declare a bandwidth of ${bandwidth}: write whole bytes per ` +
+        `second, at least 1`,
+    );
+  }
   if (advertise.length > network.maxAddresses) {
     throw new ConfigError(
       "node.advertise",

@@ -97,10 +97,12 @@ export class NodeWorld {
         ...options,
       }, runtime);
     const startRelay = async (
-      { advertise = [], ...options }: MachineOptions & Partial<RelayOptions> =
-        {},
+      { advertise = [], bandwidth, ...options }:
+        & MachineOptions
+        & Partial<RelayOptions> = {},
     ): Promise<RelayNode> => {
-      const node = await start({ relay: { listen, advertise }, ...options });
+      const relayOptions = { listen, advertise, bandwidth };
+      const node = await start({ relay: relayOptions, ...options });
       const { relay, address } = node;
       assert.ok(relay !== undefined && address !== undefined);
       return {

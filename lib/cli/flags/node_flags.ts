@@ -14,6 +14,7 @@ import {
 import { ConfigError } from "../../base/errors.ts";
 import { checkLoopback } from "../../control/control_server.ts";
 import type { ClientOptions } from "../../node/client_role.ts";
+import type { RelayOptions } from "../../node/relay_role.ts";
 import { LOG_LEVELS } from "../../log/log.ts";
 import { LOG_FORMATS } from "../../log/log_output.ts";
 import {
@@ -118,6 +119,11 @@ export const RELAY_FLAGS = {
     "where others can dial it, if not where it listens: behind a port forwarding",
     parseSocketAddress,
   ),
+  bandwidth: optionalFlag(
+    "BYTES",
+    "bytes per second that it will carry, such as 5M; what it has carried, if not given",
+    parseBandwidth,
+  ),
 };
 
 /** How circuits are built: what all have that use the network themselves. */
@@ -178,6 +184,32 @@ function parseHops(text: string): number {
     "cli.hops",
     `it is "${text.slice(0, 40)}"; write a number from 1 to ${MAX_HOPS}`,
   );
+}
+
+/** Letters behind a number of bytes. */
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+};
+
+function parseBandwidth(text: string): number {
+  const [, digits, unit] = /^([0-9]{1,12})([kMG]?)$/.exec(text) ?? [];
+  const bytes = Number(digits) * (UNITS[unit ?? ""] ?? 1);
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
+  throw new ConfigError(
+    "cli.bandwidth",
+    `it is "${text.slice(0, 40)}"; write bytes per second, such as 5000000, ` +
+      "5000k or 5M",
+  );
+}
+
+/** What of the flags a relay is told. */
+export function relayOptions(
+  { listen, advertise, bandwidth }: FlagValues<typeof RELAY_FLAGS>,
+): RelayOptions {
+  return { listen, advertise, bandwidth };
 }
 
 /** What every command that runs a node passes on. */

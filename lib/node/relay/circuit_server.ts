@@ -19,6 +19,7 @@ import { AnonNetError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
 import { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
+import { CELL_BYTES } from "../../circuit/cell.ts";
 import { CellQuota, QUOTA_BYTES } from "../../circuit/cell_quota.ts";
 import {
   type CircuitAccount,
@@ -184,6 +185,12 @@ export class CircuitServer implements AsyncDisposable {
       ? nodeId.toHex()
       : addressGroup(remoteAddress, DHT_PREFIX);
     return { name, kind: "stranger" };
+  }
+
+  /** Bytes of cells passed on, both ways, ever. */
+  get carriedBytes(): number {
+    const { forwardCells, backwardCells } = this.#traffic;
+    return (forwardCells + backwardCells) * CELL_BYTES;
   }
 
   get stats(): CircuitStats {

@@ -1,6 +1,7 @@
 /**
  * Keeps a relay's record true: signs it anew before it ends, when its onion key
- * changes, and when it turns out that the node is somewhere else.
+ * changes, when it turns out that the node is somewhere else, and when it carries
+ * twice what it says.
  *
  * @see protocol §2.3, §9.2
  * @module
@@ -28,12 +29,17 @@ const ONION_KEYS_BLOB = "onion-keys";
  */
 const MAX_LOOK_MS = 10 * 60_000;
 
+/** A relay that carries more and more signs no more often than this for it, ms. */
+const MIN_CHANGE_MS = 3600_000;
+
 /** What a keeper is made of. */
 export interface RecordKeeperOptions extends OwnRecordOptions {
   readonly blobs: BlobStore;
   readonly runtime: Runtime;
   /** Where the operator says the node can be dialled; decides when not empty. */
   readonly advertise: readonly SocketAddress[];
+  /** Bytes per second to declare, as of now. */
+  readonly bandwidth: () => number;
   /** Where the endpoint listens. */
   readonly listen: SocketAddress;
   /** Hears of each new record, the first one included. */
@@ -120,6 +126,7 @@ export class RecordKeeper implements AsyncDisposable {
     this.#current = this.#record.sign({
       onionKey: this.onionKeys.current.publicKey,
       addresses: this.#addresses(),
+      bandwidth: this.#options.bandwidth(),
     }, this.#options.runtime.clock.unixMs());
     this.#options.onRecord?.(this.#current);
     return this.#current;
@@ -138,9 +145,17 @@ export class RecordKeeper implements AsyncDisposable {
       // Stored before it is announced: a restart must not forget it.
       this.#tasks.run(this.#store().then(() => this.#renew()));
     } else if (
-      unixMs >= this.#record.renewAtMs || this.#record.isFuture(unixMs)
+      unixMs >= this.#record.renewAtMs || this.#record.isFuture(unixMs) ||
+      this.#carriesMore(unixMs)
     ) this.#renew();
     else this.#arm();
+  }
+
+  /** Whether the record says half of what the relay carries, and has said so for a while. */
+  #carriesMore(unixMs: number): boolean {
+    const { bandwidth, sequence } = this.#current;
+    return this.#options.bandwidth() >= 2 * bandwidth &&
+      unixMs - sequence >= MIN_CHANGE_MS;
   }
 
   #renew(): void {

@@ -19,9 +19,10 @@ const DAY = 24 * 3_600_000;
 /** A keeper on a machine of its own. */
 async function start(
   world: NodeWorld,
-  { listen = LISTEN, advertise = [] }: {
+  { listen = LISTEN, advertise = [], bandwidth = () => 1000 }: {
     listen?: SocketAddress;
     advertise?: readonly SocketAddress[];
+    bandwidth?: () => number;
   } = {},
 ) {
   const machine = world.machine();
@@ -40,7 +41,7 @@ async function start(
     identity,
     network: NETWORK,
     work: { workNonce, place },
-    bandwidth: 1000,
+    bandwidth,
     blobs: state.blobs,
     runtime: machine.runtime,
     listen,
@@ -124,4 +125,24 @@ Deno.test("RecordKeeper leaves no timer behind", () =>
     assert.equal(world.clock.pending, 1);
     await keeper[Symbol.asyncDispose]();
     assert.equal(world.clock.pending, 0);
+  }));
+
+Deno.test("RecordKeeper signs anew when the relay carries twice what its record says, once an hour", () =>
+  inNodeWorld(async (world) => {
+    let bandwidth = 1000;
+    const { keeper } = await start(world, { bandwidth: () => bandwidth });
+    const { sequence } = keeper.current;
+    bandwidth = 1999;
+    await sleep(world.clock, 2 * 3_600_000);
+    assert.equal(keeper.current.sequence, sequence);
+    bandwidth = 2000;
+    await sleep(world.clock, 700_000);
+    assert.equal(keeper.current.bandwidth, 2000);
+    const second = keeper.current.sequence;
+    bandwidth = 8000;
+    await sleep(world.clock, 1_800_000);
+    assert.equal(keeper.current.sequence, second);
+    await sleep(world.clock, 3_600_000);
+    assert.equal(keeper.current.bandwidth, 8000);
+    await keeper[Symbol.asyncDispose]();
   }));
