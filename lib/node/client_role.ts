@@ -117,6 +117,7 @@ export async function startClient(
       relays,
       hops: options.hops,
       ownNodeId: relay?.identity.nodeId,
+      onKept: (ids) => relay?.dht.keep(ids),
     }),
   );
   list?.useGuards(() => circuits.guards);
@@ -202,6 +203,12 @@ async function loadGuards({ state, runtime }: NodeBase): Promise<GuardMemory> {
       log.part("circuits").error(
         "Cannot store who our guards are; no circuit is built over others than " +
           "those that are stored. It is tried again",
+        { error: thrown(error) },
+      ),
+    onTenureError: (error) =>
+      log.part("circuits").warning(
+        "Cannot store since when relays are known; those that are new now are " +
+          "new again after a restart",
         { error: thrown(error) },
       ),
   });

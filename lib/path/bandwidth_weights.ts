@@ -7,6 +7,8 @@
  *                 at most 4 · median of all declared, and 125 MB/s
  *     factor    = what our own circuits through it measured, ½ to 2
  *
+ * Newcomers count for less, see tenure.ts.
+ *
  * Relays declare what they like. So a figure by itself lowers a weight, which is of
  * no use to a liar, and hardly raises it: all who declare the lower quartile or more
  * are drawn alike until our own circuits speak for one of them, and those who declare
@@ -21,6 +23,7 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import { RecentMap } from "../base/recent_map.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
+import type { Tenure } from "./tenure.ts";
 
 /** Tuning: most that a relay counts for, however fast our circuits were, in medians of all. */
 export const MAX_MEDIANS = 4;
@@ -69,25 +72,28 @@ export class BandwidthWeights {
 
   /**
    * Sums of the weights: entry i is that of relays 0 to i. Strictly ascending.
+   *
+   * @param tenure Lowers the weights of newcomers. Default: none are known.
    */
   cumulative(
     relays: readonly { readonly key: RelayKey; readonly record: NodeRecord }[],
+    tenure?: Tenure,
   ): Float64Array {
     const declared = Float64Array.from(relays, (r) => r.record.bandwidth);
     const sorted = declared.toSorted();
     const quartile = sorted[sorted.length >> 2] ?? 0;
     const median = sorted[sorted.length >> 1] ?? 0;
     const cap = Math.min(MAX_DECLARED, MAX_MEDIANS * median);
-    const sums = new Float64Array(relays.length);
-    let sum = 0;
+    const weights = new Float64Array(relays.length);
     for (const [index, { key }] of relays.entries()) {
       const most = Math.min(cap, Math.max(quartile, this.#carried(key)));
       const capped = Math.min(declared[index] as number, most);
-      // At least 1: a relay that declares nothing is drawn seldom, but not never.
-      sum += Math.max(1, capped * this.factor(key));
-      sums[index] = sum;
+      weights[index] = capped * this.factor(key);
     }
-    return sums;
+    tenure?.lower(relays.map(({ key }) => key), weights);
+    let sum = 0;
+    // At least 1: a relay that declares nothing is drawn seldom, but not never.
+    return weights.map((weight) => sum += Math.max(1, weight));
   }
 
   /** What our measurements make of a relay's weight: 1 where there are none. */

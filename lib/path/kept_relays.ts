@@ -278,6 +278,11 @@ export class KeptRelays {
     return true;
   }
 
+  /** All of the set, in use or not. */
+  get nodeIds(): NodeId[] {
+    return this.#kept.map(({ nodeId }) => nodeId);
+  }
+
   /** There is a link to the relay. */
   onLinked(nodeId: NodeId): void {
     const kept = this.#find(nodeId);
@@ -429,12 +434,14 @@ export class KeptRelays {
 
   /** Draw one more; `false` when there is none. */
   #add(unixMs: number): boolean {
-    const relay =
-      this.#draw((other) =>
-        !this.#isOthers(other.key) && !this.#sharesSubnet(other)
-      ) ??
-        this.#draw((other) => !this.#isOthers(other.key)) ??
-        this.#draw(() => true);
+    const isApart = (other: PathRelay) =>
+      !this.#isOthers(other.key) && !this.#sharesSubnet(other);
+    const relay = this.#draw((other) => !other.isNewcomer && isApart(other)) ??
+      // Whoever has many new relays must not become a guard by waiting for others to go.
+      this.#draw((other) => !other.isNewcomer && !this.#isOthers(other.key)) ??
+      this.#draw(isApart) ??
+      this.#draw((other) => !this.#isOthers(other.key)) ??
+      this.#draw(() => true);
     if (relay === undefined) return false;
     const { nodeId, publicKey, addresses } = relay.record;
     this.#kept.push({

@@ -37,6 +37,7 @@ import type { NoPath } from "./no_path.ts";
 import { AVOID_NOTHING, KEPT_HOPS, type PathAvoid } from "./path_avoid.ts";
 import { PathSubnets, shareSubnet } from "./path_subnets.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
+import type { Tenure } from "./tenure.ts";
 import { type PathRelay, WeightedRelays } from "./weighted_relays.ts";
 
 /** Tuning: a long list is weighed anew this often at most, ms: it takes milliseconds. */
@@ -86,6 +87,8 @@ export interface PathSelectorOptions {
   readonly layer2: Layer2Set;
   /** This node's id, if it is a relay. */
   readonly ownNodeId?: NodeId | undefined;
+  /** Since when relays are known. Default: all have always been there. */
+  readonly tenure?: Tenure;
   /** Default: nothing measured yet. */
   readonly weights?: BandwidthWeights;
   /** Default: nothing failed yet. */
@@ -122,6 +125,7 @@ export class PathSelector {
   readonly #subnets: PathSubnets;
   /** Guards that bear no more circuits, and until when they are tried last. */
   readonly #fullUntilMs = new Map<RelayKey, number>();
+  readonly #tenure: Tenure | undefined;
   #relays: WeightedRelays | undefined;
   #version = -1;
   #weighedMs = -Infinity;
@@ -135,6 +139,7 @@ export class PathSelector {
     this.layer2 = options.layer2;
     this.weights = options.weights ?? new BandwidthWeights();
     this.failures = options.failures ?? new FailureMemory(options.random);
+    this.#tenure = options.tenure;
     this.#subnets = new PathSubnets(options.network);
   }
 
@@ -279,6 +284,7 @@ export class PathSelector {
     return this.#relays = new WeightedRelays(this.#source.snapshot(unixMs), {
       subnets: this.#subnets,
       weights: this.weights,
+      tenure: this.#tenure,
       ownNodeId: this.#ownNodeId,
       unixMs,
     });

@@ -18,6 +18,7 @@ import { type Random, randomFloat } from "../base/random.ts";
 import type { BandwidthWeights } from "./bandwidth_weights.ts";
 import type { PathSubnets, SubnetList } from "./path_subnets.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
+import type { Tenure } from "./tenure.ts";
 
 /** Tuning: draws before the list is walked. */
 const MAX_DRAWS = 32;
@@ -27,12 +28,16 @@ export interface PathRelay {
   readonly key: RelayKey;
   readonly record: NodeRecord;
   readonly subnets: SubnetList;
+  /** Whether it came so lately that others are to be guards before it. */
+  readonly isNewcomer: boolean;
 }
 
 /** What a list is made of. */
 export interface WeightedRelaysOptions {
   readonly subnets: PathSubnets;
   readonly weights: BandwidthWeights;
+  /** Since when relays are known. Default: all have always been there. */
+  readonly tenure?: Tenure | undefined;
   /** This node, if it is a relay: no path of ours leads through ourselves. */
   readonly ownNodeId?: NodeId | undefined;
   readonly unixMs: number;
@@ -46,18 +51,24 @@ export class WeightedRelays {
 
   /** @param records As they are; those that are no relays or have expired are left out. */
   constructor(records: readonly NodeRecord[], options: WeightedRelaysOptions) {
-    const { subnets, weights, ownNodeId, unixMs } = options;
+    const { subnets, weights, tenure, ownNodeId, unixMs } = options;
     const ownKey = ownNodeId && relayKey(ownNodeId);
-    const byKey = new Map<RelayKey, PathRelay>();
+    const known = new Map<RelayKey, NodeRecord>();
     for (const record of records) {
       if (!record.flags.includes("relay") || record.expiry <= unixMs) continue;
       const key = relayKey(record.nodeId);
       if (key === ownKey) continue;
-      byKey.set(key, { key, record, subnets: subnets.of(record) });
+      known.set(key, record);
+    }
+    tenure?.note([...known.keys()], unixMs);
+    const byKey = new Map<RelayKey, PathRelay>();
+    for (const [key, record] of known) {
+      const isNewcomer = tenure?.isNewcomer(key) ?? false;
+      byKey.set(key, { key, record, subnets: subnets.of(record), isNewcomer });
     }
     this.#byKey = byKey;
     this.#relays = [...byKey.values()];
-    this.#cumulative = weights.cumulative(this.#relays);
+    this.#cumulative = weights.cumulative(this.#relays, tenure);
   }
 
   /** Relays in the list. */

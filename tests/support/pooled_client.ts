@@ -64,7 +64,13 @@ export class PooledClient implements AsyncDisposable {
       new CircuitPoolDriver({
         network: networkParameters("local"),
         runtime: { clock, random, crypto, log: new RecordingLog() },
-        memory: await GuardMemory.load({ crypto, random, blobs, onError }),
+        memory: await GuardMemory.load({
+          crypto,
+          random,
+          blobs,
+          onError,
+          onTenureError: onError,
+        }),
         links: client.links,
         relays: directory,
       }),

@@ -75,6 +75,8 @@ export interface CircuitPoolDriverOptions {
   readonly hops?: number | undefined;
   /** Our own id, where this node is a relay too: no path leads through it. */
   readonly ownNodeId?: NodeId | undefined;
+  /** Hears which relays are kept, when it is others or the list has changed. */
+  readonly onKept?: (ids: readonly NodeId[]) => void;
 }
 
 /** The circuits of one node. */
@@ -100,6 +102,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   readonly #judge: GuardJudge;
   readonly #stopping = new AbortController();
   readonly #lookTimer: MachineTimer;
+  /** The state of sets and list when `onKept` was last called. */
+  #toldKept = "";
   #isStopped = false;
 
   /**
@@ -120,6 +124,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       relays,
       guards: memory.guards,
       layer2: memory.layer2,
+      tenure: memory.tenure,
       ownNodeId,
     });
     this.#judge = new GuardJudge({
@@ -218,6 +223,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
       Array.from(this.#circuits.values(), (circuit) => circuit.closed),
     );
     await this.#tasks.ended();
+    this.#memory.tenure.flush();
     await this.#memory.save();
   }
 
@@ -277,7 +283,18 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     if (this.#isStopped) return;
     for (const action of actions) this.#carryOut(action);
     this.#tasks.run(this.#memory.save());
+    this.#tellKept();
     this.#timer.set(this.#pool.deadlineMs);
+  }
+
+  /** Again after each change of either set, and of the list, where a kept one may be new. */
+  #tellKept(): void {
+    const { guards, layer2 } = this.#selector;
+    const { version } = this.#options.relays;
+    const told = `${guards.revision} ${layer2.revision} ${version}`;
+    if (told === this.#toldKept) return;
+    this.#toldKept = told;
+    this.#options.onKept?.([...guards.nodeIds, ...layer2.nodeIds]);
   }
 
   #carryOut(action: PoolAction): void {

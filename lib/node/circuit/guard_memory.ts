@@ -4,6 +4,7 @@
  *
  *     guards.blob     our first hops: its reader knows where we enter
  *     layer2.blob     the second hops
+ *     tenure.blob     since when relays are known, which no circuit waits for
  *
  * @see protocol §5.8, §9.1
  * @module
@@ -17,10 +18,12 @@ import { GuardSet } from "../../path/guard_set.ts";
 import { Layer2Set } from "../../path/layer2.ts";
 import type { KeptRelays } from "../../path/kept_relays.ts";
 import { type RelayKey, relayKey } from "../../path/relay_key.ts";
+import { Tenure } from "../../path/tenure.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
 
 const GUARDS_BLOB = "guards";
 const LAYER2_BLOB = "layer2";
+const TENURE_BLOB = "tenure";
 
 /** What a memory is made of. */
 export interface GuardMemoryOptions {
@@ -29,6 +32,8 @@ export interface GuardMemoryOptions {
   readonly blobs: BlobStore;
   /** Hears of a disk that fails: once, until all has been stored again. */
   readonly onError: (error: unknown) => void;
+  /** Hears each time that it could not be stored since when relays are known. */
+  readonly onTenureError: (error: unknown) => void;
 }
 
 /** A set, and what of it is on the disk. */
@@ -44,8 +49,12 @@ interface Remembered {
 export class GuardMemory {
   readonly guards: GuardSet;
   readonly layer2: Layer2Set;
+  /** Since when relays are known. */
+  readonly tenure: Tenure;
+  #savedTenure: number;
   readonly #blobs: BlobStore;
   readonly #onError: (error: unknown) => void;
+  readonly #onTenureError: (error: unknown) => void;
   readonly #sets: readonly Remembered[];
   /** The last write; never rejects. */
   #saved: Promise<void> = Promise.resolve();
@@ -55,11 +64,15 @@ export class GuardMemory {
     options: GuardMemoryOptions,
     guards: GuardSet,
     layer2: Layer2Set,
+    tenure: Tenure,
   ) {
     this.guards = guards;
     this.layer2 = layer2;
+    this.tenure = tenure;
+    this.#savedTenure = tenure.revision;
     this.#blobs = options.blobs;
     this.#onError = options.onError;
+    this.#onTenureError = options.onTenureError;
     this.#sets = [
       remembered(GUARDS_BLOB, guards),
       remembered(LAYER2_BLOB, layer2),
@@ -83,16 +96,19 @@ export class GuardMemory {
       LAYER2_BLOB,
       (bytes) => Layer2Set.restore(crypto, random, bytes),
     );
+    const tenure = await read(options, TENURE_BLOB, Tenure.restore);
     return new GuardMemory(
       options,
       guards ?? GuardSet.create(random),
       layer2 ?? Layer2Set.create(random),
+      tenure ?? new Tenure(),
     );
   }
 
   /** Write what has changed. Resolves when all of it is written; never rejects. */
   save(): Promise<void> {
-    if (this.#sets.some(hasChanged)) {
+    const hasNews = this.tenure.revision !== this.#savedTenure;
+    if (hasNews || this.#sets.some(hasChanged)) {
       this.#saved = this.#saved.then(() => this.#write());
     }
     return this.#saved;
@@ -115,6 +131,18 @@ export class GuardMemory {
     );
   }
 
+  /** No circuit depends on it: what is not stored is learned anew. */
+  async #writeTenure(): Promise<void> {
+    const { revision } = this.tenure;
+    if (revision === this.#savedTenure) return;
+    this.#savedTenure = revision;
+    try {
+      await this.#blobs.write(TENURE_BLOB, this.tenure.snapshot());
+    } catch (error) {
+      this.#onTenureError(error);
+    }
+  }
+
   async #write(): Promise<void> {
     const hadTrouble = this.#trouble !== undefined;
     this.#trouble = undefined;
@@ -129,6 +157,7 @@ export class GuardMemory {
         this.#trouble = error;
       }
     }
+    await this.#writeTenure();
     if (this.#trouble !== undefined && !hadTrouble) {
       this.#onError(this.#trouble);
     }

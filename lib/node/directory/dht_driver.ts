@@ -179,6 +179,11 @@ export class DhtDriver implements AsyncDisposable {
     };
   }
 
+  /** Relays that this node relies on: the list does not lose them for others. */
+  keep(ids: readonly NodeId[]): void {
+    for (const id of ids) this.#machine.relays.keep(id);
+  }
+
   /** Our own place. */
   get selfPlace(): Place {
     return this.#options.selfPlace;

@@ -70,3 +70,62 @@ Deno.test("a client goes on over guards that are stored while the disk is full",
       (await circuits.take({ purpose: "rendezvous", signal })).close();
     }
   }));
+
+Deno.test("a client remembers since when relays are known, and begins anew where that file is torn", () =>
+  inNodeWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const relays = await world.relays(8, stack);
+    const machine = world.machine();
+    const bootstrap = relays.slice(0, 2).map(({ address }) => address);
+    const run = async () => {
+      await using _node = await machine.start({
+        client: machine.client,
+        bootstrap,
+      });
+      await sleep(world.clock, 1000);
+    };
+    await run();
+    const first = await machine.files.read("state/tenure.blob");
+    await sleep(world.clock, 3_600_000);
+    await run();
+    const second = await machine.files.read("state/tenure.blob");
+    assert.deepEqual(second, first);
+    assert.ok(first !== undefined && first.length > 8 * 36);
+
+    await machine.files.remove("state/tenure.blob");
+    const torn = await machine.files.create("state/tenure.blob");
+    await torn.write(first.subarray(0, 50));
+    torn[Symbol.dispose]();
+    await run();
+    const third = await machine.files.read("state/tenure.blob");
+    assert.equal(third?.length, first.length);
+    assert.notDeepEqual(third, first);
+  }));
+
+Deno.test("the list of a relay keeps those that its own client depends on", () =>
+  inNodeWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const relays = await world.relays(16, stack);
+    const machine = world.machine();
+    const node = stack.use(
+      await machine.start({
+        relay: {
+          listen: { ...machine.client.dialFrom, port: 4001 },
+          advertise: [],
+        },
+        client: machine.client,
+        bootstrap: [relays[0]?.address ?? assert.fail()],
+      }),
+    );
+    await sleep(world.clock, 60_000);
+    const { relay, client } = node;
+    const list = relay?.dht.machine.relays ?? assert.fail();
+    assert.ok(list.listed >= 16);
+    // As if none had answered for a day.
+    list.unlistOld(world.clock.nowMs() + 24 * 3_600_000);
+    const guards = client?.circuits.guards ?? [];
+    assert.equal(guards.length, 2);
+    for (const { nodeId } of guards) assert.ok(list.isListed(nodeId));
+    // Ten guards in a line, four layer-2 guards, and the relay itself at most.
+    assert.ok(list.listed <= 15, `${list.listed} listed`);
+  }));
