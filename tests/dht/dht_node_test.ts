@@ -730,3 +730,25 @@ Deno.test("relays that answer but cannot enter are not asked for ever", () => {
   }
   assert.ok(pings < 4 * many.length, `${pings} pings`);
 });
+
+Deno.test("a relay that claims the addresses of four strangers is not listed, and costs them nothing", () => {
+  const bench = joined(6);
+  const strangers = [1, 2, 3, 4].map((index) => addressIn(record(index)));
+  const liar: NodeRecord = { ...record(9), addresses: strangers };
+  bench.do(bench.node.onLink(liar, bench.nowMs, bench.unixMs));
+  const own = { host: "203.0.113.9", port: 4001 };
+  const pings = bench.sent().filter(({ to }) => to === liar);
+  assert.ok(pings.length > 0);
+  for (const { rpcId } of pings) {
+    const bytes = encodeResponse({ type: "done" });
+    bench.do(
+      bench.node.onResponse(rpcId, bytes, own, bench.nowMs, bench.unixMs),
+    );
+  }
+  assert.equal(bench.node.table.get(liar.nodeId), undefined);
+  assert.equal(bench.node.relays.isListed(liar.nodeId), false);
+  for (const index of [1, 2, 3, 4]) {
+    assert.ok(bench.node.relays.isListed(record(index).nodeId), `${index}`);
+    assert.ok(bench.node.table.get(record(index).nodeId) !== undefined);
+  }
+});
