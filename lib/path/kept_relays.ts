@@ -437,7 +437,7 @@ export class KeptRelays {
     const isApart = (other: PathRelay) =>
       !this.#isOthers(other.key) && !this.#sharesSubnet(other);
     const relay = this.#draw((other) => !other.isNewcomer && isApart(other)) ??
-      // Whoever has many new relays must not become a guard by waiting for others to go.
+      // A party with many new relays must not become a guard by waiting for others to go.
       this.#draw((other) => !other.isNewcomer && !this.#isOthers(other.key)) ??
       this.#draw(isApart) ??
       this.#draw((other) => !this.#isOthers(other.key)) ??
