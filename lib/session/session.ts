@@ -81,6 +81,11 @@ export class Session implements SessionView {
   readonly #secret: Bytes;
   readonly #legs: LegTable;
   readonly #streams: SessionStreams;
+  /**
+   * Called when memory was short and streams of this session went: {@linkcode
+   * takeEvents} has news that no call to this session has caused.
+   */
+  onShed: (() => void) | undefined;
   #events: SessionEvent[] = [];
   #closed: number | undefined;
   #dataMs: number;
@@ -98,7 +103,11 @@ export class Session implements SessionView {
     this.#streams = new SessionStreams(
       role,
       quota,
-      (event) => this.#events.push(event),
+      {
+        onEvent: (event) => this.#events.push(event),
+        onShed: () => this.onShed?.(),
+      },
+      nowMs,
     );
   }
 
@@ -132,7 +141,11 @@ export class Session implements SessionView {
   /** When to call {@linkcode onTime} next; `Infinity` when nothing is due. */
   get deadlineMs(): number {
     if (this.#closed !== undefined) return Infinity;
-    return Math.min(this.#legs.dueMs(this.#anyStreams), this.#failMs);
+    return Math.min(
+      this.#streams.dueMs,
+      this.#legs.dueMs(this.#anyStreams),
+      this.#failMs,
+    );
   }
 
   /** When it fails for want of a leg. Without streams it misses none. */
@@ -364,13 +377,19 @@ export class Session implements SessionView {
   /**
    * Read what is there in order.
    *
+   * @param maxBytes Take no more, unless the first piece alone is longer: what was
+   * taken counts for nothing any more, and the peer may send as much again.
    * @returns Chunks, perhaps none, and whether the peer has ended its direction
    * behind them; `undefined` when the stream is over.
    */
-  read(id: StreamId, nowMs: number): ReadResult | undefined {
+  read(
+    id: StreamId,
+    nowMs: number,
+    maxBytes: number = Infinity,
+  ): ReadResult | undefined {
     const roundTripMs = this.#legs.primary?.leg.congestion.roundTripMs ??
       ASSUMED_ROUND_TRIP_MS;
-    return this.#streams.read(id, roundTripMs, nowMs);
+    return this.#streams.read(id, maxBytes, roundTripMs, nowMs);
   }
 
   // ---- sending ----
@@ -455,6 +474,7 @@ export class Session implements SessionView {
   /** The deadline has passed. Call {@linkcode buildCell} for each leg afterwards. */
   onTime(nowMs: number): readonly SessionEvent[] {
     if (this.#closed !== undefined) return NO_EVENTS;
+    this.#streams.onTime(nowMs);
     for (const { leg } of this.#legs.onTime(this.#anyStreams, nowMs)) {
       this.#events.push({ type: "legSuspect", leg: leg.number });
     }

@@ -23,7 +23,7 @@ import {
   type SessionEvent,
 } from "../../session/session_event.ts";
 import { RESET_CODE } from "../../session/stream.ts";
-import { SessionStreamHandle } from "./session_stream.ts";
+import { READ_BYTES, SessionStreamHandle } from "./session_stream.ts";
 
 /** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
 const OVERDUE_MS = 5;
@@ -73,6 +73,7 @@ export class SessionDriver {
     this.#handlers = handlers;
     this.#usedMs = clock.nowMs();
     this.#timer = new MachineTimer(clock, () => this.#onTime());
+    session.onShed = () => queueMicrotask(() => this.#onShed());
     this.#arm();
   }
 
@@ -195,7 +196,8 @@ export class SessionDriver {
         return result;
       },
       read: () => {
-        const result = this.#session.read(id, this.#clock.nowMs());
+        const nowMs = this.#clock.nowMs();
+        const result = this.#session.read(id, nowMs, READ_BYTES);
         this.#dispatch(this.#session.takeEvents());
         this.#turn();
         return result;
@@ -244,6 +246,13 @@ export class SessionDriver {
     if (dataMs - this.#toldMs < TELL_DATA_MS) return;
     this.#toldMs = dataMs;
     this.#handlers.onData?.();
+  }
+
+  /** Memory was short: some of our streams are gone. */
+  #onShed(): void {
+    if (!this.isOpen) return;
+    this.#dispatch(this.#session.takeEvents());
+    this.#turn();
   }
 
   #onHeard(): void {
