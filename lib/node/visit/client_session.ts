@@ -20,6 +20,7 @@ import { type Bytes, wipe } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
 import {
   AnonNetError,
+  errorCode,
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
@@ -28,6 +29,7 @@ import { type Log, thrown } from "../../log/log.ts";
 import { type LegAction, LegPlan } from "../../service/leg_plan.ts";
 import type { LegNumber } from "../../session/frames.ts";
 import { Session, type SessionView } from "../../session/session.ts";
+import { SESSION_CODE } from "../../session/session_event.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
@@ -44,6 +46,12 @@ const WAKE_MS = 4_000;
 
 /** The caller that asked for the first stream takes it by then, or has given up, ms. */
 const CLAIM_MS = 1_000;
+
+/**
+ * A session of which no leg has carried for so long takes no further stream, ms:
+ * another is begun beside it. Legs that are only slow are heard of before.
+ */
+const DOUBT_MS = 1_000;
 
 /** Whose session it is. */
 export interface ClientSessionOptions {
@@ -71,6 +79,8 @@ export class ClientSession {
   readonly #stopping = new AbortController();
   readonly #offers: LegOffers;
   #nextLeg: LegNumber;
+  /** Since when no leg carries; `Infinity` while one does. */
+  #doubtfulSinceMs = Infinity;
   #idleMs: number;
   #isRetired = false;
   #first: FirstStream | undefined;
@@ -99,7 +109,10 @@ export class ClientSession {
     this.#timer = new MachineTimer(clock, () => this.#onTime());
     this.#driver = new SessionDriver(machine, clock, {
       onLegSuspect: (leg) => this.#onLegSuspect(leg),
-      onLegHealed: (leg) => this.#plan.onHealed(leg),
+      onLegHealed: (leg) => {
+        this.#plan.onHealed(leg);
+        this.#judge();
+      },
       onLegGone: (leg) => this.#onLegGone(leg),
       onData: () => this.#legs((nowMs) => this.#plan.onData(nowMs)),
       onError: (error) => options.log.debug("A service broke off", { error }),
@@ -120,6 +133,12 @@ export class ClientSession {
   /** Whether streams can be opened. */
   get isOpen(): boolean {
     return this.#driver.isOpen;
+  }
+
+  /** Whether streams had better be opened on it: some leg carries, or did just now. */
+  get isSound(): boolean {
+    const { clock } = this.#options.context;
+    return this.isOpen && clock.nowMs() < this.#doubtfulSinceMs + DOUBT_MS;
   }
 
   /** Its streams and legs, as they are at any time. */
@@ -221,14 +240,14 @@ export class ClientSession {
   #onLegSuspect(leg: LegNumber): void {
     this.#options.log.debug("A leg is silent", { leg });
     this.#options.context.doubt();
-    this.#offers.onLegLost();
+    this.#judge();
     this.#legs((nowMs) => this.#plan.onSuspect(leg, nowMs));
   }
 
   #onLegGone(leg: LegNumber): void {
     this.#options.log.debug("A leg is gone", { leg });
     this.#paths.delete(leg);
-    this.#offers.onLegLost();
+    this.#judge();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
     // Lost and not parked: the service may be gone, so the next stream begins a new one.
     if (this.isParked && !this.#isLettingGo) this.close();
@@ -283,6 +302,9 @@ export class ClientSession {
       this.#legs((nowMs) => this.#plan.onAdded(met.leg, nowMs));
     } catch (error) {
       if (!this.isOpen) return;
+      const isLost = errorCode(error) === "service.session_lost";
+      // While a leg carries, another process of the same service has answered.
+      if (isLost && !this.#hasLiveLeg) return this.#onLost();
       const fields = { error: thrown(error) };
       if (error instanceof AnonNetError) log.debug("No new leg", fields);
       else log.error("A fault in building a leg", fields);
@@ -303,10 +325,32 @@ export class ClientSession {
     });
   }
 
+  get #hasLiveLeg(): boolean {
+    return this.view.legs.some(({ isSuspect }) => !isSuspect);
+  }
+
+  /** The service does not know the session: no leg will ever carry it. */
+  #onLost(): void {
+    this.#options.log.debug("The service does not know the session any more");
+    this.#driver.close(SESSION_CODE.lost);
+  }
+
+  /** A leg has changed: see whether any carries. */
+  #judge(): void {
+    this.#offers.onLegLost();
+    if (this.#hasLiveLeg) {
+      this.#doubtfulSinceMs = Infinity;
+      return;
+    }
+    const { clock } = this.#options.context;
+    this.#doubtfulSinceMs = Math.min(this.#doubtfulSinceMs, clock.nowMs());
+  }
+
   #attach(met: Met): void {
     this.#paths.set(met.leg, met.circuit.path);
     try {
       this.#driver.addLeg(met.leg, met.circuit);
+      this.#judge();
     } catch (error) {
       met.circuit.close();
       if (!(error instanceof ProtocolError)) throw error;

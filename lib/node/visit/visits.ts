@@ -2,7 +2,7 @@
  * Reaches services for a node's users: one session for each service and isolation
  * key, used for all their streams.
  *
- *     connect ─▶ session there? ── yes ──▶ stream, no round trip
+ *     connect ─▶ a sound session? ── yes ──▶ stream, no round trip
  *                   │ no
  *                   └─▶ being begun? ── no ──▶ approachService ─▶ session ─▶ stream
  *
@@ -64,7 +64,10 @@ export class Visits implements AsyncDisposable {
   readonly #context: ServiceContext;
   readonly #finder: DescriptorFinder;
   readonly #log: Log;
+  /** Those that further streams are opened on. */
   readonly #sessions = new Map<string, ClientSession>();
+  /** All that are open: also those in whose place others were begun. */
+  readonly #open = new Set<ClientSession>();
   readonly #beginnings = new Map<string, Beginning>();
   readonly #stopping = new AbortController();
   /** How often a new identity was wished for; part of every isolation key. */
@@ -81,19 +84,19 @@ export class Visits implements AsyncDisposable {
   get status(): VisitsStatus {
     let streams = 0;
     let legs = 0;
-    for (const session of this.#sessions.values()) {
-      streams += session.view.streamCount;
-      legs += session.view.legNumbers.length;
+    for (const { view } of this.#open) {
+      streams += view.streamCount;
+      legs += view.legNumbers.length;
     }
     const beginning = this.#beginnings.size;
-    return { sessions: this.#sessions.size, beginning, streams, legs };
+    return { sessions: this.#open.size, beginning, streams, legs };
   }
 
   /** Whether a stream can be opened without asking the network. */
   hasSession(service: PublicKey, isolation: string | undefined): boolean {
     const key = keyOf(service, this.#isolationText(isolation));
     const session = this.#sessions.get(key);
-    return session !== undefined && session.isOpen && !session.isParked;
+    return session !== undefined && session.isSound && !session.isParked;
   }
 
   /**
@@ -112,7 +115,7 @@ export class Visits implements AsyncDisposable {
     const key = keyOf(target.service, isolation);
     const there = this.#sessions.get(key);
     if (there?.isParked) await raceSignal(there.wake(), signal);
-    if (there?.isOpen) return there.openStream(target.port);
+    if (there?.isSound) return there.openStream(target.port);
     const session = await this.#begun(key, { ...target, isolation }, signal);
     return session.openStream(target.port);
   }
@@ -124,7 +127,7 @@ export class Visits implements AsyncDisposable {
    */
   newIdentity(): void {
     this.#identity++;
-    for (const session of this.#sessions.values()) session.retire();
+    for (const session of this.#open) session.retire();
   }
 
   /** Close all sessions, and begin no more. */
@@ -137,7 +140,7 @@ export class Visits implements AsyncDisposable {
     );
     const beginnings = [...this.#beginnings.values()];
     await Promise.allSettled(beginnings.map(({ session }) => session));
-    const sessions = [...this.#sessions.values()];
+    const sessions = [...this.#open];
     for (const session of sessions) session.close();
     await Promise.all(sessions.map(({ closed }) => closed));
   }
@@ -180,7 +183,9 @@ export class Visits implements AsyncDisposable {
     }).then((met) => {
       const session = new ClientSession(options, met, target.port);
       this.#sessions.set(key, session);
+      this.#open.add(session);
       session.closed.then(() => {
+        this.#open.delete(session);
         if (this.#sessions.get(key) === session) this.#sessions.delete(key);
       });
       if (identity !== this.#identity) session.retire();
@@ -205,11 +210,11 @@ export class Visits implements AsyncDisposable {
 
   /** For one more session: the one without streams that was used longest ago goes. */
   #makeRoom(): void {
-    const size = this.#sessions.size + this.#beginnings.size;
+    const size = this.#open.size + this.#beginnings.size;
     if (size < MAX_CLIENT_SESSIONS) return;
     let oldest: ClientSession | undefined;
     let oldestMs = Infinity;
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#open) {
       const isInUse = session.view.streamCount > 0;
       if (isInUse || session.usedMs >= oldestMs) continue;
       oldest = session;
