@@ -5,7 +5,7 @@
  *
  * The name is part of the ALPN identifier: two networks never talk.
  *
- * @see protocol §2.5
+ * @see protocol §2.5 "Networks"
  * @module
  */
 import { ConfigError } from "../base/errors.ts";
@@ -22,7 +22,7 @@ export const PROTOCOL = {
   /** TLS server name of every node: an observer must not learn whom one dials. */
   serverName: "node.anonnet.invalid",
 
-  // Identity, §2
+  // protocol §2 "Identity"
   /** Longest encoded node record, in bytes. */
   maxNodeRecordBytes: 1024,
   /** Most addresses in one node record. */
@@ -36,7 +36,7 @@ export const PROTOCOL = {
   /** How long the key before it is still accepted. */
   onionKeyGraceMs: DAY_MS,
 
-  // Links, §3
+  // protocol §3 "Links"
   /** From the first byte of a link to its `Welcome`. */
   linkHandshakeMs: 10 * SECOND_MS,
   /** A link without a byte from its peer for so long is dead. */
@@ -46,7 +46,7 @@ export const PROTOCOL = {
   /** From an RPC's request to its response. */
   rpcMs: 10 * SECOND_MS,
 
-  // DHT, §4
+  // protocol §4 "DHT"
   /** Contacts in a bucket, and copies of a record. */
   k: 20,
   /** Requests that one path of a look-up has under way. */
@@ -62,7 +62,7 @@ export const PROTOCOL = {
   /** Publishers that may write under one key. */
   maxPublishers: 20,
 
-  // Circuits, §5
+  // protocol §5 "Circuits"
   /** Bytes of a cell. */
   cellBytes: 4096,
   /** Most hops of a circuit. */
@@ -70,7 +70,7 @@ export const PROTOCOL = {
   /** Hops of a circuit by default. */
   defaultHops: 3,
 
-  // Services, §7
+  // protocol §7 "Services"
   /** How long one blinded key is in use. */
   timePeriodMs: DAY_MS,
 } as const;

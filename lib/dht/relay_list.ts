@@ -16,7 +16,7 @@
  * itself; a flood from everywhere is a fair draw, and relays that this node has
  * reached itself do not take part in it.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

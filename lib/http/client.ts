@@ -9,7 +9,7 @@
  * Nothing is decompressed, and no cookies are kept: a program that wants them has
  * them in the headers.
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import type { Clock } from "../base/clock.ts";

@@ -5,7 +5,7 @@
  *     source ── framing taken off ──▶ ReadableStream          readBody
  *     ReadableStream ── length, or chunks ──▶ stream          measureBody, writeBody
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import { type Bytes, concat } from "../base/bytes.ts";

@@ -8,7 +8,7 @@
  * the share of an ordinary relay. What we measured is our own secret and steers
  * us alone; who slows our circuits down to steer us gains a factor of 4 at most.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -3,7 +3,7 @@
  *
  *     building ──→ unused ──→ used ──→ gone
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

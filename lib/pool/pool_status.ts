@@ -3,7 +3,7 @@
  * address or isolation key, and ages are coarse, because exact ones would let who reads
  * them match circuits with what relays see.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { KeptStatus } from "../path/kept_relays.ts";

@@ -6,7 +6,7 @@
  * for an ordinary name would ask a resolver. For the same reason there is no
  * "; DIRECT" after the proxy.
  *
- * @see protocol §8.5
+ * @see protocol §8.5 "Pages of the proxy"
  * @module
  */
 import {

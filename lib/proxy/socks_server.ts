@@ -10,7 +10,7 @@
  *                           ◀─      reply
  *     bytes                 ◀─▶     bytes
  *
- * @see protocol §8.3
+ * @see protocol §8.3 "SOCKS5"
  * @module
  */
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";

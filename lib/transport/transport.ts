@@ -8,7 +8,7 @@
 import type { PublicKey } from "../auth/identity.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 
-// Protocol: the codes a connection is closed with, §3.7.
+// The codes a connection is closed with: protocol §3.7 "Two links, and the end of a link".
 
 /** Close code: no longer needed; the endpoint goes away. */
 export const CLOSE_ENDPOINT = 0;

@@ -5,7 +5,7 @@ import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
 import { openForwarder, type UdpForwarder } from "../support/udp_forwarder.ts";
 import { UdpPorts } from "../support/udp_ports.ts";
 
-/** Guards of a client (protocol §5.6). */
+/** Guards of a client (protocol §5.6 "Memory"). */
 const GUARDS = 2;
 /**
  * Within this a restarted service must be reachable, ms. The promise is 30 s; beside all other tests of

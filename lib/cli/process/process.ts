@@ -6,7 +6,7 @@
  *         └──── SIGINT or SIGTERM ── the same
  *                  a second one ── 1 at once
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import { AnonNetError, describeError } from "../../base/errors.ts";

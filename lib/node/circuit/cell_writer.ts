@@ -10,7 +10,7 @@
  * Nobody waits for a writer: whoever brings cells learns at once what became of
  * them, and goes on reading.
  *
- * @see protocol §5.6
+ * @see protocol §5.6 "Memory"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

@@ -9,7 +9,7 @@
  * Guards are on the disk before anybody meets them: a node that is killed again
  * and again must not draw others each time.
  *
- * @see protocol §5.6, §5.7
+ * @see protocol §5.8 "Paths", §5.9 "Pool"
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";

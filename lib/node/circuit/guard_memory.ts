@@ -5,7 +5,7 @@
  *     guards.blob     who our first hops are: whoever reads it knows where we enter
  *     layer2.blob     the second hops
  *
- * @see protocol §5.6, §9.1
+ * @see protocol §5.8 "Paths", §9.1 "State directory"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

@@ -6,7 +6,7 @@
  *              ── nobody does → wait 1 s, 2 s, 4 s … 60 s, each ± 25 % → dial all
  *              ── all of them are somebody else → give up and say so
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import { shortKey } from "../../auth/identity.ts";

@@ -10,7 +10,7 @@
  * Everything happens in the order in which it comes in: the machine is called
  * from here alone, and never calls back.
  *
- * @see protocol §4
+ * @see protocol §4 "DHT"
  * @module
  */
 import { thrown } from "../../log/log.ts";
@@ -53,7 +53,7 @@ import { type RelayDirectory, WatchedRelays } from "./relay_directory.ts";
 import type { Runtime } from "../../machine/runtime.ts";
 import { verifyRecords } from "./verify_records.ts";
 
-/** The one method of the DHT; its bodies fit in a default frame. Protocol, §4. */
+/** The one method of the DHT; its bodies fit in a default frame. See protocol §4 "DHT". */
 export const DHT_METHOD = "dht";
 
 /**

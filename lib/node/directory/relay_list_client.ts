@@ -7,7 +7,7 @@
  *     round     at once (10 s after a start with a list), after 10 s, 60 s, then hourly
  *     no source was read to its end ─▶ again after 2 s, 4 s … 5 min
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import { thrown } from "../../log/log.ts";

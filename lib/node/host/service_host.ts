@@ -10,7 +10,7 @@
  *                                                                        ▼
  *                                                                     targets
  *
- * @see protocol §7
+ * @see protocol §7 "Services"
  * @module
  */
 import type { Identity, NodeId, PublicKey } from "../../auth/identity.ts";

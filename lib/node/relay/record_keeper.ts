@@ -2,7 +2,7 @@
  * Keeps a relay's record true: signs it anew before it ends, when its onion key
  * changes, and when it turns out that the node is somewhere else.
  *
- * @see protocol §2.3, §9.2
+ * @see protocol §2.3 "Node records", §9.2 "Start and stop"
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";

@@ -7,7 +7,7 @@
  *                                   └── a leg lives: offer ◀─┤
  *                                 approachService {ticket} ◀─┘ none does
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import type { NodeId, PublicKey } from "../../auth/identity.ts";
