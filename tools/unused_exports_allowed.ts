@@ -20,7 +20,7 @@ export const ALLOWED_EXPORTS: readonly AllowedExport[] = [
     file: "lib/service/meeting/introduction_work.ts",
     name: "isWorkDone",
     reason:
-      "the rule of protocol §7.4 alone, which tests hold against another " +
+      'the rule of protocol §7.4 "Introduction" alone, which tests hold against another ' +
       "implementation, and against what clients compute",
   },
 ];

@@ -3,7 +3,7 @@
  *
  *     nodeId = SHA-256("anonnet v1 node id" ‖ publicKey)      32 bytes
  *
- * @see protocol §2
+ * @see protocol §2 "Identity"
  * @module
  */
 import { type Bytes, formatBase32, utf8 } from "../base/bytes.ts";

@@ -6,7 +6,7 @@
  * The name is part of every link's transcript and of every record: two networks
  * never talk.
  *
- * @see protocol §2.5
+ * @see protocol §2.5 "Networks"
  * @module
  */
 import { ConfigError } from "../base/errors.ts";

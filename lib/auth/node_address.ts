@@ -3,7 +3,7 @@
  *
  *     anon://<public key, base32, 52 characters>@192.0.2.7:4001
  *
- * @see protocol §2.2
+ * @see protocol §2.2 "Node addresses"
  * @module
  */
 import { formatBase32, parseBase32 } from "../base/bytes.ts";

@@ -9,7 +9,7 @@
  * The record with the higher sequence replaces the one with the lower. Encoding
  * is deterministic, so the signature covers the one encoding there is.
  *
- * @see protocol §2.3
+ * @see protocol §2.3 "Node records"
  * @module
  */
 import { type Bytes, compareBytes, equalBytes, utf8 } from "../base/bytes.ts";

@@ -3,7 +3,7 @@
  * peer can lie, and one NAT can give each peer another port, so an address
  * counts when more than half of several peers agree on it.
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import type { NodeId } from "./identity.ts";

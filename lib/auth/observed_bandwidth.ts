@@ -5,7 +5,7 @@
  *
  *     total so far ──add──▶ rate over ≥ 10 s ──▶ highest of its day ──▶ highest of 5 days
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

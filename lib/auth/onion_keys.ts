@@ -8,7 +8,7 @@
  * What was recorded under a key that is gone can never be opened again, whoever
  * takes the machine.
  *
- * @see protocol §2.3, §9.1
+ * @see protocol §2.3 "Node records", §9.1 "State directory"
  * @module
  */
 import type { NetworkParameters } from "./network.ts";

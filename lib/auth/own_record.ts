@@ -2,7 +2,7 @@
  * The record that a relay signs of itself, renewed long before it ends and
  * whenever what it says has changed.
  *
- * @see protocol §2.3
+ * @see protocol §2.3 "Node records"
  * @module
  */
 import type { Identity } from "./identity.ts";

@@ -10,7 +10,7 @@
  * 10 ms and 4 MiB. It prices identities, and each further try for a place costs a
  * whole work; it does not make them scarce.
  *
- * @see protocol §2.4, {@link https://www.rfc-editor.org/rfc/rfc7914 | RFC 7914}
+ * @see protocol §2.4 "Proof of work", {@link https://www.rfc-editor.org/rfc/rfc7914 | RFC 7914}
  * @module
  */
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";

@@ -8,7 +8,7 @@
  *                                          │ no
  *                                  scrypt, a few at once ──▶ record
  *
- * @see protocol §2.3, §2.4
+ * @see protocol §2.3 "Node records", §2.4 "Proof of work"
  * @module
  */
 import { BoundedQueue } from "../base/bounded_queue.ts";

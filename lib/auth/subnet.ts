@@ -3,7 +3,7 @@
  * and which other addresses likely are the same party's. One party easily holds
  * thousands of addresses, but seldom in thousands of subnets.
  *
- * @see protocol §2.3
+ * @see protocol §2.3 "Node records"
  * @see {@link https://www.rfc-editor.org/rfc/rfc6890 | RFC 6890} and the IANA special-purpose address registries
  * @module
  */

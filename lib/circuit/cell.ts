@@ -17,7 +17,7 @@
  * The first cell each way on a stream is no onion cell: a handshake message
  * and zeros ({@linkcode encodeFirstCell}).
  *
- * @see protocol §5.1
+ * @see protocol §5.1 "Cells"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

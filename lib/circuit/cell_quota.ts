@@ -6,7 +6,7 @@
  * one quota, and over it the circuits whose cells have waited longest go first:
  * a reader that has stopped is older than any that is merely slow.
  *
- * @see protocol §5.6
+ * @see protocol §5.6 "Memory"
  * @module
  */
 

@@ -11,7 +11,7 @@
  * Memory is taken as cells come, in runs that double up to 64 KiB: an attacker's
  * one waiting cell costs one cell.
  *
- * @see protocol §5.6
+ * @see protocol §5.6 "Memory"
  * @module
  */
 import { BugError } from "../base/errors.ts";

@@ -14,7 +14,7 @@
  * From `extend` until then nothing else may be sent: the relay could not tell
  * whether it is for itself or for the hop behind it.
  *
- * @see protocol §5.5
+ * @see protocol §5.5 "Extending, using, destroying"
  * @module
  */
 import { type Bytes, equalBytes } from "../base/bytes.ts";

@@ -19,7 +19,7 @@
  * the other side may send is an error. What the bodies hold is for the services
  * to define; here they have a length.
  *
- * @see protocol §5.4
+ * @see protocol §5.4 "The control stream"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -10,7 +10,7 @@
  * same one. So one cell never asks for more than one answer: a relay cannot be
  * made to send 300 pongs for one cell full of pings.
  *
- * @see protocol §5.4
+ * @see protocol §5.4 "The control stream"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

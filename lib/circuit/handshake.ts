@@ -20,7 +20,7 @@
  * one. Nothing here throws for what the other side sent: a bad handshake ends
  * one circuit and not the link, which may carry the circuits of others.
  *
- * @see protocol §5.2, {@link https://spec.torproject.org/tor-spec/create-created-cells.html | ntor}
+ * @see protocol §5.2 "Create", {@link https://spec.torproject.org/tor-spec/create-created-cells.html | ntor}
  * @module
  */
 import {

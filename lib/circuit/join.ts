@@ -9,7 +9,7 @@
  * other, and neither may speak to the other's control stream in the name of the
  * relay.
  *
- * @see protocol §5.7
+ * @see protocol §5.7 "Joining"
  * @module
  */
 import { CELL_BYTES, COMMAND, PAYLOAD_OFFSET } from "./cell.ts";

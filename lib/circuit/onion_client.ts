@@ -33,7 +33,7 @@
  * a hop can be added between any two cells, as long as none is under way past
  * it: from `Extend` to `Extended` the client sends nothing.
  *
- * @see protocol §5.3, {@link https://cypherpunks.ca/~iang/pubs/Sphinx_Oakland09.pdf | Sphinx}
+ * @see protocol §5.3 "Layers", {@link https://cypherpunks.ca/~iang/pubs/Sphinx_Oakland09.pdf | Sphinx}
  * @module
  */
 import { type Bytes, wipe } from "../base/bytes.ts";

@@ -16,7 +16,7 @@
  * passed it on in good faith. So nothing here throws for what was received; the
  * circuit is destroyed, both ways, without a word that tells why.
  *
- * @see protocol §5.5
+ * @see protocol §5.5 "Extending, using, destroying"
  * @module
  */
 import { type Bytes, equalBytes } from "../base/bytes.ts";

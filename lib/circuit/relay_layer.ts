@@ -21,7 +21,7 @@
  * Everything happens in place. Per cell a relay spends one AEAD call and 16
  * bytes of keystream; the views it takes measured as free beside them.
  *
- * @see protocol §5.3
+ * @see protocol §5.3 "Layers"
  * @module
  */
 import type { CounterAead, CryptoSuite, Keystream } from "../crypto/suite.ts";

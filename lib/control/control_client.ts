@@ -1,7 +1,7 @@
 /**
  * Asking a running node: what `anonnet status` and its like do.
  *
- * @see protocol §9.3
+ * @see protocol §9.3 "Control interface"
  * @module
  */
 import { AnonNetError, ConfigError, UnreachableError } from "../base/errors.ts";

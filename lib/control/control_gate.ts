@@ -8,7 +8,7 @@
  *     Content-Type: application/json         a form cannot send it, and a script
  *     no Origin, no Sec-Fetch-Site           must ask first: that is refused too
  *
- * @see protocol §9.3
+ * @see protocol §9.3 "Control interface"
  * @module
  */
 import { equalSecret, utf8 } from "../base/bytes.ts";

@@ -9,7 +9,7 @@
  * The path of a socket begins where the note lies, so that it does not matter
  * from where either program was started.
  *
- * @see protocol §9.3
+ * @see protocol §9.3 "Control interface"
  * @module
  */
 import { formatBase32 } from "../base/bytes.ts";

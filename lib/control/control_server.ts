@@ -7,7 +7,7 @@
  *
  * Errors have the body `{"code": "…", "message": "…"}`; a 403 has none.
  *
- * @see protocol §9.3
+ * @see protocol §9.3 "Control interface"
  * @module
  */
 import {

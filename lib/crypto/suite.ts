@@ -65,7 +65,7 @@ export interface CounterAead {
   /**
    * XOR into `bytes` the keystream that the next message has from byte `offset`
    * on. The counter stays. Onion layers use it to know beforehand what a relay
-   * makes of bytes that are not theirs (protocol §5).
+   * makes of bytes that are not theirs (protocol §5 "Circuits").
    */
   xorNext(offset: number, bytes: Uint8Array): void;
   /** Forget the key. */

@@ -1,7 +1,7 @@
 /**
  * Nodes that broke the protocol, and are not let in for a while.
  *
- * @see protocol §4.2
+ * @see protocol §4.2 "The routing table"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -5,7 +5,7 @@
  *     start ─▶ try ─ 2 s ─▶ try ─ 4 s ─▶ try … 5 min … ─▶ a contact: stop
  *                 ▲────────── 2 s ─────── the last contact is lost
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 

@@ -5,7 +5,7 @@
  *     call ─▶ send … onResponse ─▶ decode ─▶ onAnswer
  *                  … onFailure, deadline, undecodable ─▶ onFailure
  *
- * @see protocol §4.3
+ * @see protocol §4.3 "Requests and responses"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

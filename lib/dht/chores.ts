@@ -2,7 +2,7 @@
  * Housekeeping that waits its turn: a node that holds ten thousand keys must not
  * republish them all at once, nor a newcomer refresh all its buckets.
  *
- * @see protocol §4.6
+ * @see protocol §4.6 "Look-ups"
  * @module
  */
 import type { Place } from "../auth/proof_of_work.ts";

@@ -1,7 +1,7 @@
 /**
  * Contacts: relays that have answered us, with what we saw of them.
  *
- * @see protocol §4.2
+ * @see protocol §4.2 "The routing table"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -4,7 +4,7 @@
  *     put, republish   to the k closest, ourselves included where we are one
  *     restore          to the closest node that a look-up asked and that lacked it
  *
- * @see protocol §4.6
+ * @see protocol §4.6 "Look-ups"
  * @module
  */
 import type { NetworkParameters } from "../auth/network.ts";

@@ -7,7 +7,7 @@
  *     bootstrap, joined, blame ─▶ links
  *     nodes, values, stored, busy ─▶ the caller
  *
- * @see protocol §4
+ * @see protocol §4 "DHT"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

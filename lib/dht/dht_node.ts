@@ -11,7 +11,7 @@
  * Node records from others reach a table through `verify` alone: the driver checks
  * signature and proof of work, which takes time, and hands back what passed.
  *
- * @see protocol §4
+ * @see protocol §4 "DHT"
  * @module
  */
 import type { NodeId, PublicKey } from "../auth/identity.ts";

@@ -9,7 +9,7 @@
  * Answering changes no table but the store, and takes no time to speak of: a
  * flood of requests costs the link's rate limit, not us.
  *
- * @see protocol §4.3
+ * @see protocol §4.3 "Requests and responses"
  * @module
  */
 import type { NodeId, PublicKey } from "../auth/identity.ts";

@@ -7,7 +7,7 @@
  * it with their next page of the relay list. A record that is not new is not
  * passed on, so gossip dies out by itself.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

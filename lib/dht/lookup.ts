@@ -14,7 +14,7 @@
  * without progress and the time have limits. Who names nodes that do not answer
  * is believed no longer.
  *
- * @see protocol §4.6
+ * @see protocol §4.6 "Look-ups"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -13,7 +13,7 @@
  * were signed; verifying them is the receiver's next step, not the decoder's.
  * Every list has a limit, so that no node is made to work through hundreds.
  *
- * @see protocol §4.3
+ * @see protocol §4.3 "Requests and responses"
  * @module
  */
 import type { PublicKey } from "../auth/identity.ts";

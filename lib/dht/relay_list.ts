@@ -21,7 +21,7 @@
  * lately, else of those that came lately. This node's own record, relays that it
  * relies on and relays that have been there for days are not evicted.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -8,7 +8,7 @@
  * A record is passed on once this node has reached its relay. What comes in pages
  * is not passed on: it is news to us, but not to others.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -9,7 +9,7 @@
  * Each peer has a queue of its own: one that names thousands that are not there
  * waits behind those who name few that are.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

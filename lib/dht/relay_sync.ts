@@ -8,7 +8,7 @@
  * what has changed. The third is drawn anew, so that no set of peers decides for
  * long what we know.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -11,7 +11,7 @@
  * been up for long stays up, and a flood of newcomers displaces no contact. Only
  * relays enter, and only when they answered at an address that they list.
  *
- * @see protocol §4.2
+ * @see protocol §4.2 "The routing table"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

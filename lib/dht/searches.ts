@@ -6,7 +6,7 @@
  *     Value{records} ─▶ key, dates, signature ─▶ the look-up
  *     a lie ─▶ the answer counts as none, and the node is blamed
  *
- * @see protocol §4.3, §4.6
+ * @see protocol §4.3 "Requests and responses", §4.6 "Look-ups"
  * @module
  */
 import type { NodeId, PublicKey } from "../auth/identity.ts";

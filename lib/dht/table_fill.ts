@@ -5,7 +5,7 @@
  *
  *     contact lost, newcomer heard of ── 2 s ─▶ draw ─▶ ping ─▶ the table
  *
- * @see protocol §4.2
+ * @see protocol §4.2 "The routing table"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -5,7 +5,7 @@
  *     const response = await node.fetch("http://….anon/");
  *     await using site = await node.serve({ port: 80 }, () => new Response("Hello"));
  *
- * @see protocol §9.5
+ * @see protocol §9.5 "Library"
  * @module
  */
 import type { NetworkTraits } from "../auth/network.ts";

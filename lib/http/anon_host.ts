@@ -7,7 +7,7 @@
  *
  * Whether the address is a right one is for the gateway to say.
  *
- * @see protocol §8.1
+ * @see protocol §8.1 "Targets and isolation"
  * @module
  */
 import { ProtocolError } from "../base/errors.ts";

@@ -5,7 +5,7 @@
  *     chunk    hex size [";" extension] CRLF  data  CRLF
  *     last     "0" [";" extension] CRLF  *( trailer field CRLF )  CRLF
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @see {@link https://www.rfc-editor.org/rfc/rfc9112#section-6 | RFC 9112 §6, §7}
  * @module
  */

@@ -9,7 +9,7 @@
  * Nothing is decompressed, and no cookies are kept: a program that wants them has
  * them in the headers.
  *
- * @see protocol §8.4, §9.5
+ * @see protocol §8.4 "HTTP", §9.5 "Library"
  * @see {@link https://fetch.spec.whatwg.org/ | Fetch}
  * @module
  */

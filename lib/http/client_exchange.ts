@@ -5,7 +5,7 @@
  *     head, body ─────▶ upstream          fails with what its body fails with
  *     head, body ◀───── upstream          the head ends `run`; the body goes on
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import { FetchedResponse } from "./fetched_response.ts";

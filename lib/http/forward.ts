@@ -6,7 +6,7 @@
  *
  * No `Via` and no `Forwarded`: the service must not learn what a client runs.
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import type { BodyLength } from "./body.ts";

@@ -4,7 +4,7 @@
  *
  *     client ══ TCP ══▶ SOCKS or HTTP ══▶ Gateway.connect ══ GatewayStream ══▶ service
  *
- * @see protocol §8.1
+ * @see protocol §8.1 "Targets and isolation"
  * @module
  */
 
@@ -27,7 +27,7 @@ export interface Gateway {
    * Open a stream. Resolves as soon as bytes can be written: on a live session
    * at once, before the target has been asked.
    *
-   * @throws {AnonNetError} with one of the codes of protocol §8.2, or the reason
+   * @throws {AnonNetError} with one of the codes of protocol §8.2 "Errors", or the reason
    * of `signal`. After an abort nothing may be left behind.
    */
   connect(

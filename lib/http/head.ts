@@ -9,7 +9,7 @@
  * a folded line and a space before the colon are mended, as RFC 9112 allows; what
  * goes on to the client is written anew.
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @see {@link https://www.rfc-editor.org/rfc/rfc9112 | RFC 9112 §2 to §5}
  * @module
  */

@@ -4,7 +4,7 @@
  *
  *     source ── framing taken off ──▶ ReadableStream
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -7,7 +7,7 @@
  *     ReadableStream, all there   ── length ──▶ stream      measureBody
  *     ReadableStream              ── chunks ──▶ stream      measureBody
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import { type Bytes, concat } from "../base/bytes.ts";

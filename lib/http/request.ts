@@ -6,7 +6,7 @@
  *     CONNECT <address>.anon:443 HTTP/1.1         authority: to be tunnelled
  *     GET /proxy.pac HTTP/1.1                     origin: for the proxy itself
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @see {@link https://www.rfc-editor.org/rfc/rfc9112#section-3 | RFC 9112 §3}
  * @module
  */

@@ -4,7 +4,7 @@
  *
  *     HTTP/1.1 200 OK
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @see {@link https://www.rfc-editor.org/rfc/rfc9112#section-6.3 | RFC 9112 §4, §6.3}
  * @module
  */

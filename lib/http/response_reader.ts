@@ -5,7 +5,7 @@
  *     [1xx …]  head          body
  *     └─ readResponseHead ─┘ └─ stays in the source
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import { ProtocolError, UnreachableError } from "../base/errors.ts";

@@ -6,7 +6,7 @@
  *       ▲                                                          │
  *       └───────────────────── the next request ◀──────────────────┘
  *
- * @see protocol §7.7, §8.4
+ * @see protocol §7.7 "Behind the service", §8.4 "HTTP"
  * @module
  */
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";

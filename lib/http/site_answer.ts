@@ -6,7 +6,7 @@
  *            └─ fails ─▶ onError(error) ─▶ Response ────────▶ answer
  *                              └─ fails, or there is none ──▶ 500
  *
- * @see protocol §9.5
+ * @see protocol §9.5 "Library"
  * @module
  */
 import type { Clock } from "../base/clock.ts";

@@ -5,7 +5,7 @@
  *     fresh ─▶ request, response ─▶ idle ─▶ request, response ─▶ idle ─▶ …
  *                                    └─ ends, speaks unasked, or waits too long: dropped
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import type { Clock, Timer } from "../base/clock.ts";

@@ -2,7 +2,7 @@
  * The answerer's side of the link handshake: it knows nothing of the dialler until
  * the Proof, and spends as little as it can before it.
  *
- * @see protocol §3.2
+ * @see protocol §3.2 "Handshake"
  * @module
  */
 import { verifySigned } from "../auth/identity.ts";

@@ -2,7 +2,7 @@
  * Why a connection was closed, as far as the peer is told: three numbers, so that
  * a peer that probes a node learns nothing from how it hangs up.
  *
- * @see protocol §3.7
+ * @see protocol §3.7 "Two links, and the end of a link"
  * @module
  */
 

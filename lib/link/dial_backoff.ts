@@ -4,7 +4,7 @@
  *     failures   1    2    3    4    …   9 and more
  *     wait, s    1    2    4    8    …   256, 300      less a random part, up to half
  *
- * @see protocol §3.7
+ * @see protocol §3.7 "Two links, and the end of a link"
  * @module
  */
 import { randomBetween } from "../base/random.ts";

@@ -2,7 +2,7 @@
  * The dialler's side of the link handshake: it knows whom it has reached, for TLS
  * has proven that, and proves itself.
  *
- * @see protocol §3.2
+ * @see protocol §3.2 "Handshake"
  * @module
  */
 import { type PublicKey, verifySigned } from "../auth/identity.ts";

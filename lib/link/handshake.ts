@@ -14,7 +14,7 @@
  * peer hears one uniform Refused. The roles are in `dialler_handshake.ts` and
  * `answerer_handshake.ts`; here is what they share.
  *
- * @see protocol §3.2 to §3.4
+ * @see protocol §3.2 "Handshake" to §3.4 "What is refused"
  * @module
  */
 import type { Identity, PublicKey } from "../auth/identity.ts";

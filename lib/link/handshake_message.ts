@@ -11,7 +11,7 @@
  * A Challenge carries its signed part as a byte string, so that what is signed is
  * exactly what was sent, and no side has to encode it again.
  *
- * @see protocol §3.2
+ * @see protocol §3.2 "Handshake"
  * @module
  */
 import { asPublicKey, type PublicKey } from "../auth/identity.ts";

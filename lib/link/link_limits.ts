@@ -1,7 +1,7 @@
 /**
  * What one neighbour may do to us, and how long we bear its silence.
  *
- * @see protocol §3.6
+ * @see protocol §3.6 "Limits"
  * @module
  */
 import type { TokenRate } from "../base/token_bucket.ts";

@@ -9,7 +9,7 @@
  * A host that has its part costs others nothing: it is turned away before any
  * handshake gives way. A link in use never gives way.
  *
- * @see protocol §3.6, §3.7
+ * @see protocol §3.6 "Limits", §3.7 "Two links, and the end of a link"
  * @module
  */
 import type { SocketAddress } from "../auth/socket_address.ts";

@@ -9,7 +9,7 @@
  * Overload: new circuits are refused, requests are still answered, and what runs
  * is left alone.
  *
- * @see protocol §3.6
+ * @see protocol §3.6 "Limits"
  * @module
  */
 import { TokenBucket } from "../base/token_bucket.ts";

@@ -5,7 +5,7 @@
  * replay from a forgery. It also refuses a dialler whose generator repeats
  * itself, as after the restore of a snapshot.
  *
- * @see protocol §3.4
+ * @see protocol §3.4 "What is refused"
  * @module
  */
 

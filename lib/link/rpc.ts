@@ -6,7 +6,7 @@
  *
  * Bodies are opaque here: the owner of a method encodes and decodes them.
  *
- * @see protocol §3.5
+ * @see protocol §3.5 "Streams and requests"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -9,7 +9,7 @@
  * dialler the long one under `"anonnet v1 link dialler"`: neither signature is
  * valid in the other role, on another link, or for other messages.
  *
- * @see protocol §3.3
+ * @see protocol §3.3 "What is signed"
  * @module
  */
 import type { PublicKey } from "../auth/identity.ts";

@@ -8,7 +8,7 @@
  * While a machine sleeps, timers stand still and the calendar goes on; on some
  * systems the timers go on too, and one of them comes late.
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import type { Timer } from "../base/clock.ts";

@@ -10,7 +10,7 @@
  * address that its packets come from is the same, of course: a guard can see that
  * somebody at the address of a relay is a client as well.
  *
- * @see protocol §1, §3.2, §5.6
+ * @see protocol §1 "Roles", §3.2 "Handshake", §5.8 "Paths"
  * @module
  */
 import { thrown } from "../log/log.ts";

@@ -9,7 +9,7 @@
  *
  * Any mixture runs in one process. Only the relay has an identity that lasts.
  *
- * @see protocol §1, §9.2
+ * @see protocol §1 "Roles", §9.2 "Start and stop"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -2,7 +2,7 @@
  * A node's control interface: opened beside its state, and told of in a note
  * that `anonnet status` and its like read.
  *
- * @see protocol §9.3
+ * @see protocol §9.3 "Control interface"
  * @module
  */
 import { thrown } from "../log/log.ts";

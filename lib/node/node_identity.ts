@@ -1,7 +1,7 @@
 /**
  * The identity that a node keeps: made at the first start, read at every other.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import { Identity } from "../auth/identity.ts";

@@ -1,7 +1,7 @@
 /**
  * The proxies of a node: doors for programs that know nothing of it.
  *
- * @see protocol §8
+ * @see protocol §8 "Proxies"
  * @module
  */
 import { parseIp, type SocketAddress } from "../auth/socket_address.ts";

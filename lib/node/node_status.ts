@@ -1,7 +1,7 @@
 /**
  * What `anonnet status`, `peers`, `circuits` and `services` show.
  *
- * @see protocol §9.3
+ * @see protocol §9.3 "Control interface"
  * @module
  */
 import { formatNodeAddress } from "../auth/node_address.ts";

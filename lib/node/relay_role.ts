@@ -4,7 +4,7 @@
  *
  *     identity → record → endpoint → links → DHT → circuits → first peer
  *
- * @see protocol §1, §9.2
+ * @see protocol §1 "Roles", §9.2 "Start and stop"
  * @module
  */
 import type { Identity } from "../auth/identity.ts";

@@ -2,7 +2,7 @@
  * Looks whether the state directory is still there: a node that runs on without
  * one forgets its guards, and cannot be asked.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import type { Clock, Timer } from "../base/clock.ts";

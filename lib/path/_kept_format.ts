@@ -7,7 +7,7 @@
  *
  * Node ids are not in it: they follow from the keys.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import {

@@ -16,7 +16,7 @@
  * is our own secret and steers us alone; who slows our circuits down to steer us gains
  * a factor of 4 at most.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @see docs/decisions/0031-bandwidth-that-is-not-believed.md
  * @module
  */

@@ -9,7 +9,7 @@
  * point and hop 2 half a point; a relay that fails others on purpose gathers
  * points with every circuit, and those it frames get one each.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

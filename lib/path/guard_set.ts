@@ -9,7 +9,7 @@
  * made to either guard: not by who ends circuits, but by who takes guards off the
  * network. One guard of two is enough to wait with for the other.
  *
- * @see protocol §5.8, and {@linkcode KeptRelays} for how they are kept
+ * @see protocol §5.8 "Paths", and {@linkcode KeptRelays} for how they are kept
  * @module
  */
 import { type Random, randomBetween } from "../base/random.ts";

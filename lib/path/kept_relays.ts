@@ -21,7 +21,7 @@
  * are drawn at the price of given-up ones. When the old ones come back, they come
  * first again.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NodeId, PublicKey } from "../auth/identity.ts";

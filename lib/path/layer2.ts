@@ -9,7 +9,7 @@
  * The mean is long, so few relays are ever used; the spread is wide, so that
  * an adversary cannot count on a life.
  *
- * @see protocol §5.8, and {@linkcode KeptRelays} for how they are kept
+ * @see protocol §5.8 "Paths", and {@linkcode KeptRelays} for how they are kept
  * @see {@link https://spec.torproject.org/vanguards-spec/vanguards-lite.html | vanguards-lite}
  * @module
  */

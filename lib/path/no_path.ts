@@ -2,7 +2,7 @@
  * Why there is no path. Rules are never bent and hops never left out to find one
  * after all: the user hears the reason instead.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 

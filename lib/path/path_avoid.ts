@@ -1,7 +1,7 @@
 /**
  * Relays that a path leaves out where it can, since other paths use them.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -20,7 +20,7 @@
  * Every circuit has a layer-2 guard, whatever it is for: who can make us rebuild it, be
  * it a service, a client or a node that stores descriptors, meets the same four.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @see {@link https://spec.torproject.org/vanguards-spec/path-construction.html | Tor's vanguards: no restrictions by subnet}
  * @module
  */

@@ -6,7 +6,7 @@
  *
  * A relay with several addresses is in the subnets of all of them.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NetworkParameters } from "../auth/network.ts";

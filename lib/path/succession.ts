@@ -10,7 +10,7 @@
  * The line is drawn once, for months: who makes one relay after the other unreachable
  * meets us at relays that were drawn before, and at no more than there are.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 

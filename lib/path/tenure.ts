@@ -11,7 +11,7 @@
  * In a young list, with fewer than 30 relays that were there before, age says nothing.
  * Dates are of the calendar, as they have to hold over restarts.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @see docs/decisions/0028-newcomers-gain-weight.md
  * @module
  */

@@ -9,7 +9,7 @@
  * one or two draws, whatever the length of the list. Only when many draws in a
  * row do not fit is the list walked, once, which is exact.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

@@ -9,7 +9,7 @@
  * time-out, or before the last success, do not count: where others go well it is
  * a relay that is silent, and three builds that fail together are one failure.
  *
- * @see protocol §5.9, {@link https://www.rfc-editor.org/rfc/rfc6298#section-2 | RFC 6298 §2}
+ * @see protocol §5.9 "Pool", {@link https://www.rfc-editor.org/rfc/rfc6298#section-2 | RFC 6298 §2}
  * @module
  */
 

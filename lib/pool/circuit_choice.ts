@@ -4,7 +4,7 @@
  * The first rule is that of isolation: a circuit that one request has no other
  * gets. All else is a matter of speed.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";

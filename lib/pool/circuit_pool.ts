@@ -9,7 +9,7 @@
  * became of them: `onHop`, `onBuilt`, `onFailed`, `onClosed`. A circuit that the
  * pool has closed may still be heard of: that is no error.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -4,7 +4,7 @@
  *     begin ──→ building ── open ──→ built ──→ removed
  *                   └──────────────────────────┘
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -4,7 +4,7 @@
  *     10 s    10 s    10 s   …      the busiest of 30 slices is what to be ready for
  *      0       7       2
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 

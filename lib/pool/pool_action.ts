@@ -1,7 +1,7 @@
 /**
  * What a pool of circuits wants done.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

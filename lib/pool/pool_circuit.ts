@@ -3,7 +3,7 @@
  *
  *     building ──→ unused ──→ taken ──→ gone
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";

@@ -3,7 +3,7 @@
  * or address, and ages are coarse, because exact ones would let a reader match
  * circuits with what relays see.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type { KeptStatus } from "../path/kept_relays.ts";

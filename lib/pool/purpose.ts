@@ -1,7 +1,7 @@
 /**
  * What circuits are for, and how many of each kind a pool keeps ready.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 

@@ -8,7 +8,7 @@
  * Builds that no failure made necessary are free, and a minute without a
  * failure clears the debt.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import { TokenBucket } from "../base/token_bucket.ts";

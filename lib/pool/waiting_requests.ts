@@ -2,7 +2,7 @@
  * Requests for circuits that have none yet, first come first served, and which
  * build each of them waits for.
  *
- * @see protocol §5.9
+ * @see protocol §5.9 "Pool"
  * @module
  */
 import type {

@@ -5,7 +5,7 @@
  * Nothing a client or service sent appears in a page or reply, so there is
  * nothing to escape and nothing to leak.
  *
- * @see protocol §8.2
+ * @see protocol §8.2 "Errors"
  * @see {@link https://spec.torproject.org/socks-extensions.html | Tor's SOCKS extensions}
  * @module
  */
@@ -50,7 +50,7 @@ export type ExtendedReply =
 
 /** What a client is told. */
 export interface Failure {
-  /** A code of protocol §8.2. */
+  /** A code of protocol §8.2 "Errors". */
   readonly code: string;
   readonly reply: SocksReply;
   readonly extended: ExtendedReply | undefined;

@@ -2,7 +2,7 @@
  * One client of the HTTP proxy: its requests, one after the other. Requests that
  * arrive before the one ahead of them is answered wait in the connection.
  *
- * @see protocol §8.4, §8.5
+ * @see protocol §8.4 "HTTP", §8.5 "Pages of the proxy"
  * @module
  */
 import {

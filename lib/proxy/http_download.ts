@@ -7,7 +7,7 @@
  *     chunks            the same                what was in them
  *     until it ends     chunks                  the same
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import { concat } from "../base/bytes.ts";

@@ -6,7 +6,7 @@
  *     client ── head, body ──▶ upstream
  *     client ◀── [1xx …] head, body ── upstream
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import type { Clock } from "../base/clock.ts";

@@ -2,7 +2,7 @@
  * The proxy's own pages: what it is, and what went wrong. Plain HTML with no
  * script, no link to the outside and nothing in it that a client or service sent.
  *
- * @see protocol §8.5
+ * @see protocol §8.5 "Pages of the proxy"
  * @module
  */
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";
@@ -46,7 +46,7 @@ export interface Page extends PageDelivery {
   readonly title: string;
   /** Plain text; an empty line makes a paragraph. */
   readonly text: string;
-  /** A code of protocol §8.2, for programs. */
+  /** A code of protocol §8.2 "Errors", for programs. */
   readonly code?: string;
 }
 

@@ -2,7 +2,7 @@
  * The HTTP proxy: tunnels by `CONNECT`, requests for `http://….anon/`, and a few
  * pages of its own.
  *
- * @see protocol §8.4, §8.5
+ * @see protocol §8.4 "HTTP", §8.5 "Pages of the proxy"
  * @module
  */
 import { UnreachableError } from "../base/errors.ts";

@@ -2,7 +2,7 @@
  * The client's half of an exchange: the body of its request on its way to the
  * service, and then an eye on the client while it waits for the response.
  *
- * @see protocol §8.4
+ * @see protocol §8.4 "HTTP"
  * @module
  */
 import { type ClientConnection, watchClient } from "./client_connection.ts";

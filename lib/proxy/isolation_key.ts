@@ -8,7 +8,7 @@
  *     Proxy-Authorization: other        "o:" value
  *     neither                           undefined
  *
- * @see protocol §8.1
+ * @see protocol §8.1 "Targets and isolation"
  * @module
  */
 

@@ -1,7 +1,7 @@
 /**
  * Opening a stream for a client that waits for it, and may go away meanwhile.
  *
- * @see protocol §8.1
+ * @see protocol §8.1 "Targets and isolation"
  * @module
  */
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";

@@ -10,7 +10,7 @@
  * Nothing is queued: the next bytes are read once the last are written, so a slow
  * reader slows its sender down and fills no memory.
  *
- * @see protocol §8.1
+ * @see protocol §8.1 "Targets and isolation"
  * @module
  */
 import type { Clock } from "../base/clock.ts";

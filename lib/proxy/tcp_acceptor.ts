@@ -1,7 +1,7 @@
 /**
  * Accepts the connections of a proxy, holds them to a limit, and ends them all.
  *
- * @see protocol §8.6
+ * @see protocol §8.6 "Limits"
  * @module
  */
 import {

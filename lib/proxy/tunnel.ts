@@ -11,7 +11,7 @@
  * A client that waits for the answer learns what was refused. One that speaks first
  * without waiting loses no round trip: what it sends goes on at once.
  *
- * @see protocol §8.1, docs/decisions/0037-confirmed-once-accepted.md
+ * @see protocol §8.1 "Targets and isolation", docs/decisions/0037-confirmed-once-accepted.md
  * @module
  */
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";

@@ -7,7 +7,7 @@
  *
  * Names in front of it are accepted and mean nothing here: `www.<address>.anon`.
  *
- * @see protocol §7.1
+ * @see protocol §7.1 "Addresses"
  * @module
  */
 import { asPublicKey, type PublicKey } from "../auth/identity.ts";

@@ -6,7 +6,7 @@
  *     introductions wait, or were shed ──▶ fewer, by a third
  *     none wait, though many come      ──▶ somewhat more
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { INTRODUCTION_POINTS } from "./descriptor.ts";

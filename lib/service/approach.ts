@@ -13,7 +13,7 @@
  * others. Without a newer descriptor, only a service that is busy is worth
  * asking again.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { type Random, randomBetween, shuffled } from "../base/random.ts";

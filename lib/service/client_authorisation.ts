@@ -9,7 +9,7 @@
  * Entries are sorted and filled up with random ones to a multiple of 16: a
  * client that knows the address learns neither who the clients are nor how many.
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { PublicKey } from "../auth/identity.ts";

@@ -10,11 +10,11 @@
  *     outer key HKDF(A ‖ blinded key, salt, "anonnet v1 descriptor outer")
  *     inner key HKDF(A ‖ blinded key ‖ cookie, salt, "anonnet v1 descriptor inner")
  *
- * The value is that of a stored record (§4.4) whose publisher is the blinded
+ * The value is that of a stored record (protocol §4.4 "Stored records") whose publisher is the blinded
  * key and whose sequence is the revision: the record's signature covers it all.
  * The cookie is empty unless clients must be authorised.
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { PublicKey } from "../auth/identity.ts";

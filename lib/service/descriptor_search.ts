@@ -7,7 +7,7 @@
  *     route 1                            ask ask · · ask ask ──▶ nothing ──▶ failed
  *                   └─ found: done
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import { type Random, shuffled } from "../base/random.ts";

@@ -10,7 +10,7 @@
  * A retiring point stays in the descriptor until another has taken its place, and
  * goes on listening for those who hold the old one.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { type Random, randomBetween } from "../base/random.ts";

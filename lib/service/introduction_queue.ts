@@ -10,7 +10,7 @@
  * first and the oldest is shed, since the client that has waited longest has
  * most likely given up.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { TokenBucket } from "../base/token_bucket.ts";

@@ -6,7 +6,7 @@
  * made for a single reader that two keys are one person. Revisions are not: they
  * only ever lead to a refusal.
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { PublicKey } from "../auth/identity.ts";

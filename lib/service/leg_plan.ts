@@ -11,7 +11,7 @@
  * Replacements are jittered and capped: an attacker that kills our circuits must not
  * make us build new ones as fast as it kills them.
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import { type Random, randomBetween } from "../base/random.ts";

@@ -9,7 +9,7 @@
  * Revisions follow the clock and never go back, whatever the clock does: what is
  * published later always replaces what was published before.
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { Moment } from "../base/clock.ts";

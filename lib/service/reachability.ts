@@ -13,7 +13,7 @@
  * After a sleep of the machine, a change of its network or the loss of all
  * points everything is checked at once, and what is broken replaced.
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import type { Moment } from "../base/clock.ts";

@@ -8,7 +8,7 @@
  * the client is there and holds the secret. Until then it costs little and lasts
  * not long.
  *
- * @see protocol §7.5
+ * @see protocol §7.5 "Rendezvous"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -6,7 +6,7 @@
  *     factor  = H("anonnet v1 blinding" ‖ A ‖ period(8))
  *     blinded = [clamp(factor)] A
  *
- * @see protocol §7.2, {@link https://spec.torproject.org/rend-spec/keyblinding-scheme.html | rend-spec-v3, A.2}
+ * @see protocol §7.2 "Time periods and blinded keys", {@link https://spec.torproject.org/rend-spec/keyblinding-scheme.html | rend-spec-v3, A.2}
  * @module
  */
 import type { PublicKey } from "../auth/identity.ts";

@@ -14,7 +14,7 @@
  * for reasons of their own, such as a relay that was not given the processor.
  *
  * @see {@link https://spec.torproject.org/proposals/324-rtt-congestion-control.html | Tor proposal 324}
- * and protocol §6.4
+ * and protocol §6.4 "Congestion"
  * @module
  */
 
@@ -22,7 +22,7 @@
 export const INITIAL_CELLS = 64;
 /** Cells that may always be in flight: less would starve on acknowledgements. */
 export const MIN_CELLS = 24;
-/** Most cells in flight: what each relay is ready to hold of a circuit (§5). */
+/** Most cells in flight: what each relay is ready to hold of a circuit (protocol §5 "Circuits"). */
 export const MAX_CELLS = 2048;
 /** Queueing delay below which the window grows, ms … */
 export const LOW_QUEUE_MS = 15;

@@ -13,7 +13,7 @@
  *     0x09 Ping
  *     0x0a LegOffer      leg(2) cookie(20) length(2) node record(length)
  *
- * @see protocol §6.2
+ * @see protocol §6.2 "Frames"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
@@ -34,9 +34,9 @@ const ACK_BYTES = 11;
 export const MAX_OFFSET = 2 ** 48 - 1;
 /** Largest leg number. */
 export const MAX_LEG_NUMBER = 65_535;
-/** Bytes of the cookie in a LegOffer: that of a rendezvous (§7.5). */
+/** Bytes of the cookie in a LegOffer: that of a rendezvous (protocol §7.5 "Rendezvous"). */
 export const OFFER_COOKIE_BYTES = 20;
-/** Most bytes of the node record in a LegOffer (§2.3). */
+/** Most bytes of the node record in a LegOffer (protocol §2.3 "Node records"). */
 export const MAX_OFFER_RECORD_BYTES = 1024;
 
 /** First byte of each frame. */

@@ -6,7 +6,7 @@
  *     key = HKDF(session secret, "anonnet v1 session leg" ‖ leg(2), 64)
  *           client to service (32) ‖ service to client (32)
  *
- * @see protocol §6.1
+ * @see protocol §6.1 "Legs and cells"
  * @module
  */
 import { concat, utf8, wipe } from "../base/bytes.ts";
@@ -25,7 +25,7 @@ import {
 } from "./frames.ts";
 import type { StreamId } from "./frames.ts";
 
-/** Bytes of one session cell: the body of a DATA payload (§5.3). */
+/** Bytes of one session cell: the body of a DATA payload (protocol §5.1 "Cells"). */
 export const SESSION_CELL_BYTES = FRAME_SPACE_BYTES + TAG_BYTES;
 /**
  * Acknowledge after so many cells that ask for it: an acknowledgement is a cell,

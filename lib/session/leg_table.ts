@@ -5,7 +5,7 @@
  *     attached ── silent with cells in flight ──▶ suspect ── a cell ──▶ attached
  *         └────────── its circuit is gone, or given up ──────────▶ removed
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import { ProtocolError } from "../base/errors.ts";

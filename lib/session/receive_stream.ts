@@ -2,7 +2,7 @@
  * The receiving half of a stream: puts bytes in order, drops what came twice,
  * and grants the peer a window that grows with the reader's speed.
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -4,7 +4,7 @@
  * burst is young have a lane of their own, which comes first: a leg may carry it
  * alone.
  *
- * @see protocol §6.4
+ * @see protocol §6.4 "Congestion"
  * @module
  */
 import {

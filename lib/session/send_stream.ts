@@ -5,7 +5,7 @@
  *     base            next                   end            limit
  *      | acknowledged? | written, not sent    | not written  | peer's window
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import { BugError } from "../base/errors.ts";

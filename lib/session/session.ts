@@ -8,7 +8,7 @@
  *     circuit is gone    →      removeLeg    →  its bytes go out on another leg
  *     deadlineMs is due  →      onTime       →  events
  *
- * @see protocol §6
+ * @see protocol §6 "Sessions"
  * @module
  */
 import { type Bytes, wipe } from "../base/bytes.ts";

@@ -1,7 +1,7 @@
 /**
  * What a session tells its driver, and the codes it ends with.
  *
- * @see protocol §6.2, §6.3
+ * @see protocol §6.2 "Frames", §6.3 "Streams"
  * @module
  */
 import type { LegNumber, LegOffer, StreamId } from "./frames.ts";

@@ -7,7 +7,7 @@
  *     reader, writer ─▶ open, write, read, … ─▶ control queue, round ─▶ fill
  *     cell arrived ─▶ onArrived        cell lost ─▶ onLost
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import { BugError, ProtocolError } from "../base/errors.ts";

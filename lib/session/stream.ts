@@ -1,7 +1,7 @@
 /**
  * One stream of a session: its two halves, and what the session remembers of it.
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -6,7 +6,7 @@
  *     id ≤ highest, neither     over: whatever comes for it is ignored
  *     id > highest              new, when the client says so
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import { ProtocolError } from "../base/errors.ts";

@@ -7,7 +7,7 @@
  *     a file of our name that begins as ours do        ours, such as a copied key
  *     nothing but names of ours, "lock" one of them    ours, from before the mark
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import { equalBytes, utf8 } from "../base/bytes.ts";

@@ -8,7 +8,7 @@
  *
  * The checksum finds accidents. A program that can write here can forge it.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import { type Bytes, concat, equalBytes, utf8 } from "../base/bytes.ts";

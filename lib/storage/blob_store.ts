@@ -2,7 +2,7 @@
  * What a node remembers and could learn anew: guards, relay records, work. A
  * damaged file is set aside and reported, and the node goes on without it.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -9,7 +9,7 @@
  * first 5 bytes of SHA-256("anonnet v1 key file" ‖ 0 ‖ seed) in base32. Spaces
  * and line ends around the lines are ignored, since editors add them.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import {

@@ -3,7 +3,7 @@
  * cannot be read stops the program, because a new key in its place would be a
  * new identity, and the old one is what others know.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import { type Bytes, utf8 } from "../base/bytes.ts";

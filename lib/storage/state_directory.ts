@@ -8,7 +8,7 @@
  *       *.corrupt-<n>         damaged files, for a person to look at
  *       <file>.tmp            half-written; removed at the next start
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import { utf8, utf8Text } from "../base/bytes.ts";

@@ -12,7 +12,7 @@
  * then proves that the answering side holds the identity. Encoding is `asn1js`'s.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc5280#section-4.1 | RFC 5280 §4.1},
- * {@link https://www.rfc-editor.org/rfc/rfc8410 | RFC 8410}; protocol §3.1
+ * {@link https://www.rfc-editor.org/rfc/rfc8410 | RFC 8410}; protocol §3.1 "Transport"
  * @module
  */
 import * as asn1 from "asn1js";

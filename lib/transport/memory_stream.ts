@@ -7,7 +7,7 @@
  *       ▲                             │
  *       └── credit, an eighth at once ┘
  *
- * @see protocol §3.1
+ * @see protocol §3.1 "Transport"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -7,7 +7,7 @@
  *                        ▼                ▼
  *                      ignored          closed
  *
- * @see protocol §3.1
+ * @see protocol §3.1 "Transport"
  * @module
  */
 import { raceSignal } from "../base/clock.ts";

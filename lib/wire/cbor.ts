@@ -12,7 +12,7 @@
  * `cborg` reads and writes; {@linkcode StrictTokenizer} stands between it and
  * the bytes, and refuses what the library would let pass.
  *
- * @see protocol §0.1, {@link https://www.rfc-editor.org/rfc/rfc8949#section-4.2.1 | RFC 8949 §4.2.1}
+ * @see protocol §0.1 "CBOR", {@link https://www.rfc-editor.org/rfc/rfc8949#section-4.2.1 | RFC 8949 §4.2.1}
  * @module
  */
 import {

@@ -7,7 +7,7 @@
  *     const record = fields.has("record") ? fields.bytes("record", { max: 1024 }) : undefined;
  *     fields.finish();
  *
- * @see protocol §0.1
+ * @see protocol §0.1 "CBOR"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

@@ -4,7 +4,7 @@
  *     length    body
  *     4         length       bytes, big-endian
  *
- * @see protocol §0.2
+ * @see protocol §0.2 "Frames"
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";

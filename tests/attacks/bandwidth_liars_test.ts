@@ -3,7 +3,7 @@
  * more often than their number warrants: as the guard of a client, and as guard and
  * last hop of one circuit.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  */
 import assert from "node:assert/strict";
 import { randomFloat, seededRandom } from "../../lib/base/random.ts";

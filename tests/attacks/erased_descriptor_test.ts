@@ -5,7 +5,7 @@
  *
  * `ATTACK_SCALE=full` runs it against stores of the real size.
  *
- * @see protocol §4.5
+ * @see protocol §4.5 "What a node stores"
  * @module
  */
 import assert from "node:assert/strict";

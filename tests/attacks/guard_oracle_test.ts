@@ -4,7 +4,7 @@
  * of a relay), and watches what becomes of the circuit and which relay stands before
  * the end. It wants the subnets, or the keys, of the guards and layer-2 guards.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  */
 import assert from "node:assert/strict";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";

@@ -5,7 +5,7 @@
  *
  * `ATTACK_SCALE` multiplies the size: 1 by default, in which it takes seconds.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import assert from "node:assert/strict";

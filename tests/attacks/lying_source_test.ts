@@ -3,7 +3,7 @@
  * own making, or hides those of others. A party that decides what a client knows plays
  * all hops of its circuits.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import assert from "node:assert/strict";

@@ -2,7 +2,7 @@
  * The attack: a censor reads the first packets of every QUIC connection, whose
  * keys any observer can compute, and drops what names this network.
  *
- * @see protocol §3.1
+ * @see protocol §3.1 "Transport"
  * @module
  */
 import assert from "node:assert/strict";

@@ -2,7 +2,7 @@
  * Strangers open requests and say nothing more, or begin long ones and go on slowly, until a node
  * has no place for those of others: its pings are "busy", and records find no holder.
  *
- * @see protocol §3.6
+ * @see protocol §3.6 "Limits"
  * @module
  */
 import assert from "node:assert/strict";

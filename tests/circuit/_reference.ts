@@ -1,5 +1,5 @@
 /**
- * The circuit protocol a second time, written from protocol §5 with noble's
+ * The circuit protocol a second time, written from protocol §5 "Circuits" with noble's
  * primitives alone and without a line of `lib/`. Slow and plain on purpose: it
  * makes the vectors, and the code must agree with it.
  *

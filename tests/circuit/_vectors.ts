@@ -20,7 +20,8 @@ import {
   referenceSeal,
 } from "./_reference.ts";
 
-const SOURCE = "AnonNet, protocol §5, computed by tests/circuit/_reference.ts";
+const SOURCE =
+  'AnonNet, protocol §5 "Circuits", computed by tests/circuit/_reference.ts';
 const CELL_BYTES = 4096;
 
 /** Bytes that a reader can make again: SHA-256(label ‖ counter), cut. */

@@ -5,7 +5,7 @@ import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
 import { openForwarder, type UdpForwarder } from "../support/udp_forwarder.ts";
 import { UdpPorts } from "../support/udp_ports.ts";
 
-/** Guards of a client (protocol §5.6). */
+/** Guards of a client (protocol §5.6 "Memory"). */
 const GUARDS = 2;
 /** Relays that a client asks for the list at its first start (protocol §4.7 "The relay list"). */
 const SOURCES = 4;

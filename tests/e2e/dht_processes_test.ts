@@ -32,7 +32,7 @@ const KNOWN_MS = 60_000;
 const FORGOTTEN_MS = 180_000;
 /** Median of look-ups in spite of the dead: a failed call takes 5 s. */
 const LOOKUP_MS = 3_000;
-/** Contacts and copies of a record, at most (protocol §4.1). */
+/** Contacts and copies of a record, at most (protocol §4.1 "Points and distances"). */
 const K = 20;
 
 /** What a node says of itself. */

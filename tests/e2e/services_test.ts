@@ -289,7 +289,7 @@ Deno.test("a proxy that cannot start ends with code 1, or 2 for a wrong word, an
   assert.equal(busy.code, 1, busy.stderr);
   assert.match(busy.stderr, /the port is in use; give another one/);
   const open = await runProgram(["proxy", ...common, "--socks=0.0.0.0:0"]);
-  // Words that are wrong whatever the machine is like (protocol §9.4).
+  // Words that are wrong whatever the machine is like (protocol §9.4 "Command line").
   assert.equal(open.code, 2);
   assert.match(open.stderr, /other machines could use the proxy/);
 });

@@ -10,19 +10,28 @@ const TEXT = FILES.filter((file) =>
 );
 const MARKDOWN = TEXT.filter((file) => file.endsWith(".md"));
 
-/** Section numbers that docs/protocol.md has headings for, in order. */
-function protocolSections(markdown: string): string[] {
-  return [...markdown.matchAll(/^#{2,4} (\d+(?:\.\d+)*)\.? /gm)]
-    .map(([, number = ""]) => number);
+/** Names of the sections of docs/protocol.md by their numbers, in order. */
+function protocolSections(markdown: string): Map<string, string> {
+  return new Map(
+    [...markdown.matchAll(/^#{2,4} ((?:\d+|A)(?:\.\d+)*)\.? (.+)$/gm)]
+      .map(([, number = "", name = ""]) => [number, name]),
+  );
 }
 
-/** Section numbers cited as in `protocol §5.2`, also in rows such as `protocol §5.2, §5.3`. */
-function citedSections(text: string): string[] {
+/** Sections cited as in `protocol §5.1 "Cells"`, also in rows such as `protocol §5.1 "Cells" and §7 "Services"`. */
+function citedSections(text: string): { number: string; name: string }[] {
   const joined = text.replace(/\n[ \t]*(\*|\/\/)?[ \t]*/g, " ");
-  return [...joined.matchAll(/protocol (§\d[^a-zA-Z]*(?:and §\d[^a-zA-Z]*)*)/g)]
-    .flatMap(([, row = ""]) =>
-      [...row.matchAll(/§(\d+(?:\.\d+)*)/g)].map(([, number = ""]) => number)
-    );
+  const one = /§((?:\d+|A)(?:\.\d+)*)(?: \\?"([^"\\]*)\\?")?/;
+  const between = /(?:,? and |, | to )/;
+  const row = new RegExp(
+    `protocol (${one.source}(?:${between.source}${one.source})*)`,
+    "gi",
+  );
+  return [...joined.matchAll(row)].flatMap(([, cited = ""]) =>
+    [...cited.matchAll(new RegExp(one, "g"))].map((
+      [, number = "", name = ""],
+    ) => ({ number, name }))
+  );
 }
 
 /** Anchors of a page's headings, as GitHub makes them. */
@@ -66,20 +75,35 @@ function brokenLinks(file: string, markdown: string): string[] {
 }
 
 Deno.test("citedSections() reads single tags, rows and tags at the end of a sentence", () => {
-  assert.deepEqual(citedSections("@see protocol §5.2"), ["5.2"]);
-  assert.deepEqual(citedSections("as in protocol §5.2."), ["5.2"]);
-  assert.deepEqual(citedSections("protocol §5.2, §6 and §7.1"), [
-    "5.2",
-    "6",
-    "7.1",
+  const create = { number: "5.2", name: "Create" };
+  const services = { number: "7", name: "Services" };
+  assert.deepEqual(citedSections('@see protocol §5.2 "Create"'), [create]);
+  assert.deepEqual(citedSections('as in protocol §5.2 "Create".'), [create]);
+  assert.deepEqual(citedSections('"as protocol §5.2 \\"Create\\" has"'), [
+    create,
   ]);
-  assert.deepEqual(citedSections(" * of the protocol\n * §3.1, or"), ["3.1"]);
-  assert.deepEqual(citedSections("RFC 9000 §17.2"), []);
+  for (
+    const between of [", ", " and ", ", and ", " to ", ",\n * ", " and\n// "]
+  ) {
+    const row = `protocol §5.2 "Create"${between}§7 "Services"`;
+    assert.deepEqual(citedSections(row), [create, services], between);
+  }
+  assert.deepEqual(citedSections(' * of the protocol\n * §7 "Services", or'), [
+    services,
+  ]);
+  assert.deepEqual(citedSections("protocol §7, RFC 9000 §17.2"), [
+    { number: "7", name: "" },
+  ]);
 });
 
 Deno.test("docs/protocol.md numbers its sections in order, none twice", () => {
-  const sections = protocolSections(readProjectFile("docs/protocol.md"));
+  const sections = [
+    ...readProjectFile("docs/protocol.md").matchAll(
+      /^#{2,4} (\d[\d.]*?)\.? /gm,
+    ),
+  ].map(([, number = ""]) => number);
   let before: number[] = [];
+  assert.ok(sections.length > 40, "the sections were read");
   for (const section of sections) {
     const numbers = section.split(".").map(Number);
     const depth = numbers.length - 1;
@@ -93,15 +117,44 @@ Deno.test("docs/protocol.md numbers its sections in order, none twice", () => {
   }
 });
 
-Deno.test("every protocol section that the project cites has a heading", () => {
+Deno.test("every protocol section that the project cites has that number and that name", () => {
   const sections = protocolSections(readProjectFile("docs/protocol.md"));
-  const dangling = TEXT.filter((file) => file !== "tests/project/docs_test.ts")
+  let cited = 0;
+  const stale = TEXT.filter((file) => file !== "tests/project/docs_test.ts")
     .flatMap((file) =>
       citedSections(readProjectFile(file))
-        .filter((number) => !sections.includes(number))
-        .map((number) => `${file} cites protocol §${number}`)
+        .filter(({ number, name }) => {
+          cited++;
+          return sections.get(number)?.replaceAll("`", "") !== name;
+        })
+        .map(({ number, name }) =>
+          `${file} cites protocol §${number} "${name}", which is "${
+            sections.get(number) ?? "not there"
+          }"`
+        )
     );
-  assert.deepEqual(dangling, []);
+  assert.deepEqual(stale, []);
+  assert.ok(cited > 200, "the citations were read");
+});
+
+Deno.test("docs/protocol.md refers to sections that it has", () => {
+  const page = readProjectFile("docs/protocol.md");
+  const sections = protocolSections(page);
+  const own = page.replace(
+    /(?:RFC|FIPS) \d+,?\s§[\d.]+(?:(?:,| and)\s§[\d.]+)*/g,
+    "",
+  );
+  const found = [...own.matchAll(/§((?:\d+|A)(?:\.\d+)*)/g)]
+    .map(([, number = ""]) => number);
+  assert.ok(found.length > 50, "the references were read");
+  assert.deepEqual(found.filter((number) => !sections.has(number)), []);
+});
+
+Deno.test("no file of lib cites a section without saying of what", () => {
+  const bare = FILES.filter((file) => /^lib\/.*\.ts$/.test(file))
+    .filter((file) => !readProjectFile(file).includes("RFC"))
+    .filter((file) => /\(§\d/.test(readProjectFile(file)));
+  assert.deepEqual(bare, []);
 });
 
 Deno.test("brokenLinks() finds files and headings that are not there", () => {

@@ -7,7 +7,7 @@ import {
 } from "../../lib/base/errors.ts";
 import { describeFailure, isOwnFault } from "../../lib/proxy/failure.ts";
 
-/** The rows of protocol §8.2: codes, and what its columns say. */
+/** The rows of protocol §8.2 "Errors": codes, and what its columns say. */
 async function specifiedRows(): Promise<string[][]> {
   const url = new URL("../../docs/protocol.md", import.meta.url);
   const [, section = ""] = /^### 8\.2 Errors$([^]*?)^### /m.exec(
@@ -19,7 +19,7 @@ async function specifiedRows(): Promise<string[][]> {
     .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
 }
 
-Deno.test("describeFailure() says what protocol §8.2 says", async () => {
+Deno.test('describeFailure() says what protocol §8.2 "Errors" says', async () => {
   let checked = 0;
   for (
     const [codeCell = "", reply, extended, status = ""] of await specifiedRows()

@@ -11,7 +11,7 @@ import type {
   ObservedWrite,
 } from "../../lib/transport/memory_network.ts";
 
-/** First byte of a stream that is a circuit (protocol §3.5). */
+/** First byte of a stream that is a circuit (protocol §3.5 "Streams and requests"). */
 const CIRCUIT_TYPE = 0x02;
 
 /** One circuit stream between two neighbours. */

@@ -6,7 +6,7 @@
  *         └──── SIGINT, SIGTERM or SIGHUP ── the same
  *                  another one, 2 s or more later ── 1 at once
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import { AnonNetError, describeError } from "../../base/errors.ts";

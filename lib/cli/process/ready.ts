@@ -2,7 +2,7 @@
  * What a node prints once all of it works: a line for programs, or what a person
  * does next.
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import {

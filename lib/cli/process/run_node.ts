@@ -2,7 +2,7 @@
  * A node as a process: it starts, prints its ready line, and runs until told to
  * stop.
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import type { NodeAddress } from "../../auth/node_address.ts";

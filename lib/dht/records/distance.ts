@@ -8,7 +8,7 @@
  * For a target there is exactly one point at each distance, so an order by
  * distance has no ties.
  *
- * @see protocol §4.1, Maymounkov and Mazières, "Kademlia" (2002) §2.1
+ * @see protocol §4.1 "Points and distances", Maymounkov and Mazières, "Kademlia" (2002) §2.1
  * @module
  */
 import type { Place } from "../../auth/proof_of_work.ts";

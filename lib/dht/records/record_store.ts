@@ -11,7 +11,7 @@
  * Checks run from the cheapest to the dearest, and nothing is given up for a record
  * before its signature is known to be right.
  *
- * @see protocol §4.5
+ * @see protocol §4.5 "What a node stores"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -12,7 +12,7 @@
  * Every choice takes logarithmic time, so that a full shelf costs a flooded node
  * no more than an empty one.
  *
- * @see protocol §4.5
+ * @see protocol §4.5 "What a node stores"
  * @module
  */
 import { IndexedHeap } from "../../base/indexed_heap.ts";

@@ -13,7 +13,7 @@
  *                       replica 0 to 7, one byte: no other key can sign for it
  *     open              any other: any publisher may write beside the others
  *
- * @see protocol §4.4
+ * @see protocol §4.4 "Stored records"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -7,7 +7,7 @@
  * One that brings cells now and then waits with room for one, and one that brings
  * many gets 64 KiB from here: the more a read brings, the less each cell costs.
  *
- * @see protocol §5.6
+ * @see protocol §5.6 "Memory"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

@@ -6,7 +6,7 @@
  *                    ├─▶ one write under way, up to 64 KiB ─▶ ask again
  *     fill(batch) ───┘
  *
- * @see protocol §5.4, §6.4
+ * @see protocol §5.4 "The control stream", §6.4 "Congestion"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

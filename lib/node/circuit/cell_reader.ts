@@ -8,7 +8,7 @@
  * The sink may keep the memory, such as to write from it; then the next read
  * gets other memory.
  *
- * @see protocol §5.6
+ * @see protocol §5.6 "Memory"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

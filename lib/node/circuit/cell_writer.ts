@@ -10,7 +10,7 @@
  * No reader waits for a writer: it learns at once what became of its cells, and
  * goes on reading.
  *
- * @see protocol §5.6
+ * @see protocol §5.6 "Memory"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

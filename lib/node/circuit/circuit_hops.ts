@@ -6,7 +6,7 @@
  *
  * Nothing else may be said on the circuit while a hop is being added.
  *
- * @see protocol §5.5
+ * @see protocol §5.5 "Extending, using, destroying"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

@@ -2,7 +2,7 @@
  * How fast circuits are, seen where much goes through them: what steers the choice
  * of relays, beside what they say of themselves.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { Clock } from "../../base/clock.ts";

@@ -9,7 +9,7 @@
  * Guards are on the disk before a circuit uses them: a node that is killed again
  * and again must not draw others each time.
  *
- * @see protocol §5.8, §5.9
+ * @see protocol §5.8 "Paths", §5.9 "Pool"
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";

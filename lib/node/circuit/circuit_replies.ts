@@ -3,7 +3,7 @@
  * answer that was not asked for is the end of the circuit, so an asker who gives
  * up leaves its place here until the answer comes.
  *
- * @see protocol §5.4
+ * @see protocol §5.4 "The control stream"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

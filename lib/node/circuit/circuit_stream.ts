@@ -8,7 +8,7 @@
  *
  * Cells are made when the stream takes them, so none grows old in a queue.
  *
- * @see protocol §5.5
+ * @see protocol §5.5 "Extending, using, destroying"
  * @module
  */
 import type { CellPort } from "./leg_carrier.ts";

@@ -8,7 +8,7 @@
  *     take("rendezvous", { endAt })    3 hops, and the one that the other side named
  *     take("directory")                4 hops, the last one looks records up
  *
- * @see protocol §5, §7
+ * @see protocol §5 "Circuits", §7 "Services"
  * @module
  */
 import type { LegCarrier } from "./leg_carrier.ts";
@@ -33,7 +33,7 @@ export interface WaitLimit {
   readonly signal: AbortSignal;
 }
 
-/** Questions that the last hop answers with a message of the services (§5.4). */
+/** Questions that the last hop answers with a message of the services (protocol §5.4 "The control stream"). */
 export type ServiceQuestion =
   | "establish_intro"
   | "introduce1"
@@ -62,7 +62,7 @@ export interface Circuits {
 export interface ServiceCircuit extends LegCarrier {
   /** The relays it leads over, nearest first. */
   readonly path: readonly NodeRecord[];
-  /** Known to the last hop and us alone (§5.2). */
+  /** Known to the last hop and us alone (protocol §5.2 "Create"). */
   readonly binding: Bytes;
   /** Look a record up at the last hop. @returns A stored record, not yet checked. */
   dhtGet(key: Bytes, limit: WaitLimit): Promise<Bytes | undefined>;

@@ -2,7 +2,7 @@
  * Judges guards by their links alone: a relay that ends circuits, or a peer that
  * floods us so that they are slow, does not make us leave a guard.
  *
- * @see protocol §5.8
+ * @see protocol §5.8 "Paths"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

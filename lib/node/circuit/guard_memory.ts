@@ -6,7 +6,7 @@
  *     layer2.blob     the second hops
  *     tenure.blob     since when relays are known, which no circuit waits for
  *
- * @see protocol §5.8, §9.1
+ * @see protocol §5.8 "Paths", §9.1 "State directory"
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";

@@ -2,7 +2,7 @@
  * Where a circuit and a leg of a session meet: the circuit carries cells, the
  * leg fills and takes them. Neither knows more of the other.
  *
- * @see protocol §6.2
+ * @see protocol §6.2 "Frames"
  * @module
  */
 

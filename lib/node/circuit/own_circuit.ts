@@ -5,7 +5,7 @@
  *     build ─▶ hop 1 ─▶ hop 2 ─▶ hop 3 ─▶ requests ─▶ joined ─▶ attach: cells both ways
  *              each in its time, or the build has failed there
  *
- * @see protocol §5
+ * @see protocol §5 "Circuits"
  * @module
  */
 import type { CellPort } from "./leg_carrier.ts";

@@ -7,7 +7,7 @@
  *              ── all of them have other keys → give up and say so
  *              ── a record is of another time → our clock; try again
  *
- * @see protocol §9.2
+ * @see protocol §9.2 "Start and stop"
  * @module
  */
 import { shortKey } from "../../auth/identity.ts";

@@ -5,7 +5,7 @@
  *     send ─▶ link there? ─ no ─▶ dial ─▶ request ─┬─▶ onResponse
  *                                                  └─▶ onFailure
  *
- * @see protocol §4.3
+ * @see protocol §4.3 "Requests and responses"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

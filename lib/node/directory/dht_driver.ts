@@ -10,7 +10,7 @@
  * Everything happens in the order in which it comes in: the machine is called
  * from here alone, and never calls back.
  *
- * @see protocol §4
+ * @see protocol §4 "DHT"
  * @module
  */
 import { thrown } from "../../log/log.ts";

@@ -9,7 +9,7 @@
  * them, and who is dialled has to prove its key. A blob that did not change is
  * not written again.
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import {

@@ -2,7 +2,7 @@
  * Tasks of a relay's DHT that callers wait for: look-ups of nodes, of records, and
  * records to store.
  *
- * @see protocol §4.6
+ * @see protocol §4.6 "Look-ups"
  * @module
  */
 import { raceSignal } from "../../base/clock.ts";

@@ -4,7 +4,7 @@
  *     open ─▶ contacts, to join by
  *        └──▶ firstRelays ─▶ recall: the other relays, then the records ─▶ saveNowAndThen
  *
- * @see protocol §9.1
+ * @see protocol §9.1 "State directory"
  * @module
  */
 import type { NodeAddress } from "../../auth/node_address.ts";

@@ -3,7 +3,7 @@
  *
  *     RelayList changes, and changes again ── 1 s ─▶ onChange, once
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

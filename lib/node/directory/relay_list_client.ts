@@ -12,7 +12,7 @@
  * listed, anybody may bring a newer record, which it has signed itself. Until there
  * are guards, a few of the relays that were named are asked too.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import { thrown } from "../../log/log.ts";

@@ -8,7 +8,7 @@
  * who invents relays can have them asked. Two voices count only from different
  * subnets, unless all nodes that are asked are in one.
  *
- * @see protocol §4.7
+ * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

@@ -1,7 +1,7 @@
 /**
  * Verifying the records of one answer: in order, and only as far as they are true.
  *
- * @see protocol §4.3
+ * @see protocol §4.3 "Requests and responses"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

@@ -2,7 +2,7 @@
  * Publishes the descriptors of one service: stores each revision before it is
  * used, and takes a circuit for each publication.
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { Identity } from "../../auth/identity.ts";

@@ -10,7 +10,7 @@
  *                                                                  ▼
  *                                                              StreamDesk
  *
- * @see protocol §7
+ * @see protocol §7 "Services"
  * @module
  */
 import type { Identity } from "../../auth/identity.ts";

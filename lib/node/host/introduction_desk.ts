@@ -2,7 +2,7 @@
  * Where the introductions of one service are opened and answered, and where it
  * shows how many of them its points should pass on.
  *
- * @see protocol §7.5
+ * @see protocol §7.5 "Rendezvous"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -5,7 +5,7 @@
  *     circuit ── establish_intro {key, signature over the binding} ──▶ the point
  *     circuit ◀── introduce2 ── new? ──▶ the service
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";

@@ -2,7 +2,7 @@
  * How many clients one service meets at once, and at which rendezvous points:
  * clients name those points, and a point that does not exist costs a time-out.
  *
- * @see protocol §7.5
+ * @see protocol §7.5 "Rendezvous"
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";

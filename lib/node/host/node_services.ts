@@ -1,7 +1,7 @@
 /**
  * The services of a node, by the names that their operator calls them.
  *
- * @see protocol §7, §9.1
+ * @see protocol §7 "Services", §9.1 "State directory"
  * @module
  */
 import { Identity } from "../../auth/identity.ts";

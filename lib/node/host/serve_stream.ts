@@ -11,7 +11,7 @@
  * target that sends for ever is held back by a client that does not read, and the
  * other way round.
  *
- * @see protocol §7.7
+ * @see protocol §7.7 "Behind the service"
  * @module
  */
 import { type Clock, sleep } from "../../base/clock.ts";

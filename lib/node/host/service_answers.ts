@@ -6,7 +6,7 @@
  *                                      │ no
  *                                      └─▶ the first one takes too long? give it up
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import type { Clock } from "../../base/clock.ts";

@@ -8,7 +8,7 @@
  *
  *     client secret = HKDF(seed, service key, "anonnet v1 client key", 32)
  *
- * @see protocol §7.3, §9.1
+ * @see protocol §7.3 "Descriptors", §9.1 "State directory"
  * @module
  */
 import { Identity, type PublicKey } from "../../auth/identity.ts";

@@ -2,7 +2,7 @@
  * The introduction points of one service: builds, checks, moves and closes the
  * circuits to them as its machine says, and sees when one of them ends.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { avoiding } from "../../path/path_avoid.ts";

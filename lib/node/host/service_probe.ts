@@ -7,7 +7,7 @@
  *
  * To the relays on the way it looks like any other visit.
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -6,7 +6,7 @@
  *                   └─ ticket ─────▶ circuit to its rendezvous ──▶ one more leg
  *     session ── LegOffer ─────────▶ circuit to its rendezvous ──▶ one more leg
  *
- * @see protocol §7.5, §7.6
+ * @see protocol §7.5 "Rendezvous", §7.6 "Legs, and staying reachable"
  * @module
  */
 import { avoiding } from "../../path/path_avoid.ts";

@@ -1,7 +1,7 @@
 /**
  * Takes the streams of one service's clients to their targets, within limits.
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import type { Clock } from "../../base/clock.ts";

@@ -4,7 +4,7 @@
  *
  *     80 = 127.0.0.1:8080        80 = [::1]:8080        22 = unix:/run/ssh.sock
  *
- * @see protocol §7.7
+ * @see protocol §7.7 "Behind the service"
  * @module
  */
 import {

@@ -1,7 +1,7 @@
 /**
  * Connections of a service to what stands behind it, on this machine or beside it.
  *
- * @see protocol §7.7
+ * @see protocol §7.7 "Behind the service"
  * @module
  */
 import { type Clock, deadline, raceSignal } from "../../base/clock.ts";

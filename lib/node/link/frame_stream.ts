@@ -2,7 +2,7 @@
  * Frames on a byte stream. A body is read straight into the array that it is
  * handed out in: collecting the bytes first cost 15 % of throughput at 64 KiB.
  *
- * @see protocol §0.2
+ * @see protocol §0.2 "Frames"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

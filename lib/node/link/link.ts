@@ -3,7 +3,7 @@
  * peer through its {@linkcode LinkServer}, and the rules of {@linkcode LinkState}
  * carried out. Whatever a peer does ends here at worst in the end of its link.
  *
- * @see protocol §3.5 to §3.7
+ * @see protocol §3.5 "Streams and requests" to §3.7 "Two links, and the end of a link"
  * @module
  */
 import { type NodeId, nodeIdOf, type PublicKey } from "../../auth/identity.ts";

@@ -4,7 +4,7 @@
  *
  *     accept ─▶ record? ─▶ LinkRoom ─▶ handshake ─▶ admitted? ─▶ onEstablished
  *
- * @see protocol §3.6, §3.7
+ * @see protocol §3.6 "Limits", §3.7 "Two links, and the end of a link"
  * @module
  */
 import type { Identity, PublicKey } from "../../auth/identity.ts";

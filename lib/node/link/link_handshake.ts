@@ -2,7 +2,7 @@
  * The driver of the link handshake: messages of a connection's first stream, the
  * one deadline, and the verification of the peer's record.
  *
- * @see protocol §3.2
+ * @see protocol §3.2 "Handshake"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -5,7 +5,7 @@
  *                          ├─ 0x02 ─▶ onCircuit
  *                          └─ else ─▶ close the link
  *
- * @see protocol §3.5
+ * @see protocol §3.5 "Streams and requests"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

@@ -4,7 +4,7 @@
  *     add ─▶ first of its peer ──────────────▶ of use ─┐
  *        └─▶ second ─▶ which one stays? ─ loser ─▶ drains ─▶ removed
  *
- * @see protocol §3.6, §3.7
+ * @see protocol §3.6 "Limits", §3.7 "Two links, and the end of a link"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -7,7 +7,7 @@
  *                                                                 │
  *                            two links to one peer: one of them drains
  *
- * @see protocol §3.6, §3.7
+ * @see protocol §3.6 "Limits", §3.7 "Two links, and the end of a link"
  * @module
  */
 import type { Identity, NodeId, PublicKey } from "../../auth/identity.ts";

@@ -3,7 +3,7 @@
  *
  *     bandwidth.blob     the highest rates of the last days
  *
- * @see protocol §9.1, §9.2
+ * @see protocol §9.1 "State directory", §9.2 "Start and stop"
  * @module
  */
 import {

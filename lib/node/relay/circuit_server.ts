@@ -6,7 +6,7 @@
  *                                ▼                       └─▶ introduction, rendezvous
  *                              ended
  *
- * @see protocol §5
+ * @see protocol §5 "Circuits"
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";

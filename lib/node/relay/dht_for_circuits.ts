@@ -5,7 +5,7 @@
  *     dht_get {key} ─▶ look-up ─▶ the record of the key's owner, or else the newest
  *     dht_put {record} ─▶ checked ─▶ stored on the k closest
  *
- * @see protocol §4, §5.4
+ * @see protocol §4 "DHT", §5.4 "The control stream"
  * @module
  */
 import type { NetworkParameters } from "../../auth/network.ts";

@@ -8,7 +8,7 @@
  *     client  ── establish_rendezvous ▶ waits with its cookie
  *     service ── rendezvous1 ──────▶ rendezvous2 to that client; both are joined
  *
- * @see protocol §5.7, §7
+ * @see protocol §5.7 "Joining", §7 "Services"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

@@ -3,7 +3,7 @@
  * changes, when it turns out that the node is somewhere else, and when it carries
  * twice what it says.
  *
- * @see protocol §2.3, §9.2
+ * @see protocol §2.3 "Node records", §9.2 "Start and stop"
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";

@@ -7,7 +7,7 @@
  * There is no reset: the other side sees the end of the stream, behind all that
  * was written before.
  *
- * @see protocol §5.5
+ * @see protocol §5.5 "Extending, using, destroying"
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";

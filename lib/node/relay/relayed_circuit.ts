@@ -9,7 +9,7 @@
  * A chunk of cells is read, turned in place and written, in one turn of the event
  * loop and without waiting for anything. Whatever ends one side ends the other.
  *
- * @see protocol §5.5 to §5.7
+ * @see protocol §5.5 "Extending, using, destroying" to §5.7 "Joining"
  * @module
  */
 import { type NodeId } from "../../auth/identity.ts";

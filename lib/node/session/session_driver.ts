@@ -4,7 +4,7 @@
  *
  *     reader, writer ⇄ SessionStream ⇄ Session ⇄ leg ⇄ LegCarrier (a circuit)
  *
- * @see protocol §6
+ * @see protocol §6 "Sessions"
  * @module
  */
 import type { LegCarrier } from "../circuit/leg_carrier.ts";

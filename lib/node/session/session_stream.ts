@@ -4,7 +4,7 @@
  *     read ◀── chunks ── SessionDriver ◀── legs
  *     write ── bytes ──▶ SessionDriver ──▶ legs
  *
- * @see protocol §6.3
+ * @see protocol §6.3 "Streams"
  * @module
  */
 import { type Bytes, concat } from "../../base/bytes.ts";
@@ -28,7 +28,7 @@ export interface StreamCalls {
 /** How a stream ended. */
 export interface StreamEnd {
   readonly how: "finished" | "reset";
-  /** Reset code (§6.2); 0 when it finished. */
+  /** Reset code (protocol §6.2 "Frames"); 0 when it finished. */
   readonly code: number;
 }
 

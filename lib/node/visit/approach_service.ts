@@ -7,7 +7,7 @@
  *     first circuit ───┘
  *     waits meanwhile
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import type { PathAvoid } from "../../path/path_avoid.ts";

@@ -7,7 +7,7 @@
  *                           a leg lives: LegOffers ◀─────────┤
  *                   none does: approachService {ticket} ◀────┘
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";

@@ -5,7 +5,7 @@
  *                   │ no
  *                   └─▶ DescriptorSearch ─▶ directory circuits ─▶ checks ─▶ descriptor
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { PathAvoid } from "../../path/path_avoid.ts";

@@ -5,7 +5,7 @@
  *     publish   directory circuit ── dht_put × 4 replicas ──▶ copies
  *     read      directory circuit ── dht_get ──▶ record ──▶ checks ──▶ descriptor
  *
- * @see protocol §7.3
+ * @see protocol §7.3 "Descriptors"
  * @module
  */
 import type { Identity, PublicKey } from "../../auth/identity.ts";

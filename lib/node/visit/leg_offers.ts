@@ -6,7 +6,7 @@
  *            ▲                                                         │
  *            └────────────── joined, or too late, or in vain ◀─────────┘
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import { deadline } from "../../base/clock.ts";

@@ -6,7 +6,7 @@
  *     introduction circuit ── introduce1 {cookie, …} ──▶ passed on
  *     rendezvous circuit ◀── rendezvous2 {reply} ── joined: a leg
  *
- * @see protocol §7.4, §7.5
+ * @see protocol §7.4 "Introduction", §7.5 "Rendezvous"
  * @module
  */
 import type { PathAvoid } from "../../path/path_avoid.ts";

@@ -9,7 +9,7 @@
  * A point may lie about the price. What is computed for one meeting is bounded,
  * and so is how often a point may raise it; then another one is asked.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

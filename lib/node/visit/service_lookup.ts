@@ -2,7 +2,7 @@
  * Looking for a service without visiting it: whether it has been announced
  * lately, as `anonnet lookup` asks.
  *
- * @see protocol §7.3, §9.3
+ * @see protocol §7.3 "Descriptors", §9.3 "Control interface"
  * @module
  */
 import type { CryptoSuite } from "../../crypto/suite.ts";

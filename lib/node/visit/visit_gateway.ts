@@ -4,7 +4,7 @@
  *
  *     host, port, isolation ─▶ address right? ─▶ Visits ─▶ stream
  *
- * @see protocol §8.1
+ * @see protocol §8.1 "Targets and isolation"
  * @module
  */
 import type { CryptoSuite } from "../../crypto/suite.ts";

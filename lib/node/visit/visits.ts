@@ -6,7 +6,7 @@
  *                   │ no
  *                   └─▶ being begun? ── no ──▶ approachService ─▶ session ─▶ stream
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import { AVOID_NOTHING } from "../../path/path_avoid.ts";
@@ -98,7 +98,7 @@ export class Visits implements AsyncDisposable {
   /**
    * Open a stream. On a live session at once; the target is asked afterwards.
    *
-   * @throws {AnonNetError} `service.*`, as protocol §8.2 lists them.
+   * @throws {AnonNetError} `service.*`, as protocol §8.2 "Errors" lists them.
    * @throws the signal's reason.
    */
   async connect(

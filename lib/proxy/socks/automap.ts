@@ -8,7 +8,7 @@
  * The range is that of benchmarks (RFC 2544): nothing on the Internet or in a usual
  * LAN has it, so a program that forgets the proxy reaches nothing.
  *
- * @see protocol §8.3
+ * @see protocol §8.3 "SOCKS5"
  * @module
  */
 import { formatIp, parseIp } from "../../auth/socket_address.ts";

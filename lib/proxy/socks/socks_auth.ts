@@ -4,7 +4,7 @@
  *     VER  ULEN  UNAME  PLEN  PASSWD
  *     1    1     ULEN   1     PLEN
  *
- * @see protocol §8.3
+ * @see protocol §8.3 "SOCKS5"
  * @see {@link https://www.rfc-editor.org/rfc/rfc1929 | RFC 1929}
  * @module
  */

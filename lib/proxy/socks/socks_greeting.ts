@@ -8,7 +8,7 @@
  * client that has one wants it used. Method 0xf0 is never chosen; offering it
  * says "I can take extended replies" (RFC 1928 leaves 0x80 to 0xfe to private use).
  *
- * @see protocol §8.3
+ * @see protocol §8.3 "SOCKS5"
  * @see {@link https://www.rfc-editor.org/rfc/rfc1928#section-3 | RFC 1928 §3}
  * @module
  */

@@ -5,7 +5,7 @@
  *     VER  REP  RSV  ATYP  BND.ADDR  BND.PORT
  *     1    1    1    1     4         2
  *
- * @see protocol §8.2, §8.3
+ * @see protocol §8.2 "Errors", §8.3 "SOCKS5"
  * @see {@link https://www.rfc-editor.org/rfc/rfc1928#section-6 | RFC 1928 §6}
  * @module
  */

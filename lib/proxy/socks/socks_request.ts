@@ -8,7 +8,7 @@
  * client gets an answer that says why. A client that sends an IP address has
  * already asked a resolver for it, in the clear.
  *
- * @see protocol §8.3
+ * @see protocol §8.3 "SOCKS5"
  * @see {@link https://www.rfc-editor.org/rfc/rfc1928#section-4 | RFC 1928 §4}
  * @see {@link https://spec.torproject.org/socks-extensions.html | Tor's SOCKS extensions}
  * @module

@@ -11,7 +11,7 @@
  *                           ◀─      reply, once the target has accepted or refused
  *     bytes                 ◀─▶     bytes
  *
- * @see protocol §8.3
+ * @see protocol §8.3 "SOCKS5"
  * @module
  */
 import { type Automap, isMappedAddress } from "./automap.ts";

@@ -6,7 +6,7 @@
  *     aad     = authentication ‖ static ‖ X ‖ ct
  *     CBOR    { cookie 20, handshake? 1280, port?, rendezvous ≤ 1024, ticket? }
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

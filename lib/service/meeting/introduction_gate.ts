@@ -11,7 +11,7 @@
  * falls while no client is pushed out. Clients that flood bid against each other, and
  * an honest client outbids them for some seconds of computing.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { TokenBucket } from "../../base/token_bucket.ts";

@@ -6,7 +6,7 @@
  *     static           X25519 32      of introductions and rendezvous handshakes
  *     kem              ML-KEM-768     of introductions
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import { Identity, type PublicKey } from "../../auth/identity.ts";

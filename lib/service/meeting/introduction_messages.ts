@@ -8,10 +8,10 @@
  *     IntroduceAck     { status, demand?: { effort, seed 32 } }      point → client
  *     Introduce2       sealed, as it came                            point → service
  *
- * The signature of EstablishIntro covers the circuit binding (§5.2): it is worth
+ * The signature of EstablishIntro covers the circuit binding (protocol §5.2 "Create"): it is worth
  * nothing on another circuit.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import {
@@ -80,7 +80,7 @@ export interface Introduce1 {
 /**
  * The body of EstablishIntro.
  *
- * @param binding Of the circuit's last hop (§5.2).
+ * @param binding Of the circuit's last hop (protocol §5.2 "Create").
  * @param rate Introductions per second that we want, 1 to
  * {@linkcode INTRODUCTIONS_PER_SECOND}.
  */

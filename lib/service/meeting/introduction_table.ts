@@ -10,7 +10,7 @@
  * client that floods must build a circuit for each. That also makes it plain which work is
  * whose, and that none counts twice.
  *
- * @see protocol §7.4
+ * @see protocol §7.4 "Introduction"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";
@@ -31,7 +31,7 @@ export const MAX_ASKS = 8;
 /** A client's circuit, as far as the table needs it. */
 export interface Asker<Circuit> {
   readonly circuit: Circuit;
-  /** Of that circuit (§5.2). */
+  /** Of that circuit (protocol §5.2 "Create"). */
   readonly binding: Uint8Array;
 }
 

@@ -12,7 +12,7 @@
  * of one circuit and lasts for some seconds, and `sealed` holds the client's
  * ephemeral keys: work cannot be done in advance, sold on, or used twice.
  *
- * @see protocol §7.4, docs/decisions/0021-work-for-introductions.md
+ * @see protocol §7.4 "Introduction", docs/decisions/0021-work-for-introductions.md
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";
@@ -72,7 +72,7 @@ export class WorkSeeds {
     this.#secret = random.bytes(WORK_SEED_BYTES);
   }
 
-  /** The seed of a circuit now. @param binding Of that circuit (§5.2). */
+  /** The seed of a circuit now. @param binding Of that circuit (protocol §5.2 "Create"). */
   seed(
     authentication: PublicKey,
     binding: Uint8Array,

@@ -6,7 +6,7 @@
  *     Rendezvous1            { cookie 20, reply }       service → point
  *     Rendezvous2            reply                      point → client
  *
- * The handshake is the create handshake of circuits (§5.2) between the client and
+ * The handshake is the create handshake of circuits (protocol §5.2 "Create") between the client and
  * the service, with keys of the introduction point in place of a relay's:
  *
  *     nodeId  := H("anonnet v1 rendezvous" ‖ authentication ‖ blinded key ‖ cookie)
@@ -16,9 +16,9 @@
  *
  * It is forward-secret and hybrid, it proves the service, and it is bound to one
  * cookie. For a further leg of a session the reply is empty: its keys follow
- * from the session's secret (§6.1).
+ * from the session's secret (protocol §6.1 "Legs and cells").
  *
- * @see protocol §7.5
+ * @see protocol §7.5 "Rendezvous"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";

@@ -1,7 +1,7 @@
 /**
  * A rendezvous point's side: circuits of clients that wait for a service.
  *
- * @see protocol §7.5
+ * @see protocol §7.5 "Rendezvous"
  * @module
  */
 import { COOKIE_BYTES } from "./introduction.ts";

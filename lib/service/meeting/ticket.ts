@@ -10,7 +10,7 @@
  * secret cannot tell whether two tickets are of one session's making, as they
  * travel inside introductions alone.
  *
- * @see protocol §7.6
+ * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
 import {
