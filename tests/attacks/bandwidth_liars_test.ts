@@ -11,7 +11,7 @@ import { relayKey } from "../../lib/path/relay_key.ts";
 import { relay, testSelector } from "../path/_relays.ts";
 
 const RELAYS = 1000;
-const CLIENTS = Deno.env.get("ATTACK_SCALE") === "full" ? 20_000 : 1500;
+const CLIENTS = Deno.env.get("ATTACK_SCALE") === "full" ? 20_000 : 600;
 
 /** Honest relays declare what they have: from a tenth of the middle to ten times as much. */
 function network(hostile: number) {

@@ -78,7 +78,7 @@ Deno.test({
     const outcome = await ending;
     assert.equal(outcome.code, 1, outcome.stderr);
     assert.match(outcome.stderr, /stopped the hard way/);
-    await proxy.end();
+    await proxy.end("kill");
     assert.notEqual((await cut).code, 0);
   },
 });

@@ -5,7 +5,7 @@ import { HttpClient } from "../../../lib/http/client.ts";
 import { inAnonNet } from "../../embed/anonnet_world.ts";
 
 /** Programs that want to be kept apart, all at once. */
-const KEYS = 100;
+const KEYS = 40;
 
 /** All circuits that callers are given while this is there: none of them twice. */
 class HandedOut implements Disposable {
@@ -31,7 +31,7 @@ class HandedOut implements Disposable {
   }
 }
 
-Deno.test("a hundred isolation keys at once share no circuit, no rendezvous and no session", () =>
+Deno.test("forty isolation keys at once share no circuit, no rendezvous and no session", () =>
   inAnonNet(async (net) => {
     const site = await net.site(() => new Response("hello"));
     const machine = net.world.machine();
