@@ -28,11 +28,7 @@ import { type LegSpread, type LegState, LegTable } from "./leg_table.ts";
 import type { SessionQuota } from "./quota.ts";
 import type { CellLoad, SendLane } from "./send_round.ts";
 import { NO_EVENTS, SESSION_CODE, type SessionEvent } from "./session_event.ts";
-import {
-  FIRST_STREAM,
-  SessionStreams,
-  type WriteResult,
-} from "./session_streams.ts";
+import { FIRST_STREAM, SessionStreams } from "./session_streams.ts";
 import type { ReadResult } from "./stream.ts";
 
 /** A session without a leg fails after this long, ms. */
@@ -75,6 +71,12 @@ export interface SessionView {
   readonly nextLegNumber: LegNumber;
 }
 
+/** What may be asked of the streams without looking at the legs. */
+export type CallableStreams = Pick<
+  SessionStreams,
+  "openKnown" | "accept" | "write" | "finish" | "breakOff" | "reset"
+>;
+
 /** One end of a session. */
 export class Session implements SessionView {
   readonly role: SessionRole;
@@ -100,6 +102,11 @@ export class Session implements SessionView {
   /** The code it was closed with; `undefined` while it lives. */
   get closedCode(): number | undefined {
     return this.#closed;
+  }
+
+  /** Its streams, for readers and writers. Look at what is to be sent after each call. */
+  get streams(): CallableStreams {
+    return this.#streams;
   }
 
   get streamCount(): number {
@@ -298,51 +305,11 @@ export class Session implements SessionView {
       : undefined;
   }
 
-  /**
-   * The stream that the introduction asked for, at its client: the service has it
-   * open from the beginning. Before all other streams.
-   *
-   * @returns Its id.
-   */
-  openKnownStream(nowMs: number): StreamId {
-    return this.#streams.openKnown(nowMs);
-  }
-
   /** The introduction asks for a stream to `port`: as if its StreamOpen had come. */
   onKnownStream(port: number, nowMs: number): readonly SessionEvent[] {
     const frame = { type: "streamOpen", id: FIRST_STREAM, port } as const;
     this.#streams.onFrame(frame, nowMs);
     return this.takeEvents();
-  }
-
-  /** Tell the client that its stream has been taken, before anything is to be said on it. */
-  accept(id: StreamId): void {
-    this.#streams.accept(id);
-  }
-
-  /**
-   * Append bytes to a stream; they must not change from now on.
-   *
-   * @returns `"full"` when the writer should wait for `writable` before the next
-   * write (these bytes are taken all the same), `"gone"` when the stream is over.
-   */
-  write(id: StreamId, bytes: Uint8Array): WriteResult {
-    return this.#streams.write(id, bytes);
-  }
-
-  /** End our direction of a stream; what was written still goes out. */
-  finish(id: StreamId): void {
-    this.#streams.finish(id);
-  }
-
-  /** Give up a stream, both directions. */
-  reset(id: StreamId, code: number): void {
-    this.#streams.reset(id, code);
-  }
-
-  /** Give up a stream, both directions, once all that was written has arrived. */
-  breakOff(id: StreamId, code: number): void {
-    this.#streams.breakOff(id, code);
   }
 
   /**

@@ -199,7 +199,12 @@ export class SessionStreams {
     return id;
   }
 
-  /** The first stream, of which the service knows already. @returns Its id. */
+  /**
+   * The stream that the introduction asked for, at its client: the service has it
+   * open from the beginning. Before all other streams.
+   *
+   * @returns Its id.
+   */
   openKnown(nowMs: number): StreamId {
     this.#onlyClients();
     const { id } = this.#table.open(nowMs);
@@ -212,13 +217,18 @@ export class SessionStreams {
     throw new BugError("session.open", "Services open no streams");
   }
 
-  /** Tell the client that its stream has been taken. */
+  /** Tell the client that its stream has been taken, before anything is to be said on it. */
   accept(id: StreamId): void {
     const stream = this.#table.get(id);
     if (stream !== undefined) this.#grant(stream);
   }
 
-  /** Append bytes, which must not change from now on. They are taken even when `"full"`. */
+  /**
+   * Append bytes to a stream; they must not change from now on.
+   *
+   * @returns `"full"` when the writer should wait for `writable` before the next
+   * write (these bytes are taken all the same), `"gone"` when the stream is over.
+   */
   write(id: StreamId, bytes: Uint8Array): WriteResult {
     const stream = this.#table.get(id);
     if (stream === undefined) return "gone";
@@ -230,7 +240,7 @@ export class SessionStreams {
     return "full";
   }
 
-  /** End our direction; what was written still goes out. */
+  /** End our direction of a stream; what was written still goes out. */
   finish(id: StreamId): void {
     const stream = this.#table.get(id);
     if (stream === undefined) return;

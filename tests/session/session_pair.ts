@@ -76,14 +76,14 @@ export class End {
       chunk !== undefined;
       chunk = job.chunks.shift()
     ) {
-      const result = this.session.write(id, chunk);
+      const result = this.session.streams.write(id, chunk);
       if (result === "gone") return;
       if (result === "full") {
         job.full = true;
         return;
       }
     }
-    if (job.finish) this.session.finish(id);
+    if (job.finish) this.session.streams.finish(id);
     this.#toWrite.delete(id);
   }
 

@@ -53,7 +53,7 @@ Deno.test("Session sends the first stream and its first bytes in the first cell"
 
 Deno.test("Session has the stream that the introduction asked for open at both ends", () => {
   const pair = new SessionPair();
-  const id = pair.client.session.openKnownStream(0);
+  const id = pair.client.session.streams.openKnown(0);
   pair.service.take(pair.service.session.onKnownStream(8080, 0), 0);
   assert.equal(pair.service.opened.get(id), 8080);
   pair.addLeg(0, { latencyMs: 100, cellsPerMs: 8 });
@@ -75,8 +75,8 @@ Deno.test("Session has the stream that the introduction asked for open at both e
 Deno.test("Session knows of one stream at most, and services open none", () => {
   const pair = new SessionPair();
   opened(pair);
-  assert.throws(() => pair.client.session.openKnownStream(0), BugError);
-  assert.throws(() => pair.service.session.openKnownStream(0), BugError);
+  assert.throws(() => pair.client.session.streams.openKnown(0), BugError);
+  assert.throws(() => pair.service.session.streams.openKnown(0), BugError);
 });
 
 Deno.test("Session keeps a half-closed stream open in the other direction", () => {
@@ -318,10 +318,10 @@ Deno.test("Session hands a reset of the peer to the reader", () => {
   const id = opened(pair);
   pair.client.write(id, pattern(10), { finish: false });
   pair.run(() => pair.service.opened.has(id));
-  pair.service.session.reset(id, RESET_CODE.refused);
+  pair.service.session.streams.reset(id, RESET_CODE.refused);
   pair.run(() => pair.client.resets.has(id), 10_000);
   assert.equal(pair.client.resets.get(id), RESET_CODE.refused);
-  assert.equal(pair.client.session.write(id, pattern(1)), "gone");
+  assert.equal(pair.client.session.streams.write(id, pattern(1)), "gone");
 });
 
 Deno.test("Session tells the peer when it is closed", () => {
@@ -340,7 +340,7 @@ Deno.test("Session.openStream() has a limit, and ended streams make room again",
   pair.addLeg(0);
   const ids = Array.from({ length: MAX_STREAMS }, () => opened(pair));
   assert.equal(pair.client.session.openStream(80, 0), undefined);
-  pair.client.session.reset(ids[0] as number, 0);
+  pair.client.session.streams.reset(ids[0] as number, 0);
   assert.ok(pair.client.session.openStream(80, 0) !== undefined);
 });
 

@@ -159,7 +159,7 @@ export class SessionDriver {
   /** The stream that our introduction asked for. Before the first leg, and all other streams. */
   openKnownStream(): SessionStreamHandle {
     return this.#addStream(
-      this.#session.openKnownStream(this.#clock.nowMs()),
+      this.#session.streams.openKnown(this.#clock.nowMs()),
     );
   }
 
@@ -178,11 +178,11 @@ export class SessionDriver {
   #addStream(id: StreamId): SessionStreamHandle {
     const stream = new SessionStreamHandle({
       accept: () => {
-        this.#session.accept(id);
+        this.#session.streams.accept(id);
         this.#turn();
       },
       write: (bytes) => {
-        const result = this.#session.write(id, bytes);
+        const result = this.#session.streams.write(id, bytes);
         this.#turn();
         return result;
       },
@@ -193,17 +193,17 @@ export class SessionDriver {
         return result;
       },
       finish: () => {
-        this.#session.finish(id);
+        this.#session.streams.finish(id);
         this.#turn();
       },
       breakOff: (code) => {
-        this.#session.breakOff(id, code);
+        this.#session.streams.breakOff(id, code);
         this.#dispatch(this.#session.takeEvents());
         this.#turn();
       },
       reset: (code) => {
         this.#streams.delete(id);
-        this.#session.reset(id, code);
+        this.#session.streams.reset(id, code);
         this.#turn();
       },
     });
