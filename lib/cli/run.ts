@@ -5,7 +5,7 @@
  */
 import { ConfigError } from "../base/errors.ts";
 import { defineCommand } from "./flags/command.ts";
-import { listFlag, switchFlag } from "./flags/flag.ts";
+import { listFlag, parseText, switchFlag } from "./flags/flag.ts";
 import {
   checkProxyFlags,
   CLIENT_FLAGS,
@@ -22,6 +22,7 @@ import {
   parseClientWord,
   parseServiceWord,
   withClients,
+  withProxyProtocol,
 } from "./flags/service_words.ts";
 
 /** `anonnet run`. */
@@ -46,6 +47,11 @@ export const runCommand = defineCommand({
       "let only this client find the service; anonnet client-key prints a client's",
       parseClientWord,
     ),
+    "proxy-protocol": listFlag(
+      "NAME",
+      "tell the targets of this service which streams belong to one visitor",
+      parseText,
+    ),
     ...PROXY_FLAGS,
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
@@ -53,7 +59,10 @@ export const runCommand = defineCommand({
   check(values) {
     const { relay, socks, http, service, authorise } = values;
     checkProxyFlags(values);
-    withClients(service, authorise);
+    withProxyProtocol(
+      withClients(service, authorise),
+      values["proxy-protocol"],
+    );
     const isNothing = !relay && socks === undefined && http === undefined &&
       service.length === 0;
     if (!isNothing) return;
@@ -66,7 +75,10 @@ export const runCommand = defineCommand({
   },
   run(values, program) {
     const { socks, http, automap } = values;
-    const services = withClients(values.service, values.authorise);
+    const services = withProxyProtocol(
+      withClients(values.service, values.authorise),
+      values["proxy-protocol"],
+    );
     const hasProxies = socks !== undefined || http !== undefined;
     const isClient = hasProxies || services.length > 0;
     return runNode(program, {

@@ -5,7 +5,7 @@
  */
 import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
 import { defineCommand } from "./flags/command.ts";
-import { defaultFlag, listFlag } from "./flags/flag.ts";
+import { defaultFlag, listFlag, switchFlag } from "./flags/flag.ts";
 import {
   CLIENT_FLAGS,
   clientOptions,
@@ -44,6 +44,9 @@ export const serveCommand = defineCommand({
       },
     ),
     authorise: authoriseFlag,
+    "proxy-protocol": switchFlag(
+      "tell the target which streams belong to one visitor (PROXY protocol, version 1)",
+    ),
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
   },
@@ -54,6 +57,7 @@ export const serveCommand = defineCommand({
       services: [{
         name: values.name,
         targets,
+        proxyProtocol: values["proxy-protocol"],
         ...values.authorise.length === 0 ? {} : { clients: values.authorise },
       }],
     }),

@@ -93,6 +93,12 @@ export interface HostOptions {
   readonly key?: Uint8Array;
   /** Let only these clients find it, as `anonnet client-key` prints them. */
   readonly clients?: readonly string[];
+  /**
+   * Begin each connection of {@linkcode AnonNet.forward} to a target with a line of the
+   * PROXY protocol, version 1: its source address stands for the visitor's session, so
+   * that the target can limit by it. Default `false`.
+   */
+  readonly proxyProtocol?: boolean;
   /** Gives up waiting for visitors to reach it; the service is stopped then. */
   readonly signal?: AbortSignal;
 }
@@ -337,7 +343,7 @@ const MAX_HOPS = 7;
 
 /** @throws {ConfigError} `service.key`, `service.client_key`. */
 function definitionOf(
-  { name = "default", key, clients }: HostOptions,
+  { name = "default", key, clients, proxyProtocol }: HostOptions,
   targets: ReadonlyMap<number, StreamTarget>,
 ): ServiceDefinition {
   if (key !== undefined && key.length !== SEED_BYTES) {
@@ -351,6 +357,7 @@ function definitionOf(
     targets,
     seed: key && new Uint8Array(key),
     clients: clients?.map(parseClientKey),
+    proxyProtocol,
   };
 }
 

@@ -39,6 +39,7 @@ import {
   registerNewIdentity,
   registerNodeCommands,
 } from "./node_status.ts";
+import { registerSessionCommands } from "./session_commands.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
   checkRelayOptions,
@@ -157,6 +158,7 @@ export class Node implements AsyncDisposable {
     const clientKeys = new ClientKeys(state, runtime);
     if (control) {
       registerNodeCommands(control.server, parts, runtime.clock);
+      registerSessionCommands(control.server, parts, runtime.log);
       registerNewIdentity(control.server, parts, log);
       registerClientKey(control.server, clientKeys);
     }

@@ -91,7 +91,47 @@ export interface Target extends AsyncDisposable {
 }
 
 /** nginx, serving the files of a folder over a socket that it alone has. */
-export async function startNginx(folder: string): Promise<Target> {
+export function startNginx(folder: string): Promise<Target> {
+  return startNginxWith("", `root ${folder};`);
+}
+
+/** nginx behind the PROXY protocol: it answers with what that told it. */
+export function startNginxAnswering(): Promise<Target> {
+  return startNginxWith(
+    "proxy_protocol",
+    `location / { return 200 "$proxy_protocol_addr $proxy_protocol_port\\n"; }`,
+  );
+}
+
+/** HAProxy behind the PROXY protocol: it answers with what that told it. */
+export async function startHaproxy(): Promise<Target> {
+  await using starting = new AsyncDisposableStack();
+  const home = starting.use(await TemporaryDirectory.create());
+  const socket = home.pathOf("haproxy.sock");
+  const config = home.pathOf("haproxy.cfg");
+  await Deno.writeTextFile(
+    config,
+    `global
+  log stderr format raw local0
+defaults
+  mode http
+  timeout client 30s
+  timeout server 30s
+  timeout connect 5s
+frontend answers
+  bind unix@${socket} accept-proxy mode 666
+  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port]"
+`,
+  );
+  const server = spawnServer(starting, "haproxy", ["-W", "-f", config]);
+  await server.until("Loading success|New worker .*forked");
+  return disposable(`unix:${socket}`, starting.move());
+}
+
+async function startNginxWith(
+  listening: string,
+  answering: string,
+): Promise<Target> {
   await using starting = new AsyncDisposableStack();
   const home = starting.use(await TemporaryDirectory.create());
   const socket = home.pathOf("nginx.sock");
@@ -111,8 +151,8 @@ http {
   sendfile on;
   ${temporary.join(" ")}
   server {
-    listen unix:${socket};
-    root ${folder};
+    listen unix:${socket} ${listening};
+    ${answering}
   }
 }
 `,

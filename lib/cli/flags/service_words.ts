@@ -124,3 +124,25 @@ export function withClients(
     return keys.length === 0 ? service : { ...service, clients: keys };
   });
 }
+
+/**
+ * Services of which some tell their targets by the PROXY protocol what belongs together.
+ *
+ * @param names Of those.
+ * @throws {ConfigError} `cli.proxy_protocol` for a service that there is not.
+ */
+export function withProxyProtocol(
+  services: readonly ServiceDefinition[],
+  names: readonly string[],
+): ServiceDefinition[] {
+  for (const name of names) {
+    if (services.some((service) => service.name === name)) continue;
+    throw new ConfigError(
+      "cli.proxy_protocol",
+      `Cannot use the PROXY protocol for service "${name}": there is no such service`,
+    );
+  }
+  return services.map((service) =>
+    names.includes(service.name) ? { ...service, proxyProtocol: true } : service
+  );
+}

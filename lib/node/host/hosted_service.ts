@@ -33,6 +33,7 @@ import {
   Reachability,
   type ReachabilityAction,
 } from "../../service/reachability.ts";
+import type { SessionMark } from "../../service/proxy_line.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import { momentOf, type ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
@@ -44,7 +45,10 @@ import { IntroductionDesk } from "./introduction_desk.ts";
 import type { IntroductionListener } from "./introduction_listener.ts";
 import { ServicePoints } from "./service_points.ts";
 import { ServiceProbe } from "./service_probe.ts";
-import { ServiceSessions } from "./service_sessions.ts";
+import {
+  ServiceSessions,
+  type ServiceSessionStatus,
+} from "./service_sessions.ts";
 import { DRAIN_MS, drainSessions } from "./session_drain.ts";
 import { StreamDesk } from "./stream_desk.ts";
 import type { StreamTarget } from "./stream_target.ts";
@@ -65,6 +69,11 @@ export interface HostedServiceOptions {
   readonly clients?: readonly Bytes[];
   /** Default: over the machine's sockets. */
   readonly dial?: TargetDial;
+  /**
+   * Tell targets first, by the PROXY protocol, which streams belong together.
+   * Default: no.
+   */
+  readonly proxyProtocol?: boolean | undefined;
   /**
    * How long streams may take to end when the service is stopped, ms; some never
    * would. Default `DRAIN_MS`.
@@ -160,6 +169,7 @@ export class HostedService implements AsyncDisposable {
         clock,
         targets,
         dial,
+        proxyProtocol: options.proxyProtocol ?? false,
         targetLog: new TargetLog(this.#log, clock, options.name),
       },
       this.#tasks,
@@ -207,6 +217,16 @@ export class HostedService implements AsyncDisposable {
       streams: this.#sessions.streamCount,
       shed: this.#introductions.shed,
     };
+  }
+
+  /** What its sessions are doing, the oldest first. */
+  get sessions(): ServiceSessionStatus[] {
+    return this.#sessions.status;
+  }
+
+  /** Close the session of this id. @returns Whether there was one. */
+  closeSession(id: string): boolean {
+    return this.#sessions.close(id);
   }
 
   /** The machine has another address, or was away: check everything. */
@@ -332,7 +352,7 @@ export class HostedService implements AsyncDisposable {
   #onStream(
     stream: SessionStreamHandle,
     port: number,
-    session: object,
+    session: SessionMark,
   ): void {
     if (this.#stopping.signal.aborted) return stream.abort(RESET_CODE.failed);
     this.#streams.serve(stream, port, session);

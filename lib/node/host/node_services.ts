@@ -13,6 +13,7 @@ import { SelfVisit } from "../../service/self_visit.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import type { ServiceTarget, Visits } from "../visit/visits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
+import type { ServiceSessionStatus } from "./service_sessions.ts";
 import { HostedService, type ServiceStatus } from "./hosted_service.ts";
 import { DRAIN_MS } from "./session_drain.ts";
 import {
@@ -38,6 +39,17 @@ export interface ServiceDefinition {
   readonly targets: ReadonlyMap<number, StreamTarget>;
   /** X25519 keys of those who may find it. Default: every client that knows the address. */
   readonly clients?: readonly Bytes[] | undefined;
+  /**
+   * Tell targets first, by the PROXY protocol, which streams belong together.
+   * Default: no.
+   */
+  readonly proxyProtocol?: boolean | undefined;
+}
+
+/** A session of a service of this node. */
+export interface NodeSessionStatus extends ServiceSessionStatus {
+  /** Name of the service. */
+  readonly service: string;
 }
 
 /** What a service shows to who asks its node. */
@@ -111,6 +123,21 @@ export class NodeServices implements AsyncDisposable {
     );
   }
 
+  /** What the sessions of all services are doing, service by service. */
+  get sessions(): readonly NodeSessionStatus[] {
+    return [...this.#services].flatMap(([service, hosted]) =>
+      (hosted?.sessions ?? []).map((session) => ({ service, ...session }))
+    );
+  }
+
+  /** Close the session of this id, whichever service has it. @returns Whether one had. */
+  closeSession(id: string): boolean {
+    for (const service of this.#services.values()) {
+      if (service?.closeSession(id)) return true;
+    }
+    return false;
+  }
+
   /**
    * Start a service; it becomes reachable by and by. Dispose of it to stop it, or of
    * all of them with the node.
@@ -119,7 +146,7 @@ export class NodeServices implements AsyncDisposable {
    * `storage.*`.
    */
   async start(definition: ServiceDefinition): Promise<HostedService> {
-    const { name, targets, clients } = definition;
+    const { name, targets, clients, proxyProtocol } = definition;
     serviceFileName(name); // refuses what is no name
     if (this.#services.has(name)) throw twice(name);
     if (this.#services.size >= MAX_SERVICES) throw tooMany(name);
@@ -132,6 +159,7 @@ export class NodeServices implements AsyncDisposable {
         revisions: revisionStore(this.#state, name),
         targets,
         drainMs: this.#drainMs,
+        proxyProtocol,
         ...clients === undefined ? {} : { clients },
       });
       this.#services.set(name, service);

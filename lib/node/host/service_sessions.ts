@@ -22,6 +22,7 @@ import {
   encodeRendezvous1,
   respondToRendezvous,
 } from "../../service/meeting/rendezvous.ts";
+import { MARK_BYTES, type SessionMark } from "../../service/proxy_line.ts";
 import { SessionRegistry } from "../../service/session_registry.ts";
 import {
   isTicketValid,
@@ -55,14 +56,32 @@ const NO_SECRET = new Uint8Array(KEY_BYTES);
 
 /** What the service hears of its sessions. */
 export interface ServiceSessionHandlers {
-  /** A client has opened a stream. @param session For limits; not to be kept. */
-  onStream(stream: SessionStreamHandle, port: number, session: object): void;
+  /** A client has opened a stream. @param session The same for all of a session. */
+  onStream(
+    stream: SessionStreamHandle,
+    port: number,
+    session: SessionMark,
+  ): void;
   /** A leg has fallen silent: other circuits of ours may have, too. */
   onDoubt(): void;
 }
 
+/** A session, for the service's operator. */
+export interface ServiceSessionStatus {
+  /** Its mark: 8 hexadecimal digits, which mean nothing elsewhere. */
+  readonly id: string;
+  /** Since it began, in whole seconds. */
+  readonly ageSeconds: number;
+  readonly streams: number;
+  readonly legs: number;
+  /** Cells that came on the legs there are. */
+  readonly cellsIn: number;
+}
+
 interface ServiceSession {
   readonly id: Bytes;
+  readonly mark: SessionMark;
+  readonly sinceMs: number;
   readonly secret: Bytes;
   readonly driver: SessionDriver;
   /** The relays that we chose for each leg, so that the next one can take others. */
@@ -102,6 +121,50 @@ export class ServiceSessions implements Disposable {
   /** Sessions there are. */
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** What each is doing, the oldest first. */
+  get status(): ServiceSessionStatus[] {
+    const nowMs = this.#context.clock.nowMs();
+    return Array.from(this.#sessions, ({ mark, sinceMs, driver }) => {
+      const { streamCount, legs } = driver.view;
+      return {
+        id: mark.id,
+        ageSeconds: Math.floor((nowMs - sinceMs) / 1000),
+        streams: streamCount,
+        legs: legs.length,
+        cellsIn: legs.reduce(
+          (sum, { receivedCells }) => sum + receivedCells,
+          0,
+        ),
+      };
+    });
+  }
+
+  /**
+   * Close the session of a mark, with all its streams; its client may begin another.
+   *
+   * @returns Whether there was one.
+   */
+  close(id: string): boolean {
+    const session = this.#marked(id);
+    session?.driver.close();
+    return session !== undefined;
+  }
+
+  #marked(id: string): ServiceSession | undefined {
+    for (const session of this.#sessions) {
+      if (session.mark.id === id) return session;
+    }
+    return undefined;
+  }
+
+  /** A mark that no other session of this service has. */
+  #newMark(): SessionMark {
+    for (;;) {
+      const id = this.#context.random.bytes(MARK_BYTES).toHex();
+      if (this.#marked(id) === undefined) return { id };
+    }
   }
 
   /** Streams that are open in all of them. */
@@ -248,9 +311,10 @@ export class ServiceSessions implements Disposable {
       clock.nowMs(),
     );
     const id = sessionId(crypto, secret);
+    const mark = this.#newMark();
     let isHeard = false;
     const driver = new SessionDriver(machine, clock, {
-      onStream: (stream, port) => this.#handlers.onStream(stream, port, driver),
+      onStream: (stream, port) => this.#handlers.onStream(stream, port, mark),
       onLegSuspect: () => {
         // What is not yet there does not answer.
         if (!isHeard) return;
@@ -267,6 +331,8 @@ export class ServiceSessions implements Disposable {
     });
     const session: ServiceSession = {
       id,
+      mark,
+      sinceMs: clock.nowMs(),
       secret: new Uint8Array(secret),
       driver,
       paths: new Map(),

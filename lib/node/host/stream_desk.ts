@@ -4,15 +4,17 @@
  * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
+import type { Bytes } from "../../base/bytes.ts";
 import type { Clock } from "../../base/clock.ts";
 import { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
+import { proxyLine, type SessionMark } from "../../service/proxy_line.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 import { serveStream } from "./serve_stream.ts";
 import type { StreamTarget } from "./stream_target.ts";
-import type { TargetDial } from "./target_dial.ts";
+import { announcing, type TargetDial } from "./target_dial.ts";
 import type { TargetLog } from "./target_log.ts";
 
 /** Streams of one service that are served at once, and of one session: each takes a socket. */
@@ -25,8 +27,17 @@ export interface StreamDeskOptions {
   /** By virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
   readonly dial: TargetDial;
+  /** Whether targets that are dialled are told first which session a stream is of. */
+  readonly proxyProtocol: boolean;
   /** Hears of streams whose target failed. */
   readonly targetLog: TargetLog;
+}
+
+/** What one session has been given. */
+class Share {
+  readonly places = new Places(MAX_SERVED_PER_SESSION);
+  /** Streams there ever were. */
+  streams = 0;
 }
 
 /** The streams of one service that are being served. */
@@ -35,7 +46,7 @@ export class StreamDesk {
   readonly #tasks: TaskSet;
   readonly #limit: WaitLimit;
   readonly #served = new Places(MAX_SERVED);
-  readonly #servedBySession = new WeakMap<object, Places>();
+  readonly #shares = new WeakMap<SessionMark, Share>();
 
   /**
    * @param tasks Owns what serves the streams.
@@ -47,28 +58,33 @@ export class StreamDesk {
     this.#limit = limit;
   }
 
-  /** Serve a stream, or reset it. @param session Whose it is, for the limits. */
-  serve(stream: SessionStreamHandle, port: number, session: object): void {
-    const { clock, targets, dial, targetLog } = this.#options;
+  /** Serve a stream, or reset it. @param session Whose it is: the same for all of it. */
+  serve(stream: SessionStreamHandle, port: number, session: SessionMark): void {
+    const { clock, targets, targetLog } = this.#options;
     const target = targets.get(port);
     if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
-    const ofSession = this.#servedBySession.get(session) ??
-      new Places(MAX_SERVED_PER_SESSION);
-    this.#servedBySession.set(session, ofSession);
-    if (!ofSession.take()) return stream.abort(RESET_CODE.exhausted);
+    const share = this.#shares.getOrInsertComputed(session, () => new Share());
+    if (!share.places.take()) return stream.abort(RESET_CODE.exhausted);
     if (!this.#served.take()) {
-      ofSession.give();
+      share.places.give();
       return stream.abort(RESET_CODE.exhausted);
     }
+    const line = proxyLine(session, ++share.streams, port);
+    const dial = this.#dialWith(line);
     const { signal } = this.#limit;
     this.#tasks.run(
       serveStream(stream, target, { clock, dial, signal }).catch((error) => {
         targetLog.onFailure(port, target, error);
         throw error;
       }).finally(() => {
-        ofSession.give();
+        share.places.give();
         this.#served.give();
       }),
     );
+  }
+
+  #dialWith(line: Bytes): TargetDial {
+    const { dial, proxyProtocol } = this.#options;
+    return proxyProtocol ? announcing(dial, line) : dial;
   }
 }

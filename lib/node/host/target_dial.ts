@@ -4,6 +4,7 @@
  * @see protocol §7.7 "Behind the service"
  * @module
  */
+import type { Bytes } from "../../base/bytes.ts";
 import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import type { StreamTarget } from "./stream_target.ts";
@@ -52,6 +53,26 @@ export function systemDial(clock: Clock): TargetDial {
         { cause },
       );
     }
+  };
+}
+
+/** A dial whose connections begin with some bytes of ours. */
+export function announcing(dial: TargetDial, first: Bytes): TargetDial {
+  return async (target, options) => {
+    const connection = await dial(target, options);
+    try {
+      for (let sent = 0; sent < first.length;) {
+        sent += await connection.write(first.subarray(sent));
+      }
+    } catch (cause) {
+      connection.close();
+      throw new UnreachableError(
+        "service.target_refused",
+        "Cannot reach target: it takes connections and no bytes",
+        { cause },
+      );
+    }
+    return connection;
   };
 }
 

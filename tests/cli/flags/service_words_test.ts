@@ -4,6 +4,7 @@ import {
   parsePortWords,
   parseServiceWord,
   withClients,
+  withProxyProtocol,
 } from "../../../lib/cli/flags/service_words.ts";
 
 const KEY = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa";
@@ -60,4 +61,19 @@ Deno.test("withClients() gives each service its clients, and refuses those of no
   for (const word of ["", "b", `=${KEY}`, "b=", `b=${KEY.slice(1)}`, KEY]) {
     assert.throws(() => parseClientWord(word), { name: "ConfigError" }, word);
   }
+});
+
+Deno.test("withProxyProtocol() marks services by name, and refuses those that are not there", () => {
+  const services = ["a", "b"].map((name) =>
+    parseServiceWord(`${name},80=127.0.0.1:8080`)
+  );
+  assert.deepEqual(
+    withProxyProtocol(services, ["b"]).map(({ proxyProtocol }) =>
+      proxyProtocol
+    ),
+    [undefined, true],
+  );
+  assert.throws(() => withProxyProtocol(services, ["c"]), {
+    code: "cli.proxy_protocol",
+  });
 });

@@ -324,3 +324,58 @@ Deno.test("serveStream() serves a thousand streams of one session at once, and s
     await again.opened;
     again.abort();
   }));
+
+Deno.test("serveStream() tells a target first which session a stream is of, where its operator wishes so", () =>
+  inServiceWorld(async (world) => {
+    const targets = [new FakeTarget(), new FakeTarget()];
+    let dialled = 0;
+    const { publicKey, driver } = await world.readyService({
+      targets: new Map([[80, TCP]]),
+      proxyProtocol: true,
+      dial: () => Promise.resolve(targets[dialled++] as FakeTarget),
+    });
+    const { visits } = world.client();
+    const target = { service: publicKey, port: 80, isolation: undefined };
+    for (let number = 1; number <= 2; number++) {
+      const stream = await visits.connect(target, { signal: NEVER });
+      await stream.write(new TextEncoder().encode("hello"));
+      await sleep(world.clock, 2_000);
+    }
+    const [session] = driver.sessions;
+    const end = session?.id.match(/.{4}/g)
+      ?.map((group) => parseInt(group, 16).toString(16)).join(":");
+    for (const [index, { received }] of targets.entries()) {
+      assert.equal(
+        String.fromCharCode(...received),
+        `PROXY TCP6 fd61:6e6f:6e6e:6574::${end} ::1 ${index + 1} 80\r\nhello`,
+      );
+    }
+    assert.equal(session?.streams, 2);
+    assert.ok(driver.closeSession(session?.id ?? ""));
+    await sleep(world.clock, 2_000);
+    assert.deepEqual(driver.sessions, []);
+    assert.ok(targets.every(({ isClosed }) => isClosed));
+    assert.equal(driver.closeSession(session?.id ?? ""), false);
+  }));
+
+Deno.test("serveStream() refuses a stream whose target takes no byte of the PROXY protocol", () =>
+  inServiceWorld(async (world) => {
+    const { publicKey } = await world.readyService({
+      targets: new Map([[80, TCP]]),
+      proxyProtocol: true,
+      dial: () =>
+        Promise.resolve({
+          read: () => Promise.resolve(null),
+          closeWrite: () => Promise.resolve(),
+          close: () => {},
+          write: () => Promise.reject(new Error("reset")),
+        }),
+    });
+    const { visits } = world.client();
+    const stream = await visits.connect({
+      service: publicKey,
+      port: 80,
+      isolation: undefined,
+    }, { signal: NEVER });
+    await assert.rejects(stream.opened, { code: "service.refused" });
+  }));

@@ -64,7 +64,10 @@ export interface TestClient {
 
 /** What differs from a service that echoes at port 80. */
 export type ServiceChanges = Partial<
-  Pick<HostedServiceOptions, "targets" | "clients" | "dial" | "revisions">
+  Pick<
+    HostedServiceOptions,
+    "targets" | "clients" | "dial" | "revisions" | "proxyProtocol"
+  >
 >;
 
 /** A network with services and visitors, all gone at its end. */

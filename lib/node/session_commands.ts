@@ -1,0 +1,47 @@
+/**
+ * What an operator asks of, and does to, the sessions of a node's services.
+ *
+ * @see protocol §9.3 "Control interface"
+ * @module
+ */
+import { ConfigError } from "../base/errors.ts";
+import type { ControlServer } from "../control/control_server.ts";
+import type { Log } from "../log/log.ts";
+import type { NodeParts } from "./node_parts.ts";
+
+const ID = /^[0-9a-f]{8}$/;
+
+/** Register `sessions` and `close-session`. Parts may come later. */
+export function registerSessionCommands(
+  server: ControlServer,
+  parts: NodeParts,
+  log: Log,
+): void {
+  server.register(
+    "sessions",
+    () =>
+      (parts.client?.services.sessions ?? []).map((session) => ({
+        ...session,
+      })),
+  );
+  server.register("close-session", ({ id }) => {
+    if (typeof id !== "string" || !ID.test(id)) {
+      throw new ConfigError(
+        "service.session_id",
+        "Cannot close session: its id is 8 of 0-9 and a-f, as " +
+          "anonnet services --sessions prints it",
+      );
+    }
+    if (parts.client?.services.closeSession(id) !== true) {
+      throw new ConfigError(
+        "service.no_session",
+        `Cannot close session ${id}: no service of this node has it; it may ` +
+          `have ended`,
+      );
+    }
+    log.part("service").info("A session was closed, as its operator wished", {
+      session: id,
+    });
+    return { closed: id };
+  });
+}
