@@ -103,7 +103,7 @@ export function customNetwork(traits: NetworkTraits): NetworkParameters {
 }
 
 /** Whether `name` can be a network's: it stands in transcripts and in records. */
-export function isNetworkName(name: string): boolean {
+function isNetworkName(name: string): boolean {
   return /^[a-z0-9-]{1,32}$/.test(name);
 }
 

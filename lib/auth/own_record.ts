@@ -17,7 +17,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
  * Tuning: age of a record, ms, at which it is renewed. Peers must see a new one
  * well before the old one ends, also those whose clocks are off by hours.
  */
-export const RECORD_RENEWAL_MS = 6 * 60 * 60 * 1000;
+const RECORD_RENEWAL_MS = 6 * 60 * 60 * 1000;
 
 /** What stays the same over all records of a node. */
 export interface OwnRecordOptions {

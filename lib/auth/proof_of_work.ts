@@ -104,7 +104,7 @@ export function placeWithoutWork(
 }
 
 /** Zero bits before the first one. */
-export function leadingZeroBits(bytes: Uint8Array): number {
+function leadingZeroBits(bytes: Uint8Array): number {
   const index = bytes.findIndex((byte) => byte !== 0);
   if (index < 0) return 8 * bytes.length;
   return 8 * index + Math.clz32(bytes[index] ?? 0) - 24;

@@ -35,11 +35,11 @@ export interface VerifierLimits {
 }
 
 /** Against a flood of valid records that would fill memory: the oldest used is forgotten. */
-export const MAX_REMEMBERED_RECORDS = 8192;
+const MAX_REMEMBERED_RECORDS = 8192;
 /** Likewise; more of them, as each spares a call of 10 ms. */
-export const MAX_REMEMBERED_WORK = 32_768;
+const MAX_REMEMBERED_WORK = 32_768;
 /** Against a flood of new identities: what comes on top is turned away. 5 s of work. */
-export const MAX_WAITING_RECORDS = 1024;
+const MAX_WAITING_RECORDS = 1024;
 
 /** Bytes by which a record is found. */
 const TAIL_BYTES = 32;

@@ -69,7 +69,7 @@ const NOT_UNICAST_V6: readonly Range[] = [
 ];
 
 /** Whether the Internet routes to this address. */
-export function isPublicAddress(address: SocketAddress): boolean {
+function isPublicAddress(address: SocketAddress): boolean {
   const bytes = ipBytes(address);
   if (bytes === undefined) return false;
   if (bytes.length === 4) return !isInAny(bytes, NOT_PUBLIC_V4);

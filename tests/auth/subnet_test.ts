@@ -6,10 +6,11 @@ import {
   addressGroup,
   DHT_PREFIX,
   isAllowedAddress,
-  isPublicAddress,
   PATH_PREFIX,
 } from "../../lib/auth/subnet.ts";
 
+const main = networkParameters("main");
+const local = networkParameters("local");
 const at = (host: string, port = 4001) => ({ host, port });
 
 /** First, last and neighbours of each range of the IANA registries. */
@@ -45,49 +46,41 @@ const PUBLIC = [
   ..."2003::1 2a00::1 3ffe:ffff::1 3fff:1000::1".split(" "),
 ];
 
-Deno.test("isPublicAddress() knows the edges of every special range", () => {
-  for (const host of NOT_PUBLIC) {
-    assert.equal(isPublicAddress(at(host)), false, host);
-  }
-  for (const host of PUBLIC) {
-    assert.equal(isPublicAddress(at(host)), true, host);
-  }
-});
-
-Deno.test("isPublicAddress() is false for what is not an IP literal", () => {
-  for (const host of ["", "localhost", "1.2.3", "[::1]", "relay.example"]) {
-    assert.equal(isPublicAddress(at(host)), false);
-  }
-});
-
-Deno.test("isPublicAddress() sees through IPv4-mapped IPv6", () => {
-  const v4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
-  fc.assert(fc.property(v4, (bytes) => {
-    const host = formatIp(bytes);
-    const mapped = `::ffff:${host}`;
-    assert.equal(isPublicAddress(at(mapped)), isPublicAddress(at(host)));
-    assert.equal(
-      addressGroup(at(mapped), DHT_PREFIX),
-      addressGroup(at(host), DHT_PREFIX),
-    );
-  }));
-});
-
-Deno.test("isAllowedAddress() in main wants a public address and a port", () => {
-  const main = networkParameters("main");
+Deno.test("isAllowedAddress() in main knows the edges of every special range", () => {
   for (const host of NOT_PUBLIC) {
     assert.equal(isAllowedAddress(main, at(host)), false, host);
   }
   for (const host of PUBLIC) {
     assert.equal(isAllowedAddress(main, at(host)), true, host);
   }
+});
+
+Deno.test("isAllowedAddress() in main wants an IP literal and a port", () => {
+  for (const host of ["", "localhost", "1.2.3", "[::1]", "relay.example"]) {
+    assert.equal(isAllowedAddress(main, at(host)), false);
+  }
   for (const port of [0, -1, 1.5, 65536, NaN, Infinity]) {
     assert.equal(isAllowedAddress(main, at("1.1.1.1", port)), false);
   }
 });
 
+Deno.test("isAllowedAddress() sees through IPv4-mapped IPv6, as groups do", () => {
+  const v4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
+  fc.assert(fc.property(v4, (bytes) => {
+    const host = formatIp(bytes);
+    const mapped = at(`::ffff:${host}`);
+    for (const network of [main, local]) {
+      const isAllowed = isAllowedAddress(network, at(host));
+      assert.equal(isAllowedAddress(network, mapped), isAllowed);
+    }
+    assert.equal(
+      addressGroup(mapped, DHT_PREFIX),
+      addressGroup(at(host), DHT_PREFIX),
+    );
+  }));
+});
+
 Deno.test("isAllowedAddress() in local takes any address of a single host", () => {
-  const local = networkParameters("local");
   const hosts = "127.0.0.1 10.1.2.3 192.0.2.1 240.0.0.1 1.1.1.1 ::1 fe80::1";
   for (const host of hosts.split(" ")) {
     assert.equal(isAllowedAddress(local, at(host)), true, host);
