@@ -31,11 +31,11 @@ export const MAX_MEDIANS = 4;
  * Tuning: most that a declaration counts at all, bytes per second: 1 Gbit/s. Keeps
  * sums of weights exact, should more than half of the list declare nonsense.
  */
-export const MAX_DECLARED = 125_000_000;
+const MAX_DECLARED = 125_000_000;
 /** Tuning: most that our measurements change a weight, and its inverse. */
 export const MAX_FACTOR = 2;
 /** Tuning: measured relays remembered, some 100 bytes each; stops a list from filling memory. */
-export const MAX_MEASURED = 2048;
+const MAX_MEASURED = 2048;
 
 /** Share of the newest sample in an average. */
 const SAMPLE_SHARE = 0.2;

@@ -26,7 +26,7 @@ export const BLAME_HALVES_MS = 600_000;
  * Tuning: relays remembered. Failures through a large network push each other
  * out; the worst that follows is a build too many.
  */
-export const MAX_FAILING = 1024;
+const MAX_FAILING = 1024;
 
 interface Blame {
   readonly points: number;

@@ -43,7 +43,7 @@ import type { PathRelay, WeightedRelays } from "./weighted_relays.ts";
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Draws beyond what filling takes are counted over this time, ms. */
-export const EXTRA_PERIOD_MS = 30 * DAY_MS;
+const EXTRA_PERIOD_MS = 30 * DAY_MS;
 /** Tuning: wait after the first failure, ms; it doubles. */
 export const FIRST_RETRY_MS = 1000;
 /** Tuning: longest wait, ms. Short: where both guards are away, we are cut off. */
@@ -51,14 +51,14 @@ export const LONGEST_RETRY_MS = 30_000;
 /** How long too few must have been listed before others stand in for them, ms. */
 export const STAND_IN_AFTER_MS = 600_000;
 /** Dials in a row that must have failed before others stand in for a relay. */
-export const DOWN_DIALS = 3;
+const DOWN_DIALS = 3;
 /** And for how long at least, ms: many networks fail for seconds. */
 export const DOWN_AFTER_MS = 30_000;
 /**
  * Scouts are tried so soon after the others failed, ms: when our own network comes
  * back, those who know us are mostly tried first.
  */
-export const SCOUT_WINDOW_MS = 10_000;
+const SCOUT_WINDOW_MS = 10_000;
 
 /** Where the kinds of sets differ. */
 export interface KeepingRules {

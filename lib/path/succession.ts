@@ -19,7 +19,7 @@ export const SCOUTS = 2;
 /** Failures after which a relay that never answered is passed over. */
 export const GIVE_UP_FAILURES = 3;
 /** Failures of a scout after which the next in line is tried. Our own network may be down for hours. */
-export const SCOUT_FAILURES = 20;
+const SCOUT_FAILURES = 20;
 
 /** A relay in line. */
 export interface Successor {
