@@ -22,7 +22,7 @@ import { isOwnFault } from "./failure.ts";
 import type { Gateway } from "../http/gateway.ts";
 
 /** Default of {@linkcode ProxyOptions.maxConnections}. */
-export const MAX_CONNECTIONS = 4096;
+const MAX_CONNECTIONS = 4096;
 /** Clients above the limit that are told so at the same time. */
 const MAX_FAREWELLS = 64;
 /** Connections that carry nothing for so long when it drains are not waited for, ms. */

@@ -17,7 +17,7 @@ import { ProtocolError } from "../../base/errors.ts";
 const VERSION = 0x05;
 
 /** How a client introduces itself. */
-export const SOCKS_METHOD = {
+const SOCKS_METHOD = {
   none: 0x00,
   password: 0x02,
   /** Not a method: the client can take extended replies. */

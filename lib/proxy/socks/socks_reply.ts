@@ -23,7 +23,7 @@ import {
 export type SocksReplySet = "standard" | "extended";
 
 /** A reply with this byte. */
-export function encodeSocksReply(reply: SocksReply | ExtendedReply): Bytes {
+function encodeSocksReply(reply: SocksReply | ExtendedReply): Bytes {
   return Uint8Array.of(0x05, reply, 0x00, 0x01, 0, 0, 0, 0, 0, 0);
 }
 
