@@ -16,7 +16,7 @@ import { formatSocketAddress } from "../auth/socket_address.ts";
 import type { ControlPlace } from "./control_note.ts";
 
 /** The host that a request over a unix socket names; no such host exists. */
-export const UNIX_HOST = "control.anonnet.invalid";
+const UNIX_HOST = "control.anonnet.invalid";
 
 const PATH = /^\/v1\/([a-z][a-z-]{0,31})$/;
 

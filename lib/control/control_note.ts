@@ -42,7 +42,7 @@ export function newControlToken(random: Random): string {
 }
 
 /** Text of a place, as in the note. */
-export function formatControlPlace(place: ControlPlace): string {
+function formatControlPlace(place: ControlPlace): string {
   return place.type === "unix"
     ? `unix:${place.path}`
     : `tcp:${formatSocketAddress(place.address)}`;

@@ -26,7 +26,7 @@ import { isStrictEdwardsKey } from "./_curve_encoding.ts";
 import { ED25519_KEY_BYTES, type Signer } from "./suite.ts";
 
 /** Bytes of a blinding factor. */
-export const BLINDING_FACTOR_BYTES = 32;
+const BLINDING_FACTOR_BYTES = 32;
 
 const NONCE_CONTEXT = utf8("anonnet v1 blinded nonce");
 
