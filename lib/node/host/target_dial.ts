@@ -10,7 +10,7 @@ import { UnreachableError } from "../../base/errors.ts";
 import type { StreamTarget } from "./stream_target.ts";
 
 /** A target that has not answered by then is taken for down, ms. */
-export const DIAL_MS = 10_000;
+const DIAL_MS = 10_000;
 
 /** Targets that are dialled. */
 export type DialledTarget = Exclude<StreamTarget, { type: "handler" }>;
