@@ -16,7 +16,7 @@ import { runNode } from "./process/run_node.ts";
 import { parsePortWords } from "./flags/service_words.ts";
 
 /** Whoever may find a service, where not everybody may. */
-export const authoriseFlag = listFlag(
+const authoriseFlag = listFlag(
   "KEY",
   "let only this client find the service; anonnet client-key prints a client's",
   parseClientKey,

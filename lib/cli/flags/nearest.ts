@@ -9,7 +9,7 @@
  * or swapped with their neighbour) from `name`; `undefined` when even that one
  * is a different word.
  */
-export function nearestName(
+function nearestName(
   name: string,
   known: Iterable<string>,
 ): string | undefined {
@@ -39,7 +39,7 @@ export function suggestion(
  *
  * @see {@link https://en.wikipedia.org/wiki/Damerau%E2%80%93Levenshtein_distance}
  */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {

@@ -26,7 +26,7 @@ import {
  *
  * @throws {ConfigError} `cli.service_port`, `service.target`.
  */
-export function parsePortWord(word: string): [number, StreamTarget] {
+function parsePortWord(word: string): [number, StreamTarget] {
   const [, portText = "", targetText = ""] = /^([0-9]+)=(.*)$/.exec(word) ?? [];
   const port = Number(portText);
   if (portText === "" || port < 1 || port > 65535) {

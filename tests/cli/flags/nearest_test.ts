@@ -1,38 +1,52 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { editDistance, nearestName } from "../../../lib/cli/flags/nearest.ts";
+import { suggestion } from "../../../lib/cli/flags/nearest.ts";
 
-Deno.test("editDistance() counts additions, removals, replacements and swaps", () => {
+const KNOWN = ["state", "network", "listen", "log-level", "log-format"];
+
+Deno.test("suggestion() finds a typo's word, and nothing for another word", () => {
+  const cases = [
+    ["sttae", "state"],
+    ["log-levle", "log-level"],
+    ["loglevel", "log-level"],
+    ["netwrok", "network"],
+    ["listne", "listen"],
+  ] as const;
+  for (const [typo, name] of cases) {
+    assert.equal(suggestion(typo, KNOWN), `; did you mean ${name}?`);
+    assert.equal(suggestion(typo, KNOWN, "--"), `; did you mean --${name}?`);
+  }
+  for (const word of ["bandwidth", "status-quo", "silent"]) {
+    assert.equal(suggestion(word, KNOWN), "", word);
+  }
+  assert.equal(suggestion("state", []), "");
+});
+
+Deno.test("suggestion() takes additions, removals, replacements and swaps for one edit each", () => {
+  // Two edits are the most up to eight letters, a third of the letters beyond.
   for (
-    const [a, b, distance] of [
-      ["", "", 0],
-      ["", "abc", 3],
-      ["abc", "", 3],
-      ["kitten", "sitting", 3],
-      ["state", "sate", 1],
-      ["state", "sttae", 1],
-      ["state", "stated", 1],
-      ["ca", "abc", 3],
-      ["listen", "silent", 4],
-    ] as const
-  ) assert.equal(editDistance(a, b), distance, `${a} ${b}`);
+    const near of ["ktitne", "kitt", "kittenss", "kitten", "sittin", "itetn"]
+  ) {
+    assert.notEqual(suggestion(near, ["kitten"]), "", near);
+  }
+  for (const far of ["sitting", "kit", "kittenssss", "ktitnes", "nettik"]) {
+    assert.equal(suggestion(far, ["kitten"]), "", far);
+  }
 });
 
-Deno.test("editDistance() is symmetric, and zero for equal words alone", () => {
-  const word = fc.string({ maxLength: 12 });
-  fc.assert(fc.property(word, word, (a, b) => {
-    assert.equal(editDistance(a, b), editDistance(b, a));
-    assert.equal(editDistance(a, b) === 0, a === b);
-    assert.ok(editDistance(a, b) <= Math.max(a.length, b.length));
+Deno.test("suggestion() prefers the word with the fewest edits, whatever the order", () => {
+  for (const known of [["stated", "state"], ["state", "stated"]]) {
+    assert.equal(suggestion("sttae", known), "; did you mean state?");
+    assert.equal(suggestion("stateed", known), "; did you mean stated?");
+  }
+});
+
+Deno.test("suggestion() of a known word is that word (property)", () => {
+  const words = fc.array(fc.string({ minLength: 1, maxLength: 12 }), {
+    minLength: 1,
+  });
+  fc.assert(fc.property(words, fc.nat(), (known, at) => {
+    const word = known[at % known.length] ?? "";
+    assert.equal(suggestion(word, known), `; did you mean ${word}?`);
   }));
-});
-
-Deno.test("nearestName() finds a typo's word, and nothing for another word", () => {
-  const known = ["state", "network", "listen", "log-level", "log-format"];
-  assert.equal(nearestName("sttae", known), "state");
-  assert.equal(nearestName("log-levle", known), "log-level");
-  assert.equal(nearestName("loglevel", known), "log-level");
-  assert.equal(nearestName("netwrok", known), "network");
-  assert.equal(nearestName("bandwidth", known), undefined);
-  assert.equal(nearestName("state", []), undefined);
 });
