@@ -24,15 +24,6 @@ export const POINT_BYTES = 32;
 /** Bits of a point, and so the number of buckets. */
 const POINT_BITS = 8 * POINT_BYTES;
 
-/** a ⊕ b. */
-export function distance(a: Uint8Array, b: Uint8Array): Bytes {
-  const out = new Uint8Array(POINT_BYTES);
-  for (let i = 0; i < POINT_BYTES; i++) {
-    out[i] = (a[i] as number) ^ (b[i] as number);
-  }
-  return out;
-}
-
 /** Negative when `a` is the closer to `target`, positive when `b` is, 0 when they are one. */
 export function compareDistance(
   target: Uint8Array,

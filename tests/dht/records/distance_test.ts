@@ -4,7 +4,6 @@ import { seededRandom } from "../../../lib/base/random.ts";
 import {
   closestTo,
   compareDistance,
-  distance,
   leadingDistance,
   pointKey,
   randomPointIn,
@@ -29,21 +28,6 @@ function big(bytes: Uint8Array): bigint {
 function bigDistance(a: Uint8Array, b: Uint8Array): bigint {
   return big(a) ^ big(b);
 }
-
-Deno.test("distance() is the XOR of two points, and a metric", () => {
-  fc.assert(fc.property(anyPoint, anyPoint, anyPoint, (a, b, c) => {
-    assert.equal(big(distance(a, b)), bigDistance(a, b));
-    assert.deepEqual(distance(a, b), distance(b, a));
-    assert.equal(big(distance(a, a)), 0n);
-    assert.ok(big(distance(a, c)) <= big(distance(a, b)) + big(distance(b, c)));
-  }));
-});
-
-Deno.test("distance() leads to exactly one point from any other", () => {
-  fc.assert(fc.property(anyPoint, anyPoint, (a, far) => {
-    assert.deepEqual(distance(a, distance(a, far)), far);
-  }));
-});
 
 Deno.test("compareDistance() orders as the distances do as integers", () => {
   fc.assert(fc.property(anyPoint, anyPoint, anyPoint, (target, a, b) => {
