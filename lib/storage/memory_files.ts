@@ -61,7 +61,7 @@ export class MemoryFiles implements Files {
     return Promise.resolve(new MemoryNewFile(inode));
   }
 
-  /** Put a file there as somebody else would, synced and in one step. */
+  /** Put a file there as another program would, synced and in one step. */
   plant(path: string, bytes: Uint8Array): void {
     const inode = { data: new Uint8Array(bytes), syncedBytes: bytes.length };
     this.#names.set(path, inode);
@@ -171,6 +171,6 @@ class MemoryNewFile implements NewFile {
 }
 
 /** An error as the system makes them: its name for the failure in `code`. */
-export function systemError(code: string, message: string): Error {
+function systemError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }

@@ -4,7 +4,6 @@
  * @module
  */
 import type { FileLock, Files, NewFile } from "../../lib/storage/files.ts";
-import { systemError } from "../../lib/storage/memory_files.ts";
 
 /** Passes everything on to another disk, but for one operation. */
 export class FailingFiles implements Files {
@@ -80,4 +79,9 @@ export class FailingFiles implements Files {
       [Symbol.dispose]: () => lock[Symbol.dispose](),
     };
   }
+}
+
+/** An error as the system makes them: its name for the failure in `code`. */
+export function systemError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { sleep } from "../../../lib/base/clock.ts";
 import type { MemoryFiles } from "../../../lib/storage/memory_files.ts";
-import { systemError } from "../../../lib/storage/memory_files.ts";
+import { systemError } from "../../support/failing_files.ts";
 import { inNodeWorld } from "../node_world.ts";
 
 /** Lets no kept relays be written, from now on until it is called off. */

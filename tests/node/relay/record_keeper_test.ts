@@ -6,7 +6,7 @@ import type { SocketAddress } from "../../../lib/auth/socket_address.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import { RecordKeeper } from "../../../lib/node/relay/record_keeper.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
-import { systemError } from "../../../lib/storage/memory_files.ts";
+import { systemError } from "../../support/failing_files.ts";
 import { testIdentity } from "../../support/nodes.ts";
 import { inNodeWorld, type NodeWorld } from "../node_world.ts";
 
