@@ -45,7 +45,7 @@ import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 /** Builds at once. More would only slow one another down. */
 export const MAX_BUILDS = 3;
 /** Tuning: circuits of a node, built and being built. Two guards carry 512 streams each. */
-export const MAX_CIRCUITS = 900;
+const MAX_CIRCUITS = 900;
 /** Tuning: how long a circuit waits for its first request, ms: least and most, drawn for each. */
 export const UNUSED_FOR_MS = { least: 1_200_000, most: 1_800_000 } as const;
 

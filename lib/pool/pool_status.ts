@@ -11,7 +11,7 @@ import type { CircuitId, PoolCircuit, PoolObstacle } from "./pool_circuit.ts";
 import type { CircuitPurpose } from "./purpose.ts";
 
 /** Ages are told in steps of so many seconds. */
-export const AGE_STEP_SECONDS = 10;
+const AGE_STEP_SECONDS = 10;
 
 /** What a relay is to a circuit. */
 export type HopRole = "guard" | "layer2" | "middle" | "last";

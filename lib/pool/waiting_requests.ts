@@ -15,7 +15,7 @@ import type {
 /** Tuning: requests that wait. Stops a local program from filling memory. */
 export const MAX_WAITING = 1024;
 /** Tuning: how long a request waits, ms, unless it says otherwise. */
-export const DEFAULT_WAIT_MS = 30_000;
+const DEFAULT_WAIT_MS = 30_000;
 
 /** A bounded queue, of which any may leave at any time. */
 export class WaitingRequests implements Iterable<PoolRequest> {
