@@ -72,12 +72,15 @@ export function unusedExports(
   const unused: UnusedExport[] = [];
   for (const [file, { exports, repeated }] of facts) {
     if (!file.startsWith("lib/")) continue;
-    const needed = withSignatures(file, exports, byProgram);
+    const limits = [...exports.keys()].filter((name) =>
+      /^[A-Z][A-Z0-9_]*$/.test(name) && repeated.has(name) &&
+      byTests.has(`${file} ${name}`)
+    ).map((name) => `${file} ${name}`);
+    const used = new Set([...byProgram, ...limits]);
+    const needed = withSignatures(file, exports, used);
     const tested = withSignatures(file, exports, byTests);
     for (const name of exports.keys()) {
       if (needed.has(name)) continue;
-      const isLimit = /^[A-Z][A-Z0-9_]*$/.test(name) && repeated.has(name);
-      if (isLimit && byTests.has(`${file} ${name}`)) continue;
       unused.push({ file, name, usedBy: tested.has(name) ? "tests" : "none" });
     }
   }

@@ -68,6 +68,24 @@ Deno.test("unusedExports() finds what its own file or tests alone use", () => {
   ]);
 });
 
+Deno.test("unusedExports() counts a type as needed with the limit that a test names", () => {
+  const lines = (limit: string) => [
+    limit,
+    "export interface T { readonly ms: number }",
+    "export function used() { return LIMIT; }",
+  ];
+  const files = {
+    "main.ts": ['import { used } from "./lib/a.ts";'],
+    "tests/a_test.ts": ['import { LIMIT } from "../lib/a.ts";'],
+  };
+  const limit = "export const LIMIT: T = { ms: 5 };";
+  assert.deepEqual(unusedAmong({ ...files, "lib/a.ts": lines(limit) }), []);
+  const bare = "export const LIMIT = { ms: 5 };";
+  assert.deepEqual(unusedAmong({ ...files, "lib/a.ts": lines(bare) }), [
+    "lib/a.ts T none",
+  ]);
+});
+
 for (
   const [how, line] of [
     ["by name", 'import { a } from "../base/a.ts";'],
