@@ -8,8 +8,8 @@
  *
  * @module
  */
+import { onAbort } from "../base/on_abort.ts";
 import type { GatewayStream } from "../http/gateway.ts";
-import { onAbort } from "../http/on_abort.ts";
 
 /** A connection to a port of a service. */
 export class AnonConnection implements Disposable {

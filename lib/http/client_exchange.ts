@@ -8,10 +8,10 @@
  * @see protocol §8.4 "HTTP"
  * @module
  */
+import { onAbort } from "../base/on_abort.ts";
 import { FetchedResponse } from "./fetched_response.ts";
 import { type AbsoluteRequest, formatRequest } from "./forward.ts";
 import { readBody } from "./incoming_body.ts";
-import { onAbort } from "./on_abort.ts";
 import { writeMessage } from "./outgoing_body.ts";
 import type { OutgoingRequest } from "./redirect.ts";
 import type { ResponseHead } from "./response.ts";

@@ -8,9 +8,9 @@
  * @module
  */
 import type { Bytes } from "../base/bytes.ts";
+import { onAbort } from "../base/on_abort.ts";
 import { type BodyLength, createBodyReader } from "./body.ts";
 import type { ByteSource } from "./byte_source.ts";
-import { onAbort } from "./on_abort.ts";
 
 /** What becomes of a body that is read; one of `onEnd` and `onBroken` is called, once. */
 export interface BodyEvents {

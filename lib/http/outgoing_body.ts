@@ -12,10 +12,10 @@
  */
 import { type Bytes, concat } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
+import { onAbort } from "../base/on_abort.ts";
 import type { BodyLength } from "./body.ts";
 import type { GatewayStream } from "./gateway.ts";
 import { latin1Bytes } from "./latin1.ts";
-import { onAbort } from "./on_abort.ts";
 
 /** Bytes of a stream that are looked at, at most, to see whether it ends there. */
 const MEASURED_BYTES = 64 * 1024;

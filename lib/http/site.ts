@@ -11,6 +11,7 @@
  */
 import { type Clock, deadline, raceSignal } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import { onAbort } from "../base/on_abort.ts";
 import { parseAnonHost } from "./anon_host.ts";
 import { type ByteSource, streamSource } from "./byte_source.ts";
 import { wantsKeepAlive } from "./forward.ts";
@@ -24,7 +25,6 @@ import {
 } from "./head.ts";
 import { readBody } from "./incoming_body.ts";
 import { latin1Bytes } from "./latin1.ts";
-import { onAbort } from "./on_abort.ts";
 import { type OutgoingBody, writeMessage } from "./outgoing_body.ts";
 import { decodeRequestHead, type RequestHead } from "./request.ts";
 import {

@@ -11,6 +11,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
+import { onAbort } from "../base/on_abort.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import type { Gateway, GatewayTarget } from "../http/gateway.ts";
 import { sendResponseBody } from "./http_download.ts";
@@ -30,7 +31,6 @@ import { HttpUpload } from "./http_upload.ts";
 import { Upstream, type UpstreamPool } from "../http/upstream.ts";
 import { IdleWatch } from "./idle_watch.ts";
 import { latin1Bytes } from "../http/latin1.ts";
-import { onAbort } from "../http/on_abort.ts";
 import { openStream } from "./open_stream.ts";
 import { relay, TUNNEL_IDLE_MS } from "./relay.ts";
 

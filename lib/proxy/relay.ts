@@ -15,10 +15,10 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { UnreachableError } from "../base/errors.ts";
+import { onAbort } from "../base/on_abort.ts";
 import type { ByteSource } from "../http/byte_source.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
 import type { GatewayStream } from "../http/gateway.ts";
-import { onAbort } from "../http/on_abort.ts";
 import { IdleWatch } from "./idle_watch.ts";
 
 /** A connection that carries nothing in either direction for so long is cut, ms. */
