@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/base/errors.ts";
-import { HeadScanner } from "../../lib/http/head.ts";
+import { HeadScanner } from "../../lib/http/head_scanner.ts";
 import { decodeRequestHead, type RequestHead } from "../../lib/http/request.ts";
 import { latin1Bytes } from "../../lib/http/latin1.ts";
 import { head, SMUGGLING_CORPUS } from "./smuggling_corpus.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/base/errors.ts";
-import { HeadScanner } from "../../lib/http/head.ts";
+import { HeadScanner } from "../../lib/http/head_scanner.ts";
 import {
   decodeResponseHead,
   type ResponseHead,
