@@ -6,9 +6,6 @@ import {
 } from "../../tools/unused_exports.ts";
 import { ALLOWED_EXPORTS } from "../../tools/unused_exports_allowed.ts";
 
-/** Exports that are still to become private, or to go; the number only falls. */
-const LEFT = 43;
-
 /** The unused exports among files whose texts are lines. */
 function unusedAmong(
   files: Readonly<Record<string, readonly string[]>>,
@@ -41,12 +38,7 @@ Deno.test("every export of lib is needed by the program, or allowed for a reason
   const left = found.filter(({ file, name }) =>
     !allowed.has(`${file} ${name}`)
   );
-  assert.ok(
-    left.length <= LEFT,
-    `${left.length} unused exports, not ${LEFT}: make yours private\n${
-      left.map(toLine).join("\n")
-    }`,
-  );
+  assert.deepEqual(left.map(toLine), [], "make these private, or drop them");
 });
 
 Deno.test("unusedExports() finds what its own file or tests alone use", () => {
