@@ -21,11 +21,11 @@ import { nodeKey } from "./node_key.ts";
 export const GOSSIP_FANOUT = 4;
 /**
  * Tuning: for how long they are the same ones. Links to them stay up meanwhile,
- * where a new draw each time would dial for most messages; yet nobody decides
+ * where a new draw each time would dial for most messages; yet no relay decides
  * for long whom our news reaches.
  */
 export const PARTNERS_MS = 10 * 60 * 1000;
-/** Tuning: how many hear of our own record from us: nobody else knows it yet. */
+/** Tuning: how many hear of our own record from us: no other node knows it yet. */
 export const OWN_FANOUT = 8;
 /** Tuning: how long news is gathered in quiet times. */
 export const GATHER_MS = 1000;

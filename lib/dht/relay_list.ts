@@ -38,7 +38,7 @@ import { nodeKey } from "./node_key.ts";
 export const MAX_RELAYS = 10_000;
 /**
  * Tuning: a relay may change its record this often. What comes sooner is taken
- * up when it comes again: nobody makes the whole network gossip every second.
+ * up when it comes again: no relay makes the whole network gossip every second.
  */
 export const MIN_CHANGE_MS = 60 * 1000;
 

@@ -88,7 +88,7 @@ class Bench {
     this.do(this.node.start(this.self, [], this.nowMs, this.unixMs));
   }
 
-  /** Let somebody link to us, and answer the ping. */
+  /** Let a peer link to us, and answer the ping. */
   admit(index: number): void {
     const peer = record(index);
     this.do(this.node.onLink(peer, this.nowMs, this.unixMs));
@@ -197,7 +197,7 @@ function stored(sequence = 1, key = point(9)) {
   });
 }
 
-Deno.test("start() asks to be introduced to somebody, again and again, ever more slowly", () => {
+Deno.test("start() asks to be introduced to a node, again and again, ever more slowly", () => {
   const bench = new Bench();
   bench.start();
   assert.equal(bench.take("bootstrap").length, 1);
@@ -424,7 +424,7 @@ Deno.test("news is passed on to contacts, but not to who told it", () => {
       request.type === "announce" &&
       request.records.some((bytes) => equalBytes(bytes, record(20).encoded))
     );
-  // Whoever has not reached a relay does not say that it is there.
+  // A node that has not reached a relay does not say that it is there.
   assert.deepEqual(announced(), []);
   bench.respond(ping?.rpcId ?? 0, record(20), { type: "done" });
   bench.advance(30_000);
@@ -497,7 +497,7 @@ Deno.test("put() waits for the first answer, however slow all holders are", () =
   assert.equal(bench.take("stored")[0]?.copies, 2);
 });
 
-Deno.test("put() that nobody answers ends with our own copy alone", () => {
+Deno.test("put() that no node answers ends with our own copy alone", () => {
   const { bench } = storing();
   bench.advance(CALL_MS);
   assert.equal(bench.take("stored")[0]?.copies, 1);

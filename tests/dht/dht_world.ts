@@ -69,7 +69,7 @@ export interface WorldOptions {
 /** Made once for all worlds: signing takes longer than a look-up. */
 const RECORDS = new Map<string, NodeRecord>();
 
-/** The record number `index`, of a relay whose address nobody shares. */
+/** The record number `index`, of a relay whose address no other shares. */
 export function worldRecord(
   index: number,
   host = `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`,
@@ -93,7 +93,7 @@ export class DhtWorld {
   readonly random: Random;
   /** RPCs sent so far. */
   sent = 0;
-  /** Records that nobody made: verifying them says "lie". */
+  /** Records that no node made: verifying them says "lie". */
   readonly #known = new Map<string, NodeRecord>();
   readonly #byId = new Map<string, WorldNode>();
   readonly #events = new EventQueue();

@@ -82,7 +82,7 @@ Deno.test("the dead leave all tables in minutes, and look-ups go on meanwhile", 
     assert.equal(find(world, pick(world), record.key).records.length, 1);
     world.advance(5000);
   }
-  // Nobody notices a silent contact sooner than its next question to it.
+  // No node notices a silent contact sooner than its next question to it.
   world.advance(30 * MINUTE_MS);
   const keys = new Set(dead.map((node) => nodeKey(node.record)));
   for (const { behaviour, machine } of world.nodes) {

@@ -36,8 +36,8 @@ const news = (number: number) => fakeRecord(point(100, number >> 8, number));
 Deno.test("news is gathered, told to a few contacts, and forgotten", () => {
   const gossip = new Gossip(seededRandom(1));
   assert.equal(gossip.deadlineMs, undefined);
-  gossip.spread(news(1), "somebody", 100);
-  gossip.spread(news(2), "somebody", 500);
+  gossip.spread(news(1), "a peer", 100);
+  gossip.spread(news(2), "a peer", 500);
   assert.equal(gossip.deadlineMs, 100 + GATHER_MS);
   assert.deepEqual(gossip.onTime(CONTACTS, 99 + GATHER_MS), []);
   const told = gossip.onTime(CONTACTS, 100 + GATHER_MS);
@@ -54,7 +54,7 @@ Deno.test("in busy times news waits, so that messages are few", () => {
   const gossip = new Gossip(seededRandom(1));
   let messages = 0;
   for (let nowMs = 0; nowMs < 10 * TELL_MS; nowMs += 500) {
-    gossip.spread(news(nowMs / 500), "somebody", nowMs);
+    gossip.spread(news(nowMs / 500), "a peer", nowMs);
     messages += gossip.onTime(CONTACTS, nowMs).length;
   }
   assert.ok(messages <= 11 * GOSSIP_FANOUT, `${messages} messages`);
@@ -130,7 +130,7 @@ Deno.test("the same contacts hear of news for a while, then others; who is gone 
   const gossip = new Gossip(seededRandom(1));
   let count = 0;
   const tell = (nowMs: number, contacts = CONTACTS) => {
-    gossip.spread(news(count++), "somebody", nowMs);
+    gossip.spread(news(count++), "a peer", nowMs);
     const told = gossip.onTime(contacts, nowMs + TELL_MS);
     return new Set(told.map(({ to }) => to));
   };

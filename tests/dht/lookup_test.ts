@@ -28,7 +28,7 @@ import {
   TARGET,
 } from "./lookup_run.ts";
 
-/** Everybody knows the k nodes closest to the target of a random part of all. */
+/** Every node knows the k nodes closest to the target of a random part of all. */
 function partialKnowledge(random: Random, nodes: readonly NodeRecord[]) {
   return (_node: NodeRecord): Answer => ({
     nodes: nearest(nodes.filter(() => (random.bytes(1)[0] ?? 0) < 128), k),
@@ -110,7 +110,7 @@ Deno.test("a look-up passes over who is silent, and takes no time for it where o
   assert.ok(endMs < 4 * STALL_MS, `${endMs} ms`);
 });
 
-Deno.test("a slow node is waited for where there is nobody else, in proportion to the others", () => {
+Deno.test("a slow node is waited for where there is no other, in proportion to the others", () => {
   const nodes = randomNodes(seededRandom(6), 4);
   const slowMs = (usualMs: number, afterMs: number) => {
     const { lookup, endMs } = run(
@@ -130,7 +130,7 @@ Deno.test("a slow node is waited for where there is nobody else, in proportion t
   assert.deepEqual(slowMs(700, 4000), [3, MAX_PATIENCE_MS]);
 });
 
-Deno.test("while nobody answers at all, everybody is waited for", () => {
+Deno.test("while no node answers at all, every one is waited for", () => {
   const nodes = randomNodes(seededRandom(6), 4);
   const { lookup, endMs } = run(
     { seeds: nodes },
@@ -385,7 +385,7 @@ Deno.test("once there is a value, slow paths have little time left", () => {
   assert.ok(endMs <= 100 + MAX_PATIENCE_MS, `${endMs} ms`);
 });
 
-Deno.test("once there is a value, nobody who is slow is waited for where nobody else is asked", () => {
+Deno.test("once there is a value, no slow node is waited for where no other is asked", () => {
   const nodes = nearest(randomNodes(seededRandom(23), 9), 9);
   const { endMs } = run({ seeds: nodes }, (node) => {
     const index = nodes.indexOf(node);
@@ -420,7 +420,7 @@ Deno.test("records that we hold ourselves are results too, and lose to newer one
   assert.deepEqual(lookup.values, [stored("a", 5)]);
 });
 
-Deno.test("answers that nobody asked for, and second answers, are not heard", () => {
+Deno.test("answers that were not asked for, and second answers, are not heard", () => {
   const nodes = nearest(randomNodes(seededRandom(20), 30), 30);
   const stranger = nodes[29] as NodeRecord;
   const lookup = new Lookup({

@@ -61,7 +61,7 @@ Deno.test("a source that never comes to an end is left after so many pages", () 
   assert.equal(sync.finished, 1);
 });
 
-Deno.test("a source that fails is replaced by another, until nobody is left", () => {
+Deno.test("a source that fails is replaced by another, until no source is left", () => {
   const sync = new RelaySync(seededRandom(1));
   let waiting = asked(sync.start(NODES.slice(0, 8), 0));
   const tried = new Set(waiting);
@@ -77,7 +77,7 @@ Deno.test("a source that fails is replaced by another, until nobody is left", ()
   assert.equal(sync.finished, 0);
 });
 
-Deno.test("a round of failures stops well before it has asked everybody", () => {
+Deno.test("a round of failures stops well before it has asked every source", () => {
   const sync = new RelaySync(seededRandom(1));
   let waiting = asked(sync.start(NODES, 0));
   let tried = waiting.length;
@@ -137,7 +137,7 @@ Deno.test("answers of the last round, and of strangers, are not heard", () => {
   assert.equal(sync.finished, 0);
 });
 
-Deno.test("a round with nobody to ask is over at once, and there will be another", () => {
+Deno.test("a round with no source to ask is over at once, and there will be another", () => {
   const sync = new RelaySync(seededRandom(1));
   assert.deepEqual(sync.start([], 0), []);
   assert.equal(sync.isReading, false);

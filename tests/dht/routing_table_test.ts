@@ -177,7 +177,7 @@ Deno.test("pings that were never answered make room for others in time", () => {
   assert.equal(table.freePings, MAX_PENDING_PINGS);
 });
 
-Deno.test("a full bucket keeps its contacts, and pings the oldest when somebody wants in", () => {
+Deno.test("a full bucket keeps its contacts, and pings the oldest when a newcomer wants in", () => {
   const table = makeTable();
   const records = fillBucket(table);
   const laterMs = 3_600_000;
@@ -195,13 +195,13 @@ Deno.test("a full bucket keeps its contacts, and pings the oldest when somebody 
   assert.deepEqual(table.consider(far(102), laterMs)[0]?.record, records[1]);
 });
 
-Deno.test("a full bucket asks nobody who was heard of lately", () => {
+Deno.test("a full bucket asks no contact that was heard of lately", () => {
   const table = makeTable();
   fillBucket(table, 1000);
   assert.deepEqual(table.consider(far(100), 2000), []);
 });
 
-Deno.test("an oldest contact that does not answer makes place at once where somebody waits", () => {
+Deno.test("an oldest contact that does not answer makes place at once where a newcomer waits", () => {
   const table = makeTable();
   const records = fillBucket(table);
   const laterMs = 3_600_000;
@@ -260,7 +260,7 @@ Deno.test("a contact that failed is tried again soon, and not handed on until it
   assert.equal(table.closest(SELF, 10).length, 2);
 });
 
-Deno.test("a dead contact is gone after a few retries, without anybody's help", () => {
+Deno.test("a dead contact is gone after a few retries, without any newcomer's help", () => {
   const table = makeTable();
   admit(table, far(1));
   table.onFailure(far(1).nodeId, 0);

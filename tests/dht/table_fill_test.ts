@@ -83,7 +83,7 @@ Deno.test("hurry() has buckets filled soon, and not again and again in vain", ()
   for (const record of draw(soonMs).slice(0, 10)) admit(record, soonMs);
   draw(2 * soonMs);
   assert.ok(fill.deadlineMs <= 2 * soonMs + 5000);
-  // Nobody entered since: much later.
+  // No contact entered since: much later.
   draw(3 * soonMs);
   assert.ok(fill.deadlineMs >= 3 * soonMs + 60_000);
 });

@@ -373,7 +373,7 @@ export class RecordStore {
   }
 
   /**
-   * Find a record its place, whoever has to leave for it.
+   * Find a record its place, whichever record has to leave for it.
    *
    * @param old What it replaces; it stays where there is no place.
    * @returns Whether there was one.

@@ -1,5 +1,5 @@
 /**
- * Node records that nobody signed, for machines that take verified ones: ids and
+ * Node records without signatures, for machines that take verified ones: ids and
  * addresses as the test wants them.
  *
  * @module

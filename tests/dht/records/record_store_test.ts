@@ -85,7 +85,7 @@ function put(
   return store.put(encoded, from, 0, unixMs);
 }
 
-/** Peers enough that nobody's share is used up. */
+/** Peers enough that no peer's share is used up. */
 const manyPeers = (index: number) => `peer ${index % 50}`;
 
 Deno.test("put() keeps a record, and get() gives it back", () => {
@@ -125,7 +125,7 @@ Deno.test("put() refuses each fault with its code", () => {
   assert.deepEqual(put(store, make(real)), STORED);
 });
 
-Deno.test("put() breaks with whoever sends what is no record at all", () => {
+Deno.test("put() breaks with a peer that sends what is no record at all", () => {
   const store = makeStore();
   for (const bytes of [new Uint8Array(), new Uint8Array(10), utf8("{}")]) {
     assert.throws(() => put(store, bytes), ProtocolError);
@@ -240,7 +240,7 @@ Deno.test("put() makes place for a self-certifying record among squatters, and t
   assert.deepEqual(store.get(key, TEST_UNIX_MS, owner.publicKey), [own]);
 });
 
-Deno.test("get() shuffles open records, so that an answer cut short favours nobody", () => {
+Deno.test("get() shuffles open records, so that an answer cut short favours no publisher", () => {
   const store = makeStore();
   for (let number = 0; number < 5; number++) {
     put(store, make(publisher(number)));

@@ -21,7 +21,7 @@ import { point } from "./fake_records.ts";
 const crypto = nativeSuite();
 const network = networkParameters("local");
 const signer = crypto.signer(testBytes("publisher", 32));
-const other = crypto.signer(testBytes("somebody else", 32));
+const other = crypto.signer(testBytes("another publisher", 32));
 const HOUR_MS = 3_600_000;
 
 function make(changes: Partial<StoredRecordContent> = {}) {
