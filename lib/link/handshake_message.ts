@@ -30,7 +30,7 @@ import { decodeFields, type Fields } from "../wire/fields.ts";
 export const NONCE_BYTES = 32;
 
 /**
- * Longest handshake message. A record takes at most 1 KiB of it; whoever has not
+ * Longest handshake message. A record takes at most 1 KiB of it; a peer that has not
  * yet proven anything cannot make us hold more.
  */
 export const MAX_HANDSHAKE_BYTES = 2048;

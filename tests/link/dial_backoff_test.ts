@@ -61,7 +61,7 @@ Deno.test("DialBackoff never waits for longer than it was told", () => {
   }
 });
 
-Deno.test("DialBackoff.clear() forgets everybody's failures", () => {
+Deno.test("DialBackoff.clear() forgets the failures of all peers", () => {
   const backoff = new DialBackoff(seededRandom(6));
   for (const key of ["a", "b"]) backoff.onFailure(key, "why", 0);
   backoff.clear();

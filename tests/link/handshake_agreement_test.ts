@@ -3,8 +3,8 @@
  * holds back, redirects, reflects, replays and alters what he likes, between the
  * networks and versions too, and takes part under a name of his own.
  *
- * Whoever believes to have a link with somebody honest has a link with them: that
- * one has a handshake of the other role, for the same two names, and both of them
+ * A node that believes to have a link with an honest node has that link: the other
+ * node has a handshake of the other role, for the same two names, and both of them
  * have seen the same Hello, Challenge and (at the answerer) Proof.
  *
  * @see G. Lowe, "A hierarchy of authentication specifications" (1997): agreement
@@ -31,12 +31,12 @@ import {
   UNIX_MS,
 } from "./handshake_world.ts";
 
-/** Everybody; the last one is the adversary. */
+/** All nodes; the last one is the adversary. */
 const NODES: readonly TestNode[] = [alice, bob, mallory];
 const NETWORKS = [network, otherNetwork];
 const VERSIONS = [[1, 2], [1], [2]];
 
-/** One handshake that somebody has. */
+/** One handshake, as one of its nodes has it. */
 interface Party {
   readonly machine: DiallerHandshake | AnswererHandshake;
   readonly role: "dialler" | "answerer";
@@ -110,7 +110,7 @@ class Adversary {
     this.#random = seededRandom(seed);
   }
 
-  /** Somebody dials, and somebody answers. */
+  /** One node dials, and one answers. */
   start(change: {
     readonly dialler: TestNode;
     readonly dialled: TestNode;
@@ -165,7 +165,7 @@ class Adversary {
     }
   }
 
-  /** Bring anything that was ever said to anybody, as it was or with a bit flipped. */
+  /** Bring anything that was ever said to any party, as it was or with a bit flipped. */
   misuse(message: number, to: number, flip: number | undefined): void {
     const said = this.#messages[message % this.#messages.length];
     const party = this.parties[to % this.parties.length];
@@ -225,7 +225,7 @@ function agrees(party: Party, other: Party): boolean {
       const [one, two] = [party.said[index], other.said[index]];
       return one !== undefined && two !== undefined && equalBytes(one, two);
     }) &&
-    // Whoever proved its key meant to talk to this party, and to nobody else.
+    // A node that proved its key meant to talk to this party, and to no other.
     (other.machine instanceof AnswererHandshake ||
       other.believes === undefined ||
       equalBytes(other.believes.peerKey, party.node.identity.publicKey));
@@ -236,7 +236,7 @@ function peerKeyOf({ believes }: Party): Bytes {
   return believes.peerKey;
 }
 
-Deno.test("whoever has finished a handshake with somebody honest agrees with them on all of it", () => {
+Deno.test("a node that has finished a handshake with an honest node agrees with it on all of it", () => {
   let finished = 0;
   fc.assert(
     fc.property(
@@ -273,7 +273,7 @@ Deno.test("whoever has finished a handshake with somebody honest agrees with the
             agrees(party, other)
           );
           assert.ok(partner !== undefined, `${party.role} is alone`);
-          // Nobody has two links where the other has one (replays).
+          // No node has two links where the other has one (replays).
           if (party.role === "answerer") {
             assert.ok(!matched.has(partner), "a handshake was used twice");
             matched.add(partner);

@@ -507,7 +507,7 @@ Deno.test("DiallerHandshake.onMessage() tells refused from busy", () => {
   });
 });
 
-Deno.test("onTime() cuts off whoever is silent for 10 s, not before", () => {
+Deno.test("onTime() cuts off a peer that is silent for 10 s, not before", () => {
   for (const machine of [dialler(), answerer()]) {
     machine.start(500);
     assert.equal(machine.deadlineMs, 10_500);

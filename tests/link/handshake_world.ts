@@ -139,7 +139,7 @@ export interface Outcome {
 /** What lies between the two: gives what arrives instead of message number `index`. */
 export type Carrier = (message: Bytes, index: number) => Bytes | undefined;
 
-/** Run a handshake to its end; whoever waits in vain hears the end of the stream. */
+/** Run a handshake to its end; a node that waits in vain hears the end of the stream. */
 export function runHandshake(
   dial: DiallerHandshake,
   answer: AnswererHandshake,

@@ -76,7 +76,7 @@ export function testLinkAttacks(name: string, inWorld: InWorld): void {
     assert.equal(alice.links.items.length, 0);
   });
 
-  test("are not given for a proof that was made for somebody else", async (world) => {
+  test("are not given for a proof that was made for another node", async (world) => {
     // The same, but Mallory challenges Alice himself and forwards her Proof.
     const bob = await world.node();
     const [alice, mallory] = [world.identity(), world.identity()];
@@ -288,7 +288,7 @@ function handshakeOptions(world: LinkWorld) {
   return { crypto: CRYPTO, random: world.random, network: NETWORK };
 }
 
-/** Mallory, who waits to be dialled, and somebody who dials her. */
+/** Mallory, who waits to be dialled, and a node that dials her. */
 interface Trap {
   readonly mallory: Identity;
   readonly listening: Endpoint;

@@ -109,7 +109,7 @@ export function testLinks(name: string, inWorld: InWorld): void {
     assert.deepEqual(await ba.request("test.echo", body), body);
   });
 
-  test("tell whoever mistyped a key that another identity is there", async (world) => {
+  test("tell a caller with a mistyped key that another identity is there", async (world) => {
     const [a, b] = [await world.node(), await world.node()];
     const publicKey = new Uint8Array(b.identity.publicKey);
     publicKey[3] = (publicKey[3] ?? 0) ^ 8;

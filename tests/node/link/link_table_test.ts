@@ -22,7 +22,7 @@ import {
 testLinks("in memory", inMemory);
 testLinkAttacks("in memory", inMemory);
 
-const NOBODY = { host: "127.0.0.9", port: 9 };
+const DESERTED = { host: "127.0.0.9", port: 9 };
 
 /** Connect to a node and say nothing. */
 async function knock(
@@ -36,7 +36,7 @@ async function knock(
   );
 }
 
-Deno.test("LinkTable cuts off whoever is silent for 10 s, before or within the handshake", () =>
+Deno.test("LinkTable cuts off a peer that is silent for 10 s, before or within the handshake", () =>
   inMemory(async (world) => {
     const b = await world.node();
     const silent = await Promise.all([knock(world, b), knock(world, b)]);
@@ -82,7 +82,7 @@ Deno.test("LinkTable tells newcomers that it is busy while it is overloaded", ()
     assert.ok(await a.table.getOrDial(b.peer));
   }));
 
-Deno.test("LinkTable of a node without a record answers nobody, and dials", () =>
+Deno.test("LinkTable of a node without a record answers no dial, and dials", () =>
   inMemory(async (world) => {
     const client = await world.node({ role: "client" });
     const relay = await world.node();
@@ -152,7 +152,7 @@ Deno.test("LinkTable keeps the link that the lower node dialled", () =>
     }
   }));
 
-Deno.test("LinkTable takes a restarted peer's new link, whoever is lower", () =>
+Deno.test("LinkTable takes a restarted peer's new link, whichever id is lower", () =>
   inMemory(async (world) => {
     for (let round = 0; round < 4; round++) {
       const b = await world.node();
@@ -264,7 +264,7 @@ Deno.test("LinkTable.getOrDial() backs off from a peer that failed, at these add
   inMemory(async (world) => {
     const [a, b] = [await world.node(), await world.node()];
     const { publicKey } = b.identity;
-    const wrong = { publicKey, addresses: [NOBODY] };
+    const wrong = { publicKey, addresses: [DESERTED] };
     assert.equal(
       await codeOf(a.table.getOrDial(wrong)),
       "link.dial_timeout",
@@ -286,7 +286,11 @@ Deno.test("LinkTable.getOrDial() tries the next address after a second, and the 
     const startMs = world.clock.nowMs();
     const link = await a.table.getOrDial({
       publicKey: b.identity.publicKey,
-      addresses: [NOBODY, { host: "127.0.0.8", port: 8 }, ...b.peer.addresses],
+      addresses: [
+        DESERTED,
+        { host: "127.0.0.8", port: 8 },
+        ...b.peer.addresses,
+      ],
     });
     assert.deepEqual(link.remoteAddress, b.endpoint.localAddress);
     const tookMs = world.clock.nowMs() - startMs;
@@ -295,7 +299,7 @@ Deno.test("LinkTable.getOrDial() tries the next address after a second, and the 
     assert.equal(world.network.connections, 1);
   }));
 
-Deno.test("LinkTable.getOrDial() goes on at once from an address where somebody else is", () =>
+Deno.test("LinkTable.getOrDial() goes on at once from an address where another node is", () =>
   inMemory(async (world) => {
     const [a, b, c] = [
       await world.node(),
@@ -314,7 +318,7 @@ Deno.test("LinkTable.getOrDial() tells the most telling of several errors", () =
   inMemory(async (world) => {
     const [a, c] = [await world.node(), await world.node()];
     const { publicKey } = world.identity();
-    const addresses = [NOBODY, ...c.peer.addresses];
+    const addresses = [DESERTED, ...c.peer.addresses];
     assert.equal(
       await codeOf(a.table.getOrDial({ publicKey, addresses })),
       "link.wrong_identity",
@@ -522,7 +526,7 @@ Deno.test("LinkTable.close() ends silent peers and dials under way", () =>
     }));
     const dead = codeOf(b.table.getOrDial({
       publicKey: a.identity.publicKey,
-      addresses: [NOBODY],
+      addresses: [DESERTED],
     }));
     await sleep(world.clock, 100);
     await b.table.close();

@@ -263,7 +263,7 @@ Deno.test("Link answers failed when its own node takes more than 10 s", () =>
     assert.equal(b.links.items[0]?.stats.openStreams, 0);
   }));
 
-Deno.test("Link tells its node when nobody waits for an answer any more", () =>
+Deno.test("Link tells its node when no caller waits for an answer any more", () =>
   inMemory(async (world) => {
     const a = await world.node();
     const asked = Promise.withResolvers<AbortSignal>();

@@ -53,7 +53,7 @@ export type TestNodeOptions =
     readonly handlers?: Partial<LinkHandlers>;
     readonly alpn?: string;
     readonly transport?: Partial<TransportLimits>;
-    /** A client shows no record, answers nobody and is a new one on each link. */
+    /** A client shows no record, answers no dial and is a new one on each link. */
     readonly role?: "relay" | "client";
   };
 
