@@ -6,7 +6,7 @@
  *      "message":"Peer known","peer":"x7k3a2bq"}
  *
  * Writing never holds the node up: lines wait in a bounded queue, and while
- * nobody reads them, new ones are dropped and counted.
+ * no program reads them, new ones are dropped and counted.
  *
  * @module
  */
@@ -128,7 +128,7 @@ class LogTapeLog implements Log {
 
 function lossOf(count: number): Pick<LogRecord, "message" | "properties"> {
   return {
-    message: ["Lines of this log were lost, as nobody was reading it"],
+    message: ["Lines of this log were lost, as no program was reading it"],
     properties: { count },
   };
 }

@@ -8,7 +8,7 @@
  * link is made under an identity that is thrown away after the handshake: nothing
  * in what it sends says which relay, or which client of yesterday, it is. The
  * address that its packets come from is the same, of course: a guard can see that
- * somebody at the address of a relay is a client as well.
+ * a program at the address of a relay is a client as well.
  *
  * @see protocol §1 "Roles", §3.2 "Handshake", §5.8 "Paths"
  * @module
@@ -162,14 +162,14 @@ async function openLinks(
   stack: AsyncDisposableStack,
 ): Promise<LinkTable> {
   const { clock, random, crypto, log } = runtime;
-  // For the certificate that nobody ever sees.
+  // For the certificate that no peer ever sees.
   const identity = stack.use(Identity.generate(crypto, random));
   const endpoint = await runtime.openEndpoint({
     address: dialFrom,
     alpn: network.alpn,
     identity,
     crypto,
-    // Nobody is answered: as if there were no such port.
+    // No dial is answered: as if there were no such port.
     admit: () => false,
     limits: GUARD_SILENCE,
   });
@@ -237,7 +237,7 @@ async function fetchRelayList(
     }, { signal }),
   );
   if (list.relays.snapshot().length > 0) return list;
-  if (!list.hasSources) throw nobodyToAsk(base);
+  if (!list.hasSources) throw noRelayToAsk(base);
   log.info("Fetching the list of relays");
   if (base.bootstrap.length > 0 && guards.contacts().length === 0) {
     // Says what is wrong, and ends the start where it can never become right.
@@ -254,7 +254,7 @@ async function fetchRelayList(
   return list;
 }
 
-/** From now on nobody else learns where we are: leave those whom we joined by. */
+/** From now on guards alone learn where we are: leave the relays that we joined by. */
 function keepToGuards(links: LinkTable, { guards }: CircuitPoolDriver): void {
   for (const link of links.links) {
     const isGuard = guards.some(({ publicKey }) =>
@@ -295,11 +295,11 @@ async function enoughRelays(
   log.info("Relays known", { count: known() });
 }
 
-function nobodyToAsk({ network }: NodeBase): ConfigError {
+function noRelayToAsk({ network }: NodeBase): ConfigError {
   return new ConfigError(
     "node.no_bootstrap",
     `Cannot join network ${network.name}: no node of it is known yet; give ` +
-      `the address of one with --bootstrap anon://KEY@HOST:PORT. Whoever runs ` +
-      `a relay can tell you its address: it prints it when it is ready`,
+      `the address of one with --bootstrap anon://KEY@HOST:PORT. The operator ` +
+      `of a relay can tell you its address: the relay prints it when it is ready`,
   );
 }

@@ -1,5 +1,5 @@
 /**
- * The relay in a node: an identity that everybody may know, a port where it
+ * The relay in a node: an identity that every peer may know, a port where it
  * answers, a share of the DHT, and other people's circuits.
  *
  *     identity → record → endpoint → links → DHT → circuits → first peer
@@ -249,7 +249,7 @@ export function relayAddress(
 }
 
 /**
- * Refuse addresses that nobody could dial, and a bandwidth that no record can hold,
+ * Refuse addresses that no peer could dial, and a bandwidth that no record can hold,
  * before anything is begun.
  *
  * @throws {ConfigError} `node.advertise`, `node.bandwidth`.
@@ -276,7 +276,7 @@ export function checkRelayOptions(
     if (isAllowedAddress(network, address)) continue;
     throw new ConfigError(
       "node.advertise",
-      `Cannot advertise "${address.host}" port ${address.port}: nobody could ` +
+      `Cannot advertise "${address.host}" port ${address.port}: no peer could ` +
         `dial it in network ${network.name}; write a public address and a ` +
         `port that is not 0`,
     );

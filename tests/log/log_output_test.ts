@@ -144,7 +144,7 @@ Deno.test("openLog() shows addresses at debug, where they were asked for", async
   assert.match(lines[1] ?? "", /place="\[scrubbed\]"$/);
 });
 
-Deno.test("openLog() drops lines while nobody reads them, and says how many", async () => {
+Deno.test("openLog() drops lines while no program reads them, and says how many", async () => {
   const reading = Promise.withResolvers<void>();
   const decoder = new TextDecoder();
   const lines: string[] = [];

@@ -65,7 +65,7 @@ Deno.test("Node.start() joins by the one bootstrap node of many that is there", 
     assert.ok(node.relay.links.get(first.address.publicKey));
   }));
 
-Deno.test("Node.start() gives up where every bootstrap node is somebody else", () =>
+Deno.test("Node.start() gives up where every bootstrap node is another one than told", () =>
   inNodeWorld(async (world) => {
     await using first = await world.machine().startRelay();
     const machine = world.machine();
@@ -97,7 +97,7 @@ Deno.test("Node.start() ends when told to stop, in the middle of joining", () =>
     await using _node = await machine.startRelay();
   }));
 
-Deno.test("Node.start() refuses addresses that nobody could dial, before it does anything", () =>
+Deno.test("Node.start() refuses addresses that no peer could dial, before it does anything", () =>
   inNodeWorld(async (world) => {
     const machine = world.machine();
     const network = networkParameters("main");

@@ -48,8 +48,8 @@ interface BootstrapOptions {
 /**
  * Dial until one peer has answered.
  *
- * @throws {ConfigError} `node.bootstrap` when every address is that of somebody
- * else: waiting would not help.
+ * @throws {ConfigError} `node.bootstrap` when every address is that of another
+ * relay: waiting would not help.
  */
 export async function bootstrap(options: BootstrapOptions): Promise<void> {
   const { clock, random, log, signal } = options;
@@ -63,7 +63,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     const addresses = shuffled(random, [...hopeful]);
     if (await dialAll(addresses, hopeful, options)) return;
     signal.throwIfAborted();
-    if (hopeful.size === 0) throw nobodyLeft(options.addresses.length);
+    if (hopeful.size === 0) throw noAddressLeft(options.addresses.length);
     const pauseMs = Math.round(waitMs * randomBetween(random, 0.75, 1.25));
     log.warning("No bootstrap node answers; trying again", {
       nodes: hopeful.size,
@@ -143,7 +143,7 @@ function formatHours(ms: number): string {
     : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-function nobodyLeft(count: number): ConfigError {
+function noAddressLeft(count: number): ConfigError {
   return new ConfigError(
     "node.bootstrap",
     `Cannot join the network: ${

@@ -74,7 +74,7 @@ export class WatchedRelays implements RelayDirectory, Disposable {
     });
   }
 
-  /** Tell nobody any more. */
+  /** Tell no listener any more. */
   [Symbol.dispose](): void {
     this.#timer?.cancel();
     this.#listeners.clear();

@@ -1,7 +1,7 @@
 /**
  * The relay list of a node that is no relay. It takes no part in the DHT: it asks
  * its guards for their lists, or, until it has guards, the nodes that it was told
- * to join by; nobody else learns that it is there.
+ * to join by; no other node learns that it is there.
  *
  *     sources ─ dial ─▶ links ─ ListRelays, page by page ─▶ verify ─▶ named by two? ─▶ the list
  *     round     at once (10 s after a start with a list), after 10 s, 60 s, then hourly
@@ -9,7 +9,7 @@
  *
  * No source is believed alone: a relay is listed when two name it that have nothing
  * to do with each other, or when this node has a link with it. Of a relay that is
- * listed, anybody may bring a newer record, which it has signed itself. Until there
+ * listed, any node may bring a newer record, which it has signed itself. Until there
  * are guards, a few of the relays that were named are asked too.
  *
  * @see protocol §4.7 "The relay list"
@@ -67,7 +67,7 @@ const MAX_FURTHER = 3;
  * together with those that it names. Longer than a restart takes.
  */
 const LONELY_ROUNDS = 3;
-/** Rounds in which nobody but former guards is asked. */
+/** Rounds in which former guards alone are asked. */
 const GUARD_ROUNDS = 2;
 /** Rounds in which named nodes that have moved are asked before all others. */
 const MOVED_ROUNDS = 3;
@@ -85,7 +85,7 @@ export interface RelayListClientOptions {
   /** Nodes that the operator named. */
   readonly bootstrap: readonly PeerAddress[];
   /**
-   * Guards of the last run: asked before anybody else where its list has ended
+   * Guards of the last run: asked before any other relay where its list has ended
    * meanwhile, for they know us already. Default: none.
    */
   readonly formerGuards?: readonly PeerAddress[];
@@ -218,7 +218,7 @@ export class RelayListClient implements AsyncDisposable {
     return this.#ready.promise;
   }
 
-  /** From now on these are asked, and nobody else as long as there are any. */
+  /** From now on these alone are asked, as long as there are any. */
   useGuards(guards: () => readonly PeerAddress[]): void {
     this.#guards = guards;
   }

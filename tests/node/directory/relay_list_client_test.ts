@@ -20,7 +20,7 @@ Deno.test("RelayListClient gets all relays from the one node it was told of, and
     await list.ready;
     assert.equal(list.relays.snapshot().length, 8);
     assert.equal(links.links.length, 4);
-    // Whoever follows is nobody's contact, and in nobody's list.
+    // A node that follows is no relay's contact, and in no relay's list.
     for (const { relay } of all) {
       assert.equal(relay.dht.relays.snapshot().length, 8);
       assert.equal(relay.dht.status.contacts, 7);
@@ -76,7 +76,7 @@ Deno.test("RelayListClient asks its guards alone as soon as it has some", () =>
     assert.deepEqual(list.sources, peers([guard]));
   }));
 
-Deno.test("RelayListClient has its list at once after a restart, and joins by it without being told of anybody", () =>
+Deno.test("RelayListClient has its list at once after a restart, and joins by it without being told of any relay", () =>
   inNodeWorld(async (world) => {
     await using stack = new AsyncDisposableStack();
     const [first = assert.fail()] = await relays(world, 5, stack);
@@ -105,14 +105,14 @@ Deno.test("RelayListClient has its list at once after a restart, and joins by it
     assert.equal(list.relays.snapshot().length, 5);
   }));
 
-Deno.test("RelayListClient that knows nobody has no sources", () =>
+Deno.test("RelayListClient that knows no node has no sources", () =>
   inNodeWorld(async (world) => {
     await using stack = new AsyncDisposableStack();
     const { list } = await follow(world.machine(), stack, []);
     assert.equal(list.hasSources, false);
   }));
 
-Deno.test("RelayListClient tries again until somebody answers", () =>
+Deno.test("RelayListClient tries again until a node answers", () =>
   inNodeWorld(async (world) => {
     await using stack = new AsyncDisposableStack();
     const [first = assert.fail()] = await relays(world, 3, stack);
