@@ -1,6 +1,6 @@
 /**
  * Relays that do harm. All of them hold links, answer pings and show true
- * records: nobody keeps them out for a flaw of form.
+ * records: no node keeps them out for a flaw of form.
  *
  *     dropper    drops look-ups; says it stores what it throws away
  *     liar       names its fellows alone, as if the network were theirs; finds nothing

@@ -73,7 +73,7 @@ export async function runExperiment(
   const target = isEclipse ? Publication.draw({ crypto }, random) : undefined;
   const region = target?.key(0);
   const conspiracy = new Conspiracy(network, region);
-  /** Eclipsers sit closer to the region's centre than anybody else can hope to. */
+  /** Eclipsers sit closer to the region's centre than any other node can hope to. */
   const bits = Math.ceil(Math.log2(relays)) + 1;
   const isWanted = (nodeId: NodeId, behaviour: Behaviour) =>
     behaviour !== "eclipser" || region === undefined ||

@@ -1,6 +1,6 @@
 /**
  * A world of {@linkcode DhtNode} machines and nothing between them but a delay:
- * no transport, no promises, and records that nobody signs. What a link costs in
+ * no transport, no promises, and records without signatures. What a link costs in
  * time is kept: who has none with a node needs three round trips more.
  *
  *     send ─▶ link there? ─ no ─▶ 3 round trips ─▶ request ─▶ machine ─▶ response
@@ -67,7 +67,7 @@ export interface MachineWorldOptions {
   readonly maxRelays?: number | undefined;
 }
 
-/** Somebody waits for the end of a task. */
+/** A caller waits for the end of a task. */
 type TaskEnd = (action: DhtAction | undefined) => void;
 
 /** What a node has its world do. */

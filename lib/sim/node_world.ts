@@ -77,7 +77,7 @@ export interface NodeWorldOptions {
   readonly loss?: number;
   /** Whether a relay may have this place in the DHT. Default: any. */
   readonly isWanted?: (nodeId: NodeId, behaviour: Behaviour) => boolean;
-  /** Default: nobody reads it. */
+  /** Default: it is not read. */
   readonly log?: Log;
 }
 
@@ -268,7 +268,7 @@ export class NodeWorld implements SimWorld {
     }
     node.stopping.abort(new BugError("sim.removed", "The relay was removed"));
     const ending = node.stack.disposeAsync();
-    // What it knew is of no use to anybody, and would fill memory.
+    // What it knew is of no use to any node, and would fill memory.
     this.#run(ending.finally(() => node.forget()), node);
   }
 

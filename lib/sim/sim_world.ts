@@ -72,7 +72,7 @@ export type Departure = "stop" | "crash";
 export interface Arrival {
   /** Default: honest. */
   readonly behaviour?: Behaviour;
-  /** Whom it is told to join by; nobody, for the first one. */
+  /** The node it is told to join by; none for the first one. */
   readonly via?: SimNode | undefined;
 }
 

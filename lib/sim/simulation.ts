@@ -31,7 +31,7 @@ const SETTLE_MS = 2 * MINUTE_MS;
 const PUBLISH_MS = MINUTE_MS;
 /** Time between two rows of the report. */
 const ROW_MS = 10 * MINUTE_MS;
-/** Relays that are told of by everybody who joins; they stay, and are honest. */
+/** Relays that every joining relay is told of; they stay, and are honest. */
 const MAX_BOOTSTRAP_NODES = 8;
 /** Share of the departures without a goodbye. */
 const CRASHES = 0.5;
