@@ -7,7 +7,7 @@
  *
  * The relays behind the kept ones are seen by others: the last hop sees the one
  * before it, a visitor sees the rendezvous point, and descriptors name introduction
- * points. If they were drawn so that they fit our guards, whoever sees enough of them
+ * points. If they were drawn so that they fit our guards, an attacker who sees enough of them
  * would learn the guards from what is never drawn. So they are drawn first, by weight
  * alone, and guards are chosen to suit them. A last hop that the other side named
  * is compared with one relay only: the one before it, which was drawn for this path
