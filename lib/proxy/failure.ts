@@ -153,7 +153,7 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
     "descriptorNotFound",
     502,
     "Service not found",
-    "The address is well-formed, but nobody has announced a service under it lately: it is offline, or was never there.",
+    "The address is well-formed, but no service has been announced under it lately: it is offline, or was never there.",
   ),
   "service.descriptor_invalid": row(
     "hostUnreachable",

@@ -19,7 +19,7 @@ export function passwordIsolation(name: string, password: string): string {
 }
 
 /**
- * The key of a `Proxy-Authorization` value. Any value is one: whoever sends
+ * The key of a `Proxy-Authorization` value. Any value is one: a client that sends
  * nonsense still wants to be kept apart from those who do not.
  */
 export function authorizationIsolation(value: string): string {

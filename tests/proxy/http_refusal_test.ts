@@ -15,7 +15,7 @@ import {
 } from "./world.ts";
 
 Deno.test({
-  name: "HttpServer refuses what is not .anon without asking anybody (P11)",
+  name: "HttpServer refuses what is not .anon without asking any node (P11)",
   // No name can be looked up and no other machine reached: trying would throw.
   permissions: { net: ["127.0.0.1"] },
   async fn() {
@@ -73,7 +73,7 @@ Deno.test("HttpServer refuses a body that breaks its framing, and resets the str
   }
 });
 
-Deno.test("HttpServer tells a client about errors, and nothing that somebody sent", async () => {
+Deno.test("HttpServer tells a client about errors, and nothing that a client sent", async () => {
   await using world = await httpWorld();
   using client = await world.connect();
   for (

@@ -1,5 +1,5 @@
 /**
- * User names and passwords of SOCKS5. Nobody checks them: they are isolation keys.
+ * User names and passwords of SOCKS5. The proxy does not check them: they are isolation keys.
  *
  *     VER  ULEN  UNAME  PLEN  PASSWD
  *     1    1     ULEN   1     PLEN

@@ -16,7 +16,7 @@ import { encodePage } from "../http_page.ts";
 const SOCKS4_VERSION = 0x04;
 const SOCKS4_REJECTED = 91;
 
-/** The answer to somebody whose first byte is not that of SOCKS5, if there is one. */
+/** The answer to a client whose first byte is not that of SOCKS5, if there is one. */
 export function answerStranger(firstByte: number): Bytes | undefined {
   if (firstByte === SOCKS4_VERSION) {
     return Uint8Array.of(0, SOCKS4_REJECTED, 0, 0, 0, 0, 0, 0);

@@ -142,7 +142,7 @@ Deno.test("SocksServer makes an isolation key of user name and password", async 
 });
 
 Deno.test({
-  name: "SocksServer refuses what is not .anon without asking anybody (P11)",
+  name: "SocksServer refuses what is not .anon without asking any node (P11)",
   // No name can be looked up and no other machine reached: trying would throw.
   permissions: { net: ["127.0.0.1"] },
   async fn() {
@@ -508,7 +508,7 @@ Deno.test("SocksServer ends all connections when disposed of, also those that wa
   assert.equal(world.clock.pending, 0);
 });
 
-Deno.test("SocksServer drains: takes nobody, and waits for those who are there", async () => {
+Deno.test("SocksServer drains: takes no client, and waits for those that are there", async () => {
   await using world = await socksWorld();
   world.gateway.service = echo;
   const client = await tunnel(world);
