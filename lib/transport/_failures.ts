@@ -54,7 +54,7 @@ export function endpointClosed(cause?: unknown): UnreachableError {
 export function unreachable(cause?: unknown): UnreachableError {
   return new UnreachableError(
     "transport.unreachable",
-    "Cannot connect: nobody answers",
+    "Cannot connect: no node answers",
     { cause },
   );
 }

@@ -161,7 +161,7 @@ Deno.test("dial() refuses a server of another protocol", () =>
     );
   }));
 
-Deno.test("dial() reports a refusal as nobody there", () =>
+Deno.test("dial() reports a refusal as no node there", () =>
   withQuic(async (world) => {
     const a = await world.open();
     const identity = newIdentity();

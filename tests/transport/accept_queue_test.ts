@@ -34,7 +34,7 @@ Deno.test("AcceptQueue refuses what it has no room for", async () => {
   assert.equal(queue.push("c"), true);
 });
 
-Deno.test("AcceptQueue needs no room while somebody waits", async () => {
+Deno.test("AcceptQueue needs no room while a caller waits", async () => {
   const queue = new AcceptQueue<number>(1);
   const taken = [queue.take(), queue.take(), queue.take()];
   for (const item of [1, 2, 3, 4]) assert(queue.push(item));

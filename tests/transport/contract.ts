@@ -328,10 +328,10 @@ export function testContract(name: string, withWorld: WithWorld): void {
     const a = await world.open({ limits });
     const b = await world.open({ limits });
     const [dialled, accepted] = await connect(a, b);
-    // A dial to nobody ends after three times the idle time-out.
-    const nobody = { host: "127.0.0.1", port: 9 };
+    // A dial that is not answered ends after three times the idle time-out.
+    const deserted = { host: "127.0.0.1", port: 9 };
     await assertCode(
-      a.endpoint.dial(nobody, newIdentity().publicKey),
+      a.endpoint.dial(deserted, newIdentity().publicKey),
       "transport.unreachable",
     );
     await roundTrip(...await streamOf(dialled, accepted));
@@ -381,7 +381,7 @@ export function testContract(name: string, withWorld: WithWorld): void {
     await roundTrip(...await streamOf(dialled, accepted));
   });
 
-  test("does not connect to somebody else in the peer's place", async (world) => {
+  test("does not connect to another node in the peer's place", async (world) => {
     const [a, b] = [await world.open(), await world.open()];
     await assertCode(
       a.endpoint.dial(b.endpoint.localAddress, newIdentity().publicKey),
@@ -401,7 +401,7 @@ export function testContract(name: string, withWorld: WithWorld): void {
     );
   });
 
-  test("gives up where nobody answers", async (world) => {
+  test("gives up where no node answers", async (world) => {
     const a = await world.open({ limits: { idleTimeoutMs: 1_000 } });
     await assertCode(
       a.endpoint.dial({ host: "127.0.0.1", port: 9 }, newIdentity().publicKey),
@@ -468,19 +468,19 @@ export function testContract(name: string, withWorld: WithWorld): void {
 
   test("bounds the dials under way", async (world) => {
     const a = await world.open({ limits: { maxDials: 2 } });
-    const nobody = { host: "127.0.0.1", port: 9 };
+    const deserted = { host: "127.0.0.1", port: 9 };
     const { publicKey } = newIdentity();
     const controller = new AbortController();
     const { signal } = controller;
     const dials = [1, 2].map(() =>
-      assert.rejects(a.endpoint.dial(nobody, publicKey, { signal }))
+      assert.rejects(a.endpoint.dial(deserted, publicKey, { signal }))
     );
-    await assertCode(a.endpoint.dial(nobody, publicKey), "transport.busy");
+    await assertCode(a.endpoint.dial(deserted, publicKey), "transport.busy");
     controller.abort(new Error("enough"));
     await Promise.all(dials);
   });
 
-  test("does not answer while it admits nobody", async (world) => {
+  test("does not answer while it admits no peer", async (world) => {
     let asked = 0;
     const b = await world.open({ admit: () => ++asked > 1 });
     const a = await world.open();
@@ -490,7 +490,7 @@ export function testContract(name: string, withWorld: WithWorld): void {
     await roundTrip(...await streamOf(dialled, accepted));
   });
 
-  test("ignores callers while nobody accepts those before them", async (world) => {
+  test("ignores callers while its program accepts none of those before them", async (world) => {
     const b = await world.open({ limits: { maxWaiting: 2 } });
     const a = await world.open({ limits: { idleTimeoutMs: 1_000 } });
     const dial = () =>

@@ -297,7 +297,7 @@ Deno.test("MemoryNetwork fails a dial whose handshake is cut off", async () => {
   assert.equal(scene.network.connections, 0);
 });
 
-Deno.test("MemoryNetwork tells nobody of a crash: peers notice by silence", async () => {
+Deno.test("MemoryNetwork tells no peer of a crash: peers notice by silence", async () => {
   const scene = new Scene();
   const [a, b] = [scene.node("10.0.0.1"), scene.node("10.0.0.2")];
   const [dialled, accepted] = await scene.connect(a, b);

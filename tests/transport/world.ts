@@ -133,7 +133,7 @@ export async function runOn<T>(
   return await work;
 }
 
-/** Fail when a promise was rejected and nobody cared: it would end a node. */
+/** Fail when a promise was rejected and not handled: it would end a node. */
 async function heedfully(run: () => Promise<void>): Promise<void> {
   const unheeded: unknown[] = [];
   const onRejection = (event: PromiseRejectionEvent) => {
@@ -146,7 +146,7 @@ async function heedfully(run: () => Promise<void>): Promise<void> {
   } finally {
     globalThis.removeEventListener("unhandledrejection", onRejection);
   }
-  assert.deepEqual(unheeded, [], "rejections that nobody handled");
+  assert.deepEqual(unheeded, [], "rejections that were not handled");
 }
 
 async function withinMs<T>(limitMs: number, work: Promise<T>): Promise<T> {
