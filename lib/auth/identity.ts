@@ -96,7 +96,7 @@ export class Identity implements Disposable {
   /**
    * The seed, for storing it and for TLS certificates. Handle with care.
    *
-   * @throws {BugError} `auth.identity_disposed`: nobody must store zeros.
+   * @throws {BugError} `auth.identity_disposed`: no caller may store zeros.
    */
   exportSeed(): Bytes {
     if (this.#signer === undefined) throw disposed();

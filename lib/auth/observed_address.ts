@@ -27,7 +27,7 @@ export class ObservedAddress {
   }
 
   /**
-   * A peer sees us at `address`. What nobody could dial in this network is not
+   * A peer sees us at `address`. What no peer could dial in this network is not
    * counted.
    */
   add(peer: NodeId, address: SocketAddress): void {

@@ -5,8 +5,8 @@
  *     key 1  ├──── 7 days ────┤── 1 day ──┤
  *     key 2                   ├──── 7 days ────┤── 1 day ──┤
  *
- * What was recorded under a key that is gone can never be opened again, whoever
- * takes the machine.
+ * What was recorded under a key that is gone can never be opened again, not
+ * even by an attacker who takes the machine.
  *
  * @see protocol §2.3 "Node records", §9.1 "State directory"
  * @module

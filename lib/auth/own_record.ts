@@ -79,7 +79,7 @@ export class OwnRecord {
     return this.#current;
   }
 
-  /** Whether the clock was set back so far that nobody takes the record any more. */
+  /** Whether the clock was set back so far that no peer takes the record any more. */
   isFuture(unixMs: number): boolean {
     const { maxClockSkewMs } = this.#options.network;
     return (this.#current?.sequence ?? 0) > unixMs + maxClockSkewMs;

@@ -111,7 +111,7 @@ export class RecordVerifier {
     return known;
   }
 
-  /** Wrong work is not remembered: whoever sends it loses the link. */
+  /** Wrong work is not remembered: a peer that sends it loses the link. */
   async #hasWork(record: NodeRecord): Promise<boolean> {
     if (this.#network.powDifficulty === 0) return true;
     const { publicKey, workNonce, place } = record;
@@ -164,7 +164,7 @@ export class RecordVerifier {
     await promise;
   }
 
-  /** Our turn becomes the next one's, or nobody's. */
+  /** Our turn becomes the next caller's, if there is one. */
   #endTurn(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running--;

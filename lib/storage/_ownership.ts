@@ -34,7 +34,7 @@ const OUR_HALF_WRITTEN =
   /^(control|owner|owner\.tmp|\.owner|[a-z0-9][a-z0-9-]{0,63}\.(key|blob))\.tmp$/;
 const STORED = /^[a-z0-9][a-z0-9-]{0,63}\.(key|blob)$/;
 
-/** What a fresh disk has in its root; not ours, and in nobody's way. */
+/** What a fresh disk has in its root; not ours, and harmless. */
 const OF_THE_DISK = "lost+found";
 
 /** Whether only this program writes files of that name, and left this one unfinished. */

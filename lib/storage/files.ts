@@ -50,7 +50,7 @@ export interface Files {
   remove(path: string): Promise<void>;
   /** Make a directory that only we can enter, and those above it. */
   makeDirectory(path: string): Promise<void>;
-  /** Take a directory away from everybody else. */
+  /** Take a directory away from every other user. */
   makePrivate(path: string): Promise<void>;
   /** Return once the names in a directory would survive a loss of power. */
   syncDirectory(path: string): Promise<void>;

@@ -55,7 +55,7 @@ Deno.test("ObservedAddress follows a move, as old voices give way to new ones", 
   assert.deepEqual(address.agreed, HOME);
 });
 
-Deno.test("ObservedAddress does not count what nobody could dial in the network", () => {
+Deno.test("ObservedAddress does not count what no peer could dial in the network", () => {
   const inside = { host: "192.168.1.2", port: 4001 };
   const main = observed();
   main.say(1, inside);

@@ -118,7 +118,7 @@ Deno.test("findWork() ends with the signal's reason", async () => {
   assert.equal(counting.calls, 2);
 });
 
-Deno.test("findWork() waits for whoever watches it", async () => {
+Deno.test("findWork() waits for the program that watches it", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   let done = false;
   const finding = findWork(crypto, 0, publicKey, seededRandom(4), {

@@ -24,7 +24,7 @@ Deno.test("Places.take() never gives more than there are, in all or to one key",
   }));
 });
 
-Deno.test("Places.give() of what nobody took changes nothing", () => {
+Deno.test("Places.give() of what was not taken changes nothing", () => {
   const places = new Places(1);
   places.give("a");
   assert.equal(places.used, 0);

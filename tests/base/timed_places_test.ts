@@ -4,7 +4,7 @@ import { TimedPlaces } from "../../lib/base/timed_places.ts";
 const GRACE_MS = 500;
 
 function never(): void {
-  assert.fail("nobody has to give way");
+  assert.fail("no holder has to give way");
 }
 
 Deno.test("TimedPlaces lets the oldest give way, but not before its grace", () => {
@@ -37,7 +37,7 @@ Deno.test("TimedPlaces.give() gives a place back once, and never that of another
   assert.equal(places.makeRoom(never, 3 + GRACE_MS), false);
 });
 
-Deno.test("TimedPlaces of no size has room for nobody", () => {
+Deno.test("TimedPlaces of no size has room for no holder", () => {
   assert.equal(new TimedPlaces(0, 0).makeRoom(never, 1e9), false);
 });
 

@@ -131,7 +131,7 @@ Deno.test("encodeDescriptor() refuses what does not fit into a record", () => {
   );
 });
 
-Deno.test("a descriptor for authorised clients opens for each of them, and no one else", () => {
+Deno.test("a descriptor for authorised clients opens for each of them, and no other client", () => {
   const secrets = [1, 2, 3].map((n) => new Uint8Array(32).fill(n));
   const publics = secrets.map((secret) => crypto.x25519Public(secret));
   const sealed = encodeDescriptor(crypto, random, name, content, publics);
