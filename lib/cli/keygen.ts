@@ -84,7 +84,7 @@ export const keygenCommand = defineCommand({
       terminal.print(`public key  ${publicKey}`);
       terminal.print(`address     ${host ?? `anon://${publicKey}@HOST:PORT`}`);
       terminal.print(
-        `key file    ${out} (secret: keep a copy, show it to no one else)`,
+        `key file    ${out} (secret: keep a copy, and never show it)`,
       );
     }
     return 0;

@@ -15,7 +15,7 @@ import {
 import { runNode } from "./process/run_node.ts";
 import { parsePortWords } from "./flags/service_words.ts";
 
-/** Whoever may find a service, where not everybody may. */
+/** The clients that may find a service, where not every client may. */
 const authoriseFlag = listFlag(
   "KEY",
   "let only this client find the service; anonnet client-key prints a client's",

@@ -23,7 +23,7 @@ export interface CallOptions {
  *
  * @throws {ConfigError} when the node finds the arguments wrong; with its code
  * and message.
- * @throws {UnreachableError} `control.unreachable` when nobody answers, or with
+ * @throws {UnreachableError} `control.unreachable` when no node answers, or with
  * the node's own code when the command failed.
  */
 export async function callControl(

@@ -36,7 +36,7 @@ export interface ControlNote {
 const TITLE = "anonnet-control v1";
 const TOKEN_BYTES = 32;
 
-/** A token that nobody guesses: 256 bits, 52 characters. */
+/** A token that no attacker guesses: 256 bits, 52 characters. */
 export function newControlToken(random: Random): string {
   return formatBase32(random.bytes(TOKEN_BYTES));
 }

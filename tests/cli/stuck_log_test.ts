@@ -7,7 +7,7 @@ import { runNode } from "../../lib/cli/process/run_node.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 import { fakeTerminal, OPTIONS } from "./flags/fake_terminal.ts";
 
-Deno.test("runNode() starts, works and stops while nobody reads its log", async () => {
+Deno.test("runNode() starts, works and stops while no program reads its log", async () => {
   await using home = await TemporaryDirectory.create();
   const { program, ready, stop } = fakeTerminal(() => new Promise(() => {}));
   const running = runNode(program, { ...OPTIONS, state: home.pathOf("a") });

@@ -79,7 +79,7 @@ Deno.test("ControlServer passes errors on with their code, and reports our own",
     throw new ConfigError("x.wrong", "Cannot read address: too short");
   });
   server.register("gone", () => {
-    throw new UnreachableError("x.gone", "Cannot look up: nobody answers");
+    throw new UnreachableError("x.gone", "Cannot look up: no node answers");
   });
   server.register("bug", () => {
     throw new TypeError("x is undefined");

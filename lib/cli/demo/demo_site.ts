@@ -1,5 +1,5 @@
 /**
- * The website of the demo: a page to look at, and bytes whose digest anybody can
+ * The website of the demo: a page to look at, and bytes whose digest a visitor can
  * work out, to see that they arrive as they left.
  *
  *     GET /                      the page

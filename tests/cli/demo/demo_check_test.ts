@@ -17,9 +17,9 @@ const HOST = `${"a".repeat(56)}.anon`;
 
 Deno.test("checkDemo() says through which proxy nothing came, and why", async () => {
   await using proxy = startProxy(() => new Response("another page"));
-  const nobody = { host: "127.0.0.1", port: 1 };
+  const deserted = { host: "127.0.0.1", port: 1 };
   await assert.rejects(
-    checkDemo({ socks: nobody, http: proxy.place, host: HOST }),
+    checkDemo({ socks: deserted, http: proxy.place, host: HOST }),
     { code: "cli.demo_fetch", message: /through SOCKS5: no response/ },
   );
 });
@@ -47,7 +47,7 @@ Deno.test("checkDemo() does not take a response that breaks off for a bug", asyn
   );
 });
 
-/** A SOCKS5 proxy that leads everybody to one port. */
+/** A SOCKS5 proxy that leads every client to one port. */
 function startSocks(port: number) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
