@@ -224,7 +224,7 @@ Deno.bench("16 MiB one way, over a link's circuit", STREAM, async () => {
 
 const pair = await rawPair();
 
-/** Two endpoints with nothing of ours above the transport. */
+/** Two endpoints with none of our code above the transport. */
 async function rawPair() {
   const [a, b] = [node.identity, relay.identity];
   const options = { address, alpn: network.alpn, crypto };

@@ -109,7 +109,7 @@ export class Site implements AsyncDisposable {
         PATH_INFO: path,
         QUERY_STRING: new URL(request.url).search.slice(1),
         REQUEST_METHOD: request.method,
-        REMOTE_USER: "somebody",
+        REMOTE_USER: "visitor",
         REMOTE_ADDR: "127.0.0.1",
         CONTENT_TYPE: header("content-type"),
         HTTP_CONTENT_ENCODING: header("content-encoding"),
