@@ -35,11 +35,6 @@ export class BoundedQueue<T> {
     return this.#items.length - this.#head;
   }
 
-  /** Sum of the weights of the items waiting. */
-  get weight(): number {
-    return this.#weight;
-  }
-
   /** Add an item at the end; `false`, and nothing added, when there is no room. */
   push(item: T, weight = 1): boolean {
     if (
@@ -49,11 +44,6 @@ export class BoundedQueue<T> {
     this.#weights.push(weight);
     this.#weight += weight;
     return true;
-  }
-
-  /** The next item, left in its place. */
-  peek(): T | undefined {
-    return this.#items[this.#head];
   }
 
   /** Take the next item. */

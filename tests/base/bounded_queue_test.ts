@@ -7,7 +7,6 @@ Deno.test("BoundedQueue behaves as an array that stops at its limits", () => {
     fc.oneof(
       { weight: 30, arbitrary: fc.record({ push: fc.nat(9) }) },
       { weight: 20, arbitrary: fc.constant("shift" as const) },
-      { weight: 10, arbitrary: fc.constant("peek" as const) },
       { weight: 1, arbitrary: fc.constant("clear" as const) },
     ),
     { maxLength: 400 },
@@ -25,8 +24,6 @@ Deno.test("BoundedQueue behaves as an array that stops at its limits", () => {
         for (const [item, step] of list.entries()) {
           if (step === "shift") {
             assert.equal(queue.shift(), model.shift()?.item);
-          } else if (step === "peek") {
-            assert.equal(queue.peek(), model[0]?.item);
           } else if (step === "clear") {
             queue.clear();
             model = [];
@@ -37,7 +34,6 @@ Deno.test("BoundedQueue behaves as an array that stops at its limits", () => {
             if (fits) model.push({ item, weight });
           }
           assert.equal(queue.length, model.length);
-          assert.equal(queue.weight, sum());
         }
       },
     ),
@@ -46,18 +42,15 @@ Deno.test("BoundedQueue behaves as an array that stops at its limits", () => {
 });
 
 Deno.test("BoundedQueue keeps order over many more items than it holds", () => {
-  const queue = new BoundedQueue<number>(100);
+  const queue = new BoundedQueue<number>(100, 100 * 7);
   let next = 0;
   for (let item = 0; item < 10_000; item++) {
     if (queue.length === 100) assert.equal(queue.shift(), next++);
-    assert.equal(queue.push(item, item), true);
-    // The sum of next … item.
-    assert.equal(queue.weight, (item - next + 1) * (item + next) / 2);
+    assert.equal(queue.push(item, 7), true);
   }
   while (queue.length > 0) assert.equal(queue.shift(), next++);
-  assert.deepEqual([next, queue.weight], [10_000, 0]);
+  assert.equal(next, 10_000);
   assert.equal(queue.shift(), undefined);
-  assert.equal(queue.peek(), undefined);
 });
 
 Deno.test("BoundedQueue refuses and leaves alone what does not fit", () => {
@@ -66,7 +59,8 @@ Deno.test("BoundedQueue refuses and leaves alone what does not fit", () => {
   assert.equal(queue.push("b", 1), false);
   assert.equal(queue.push("b", 0), true);
   assert.equal(queue.push("c", 0), false);
-  assert.deepEqual([queue.length, queue.weight], [2, 10]);
+  assert.deepEqual([queue.shift(), queue.shift()], ["a", "b"]);
+  assert.equal(queue.push("d", 10), true);
 });
 
 Deno.test("BoundedQueue cannot be made without room", () => {
