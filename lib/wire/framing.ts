@@ -101,19 +101,6 @@ export class FrameReader {
     return body;
   }
 
-  /**
-   * The stream has ended.
-   *
-   * @throws {ProtocolError} `wire.frame_cut` when that was inside a frame.
-   */
-  end(): void {
-    if (this.buffered === 0) return;
-    throw new ProtocolError(
-      "wire.frame_cut",
-      `Cannot read frame: the stream ended after ${this.buffered} bytes of it`,
-    );
-  }
-
   /** Walk over the lengths in what we hold and `chunk`, as if they were one. */
   #judgeLengths(chunk: Uint8Array): void {
     const held = this.buffered;

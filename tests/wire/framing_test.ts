@@ -63,7 +63,6 @@ Deno.test("FrameReader gives the same frames however the bytes are cut", () => {
       }
       assert.deepEqual(frames, list.map((body) => new Uint8Array(body)));
       assert.equal(reader.buffered, 0);
-      reader.end();
     }),
     { numRuns: 200 },
   );
@@ -101,8 +100,6 @@ Deno.test("FrameReader asks for more while a frame is cut short", () => {
     reader.push(frame.subarray(0, length));
     assert.equal(reader.next(), undefined);
     assert.equal(reader.buffered, length);
-    if (length === 0) reader.end();
-    else assert.throws(() => reader.end(), { code: "wire.frame_cut" });
   }
 });
 
