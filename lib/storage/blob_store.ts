@@ -77,11 +77,6 @@ export class BlobStore {
     await this.#directory.write(file, encodeBlob(this.#crypto, name, body));
   }
 
-  /** Forget what is under `name`; no error when there is nothing. */
-  async remove(name: string): Promise<void> {
-    await this.#directory.remove(checkName(name) + SUFFIX);
-  }
-
   /**
    * Move a blob out of the way and report it: for a reader whose blob is whole
    * but makes no sense.

@@ -43,13 +43,6 @@ export class KeyStore {
     this.#owner = owner;
   }
 
-  /** Names of the keys that are here, in alphabetical order. */
-  async names(): Promise<string[]> {
-    return (await this.#directory.list())
-      .filter((name) => name.endsWith(SUFFIX))
-      .map((name) => name.slice(0, -SUFFIX.length));
-  }
-
   /**
    * The 32 bytes of a key's seed; `undefined` when there never was such a key.
    *
