@@ -88,20 +88,9 @@ export class Survey {
   #sinceMs = 0;
   #requests = 0;
   #dials = 0;
-  #failedPuts = 0;
 
   constructor(world: SimWorld) {
     this.#world = world;
-  }
-
-  /** A value was stored, or not. */
-  onStored(copies: number | undefined): void {
-    if (copies === undefined || copies === 0) this.#failedPuts++;
-  }
-
-  /** Values that could not be published. */
-  get failedPuts(): number {
-    return this.#failedPuts;
   }
 
   /** Count from now on. */
