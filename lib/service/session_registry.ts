@@ -43,11 +43,6 @@ export class SessionRegistry<S> {
     return this.#halfOpen.size + this.#live.size;
   }
 
-  /** Sessions whose client has not been heard of yet. */
-  get halfOpen(): number {
-    return this.#halfOpen.size;
-  }
-
   /** When {@linkcode expire} has something to do. */
   get deadlineMs(): number {
     for (const { sinceMs } of this.#halfOpen.values()) {

@@ -32,7 +32,7 @@ Deno.test("SessionRegistry closes sessions that say nothing, the oldest first wh
     assert.deepEqual(registry.add(id(n), n, n), []);
   }
   assert.deepEqual(registry.add(id(1000), 1000, 1000), [0]);
-  assert.equal(registry.halfOpen, MAX_HALF_OPEN);
+  assert.equal(registry.size, MAX_HALF_OPEN);
   assert.equal(registry.deadlineMs, 1 + HALF_OPEN_MS);
   assert.deepEqual(registry.expire(HALF_OPEN_MS), []);
   registry.onHeard(id(2));
