@@ -72,11 +72,6 @@ export class CongestionWindow {
     return this.#baseMs === Infinity ? undefined : this.#smoothedMs;
   }
 
-  /** Least round trip, ms; `undefined` before the first sample. */
-  get baseMs(): number | undefined {
-    return this.#baseMs === Infinity ? undefined : this.#baseMs;
-  }
-
   /**
    * Least round trip of late, ms: what is left of a slow one when the bursts of
    * its own data are taken off. `undefined` before the first sample.

@@ -129,7 +129,6 @@ Deno.test("CongestionWindow takes a path that has become longer for what it is",
   const window = new CongestionWindow();
   let nowMs = rounds(window, 2, 20);
   nowMs = rounds(window, 40, 300, { startMs: nowMs });
-  assert.ok((window.baseMs ?? 0) > 200, `${window.baseMs} ms`);
   const least = window.cells;
   rounds(window, 20, 300, { startMs: nowMs });
   assert.ok(window.cells > least);
