@@ -89,12 +89,6 @@ export class Visits implements AsyncDisposable {
     return { sessions: this.#sessions.size, beginning, streams, legs };
   }
 
-  /** Whether a stream can be opened without asking the network. */
-  hasSession(service: PublicKey, isolation: string | undefined): boolean {
-    const key = keyOf(service, this.#isolationText(isolation));
-    return this.#sessions.get(key)?.isOpen ?? false;
-  }
-
   /**
    * Open a stream. On a live session at once; the target is asked afterwards.
    *
