@@ -2,7 +2,7 @@
  * Exports of `lib/` that no other file needs: what only its own file uses should
  * be private, and what only tests use is code that does not run.
  *
- *     deno task exports      lists them: who uses it, file, name
+ *     deno task exports      lists them: who uses it, file, name; then members
  *
  * The program is `lib/` and `main.ts`; what `lib/mod.ts` exports is for programs of
  * others. An export is needed if a file of the program imports it by name, or if it
@@ -21,6 +21,7 @@
 import { dirname, join } from "node:path/posix";
 import ts from "typescript";
 import { listFiles, readProjectFile } from "./project_files.ts";
+import { findUnusedMembers } from "./unused_members.ts";
 
 /** An export that the program does not need. */
 export interface UnusedExport {
@@ -264,9 +265,15 @@ function isPrivate(node: ts.Node): boolean {
     );
 }
 
+function print(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
 if (import.meta.main) {
   for (const { file, name, usedBy } of findUnusedExports()) {
-    const line = `${usedBy}\t${file}\t${name}\n`;
-    Deno.stdout.writeSync(new TextEncoder().encode(line));
+    print(`${usedBy}\t${file}\t${name}`);
+  }
+  for (const { file, name } of findUnusedMembers()) {
+    print(`member\t${file}\t${name}`);
   }
 }
