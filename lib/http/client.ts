@@ -19,7 +19,7 @@ import { checkPort, parseAnonHost } from "./anon_host.ts";
 import { HttpClientExchange } from "./client_exchange.ts";
 import type { FetchedResponse } from "./fetched_response.ts";
 import { type AbsoluteRequest, canRetry } from "./forward.ts";
-import type { Gateway, GatewayTarget } from "./gateway.ts";
+import { type Gateway, type GatewayTarget, isOutage } from "./gateway.ts";
 import { httpField } from "./head.ts";
 import {
   measureBody,
@@ -131,11 +131,13 @@ export class HttpClient implements Disposable {
     // One that may end at any moment will do for what can be asked again.
     const idle = canRetry(head) ? this.#pool.take(target) : undefined;
     if (idle !== undefined) {
+      idle.stream.awaitAnswer?.();
       const exchange = on(idle);
       try {
         return await exchange.run();
       } catch (error) {
-        if (exchange.wasHeard || signal.aborted) throw error;
+        const mayRetry = !exchange.wasHeard && !isOutage(error);
+        if (!mayRetry || signal.aborted) throw error;
       }
     }
     const stream = await this.#gateway.connect(target, { signal });

@@ -7,6 +7,7 @@
  * @see protocol §8.1 "Targets and isolation"
  * @module
  */
+import { errorCode } from "../base/errors.ts";
 
 /** What a client wants to reach. */
 export interface GatewayTarget {
@@ -19,6 +20,14 @@ export interface GatewayTarget {
    * session. `undefined` is a key of its own, shared by all clients that gave none.
    */
   readonly isolation: string | undefined;
+}
+
+/**
+ * Whether an error says that no circuit can be built: another try would wait as long
+ * for the same answer.
+ */
+export function isOutage(error: unknown): boolean {
+  return errorCode(error).startsWith("path.");
 }
 
 /** Opens streams to services. */
@@ -62,6 +71,12 @@ export interface GatewayStream {
    * @throws {AnonNetError} when the stream was reset, by either side.
    */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * What is written from now on asks for an answer, on a stream that was used before.
+   * Until bytes come, the stream is reset with an error `path.*` where nothing can get
+   * through; without this call it waits, since what was cut may come back.
+   */
+  awaitAnswer?(): void;
   /** Send the end. The other direction stays open. */
   closeWrite(): Promise<void>;
   /**

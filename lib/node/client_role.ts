@@ -22,6 +22,7 @@ import { ConfigError } from "../base/errors.ts";
 import type { Gateway } from "../http/gateway.ts";
 import { SessionQuota } from "../session/quota.ts";
 import { bootstrap } from "./directory/bootstrap.ts";
+import { type CircuitFacts, factsOfWaiting } from "./circuit/circuit_facts.ts";
 import { CircuitPoolDriver } from "./circuit/circuit_pool_driver.ts";
 import { peerOf } from "./link/link_dial.ts";
 import { GuardMemory } from "./circuit/guard_memory.ts";
@@ -67,6 +68,9 @@ export interface ClientOptions {
   readonly hops: number;
 }
 
+/** Hears how many relays there are while there are too few, and `undefined` after that. */
+export type AwaitedListener = (facts: (() => CircuitFacts) | undefined) => void;
+
 /** A running client. */
 export interface ClientRole {
   readonly links: LinkTable;
@@ -87,6 +91,7 @@ export interface ClientRole {
  *
  * @param relay The relay in the same process, if there is one: its list is used.
  * @param stack Stops its parts.
+ * @param onAwaited For who tells the operator what the start waits for.
  * @throws {ConfigError} `storage.*`, `transport.*`, `node.bootstrap`.
  * @throws the signal's reason.
  */
@@ -95,6 +100,7 @@ export async function startClient(
   options: ClientOptions,
   relay: RelayRole | undefined,
   stack: AsyncDisposableStack,
+  onAwaited: AwaitedListener = () => {},
 ): Promise<ClientRole> {
   const { state, network, runtime } = base;
   const links = await openLinks(base, options, stack);
@@ -104,7 +110,7 @@ export async function startClient(
     : undefined;
   const relays = list?.relays ?? relay?.dht.relays;
   if (relays === undefined) throw new TypeError("No relay list");
-  await enoughRelays(base, options, relays, relay);
+  await enoughRelays(base, options, relays, relay, onAwaited);
   // Closing a connection drops what is on its way: the last cells of sessions say
   // to the other side that they are over.
   stack.defer(() => sleep(runtime.clock, LINGER_MS));
@@ -275,6 +281,7 @@ async function enoughRelays(
   options: ClientOptions,
   relays: RelayDirectory,
   relay: RelayRole | undefined,
+  onAwaited: AwaitedListener,
 ): Promise<void> {
   const log = runtime.log.part("relays");
   const own = relay === undefined ? 0 : 1;
@@ -290,7 +297,9 @@ async function enoughRelays(
         "(--hops sets how many a circuit takes)",
       { known: known(), needed },
     );
+    onAwaited(() => factsOfWaiting(known(), needed));
     await raceSignal(promise, signal);
+    onAwaited(undefined);
   }
   log.info("Relays known", { count: known() });
 }

@@ -186,6 +186,7 @@ export class Node implements AsyncDisposable {
         options.client,
         parts.relay,
         stack,
+        (facts) => parts.awaited = facts,
       );
       const { client } = parts;
       for (const definition of options.services ?? []) {

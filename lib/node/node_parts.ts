@@ -4,6 +4,7 @@
  * @module
  */
 import type { NetworkParameters } from "../auth/network.ts";
+import type { CircuitFacts } from "./circuit/circuit_facts.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
 import type { ClientRole } from "./client_role.ts";
 import type { NodeProxies } from "./node_proxies.ts";
@@ -17,6 +18,8 @@ export interface NodeParts {
   readonly state: Pick<StateDirectory, "trouble">;
   /** What it is for others. */
   relay?: RelayRole;
+  /** While there are too few relays for its circuits to begin: how many there are. */
+  awaited?: (() => CircuitFacts) | undefined;
   /** What it does for its own user. */
   client?: ClientRole;
   /** Doors for programs that know nothing of it. */

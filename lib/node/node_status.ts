@@ -112,9 +112,8 @@ function noClient(wish: string): ConfigError {
   );
 }
 
-function statusOf(
-  { network, state, relay, client, proxies }: NodeParts,
-): JsonObject {
+function statusOf(parts: NodeParts): JsonObject {
+  const { network, state, relay, client, proxies } = parts;
   const address = relay && relayAddress(relay);
   const relays = relay?.dht.relays ?? client?.relays;
   const roles = [
@@ -131,12 +130,19 @@ function statusOf(
     address: address === undefined ? null : formatNodeAddress(address),
     load: relay?.links.load ?? null,
     links: { ...(relay ?? client)?.links.stats },
-    relays: relays?.snapshot().length ?? 0,
+    relays: relays?.snapshot().length ?? parts.awaited?.().known ?? 0,
+    circuits: factsOf(parts),
     dht: relay ? { ...relay.dht.status } : null,
     socks: placeOf(proxies?.socks),
     http: placeOf(proxies?.http),
     visits: client ? { ...client.visits.status } : null,
   };
+}
+
+/** Whether our own circuits can be built; `null` for a node that builds none. */
+function factsOf({ client, awaited }: NodeParts): JsonObject | null {
+  const facts = client?.circuits.facts ?? awaited?.();
+  return facts === undefined ? null : { ...facts };
 }
 
 function placeOf(address: SocketAddress | undefined): string | null {

@@ -173,6 +173,16 @@ export class KeptRelays {
     return this.#inUse.flatMap((kept) => this.#relays?.get(kept.key) ?? []);
   }
 
+  /**
+   * Whether none of those in use answers: of those that ever did, and where none ever
+   * did, of all.
+   */
+  get areSilent(): boolean {
+    const known = this.#inUse.filter(({ reachedOrder }) => reachedOrder > 0);
+    const asked = known.length > 0 ? known : this.#inUse;
+    return asked.length > 0 && asked.every(({ failures }) => failures > 0);
+  }
+
   /** Relays in use that may be tried now. */
   candidates(nowMs: number): PathRelay[] {
     const scout = this.#mayScout(nowMs) ? this.#nextScout : undefined;

@@ -37,6 +37,8 @@ import type { NoPath } from "./no_path.ts";
 import { AVOID_NOTHING, KEPT_HOPS, type PathAvoid } from "./path_avoid.ts";
 import { PathSubnets, shareSubnet } from "./path_subnets.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
+import type { RelayCount, Shortage } from "./shortage.ts";
+import { SilentRelays } from "./silent_relays.ts";
 import type { Tenure } from "./tenure.ts";
 import { type PathRelay, WeightedRelays } from "./weighted_relays.ts";
 
@@ -121,6 +123,7 @@ export class PathSelector {
   readonly #ownNodeId: NodeId | undefined;
   readonly #subnets: PathSubnets;
   readonly #tenure: Tenure | undefined;
+  readonly #silent = new SilentRelays();
   #relays: WeightedRelays | undefined;
   #version = -1;
   #weighedMs = -Infinity;
@@ -201,6 +204,10 @@ export class PathSelector {
    */
   onReached(path: readonly NodeRecord[], hops: number): boolean {
     const [first, second] = path;
+    const answered = path[hops - 1];
+    if (answered !== undefined) {
+      this.#silent.onAnswer(relayKey(answered.nodeId));
+    }
     if (first !== undefined && hops === 1) {
       return this.guards.onReached(first.nodeId);
     }
@@ -233,6 +240,7 @@ export class PathSelector {
       } else if (index === hop - 1) {
         this.failures.onFailure(nodeId, 0.5, nowMs);
       } else if (index === hop) {
+        this.#silent.onSilent(relayKey(nodeId), nowMs);
         if (index > 0) this.failures.onFailure(nodeId, 1, nowMs);
         if (index === 0) this.guards.onFailed(nodeId, nowMs);
         if (index === 1) this.layer2.onFailed(nodeId, nowMs);
@@ -245,6 +253,32 @@ export class PathSelector {
     this.guards.retryAll();
     this.layer2.retryAll();
     this.failures.clear();
+    this.#silent.clear();
+  }
+
+  /**
+   * Relays known, and silent ones among them.
+   *
+   * @param needed How many there must be, for the figures.
+   */
+  count(needed: number, nowMs: number): RelayCount {
+    const isListed = (key: RelayKey) => this.#relays?.get(key) !== undefined;
+    const silent = this.#silent.count(isListed, nowMs);
+    return { known: this.size, silent, needed };
+  }
+
+  /** Why no path can lead anywhere; `undefined` where one may. */
+  shortage(needed: number, nowMs: number): Shortage | undefined {
+    const count = this.count(needed, nowMs);
+    if (count.known >= needed) {
+      if (this.guards.inUse.length === 0) {
+        return { reason: "guards_missing", ...count };
+      }
+      if (this.guards.areSilent) return { reason: "guards_down", ...count };
+    }
+    return count.known - count.silent < needed
+      ? { reason: "too_few_relays", ...count }
+      : undefined;
   }
 
   #isStale(nowMs: number): boolean {

@@ -20,7 +20,9 @@ import { BuildTime } from "./build_time.ts";
 import { type LastHopRule, suits } from "./circuit_choice.ts";
 import { CircuitStock } from "./circuit_stock.ts";
 import { Lane } from "./_lane.ts";
+import { Outage } from "./outage.ts";
 import type { PathSelector } from "../path/path_selection.ts";
+import type { RelayCount, Shortage } from "../path/shortage.ts";
 import type {
   BuildFailure,
   CircuitId,
@@ -51,6 +53,11 @@ export const UNUSED_FOR_MS = { least: 1_200_000, most: 1_800_000 } as const;
 
 /** Tuning: when to look for a path again where there was none, ms. */
 const NO_PATH_RETRY_MS = 1000;
+/**
+ * Tuning: how long a caller waits in a shortage in which circuits are built now and
+ * then, ms: with three relays some paths are there, and may do.
+ */
+const SHORTAGE_WAIT_MS = 30_000;
 /** Tuning: share of the rebuild burst that only waiting requests may use. */
 const WARM_RESERVE = 0.5;
 /** Share of the newest round-trip time in a circuit's average. */
@@ -80,6 +87,7 @@ export class CircuitPool {
   readonly #buildTime = new BuildTime();
   readonly #circuits: CircuitStock;
   readonly #waiting: WaitingRequests;
+  readonly #outage = new Outage();
   #nextRequest = 1;
   /** When something can be built that cannot be now. */
   #wakeMs = Infinity;
@@ -136,7 +144,25 @@ export class CircuitPool {
       this.#wakeMs,
       this.#waiting.deadlineMs,
       this.#circuits.deadlineMs,
+      this.#outage.deadlineMs,
     );
+  }
+
+  /** Relays known, silent and needed. */
+  count(nowMs: number): RelayCount {
+    return this.#selector.count(this.#needed, nowMs);
+  }
+
+  /** Why no circuit can be built at all; `undefined` where one may. */
+  shortage(nowMs: number): Shortage | undefined {
+    return this.#selector.shortage(this.#needed, nowMs);
+  }
+
+  /** The shortage that a caller who has waited since then waits for in vain. */
+  outageSince(sinceMs: number, nowMs: number): Shortage | undefined {
+    const isHopeless = this.#outage.lastsSince(sinceMs) ||
+      nowMs - sinceMs >= SHORTAGE_WAIT_MS;
+    return isHopeless ? this.shortage(nowMs) : undefined;
   }
 
   /** Begin: keep circuits ready from now on. */
@@ -209,6 +235,7 @@ export class CircuitPool {
     this.#counts.built++;
     this.#buildTime.onBuilt(circuit.startedMs, nowMs);
     this.#selector.onBuilt(circuit.path, nowMs);
+    this.#outage.onBuilt(nowMs);
     if (roundTripMs !== undefined) this.onMeasured(id, { roundTripMs });
     this.#serve(circuit, actions, nowMs);
     return this.#plan(actions, nowMs);
@@ -332,6 +359,11 @@ export class CircuitPool {
     };
   }
 
+  /** One relay more than a circuit has: else the far side could not choose any. */
+  get #needed(): number {
+    return this.#hops + 1;
+  }
+
   #give(
     circuit: PoolCircuit,
     request: RequestId,
@@ -368,6 +400,8 @@ export class CircuitPool {
     for (const purpose of PURPOSES) {
       this.#warm(this.#lanes[purpose], actions, nowMs);
     }
+    const why = this.#outage.look(this.shortage(nowMs), nowMs);
+    if (why !== undefined) actions.push({ type: "shortage", why });
     return actions;
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { Shortage } from "../path/shortage.ts";
 import type {
   CircuitId,
   PoolObstacle,
@@ -42,4 +43,6 @@ export type PoolAction =
     readonly type: "obstacle";
     readonly purpose: CircuitPurpose;
     readonly why: PoolObstacle | undefined;
-  };
+  }
+  /** All circuits want for relays that answer: say so. */
+  | { readonly type: "shortage"; readonly why: Shortage };

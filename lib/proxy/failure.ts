@@ -22,6 +22,7 @@ export const SOCKS_REPLY = {
   succeeded: 0x00,
   failed: 0x01,
   notAllowed: 0x02,
+  networkUnreachable: 0x03,
   hostUnreachable: 0x04,
   refused: 0x05,
   timedOut: 0x06,
@@ -102,6 +103,14 @@ const UNREACHABLE = row(
   503,
   "Service unreachable",
   "The network could not carry the connection to this service. Try again in a moment.",
+);
+
+const NO_CIRCUIT = row(
+  "networkUnreachable",
+  undefined,
+  503,
+  "No circuits can be built",
+  "",
 );
 
 const BAD_ADDRESS = row(
@@ -295,6 +304,9 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
   ),
 }));
 
+const TRIES_ON = "This node goes on trying: try again in a moment. " +
+  "The service has nothing to do with it.";
+
 /** Whether an error is a fault of this program, to be reported: no client's, no network's. */
 export function isOwnFault(error: unknown): boolean {
   return error instanceof BugError || !(error instanceof AnonNetError);
@@ -306,6 +318,10 @@ export function describeFailure(error: unknown): Failure {
   const known = ROWS.get(code);
   if (known !== undefined) return { code, ...known };
   if (code.startsWith("service.address_")) return { code, ...BAD_ADDRESS };
+  if (error instanceof AnonNetError && code.startsWith("path.")) {
+    // Figures and words of this node alone: the error is of its own making.
+    return { code, ...NO_CIRCUIT, text: `${error.message}. ${TRIES_ON}` };
+  }
   if (error instanceof ProtocolError && /^(http|socks)\./.test(code)) {
     return { code, ...BAD_REQUEST };
   }

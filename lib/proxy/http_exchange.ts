@@ -13,7 +13,7 @@ import type { Clock } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
 import { onAbort } from "../base/on_abort.ts";
 import { type ClientConnection, isClientGone } from "./client_connection.ts";
-import type { Gateway, GatewayTarget } from "../http/gateway.ts";
+import { type Gateway, type GatewayTarget, isOutage } from "../http/gateway.ts";
 import { sendResponseBody } from "./http_download.ts";
 import {
   type AbsoluteRequest,
@@ -98,11 +98,12 @@ export class HttpExchange {
     // asked again. Everything else gets one of its own, which costs no waiting.
     const idle = canRetry(this.#request) ? pool.take(this.#target) : undefined;
     if (idle !== undefined) {
+      idle.stream.awaitAnswer?.();
       try {
         return await this.#runOn(idle);
       } catch (error) {
         const isStale = !this.#hasHeard && this.#failure === undefined &&
-          !isClientGone(error);
+          !isClientGone(error) && !isOutage(error);
         if (!isStale) throw error;
       }
     }

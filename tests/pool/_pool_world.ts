@@ -21,6 +21,7 @@ import type {
   RequestFailure,
   RequestId,
 } from "../../lib/pool/pool_circuit.ts";
+import type { Shortage } from "../../lib/path/shortage.ts";
 import { type RelayKey, relayKey } from "../../lib/path/relay_key.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
 import { PUBLIC, type TestSelector, testSelector } from "../path/_relays.ts";
@@ -56,6 +57,8 @@ export class PoolWorld {
   readonly given = new Map<RequestId, PaperCircuit>();
   readonly failed = new Map<RequestId, RequestFailure>();
   readonly obstacles: (string | undefined)[] = [];
+  /** What was to be told of missing relays. */
+  readonly shortages: Shortage[] = [];
   /** Every path that was ever asked for. */
   readonly paths: (readonly NodeRecord[])[] = [];
   /** Relays that do not answer, and when they do again. */
@@ -118,6 +121,9 @@ export class PoolWorld {
         break;
       case "obstacle":
         this.obstacles.push(action.why?.reason);
+        break;
+      case "shortage":
+        this.shortages.push(action.why);
         break;
     }
   }

@@ -248,6 +248,37 @@ Deno.test("CircuitPool says that no guard answers, to who waits and to the log, 
   assert.equal(world.obstacles.at(-1), undefined);
 });
 
+Deno.test("CircuitPool tells once how many relays are known and needed while all but one are dead, and each caller in time", () => {
+  const list = LIST.slice(0, 7);
+  const world = new PoolWorld({ relays: list });
+  world.run(5000);
+  assert.equal(world.shortages.length, 0);
+  assert.equal(world.pool.outageSince(0, world.nowMs), undefined);
+  const [guard] = world.selector.guards.inUse;
+  for (const { nodeId } of list) {
+    const key = relayKey(nodeId);
+    if (key !== guard?.key) world.dead.add(key);
+  }
+  for (const circuit of [...world.circuits.values()]) world.kill(circuit);
+  const killedMs = world.nowMs;
+  world.run(killedMs + 120_000);
+  const [told, ...more] = world.shortages;
+  assert.equal(more.length, 0);
+  assert.ok(told !== undefined);
+  assert.equal(told.reason, "too_few_relays");
+  assert.deepEqual([told.known, told.needed], [7, 4]);
+  assert.ok(told.silent >= 4);
+  const why = world.pool.outageSince(world.nowMs - 15_000, world.nowMs);
+  assert.equal(why?.reason, "too_few_relays");
+  world.dead.clear();
+  world.run(world.nowMs + 120_000);
+  assert.equal(world.pool.shortage(world.nowMs), undefined);
+  assert.equal(
+    world.pool.outageSince(world.nowMs - 15_000, world.nowMs),
+    undefined,
+  );
+});
+
 Deno.test("CircuitPool waits for the relay list, and builds as soon as there is one", () => {
   const world = new PoolWorld({ relays: [] });
   const request = world.take();

@@ -56,6 +56,16 @@ Deno.test("describeFailure() takes errors without a row by their class", () => {
   ) assert.equal(describeFailure(error).code, code);
 });
 
+Deno.test("describeFailure() tells in the words of this node why no circuit can be built", () => {
+  const why =
+    "Too few relays answer: 7 relays known, 4 of them silent, 4 needed";
+  const failure = describeFailure(
+    new UnreachableError("path.too_few_relays", why),
+  );
+  assert.equal(failure.code, "path.too_few_relays");
+  assert.ok(failure.text.startsWith(`${why}. This node goes on trying`));
+});
+
 Deno.test("isOwnFault() blames neither clients nor services nor the network", () => {
   for (
     const error of [

@@ -22,11 +22,17 @@ export const statusCommand = defineCommand({
   },
 });
 
-/** One line for each fact; facts within facts are indented. */
+/**
+ * One line for each fact; facts within facts are indented. Those that have `words`
+ * for a person are told by them.
+ */
 export function formatFacts(facts: JsonValue, indent = ""): string[] {
   if (!isJsonObject(facts)) return [indent + String(facts)];
   return Object.entries(facts).flatMap(([name, value]) => {
     const label = wordsOf(name);
+    if (isJsonObject(value) && typeof value["words"] === "string") {
+      return formatFacts({ [name]: value["words"] }, indent);
+    }
     return isJsonObject(value)
       ? [indent + label, ...formatFacts(value, `${indent}  `)]
       : [`${indent}${label.padEnd(20 - indent.length)} ${textOf(name, value)}`];

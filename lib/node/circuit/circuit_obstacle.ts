@@ -5,6 +5,11 @@
  */
 import { UnreachableError } from "../../base/errors.ts";
 import { describeNoPath } from "../../path/no_path.ts";
+import {
+  explainShortage,
+  type RelayCount,
+  type Shortage,
+} from "../../path/shortage.ts";
 import type { PoolObstacle, RequestFailure } from "../../pool/pool_circuit.ts";
 import type { LogFields } from "../../log/log.ts";
 
@@ -14,26 +19,39 @@ export interface ObstacleLine {
   readonly fields: LogFields;
 }
 
-/** A line for an operator: what is wrong, and what mends it. */
-export function obstacleLine(why: PoolObstacle, nowMs: number): ObstacleLine {
+/**
+ * A line for an operator: what is wrong, and what mends it.
+ *
+ * @param count Of the relays there are now.
+ */
+export function obstacleLine(
+  why: PoolObstacle | Shortage,
+  { known, silent, needed }: RelayCount,
+  nowMs: number,
+): ObstacleLine {
+  const inMs = "retryMs" in why
+    ? { inMs: Math.max(0, Math.round(why.retryMs - nowMs)) }
+    : {};
+  const count = { known, silent, needed, ...inMs };
   switch (why.reason) {
     case "too_few_relays":
       return {
-        message: "Cannot build circuits: too few relays are known; waiting " +
-          "for more (--hops sets how many a circuit takes)",
-        fields: { known: why.known, needed: why.needed },
+        message:
+          "Cannot build circuits: too few relays are known, or too many " +
+          "of them silent; waiting for more (--hops sets how many a circuit takes)",
+        fields: count,
       };
     case "guards_down":
       return {
         message: "Cannot build circuits: none of our guards answers; see " +
           "whether this machine is online. They are tried again",
-        fields: { inMs: Math.max(0, Math.round(why.retryMs - nowMs)) },
+        fields: count,
       };
     case "guards_missing":
       return {
         message: "Cannot build circuits: our guards have left the relay " +
           "list; waiting for them, or for leave to draw others",
-        fields: {},
+        fields: count,
       };
     case "subnets":
       return {
@@ -43,7 +61,7 @@ export function obstacleLine(why: PoolObstacle, nowMs: number): ObstacleLine {
     case "rebuild_budget":
       return {
         message: "Too many circuits have failed; building fewer for a while",
-        fields: { inMs: Math.max(0, Math.round(why.retryMs - nowMs)) },
+        fields: count,
       };
     case "full":
       return {
@@ -77,6 +95,11 @@ export function requestError(why: RequestFailure): UnreachableError {
     case "closed":
       return error("stopping", "the node is stopping");
   }
+}
+
+/** The error of a caller who waited long enough while nothing can be built: `path.*`. */
+export function shortageError(why: Shortage): UnreachableError {
+  return new UnreachableError(`path.${why.reason}`, explainShortage(why));
 }
 
 /** The error of a caller who waited while guards cannot be stored. */

@@ -27,6 +27,7 @@ import type {
 } from "../../pool/pool_circuit.ts";
 import type { KeptContact } from "../../path/kept_relays.ts";
 import type { PoolStatus } from "../../pool/pool_status.ts";
+import type { Shortage } from "../../path/shortage.ts";
 import { PathSelector } from "../../path/path_selection.ts";
 import { CellBuffers } from "./cell_buffers.ts";
 import {
@@ -37,10 +38,12 @@ import {
 } from "./circuit_blame.ts";
 import type { CircuitEnd, OwnCircuitHost } from "./circuit_build.ts";
 import type { CircuitLinks } from "./circuit_links.ts";
+import { type CircuitFacts, circuitFacts } from "./circuit_facts.ts";
 import { CircuitMeter } from "./circuit_meter.ts";
 import {
   obstacleLine,
   requestError,
+  shortageError,
   unstoredError,
 } from "./circuit_obstacle.ts";
 import type { Circuits, CircuitWish, ServiceCircuit } from "./circuits.ts";
@@ -97,7 +100,7 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   /** Awaited on dispose. */
   readonly #tasks: TaskSet;
   /** What stands in the way, as far as the log says. */
-  readonly #obstacles = new Set<PoolObstacle["reason"]>();
+  readonly #obstacles = new Set<(PoolObstacle | Shortage)["reason"]>();
   readonly #first = Promise.withResolvers<void>();
   readonly #judge: GuardJudge;
   readonly #stopping = new AbortController();
@@ -201,6 +204,17 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   get waiting(): number {
     return this.#pool.waiting;
+  }
+
+  outageSince(sinceMs: number): UnreachableError | undefined {
+    const why = this.#pool.outageSince(sinceMs, this.#nowMs);
+    return why === undefined ? undefined : shortageError(why);
+  }
+
+  /** Whether circuits can be built, for `anonnet status`. */
+  get facts(): CircuitFacts {
+    const nowMs = this.#nowMs;
+    return circuitFacts(this.#pool.count(nowMs), this.#pool.shortage(nowMs));
   }
 
   /** The machine is on another network, or awake again: what failed may work. */
@@ -319,6 +333,8 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
         return;
       case "obstacle":
         return this.#onObstacle(action.why);
+      case "shortage":
+        return this.#onObstacle(action.why);
     }
   }
 
@@ -326,15 +342,24 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
    * Say what is in the way, once: a build that begins is no sign yet that it is
    * gone, and all purposes stumble over the same.
    */
-  #onObstacle(why: PoolObstacle | undefined): void {
-    if (why === undefined || this.#obstacles.has(why.reason)) return;
+  #onObstacle(obstacle: PoolObstacle | Shortage | undefined): void {
+    if (obstacle === undefined) return;
+    const nowMs = this.#nowMs;
+    // Where relays are missing, that circuits fail is what comes of it.
+    const why = obstacle.reason === "rebuild_budget"
+      ? this.#pool.shortage(nowMs) ?? obstacle
+      : obstacle;
+    if (this.#obstacles.has(why.reason)) return;
     this.#obstacles.add(why.reason);
-    const { message, fields } = obstacleLine(why, this.#nowMs);
+    const count = this.#pool.count(nowMs);
+    const { message, fields } = obstacleLine(why, count, nowMs);
     this.#log.warning(message, fields);
   }
 
+  /** Not while relays are missing: what is built now and then is no sign of more. */
   #onFirstAfterObstacle(): void {
     if (this.#obstacles.size === 0) return;
+    if (this.#pool.shortage(this.#nowMs) !== undefined) return;
     this.#obstacles.clear();
     this.#log.info("Circuits can be built again");
   }

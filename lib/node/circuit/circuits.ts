@@ -14,6 +14,7 @@
 import type { LegCarrier } from "./leg_carrier.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
+import type { UnreachableError } from "../../base/errors.ts";
 import type { PathAvoid } from "../../path/path_avoid.ts";
 import type { CircuitPurpose } from "../../pool/purpose.ts";
 
@@ -51,6 +52,11 @@ export interface Circuits {
   take(wish: CircuitWish): Promise<ServiceCircuit>;
   /** Wishes that wait for a circuit now. */
   readonly waiting: number;
+  /**
+   * Why a caller who has waited since `sinceMs` waits in vain, where that is known:
+   * `path.guards_down`, `path.guards_missing` or `path.too_few_relays`.
+   */
+  outageSince(sinceMs: number): UnreachableError | undefined;
 }
 
 /**

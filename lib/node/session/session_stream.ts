@@ -30,6 +30,8 @@ export interface StreamEnd {
   readonly how: "finished" | "reset";
   /** Reset code (protocol §6.2 "Frames"); 0 when it finished. */
   readonly code: number;
+  /** Why we gave it up, where we did and know. */
+  readonly error?: UnreachableError;
 }
 
 /** One stream, for one reader and one writer. */
@@ -41,6 +43,8 @@ export class SessionStreamHandle {
   #isEnd = false;
   #isWriteClosed = false;
   #end: StreamEnd | undefined;
+  #watch: (() => Disposable) | undefined;
+  #awaiting: Disposable | undefined;
   #reader: (() => void) | undefined;
   #writer: (() => void) | undefined;
 
@@ -67,6 +71,16 @@ export class SessionStreamHandle {
     return this.#isWriteClosed;
   }
 
+  /** At the client: what {@linkcode awaitAnswer} begins. */
+  onAwait(watch: () => Disposable): void {
+    this.#watch = watch;
+  }
+
+  /** Until bytes come, see whether any can come at all. */
+  awaitAnswer(): void {
+    if (this.#end === undefined) this.#awaiting ??= this.#watch?.();
+  }
+
   /** At the service: tell the client that its stream has been taken. */
   accept(): void {
     if (this.#end === undefined) this.#calls.accept();
@@ -84,7 +98,7 @@ export class SessionStreamHandle {
       // Finished: the end came in one cell with the last acknowledgement, and all
       // that was before it has been read.
       if (this.#isEnd || this.#end?.how === "finished") return undefined;
-      if (this.#end !== undefined) throw resetError(this.#end.code);
+      if (this.#end !== undefined) throw resetError(this.#end);
       const result = this.#calls.read();
       if (result !== undefined) {
         this.#chunks = result.chunks;
@@ -107,7 +121,7 @@ export class SessionStreamHandle {
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#end !== undefined) throw endError(this.#end);
     const result = this.#calls.write(new Uint8Array(bytes));
-    if (result === "gone") throw resetError(RESET_CODE.failed);
+    if (result === "gone") throw resetError({ code: RESET_CODE.failed });
     if (result === "taken") return;
     await new Promise<void>((resolve) => {
       this.#writer = resolve;
@@ -138,6 +152,15 @@ export class SessionStreamHandle {
     this.onReset(code);
   }
 
+  /** Give up both directions: our reads, writes and `opened` reject with `error`. */
+  giveUp(error: UnreachableError): void {
+    if (this.#end !== undefined) return;
+    const code = RESET_CODE.cancelled;
+    this.#calls.reset(code);
+    this.#opened.reject(error);
+    this.#finish({ how: "reset", code, error });
+  }
+
   /** For the session: the peer has taken the stream. */
   onAccepted(): void {
     this.#opened.resolve();
@@ -161,7 +184,7 @@ export class SessionStreamHandle {
       this.#chunks.push(...unread.chunks);
       this.#isEnd ||= unread.isEnd;
     }
-    this.#opened.reject(resetError(code));
+    this.#opened.reject(resetError({ code }));
     this.#finish({ how: "reset", code });
   }
 
@@ -173,12 +196,19 @@ export class SessionStreamHandle {
   #finish(end: StreamEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
+    this.#stopAwaiting();
     this.onReadable();
     this.onWritable();
     this.#ended.resolve(end);
   }
 
+  #stopAwaiting(): void {
+    this.#awaiting?.[Symbol.dispose]();
+    this.#awaiting = undefined;
+  }
+
   #takeChunks(): Uint8Array {
+    this.#stopAwaiting();
     const chunks = this.#chunks;
     let bytes = 0;
     let count = 0;
@@ -220,8 +250,8 @@ const RESETS: ReadonlyMap<number, readonly [string, string]> = new Map([
 ]);
 
 /** Why there is no writing to a stream that is over. */
-function endError({ how, code }: StreamEnd): UnreachableError {
-  return how === "reset" ? resetError(code) : new UnreachableError(
+function endError(end: StreamEnd): UnreachableError {
+  return end.how === "reset" ? resetError(end) : new UnreachableError(
     "session.finished",
     "Cannot write to stream: both of its directions have ended",
   );
@@ -231,7 +261,10 @@ function endError({ how, code }: StreamEnd): UnreachableError {
  * The error for a reset code: `service.no_port`, `service.refused`,
  * `service.timeout`, or `session.reset_*`.
  */
-function resetError(code: number): UnreachableError {
+function resetError(
+  { code, error }: Pick<StreamEnd, "code" | "error">,
+): UnreachableError {
+  if (error !== undefined) return error;
   const [name, what] = RESETS.get(code) ?? FAILED;
   return new UnreachableError(name, `Cannot go on with stream: ${what}`);
 }

@@ -12,7 +12,12 @@
 import { AVOID_NOTHING } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import { raceSignal } from "../../base/clock.ts";
-import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import {
+  AnonNetError,
+  errorCode,
+  UnreachableError,
+} from "../../base/errors.ts";
+import { OutageWatch } from "./outage_watch.ts";
 import { approachService } from "./approach_service.ts";
 import { ClientSession } from "./client_session.ts";
 import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
@@ -92,7 +97,7 @@ export class Visits implements AsyncDisposable {
   /**
    * Open a stream. On a live session at once; the target is asked afterwards.
    *
-   * @throws {AnonNetError} `service.*`, as protocol §8.2 "Errors" lists them.
+   * @throws {AnonNetError} `service.*` and `path.*`, as protocol §8.2 "Errors" lists them.
    * @throws the signal's reason.
    */
   async connect(
@@ -104,9 +109,16 @@ export class Visits implements AsyncDisposable {
     const isolation = this.#isolationText(target.isolation);
     const key = keyOf(target.service, isolation);
     const there = this.#sessions.get(key);
-    if (there?.isOpen) return there.openStream(target.port);
-    const session = await this.#begun(key, { ...target, isolation }, signal);
-    return session.openStream(target.port);
+    const session = there?.isOpen
+      ? there
+      : await this.#beginInTime(key, { ...target, isolation }, signal);
+    const stream = session.openStream(target.port);
+    const watch = this.#watch(session, stream);
+    const end = () => watch[Symbol.dispose]();
+    stream.opened.then(end, end);
+    stream.closed.then(end);
+    stream.onAwait(() => this.#watch(session, stream));
+    return stream;
   }
 
   /**
@@ -132,6 +144,37 @@ export class Visits implements AsyncDisposable {
     const sessions = [...this.#sessions.values()];
     for (const session of sessions) session.close();
     await Promise.all(sessions.map(({ closed }) => closed));
+  }
+
+  /** A session, or soon the reason why no circuit can be built for one. */
+  async #beginInTime(
+    key: string,
+    target: IsolatedTarget,
+    signal: AbortSignal,
+  ): Promise<ClientSession> {
+    const { clock, circuits } = this.#context;
+    const outage = new AbortController();
+    using watch = new OutageWatch(clock, circuits, (why) => {
+      outage.abort(why);
+      return "done";
+    });
+    const limit = AbortSignal.any([signal, outage.signal]);
+    try {
+      return await this.#begun(key, target, limit);
+    } catch (error) {
+      const isVague = errorCode(error) === "service.unreachable";
+      throw isVague ? watch.why ?? error : error;
+    }
+  }
+
+  /** A stream that the service cannot hear of, since no leg is left, fails in time too. */
+  #watch(session: ClientSession, stream: SessionStreamHandle): Disposable {
+    const { clock, circuits } = this.#context;
+    return new OutageWatch(clock, circuits, (why) => {
+      if (session.view.legNumbers.length > 0) return "go_on";
+      stream.giveUp(why);
+      return "done";
+    });
   }
 
   /** The session, once it has begun. A caller that gives up leaves it to the others. */

@@ -306,7 +306,11 @@ Deno.test("CircuitPoolDriver says why there are no circuits while its guards are
       message.includes("none of our guards answers")
     );
     assert.equal(line?.level, "warning");
-    assert.equal(typeof line?.fields["inMs"], "number");
+    assert.deepEqual([line?.fields["known"], line?.fields["needed"]], [8, 4]);
+    assert.ok(Number(line?.fields["silent"]) >= 2);
+    const { state, words } = client.circuits.facts;
+    assert.equal(state, "guards_down");
+    assert.match(words, /8 relays known, .* 4 needed/);
     cut.heal();
     await sleep(clock, 35_000);
     (await take(client)).close();

@@ -197,6 +197,14 @@ export class FakeCircuits implements Circuits {
   /** As many as a test says. */
   waiting = 0;
 
+  /** What a test says, if no circuit was built since. */
+  outage: UnreachableError | undefined;
+  #builtMs = -Infinity;
+
+  outageSince(sinceMs: number): UnreachableError | undefined {
+    return this.#builtMs < sinceMs ? this.outage : undefined;
+  }
+
   relays(): readonly NodeRecord[] {
     return this.network.relays.filter(({ isAlive }) => isAlive)
       .map(({ record }) => record);
@@ -214,6 +222,7 @@ export class FakeCircuits implements Circuits {
       path.some(({ isAlive }) => !isAlive);
     if (isDead) throw gone();
     network.circuitsBuilt++;
+    this.#builtMs = network.clock.nowMs();
     this.taken.push({
       purpose: wish.purpose,
       path: path.map(({ record }) => record.nodeId.toHex()),

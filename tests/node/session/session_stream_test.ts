@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { UnreachableError } from "../../../lib/base/errors.ts";
 import { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
 import { RESET_CODE } from "../../../lib/session/stream.ts";
 
@@ -67,4 +68,51 @@ Deno.test("SessionStreamHandle.write() that waits for room ends with its stream,
     end(stream);
     await assert.rejects(writing, { code });
   }
+});
+
+Deno.test("SessionStreamHandle.giveUp() fails all that waits with its own reason, and resets the stream once", async () => {
+  const resets: number[] = [];
+  const stream = new SessionStreamHandle({
+    accept() {},
+    write: () => "taken",
+    read: () => undefined,
+    finish() {},
+    breakOff() {},
+    reset: (code) => void resets.push(code),
+  });
+  const reading = stream.read();
+  const why = new UnreachableError("path.guards_down", "No guard answers");
+  stream.giveUp(why);
+  stream.giveUp(why);
+  await assert.rejects(stream.opened, why);
+  await assert.rejects(reading, why);
+  await assert.rejects(stream.write(new Uint8Array(1)), why);
+  assert.deepEqual(resets, [RESET_CODE.cancelled]);
+});
+
+Deno.test("SessionStreamHandle.awaitAnswer() watches until bytes come, or the stream ends", async () => {
+  const log: string[] = [];
+  let isThere = false;
+  const stream = new SessionStreamHandle({
+    accept() {},
+    write: () => "taken",
+    read: () =>
+      isThere ? { chunks: [new Uint8Array(1)], isEnd: false } : undefined,
+    finish() {},
+    breakOff() {},
+    reset() {},
+  });
+  stream.onAwait(() => {
+    log.push("begun");
+    return { [Symbol.dispose]: () => void log.push("over") };
+  });
+  stream.awaitAnswer();
+  stream.awaitAnswer();
+  isThere = true;
+  await stream.read();
+  assert.deepEqual(log, ["begun", "over"]);
+  stream.awaitAnswer();
+  stream.abort();
+  stream.awaitAnswer();
+  assert.deepEqual(log, ["begun", "over", "begun", "over"]);
 });

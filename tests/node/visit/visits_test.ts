@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
 import { sleep } from "../../../lib/base/clock.ts";
+import { UnreachableError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import {
   createStoredRecord,
@@ -8,6 +9,7 @@ import {
 } from "../../../lib/dht/records/stored_record.ts";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { CLIENT_IDLE_MS } from "../../../lib/node/visit/client_session.ts";
+import { OUTAGE_WAIT_MS } from "../../../lib/node/visit/outage_watch.ts";
 import { VisitGateway } from "../../../lib/node/visit/visit_gateway.ts";
 import type { StreamHandler } from "../../../lib/node/host/stream_target.ts";
 import { formatServiceHost } from "../../../lib/service/address.ts";
@@ -100,6 +102,47 @@ Deno.test("Visits begins one session for all who ask at once", () =>
     assert.deepEqual(back, bytes);
     assert.equal(client.visits.status.sessions, 1);
     assert.equal(service.driver.status.sessions, 1);
+  }));
+
+/** What callers are told while no guard answers. */
+const OUTAGE = new UnreachableError("path.guards_down", "No guard answers");
+
+Deno.test("Visits tells a caller after 15 s why no circuit can be built, and serves the next one when they can", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    client.circuits.outage = OUTAGE;
+    world.network.isDown = true;
+    const startMs = world.clock.nowMs();
+    await assert.rejects(connect(client, service), OUTAGE);
+    assert.ok(world.clock.nowMs() - startMs <= OUTAGE_WAIT_MS);
+    world.network.isDown = false;
+    const stream = await connect(client, service);
+    await stream.opened;
+    stream.abort();
+  }));
+
+Deno.test("Visits gives up a new stream whose session has no leg left, and leaves those that run", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    const running = await connect(client, service);
+    await running.write(pattern(10));
+    await running.read();
+    const kept = await connect(client, service);
+    await kept.write(pattern(10));
+    await kept.read();
+    client.circuits.outage = OUTAGE;
+    world.network.isDown = true;
+    for (const circuit of [...client.circuits.open]) circuit.close();
+    const waiting = await connect(client, service);
+    kept.awaitAnswer();
+    const startMs = world.clock.nowMs();
+    await assert.rejects(waiting.opened, OUTAGE);
+    await assert.rejects(kept.read(), OUTAGE);
+    assert.equal(world.clock.nowMs() - startMs, OUTAGE_WAIT_MS);
+    assert.equal(client.visits.status.streams, 1);
+    running.abort();
   }));
 
 /** The same behind ports 80 and 81. */
