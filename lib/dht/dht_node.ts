@@ -17,6 +17,7 @@
 import type { NodeId, PublicKey } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { ReachAnswer } from "../auth/own_reach.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
@@ -297,6 +298,25 @@ export class DhtNode {
     const at = { nowMs, unixMs };
     const response = this.#server.answer(peer, request, at);
     return { response: encodeResponse(response), actions: this.#flush() };
+  }
+
+  /**
+   * A relay asks whether we reached it. We try it now, if we had not heard of it.
+   *
+   * @param record Its own, of the link that it asks on; a client has none.
+   */
+  answerReach(
+    record: NodeRecord | undefined,
+    nowMs: number,
+    unixMs: number,
+  ): { readonly answer: ReachAnswer; readonly actions: DhtAction[] } {
+    if (record === undefined || !isRelay(record)) {
+      return { answer: "untried", actions: [] };
+    }
+    const at = { nowMs, unixMs };
+    this.#news.hear(record, record.nodeId, at);
+    const answer = this.relays.reachOf(record);
+    return { answer, actions: this.#flush() };
   }
 
   /** Find the k nodes closest to a target. Ends with `nodes`. */

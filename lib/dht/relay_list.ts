@@ -26,6 +26,7 @@
  */
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import type { ReachAnswer } from "../auth/own_reach.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
@@ -177,6 +178,19 @@ export class RelayList {
   /** Whether a relay is listed: reached lately, at an address that its record claims. */
   isListed(id: NodeId): boolean {
     return this.#entries.get(pointKey(id))?.isListed ?? false;
+  }
+
+  /**
+   * Whether the relay of a record was reached at the addresses that this record
+   * claims. What is known of other addresses says nothing of these.
+   */
+  reachOf(record: NodeRecord): ReachAnswer {
+    const entry = this.#entries.get(nodeKey(record));
+    if (entry === undefined || !claimsAll(entry.record, record)) {
+      return "untried";
+    }
+    if (entry.isListed) return "reached";
+    return entry.silences > 0 ? "silent" : "untried";
   }
 
   /** All records that have not expired, rumours too. */

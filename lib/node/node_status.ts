@@ -5,6 +5,7 @@
  * @module
  */
 import { formatNodeAddress } from "../auth/node_address.ts";
+import { describeOwnReach } from "../auth/own_reach.ts";
 import {
   formatSocketAddress,
   type SocketAddress,
@@ -128,6 +129,7 @@ function statusOf(parts: NodeParts): JsonObject {
     roles,
     publicKey: relay ? formatBase32(relay.identity.publicKey) : null,
     address: address === undefined ? null : formatNodeAddress(address),
+    reach: relay ? reachOf(relay) : null,
     load: relay?.links.load ?? null,
     links: { ...(relay ?? client)?.links.stats },
     relays: relays?.snapshot().length ?? parts.awaited?.().known ?? 0,
@@ -143,6 +145,10 @@ function statusOf(parts: NodeParts): JsonObject {
 function factsOf({ client, awaited }: NodeParts): JsonObject | null {
   const facts = client?.circuits.facts ?? awaited?.();
   return facts === undefined ? null : { ...facts };
+}
+
+function reachOf({ reach: { status } }: RelayRole): JsonObject {
+  return { ...status, words: describeOwnReach(status) };
 }
 
 function placeOf(address: SocketAddress | undefined): string | null {

@@ -17,6 +17,7 @@ import { ConfigError } from "../base/errors.ts";
 import { bootstrap } from "./directory/bootstrap.ts";
 import { CircuitServer } from "./relay/circuit_server.ts";
 import { DhtDriver } from "./directory/dht_driver.ts";
+import { ReachWatch } from "./directory/reach_watch.ts";
 import { peerOf } from "./link/link_dial.ts";
 import { CircuitDht } from "./relay/dht_for_circuits.ts";
 import { logLinks } from "./link/link_log.ts";
@@ -55,6 +56,8 @@ export interface RelayRole {
   /** Where the parts of the node say what they do with what links bring. */
   readonly services: LinkServices;
   readonly dht: DhtDriver;
+  /** Whether others reach it. */
+  readonly reach: ReachWatch;
   /** Circuits of others. */
   readonly circuits: CircuitServer;
 }
@@ -142,7 +145,19 @@ export async function startRelay(
       bootstrap: base.bootstrap.map(peerOf),
     }),
   );
-  onRecord = (renewed) => dht.renewSelf(renewed);
+  const reach = stack.use(
+    new ReachWatch({
+      runtime,
+      links,
+      relays: dht.relays,
+      record: () => record.current,
+      joined: dht.joined,
+    }),
+  );
+  onRecord = (renewed) => {
+    dht.renewSelf(renewed);
+    reach.onRecord(renewed);
+  };
   const circuitDht = new CircuitDht({
     crypto,
     network,
@@ -170,7 +185,7 @@ export async function startRelay(
   );
   links.start();
   if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
-  return { identity, record, links, services, dht, circuits };
+  return { identity, record, links, services, dht, reach, circuits };
 }
 
 /**

@@ -364,3 +364,25 @@ Deno.test("promising() leaves out who is silent again and again for longer each 
   list.doubt(relay(1).nodeId, nowMs);
   assert.equal(isPromising(nowMs + SILENT_MS), 1);
 });
+
+Deno.test("RelayList.reachOf() says what came of trying a relay, at the addresses that are asked about alone", () => {
+  const list = makeList();
+  const at = (host: string) => [{ host, port: 4001 }];
+  const record = relay(1, { addresses: at("192.0.2.1") });
+  const moved = relay(1, { addresses: at("192.0.2.2"), sequence: NOW + 1 });
+  assert.equal(list.reachOf(record), "untried");
+  list.merge(record, 0);
+  assert.equal(list.reachOf(record), "untried");
+  list.doubt(record.nodeId, 1);
+  assert.equal(list.reachOf(record), "silent");
+  assert.equal(list.reachOf(moved), "untried");
+  list.prove(record, 2);
+  assert.equal(list.reachOf(record), "reached");
+  // One miss does not unlist it; the second does.
+  list.doubt(record.nodeId, 3);
+  assert.equal(list.reachOf(record), "reached");
+  list.doubt(record.nodeId, 3 + SILENT_MS);
+  assert.equal(list.reachOf(record), "silent");
+  list.merge(moved, 3 + SILENT_MS + MIN_CHANGE_MS);
+  assert.equal(list.reachOf(moved), "untried");
+});

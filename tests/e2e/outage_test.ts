@@ -1,6 +1,6 @@
 /**
  * What programs and operators are told when a node cannot do its work: its guards are
- * dead, or too few relays are left. Over real processes.
+ * dead, too few relays are left, or no other relay reaches it. Over real processes.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { deadline } from "../../lib/base/clock.ts";
 import { SystemClock } from "../../lib/machine/system_clock.ts";
 import { untilFound } from "../support/polling.ts";
-import { logLine, runProgram } from "../support/process.ts";
+import { logLine, runProgram, startRelay } from "../support/process.ts";
 import {
   type NodeProcess,
   ProcessNetwork,
@@ -250,4 +250,37 @@ Deno.test("a proxy that waits for more relays says how many are known and needed
   assert.match(text, /^relays +3$/m);
   await network.start("relay", "late", ["--listen=127.0.0.1:0"]);
   await starting;
+});
+
+Deno.test("a relay that advertises where it is not learns so within 25 s, and one that is reached learns that", async () => {
+  await using home = await TemporaryDirectory.create();
+  using ports = new UdpPorts(1);
+  await using first = await startRelay(home.pathOf("a"));
+  const bootstrap = `--bootstrap=${first.address}`;
+  await using second = await startRelay(home.pathOf("b"), [bootstrap]);
+  await using lost = await startRelay(home.pathOf("c"), [
+    bootstrap,
+    `--advertise=127.0.0.1:${ports.ports[0]}`,
+  ]);
+  const { value, tookMs } = await timed(logLine(
+    lost.process,
+    "Other relays do not reach this one at the address that it advertises, and " +
+      "no client uses it until they do; see that the port is forwarded to this " +
+      "machine, that no firewall closes it, and that --advertise is right",
+  ));
+  assert.ok(tookMs < TOLD_MS + 5_000, `told after ${tookMs} ms`);
+  assert.equal(value.level, "warning");
+  assert.equal(value["reached"], 0);
+  const { reach } = await facts(home.pathOf("c"));
+  assert.equal(reach.state, "not_reached");
+  assert.match(
+    await status(home.pathOf("c")),
+    /^reach +not reached: ([12]) of \1 relays tried in vain; see that the port/m,
+  );
+
+  await logLine(second.process, "Other relays reach this one");
+  assert.match(
+    await status(home.pathOf("b")),
+    /^reach +reached by 1 of 1 relays that tried$/m,
+  );
 });

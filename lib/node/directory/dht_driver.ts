@@ -18,6 +18,7 @@ import { type NodeId, type PublicKey, shortKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
+import { encodeReachAnswer, REACH_METHOD } from "../../auth/own_reach.ts";
 import type { Place } from "../../auth/proof_of_work.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
@@ -139,6 +140,7 @@ export class DhtDriver implements AsyncDisposable {
       },
     });
     services.answer(DHT_METHOD, (link, body) => this.#answer(link, body));
+    services.answer(REACH_METHOD, ({ record }) => this.#answerReach(record));
     this.#listener = services.listen({
       onLink: (link) => this.#onLink(link),
       onLinkClosed: (link, end) => this.#onLinkClosed(link, end),
@@ -317,6 +319,17 @@ export class DhtDriver implements AsyncDisposable {
     this.#served++;
     this.#obey(actions);
     return response;
+  }
+
+  #answerReach(record: NodeRecord | undefined): Uint8Array {
+    const { nowMs, unixMs } = this.#now();
+    const { answer, actions } = this.#machine.answerReach(
+      record,
+      nowMs,
+      unixMs,
+    );
+    this.#obey(actions);
+    return encodeReachAnswer(answer);
   }
 
   /** Only who dials us introduces itself: whom we dial was named by others. */
