@@ -13,7 +13,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
 import { compareDistance } from "./records/distance.ts";
-import type { Lookup } from "./lookup.ts";
+import type { Lookup } from "./lookup/lookup.ts";
 import type { RefusalCode } from "./messages.ts";
 import type { RecordStore } from "./records/record_store.ts";
 

@@ -23,7 +23,7 @@ import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { Blamed } from "./blamed.ts";
+import { Blamed } from "./table/blamed.ts";
 import { BootstrapPace } from "./bootstrap_pace.ts";
 import { CALL_MS, Calls, type CallWatcher, IGNORE_ANSWER } from "./calls.ts";
 import { Chores } from "./chores.ts";
@@ -31,9 +31,9 @@ import { Copies } from "./copies.ts";
 import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
 import { type DhtPeer, DhtServer } from "./dht_server.ts";
 import { type DhtKey, pointKey } from "./records/distance.ts";
-import type { Lookup } from "./lookup.ts";
+import type { Lookup } from "./lookup/lookup.ts";
 import { decodeRequest, encodeResponse } from "./messages.ts";
-import { isRelay, listedAddress } from "./contact.ts";
+import { isRelay, listedAddress } from "./table/contact.ts";
 import {
   FROM_CIRCUITS,
   RecordStore,
@@ -42,7 +42,7 @@ import {
 import { type MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelayReach } from "./relay_reach.ts";
 import { RelayNews } from "./relay_news.ts";
-import { RoutingTable, type TableAction } from "./routing_table.ts";
+import { RoutingTable, type TableAction } from "./table/routing_table.ts";
 import { Searches } from "./searches.ts";
 import { TableFill } from "./table_fill.ts";
 import {

@@ -18,7 +18,7 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
-import { isRelay } from "./contact.ts";
+import { isRelay } from "./table/contact.ts";
 import { type DhtKey, pointKey } from "./records/distance.ts";
 import {
   type DhtRequest,
@@ -28,7 +28,7 @@ import {
 import type { RecordStore } from "./records/record_store.ts";
 import type { RelayList } from "./relay_list.ts";
 import type { RelayNews } from "./relay_news.ts";
-import type { RoutingTable } from "./routing_table.ts";
+import type { RoutingTable } from "./table/routing_table.ts";
 
 /** Who asks: the other end of an authenticated link. */
 export interface DhtPeer {

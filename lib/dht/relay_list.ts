@@ -29,10 +29,10 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { isRelay, listedAddress } from "./contact.ts";
+import { isRelay, listedAddress } from "./table/contact.ts";
 import { leadingDistance, pointKey } from "./records/distance.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
-import { nodeKey } from "./node_key.ts";
+import { nodeKey } from "./table/node_key.ts";
 
 /** Tuning: relays in a list, about 2 KiB each. Stops a flood from filling memory. */
 export const MAX_RELAYS = 10_000;

@@ -20,7 +20,7 @@ import { RecentMap } from "../base/recent_map.ts";
 import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
 import { pointKey } from "./records/distance.ts";
 import { type Announcement, Gossip, type GossipContacts } from "./gossip.ts";
-import { nodeKey } from "./node_key.ts";
+import { nodeKey } from "./table/node_key.ts";
 import type { MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelaySync, type SyncAction } from "./relay_sync.ts";
 

@@ -15,7 +15,7 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, sampled } from "../base/random.ts";
 import type { Moment } from "../base/clock.ts";
-import { nodeKey } from "./node_key.ts";
+import { nodeKey } from "./table/node_key.ts";
 import type { RelayList } from "./relay_list.ts";
 
 /** Tuning: relays being reached at once; a dead one takes 8 s. */

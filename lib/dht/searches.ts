@@ -20,7 +20,7 @@ import { ProtocolError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { Calls } from "./calls.ts";
 import type { DhtKey } from "./records/distance.ts";
-import { Lookup, type LookupAction } from "./lookup.ts";
+import { Lookup, type LookupAction } from "./lookup/lookup.ts";
 import type { DhtRequest } from "./messages.ts";
 import {
   checkStoredRecord,

@@ -11,9 +11,9 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
-import type { Blamed } from "./blamed.ts";
+import type { Blamed } from "./table/blamed.ts";
 import type { RelayList } from "./relay_list.ts";
-import type { RoutingTable } from "./routing_table.ts";
+import type { RoutingTable } from "./table/routing_table.ts";
 
 /** Tuning: wait before buckets are filled again; longer when it was in vain. */
 const FILL_MS = 2 * 1000;

@@ -35,7 +35,7 @@ import {
   DHT_METHOD,
   encodeRequest,
 } from "../../dht/messages.ts";
-import { nodeKey } from "../../dht/node_key.ts";
+import { nodeKey } from "../../dht/table/node_key.ts";
 import { RelayList } from "../../dht/relay_list.ts";
 import { RelayWitnesses, type Witness } from "./relay_witnesses.ts";
 import { MAX_PAGES, RelaySync, type SyncAction } from "../../dht/relay_sync.ts";

@@ -14,14 +14,14 @@
  * @see protocol §4.2 "The routing table"
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
-import type { Place } from "../auth/proof_of_work.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
-import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
-import { equalBytes } from "../base/bytes.ts";
-import { type Random, randomBetween } from "../base/random.ts";
+import type { NodeId } from "../../auth/identity.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import { addressGroup, DHT_PREFIX } from "../../auth/subnet.ts";
+import { equalBytes } from "../../base/bytes.ts";
+import { type Random, randomBetween } from "../../base/random.ts";
 import { type Contact, isRelay, listedAddress } from "./contact.ts";
 import {
   compareDistance,
@@ -30,7 +30,7 @@ import {
   pointKey,
   randomPointIn,
   sharedPrefixBits,
-} from "./records/distance.ts";
+} from "../records/distance.ts";
 import { nodeKey } from "./node_key.ts";
 
 /** Protocol: contacts of one subnet in a bucket, where subnets count. */

@@ -17,16 +17,16 @@
  * @see protocol §4.6 "Look-ups"
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
-import type { Place } from "../auth/proof_of_work.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
-import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
-import { isRelay } from "./contact.ts";
-import { compareDistance, type DhtKey, pointKey } from "./records/distance.ts";
-import { nodeKey } from "./node_key.ts";
-import type { StoredRecord } from "./records/stored_record.ts";
+import type { NodeId } from "../../auth/identity.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import { addressGroup, DHT_PREFIX } from "../../auth/subnet.ts";
+import { isRelay } from "../table/contact.ts";
+import { compareDistance, type DhtKey, pointKey } from "../records/distance.ts";
+import { nodeKey } from "../table/node_key.ts";
+import type { StoredRecord } from "../records/stored_record.ts";
 
 /** Protocol: rounds (of α answers) without a closer node, after which a path ends. */
 const MAX_IDLE_ROUNDS = 3;
