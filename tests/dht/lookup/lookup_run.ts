@@ -12,8 +12,8 @@ import {
   Lookup,
   type LookupAction,
   type LookupOptions,
-  MAX_ASKED_PER_PATH,
 } from "../../../lib/dht/lookup/lookup.ts";
+import { MAX_ASKED_PER_PATH } from "../../../lib/dht/lookup/lookup_path.ts";
 import type { StoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import { addressOf, fakeRecord, point } from "../records/fake_records.ts";
 

@@ -5,13 +5,15 @@ import type { NodeRecord } from "../../../lib/auth/node_record.ts";
 import { equalBytes } from "../../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../../lib/base/random.ts";
 import {
-  Lookup,
-  LOOKUP_MS,
-  MAX_ASKED_PER_GROUP,
   MAX_PATIENCE_MS,
   MIN_PATIENCE_MS,
   MIN_STALL_MS,
   STALL_MS,
+} from "../../../lib/dht/lookup/answer_times.ts";
+import {
+  Lookup,
+  LOOKUP_MS,
+  MAX_ASKED_PER_GROUP,
 } from "../../../lib/dht/lookup/lookup.ts";
 import type { StoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import { testBytes } from "../../support/nodes.ts";
