@@ -13,13 +13,17 @@ import {
   compareDistance,
   sharedPrefixBits,
 } from "../../../lib/dht/records/distance.ts";
+import { MAX_REPLACEMENTS } from "../../../lib/dht/table/bucket.ts";
 import {
-  MAX_FAILURES,
-  MAX_PENDING_PINGS,
   MAX_PER_GROUP,
   MAX_PER_GROUP_AND_BUCKET,
-  MAX_REPLACEMENTS,
+} from "../../../lib/dht/table/contact_groups.ts";
+import {
+  MAX_PENDING_PINGS,
   PENDING_PING_MS,
+} from "../../../lib/dht/table/newcomers.ts";
+import {
+  MAX_FAILURES,
   REFRESH_MS,
   RETRY_MS,
   RoutingTable,
