@@ -22,7 +22,7 @@ import {
   RecordStore,
 } from "../lib/dht/records/record_store.ts";
 import { RelayList } from "../lib/dht/relay_list.ts";
-import { RoutingTable } from "../lib/dht/routing_table.ts";
+import { RoutingTable } from "../lib/dht/table/routing_table.ts";
 import {
   checkStoredRecord,
   createStoredRecord,

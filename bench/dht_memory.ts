@@ -15,10 +15,10 @@ import type { NodeRecord } from "../lib/auth/node_record.ts";
 import { networkParameters } from "../lib/auth/network.ts";
 import { type Random, seededRandom } from "../lib/base/random.ts";
 import { nativeSuite } from "../lib/crypto/native.ts";
-import { nodeKey } from "../lib/dht/node_key.ts";
+import { nodeKey } from "../lib/dht/table/node_key.ts";
 import { RecordStore } from "../lib/dht/records/record_store.ts";
 import { RelayList } from "../lib/dht/relay_list.ts";
-import { RoutingTable } from "../lib/dht/routing_table.ts";
+import { RoutingTable } from "../lib/dht/table/routing_table.ts";
 import { createStoredRecord } from "../lib/dht/records/stored_record.ts";
 import { TEST_UNIX_MS, testRecord } from "../tests/support/nodes.ts";
 

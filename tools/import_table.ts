@@ -11,9 +11,9 @@
  *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
  *                                    └─ sim ─ cli ─ main.ts
  *
- * `dht/records` and `service/meeting` come before the folders that they are in. The
- * rooms of `node/` stand on each other in the order of their rows: link <
- * directory < circuit < session, relay < visit < host < node.
+ * `dht/records`, `dht/table`, `dht/lookup` and `service/meeting` come before the
+ * folders that they are in. The rooms of `node/` stand on each other in the order of
+ * their rows: link < directory < circuit < session, relay < visit < host < node.
  *
  * `tests/project/imports_test.ts` holds the code against these tables, so a new
  * arrow is a decision and never an accident: a change that needs one changes a
@@ -30,6 +30,8 @@ export const PURE_FOLDERS = [
   "auth",
   "link",
   "dht/records",
+  "dht/table",
+  "dht/lookup",
   "dht",
   "path",
   "pool",
@@ -52,7 +54,9 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   auth: ["base", "crypto", "wire"],
   link: UP_TO_AUTH,
   "dht/records": UP_TO_AUTH,
-  dht: [...UP_TO_AUTH, "dht/records"],
+  "dht/table": ["base", "auth", "dht/records"],
+  "dht/lookup": ["auth", "dht/records", "dht/table"],
+  dht: [...UP_TO_AUTH, "dht/records", "dht/table", "dht/lookup"],
   path: UP_TO_AUTH,
   pool: ["base", "auth", "path"],
   circuit: UP_TO_AUTH,
@@ -77,6 +81,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "wire",
     "auth",
     "dht/records",
+    "dht/table",
     "dht",
     "storage",
     "log",
@@ -180,6 +185,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "crypto",
     "auth",
     "dht/records",
+    "dht/table",
     "dht",
     "transport",
     "storage",

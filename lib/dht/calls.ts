@@ -1,90 +1,66 @@
 /**
- * RPCs under way, and records being verified: from the question to the handler of
- * its answer. Every call ends exactly once, with an answer or a failure.
+ * RPCs under way, from the question to its end. Every call ends exactly once:
  *
- *     call ─▶ send … onResponse ─▶ decode ─▶ onAnswer
- *                  … onFailure, deadline, undecodable ─▶ onFailure
+ *     call ─▶ send … onResponse ─▶ decode ─▶ answered
+ *                                        └─▶ broken: it cannot be decoded
+ *                  … onFailure, overdue ───▶ silent
  *
  * @see protocol §4.3 "Requests and responses"
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
-import type { Bytes } from "../base/bytes.ts";
-import type { Moment } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
-import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
+import type { SendAction } from "./dht_action.ts";
 import {
   decodeResponse,
   type DhtRequest,
   type DhtResponse,
   encodeRequest,
 } from "./messages.ts";
+import type { CallAction, CallPurpose } from "./part_action.ts";
 
 /** Tuning: a call has failed by then; setting up a link takes its part of it. */
 export const CALL_MS = 8 * 1000;
-/**
- * Tuning: answers being verified at once. What comes on top counts as unanswered:
- * a flood of records must not gather in memory while proofs of work are checked.
- */
-export const MAX_VERIFYING = 512;
 
-/** What becomes of a call. */
-interface CallHandler {
-  /**
-   * The node answered.
-   *
-   * @param address The other end of the link.
-   */
-  onAnswer(response: DhtResponse, address: SocketAddress, at: Moment): void;
-  /** It did not, or not as the protocol has it. */
-  onFailure(at: Moment): void;
+/** What a node answered. */
+export interface CallAnswer {
+  readonly response: DhtResponse;
+  /** The other end of the link that the answer came over. */
+  readonly address: SocketAddress;
 }
 
-/** How a call is made. */
-interface CallOptions {
-  /** Whether the node must be reached where its record says. Default: by any link. */
-  readonly isAtAddress?: boolean;
-}
-
-/** For a call whose answer changes nothing but that its node is alive. */
-export const IGNORE_ANSWER: CallHandler = { onAnswer() {}, onFailure() {} };
-
-/** Whom all calls tell what they show of nodes. */
-export interface CallWatcher {
-  /** An action for the driver. */
-  act(action: DhtAction): void;
-  /** A node answered: it is alive. */
-  onAlive(node: NodeRecord, address: SocketAddress, at: Moment): void;
-  /** A node did not answer. */
-  onSilent(node: NodeRecord, at: Moment): void;
-  /** A node broke the protocol. */
-  onBroken(id: NodeId, code: string, at: Moment): void;
-}
+/** How a call ended. */
+export type CallEnd =
+  & {
+    readonly to: NodeRecord;
+    readonly purpose: CallPurpose;
+  }
+  & (
+    /** The node answered: it is alive. */
+    | { readonly type: "answered"; readonly answer: CallAnswer }
+    /** It did not answer. */
+    | { readonly type: "silent" }
+    /** Its answer breaks the protocol. */
+    | { readonly type: "broken"; readonly code: string }
+  );
 
 interface Call {
   readonly to: NodeRecord;
   readonly type: DhtRequest["type"];
-  readonly handler: CallHandler;
+  readonly purpose: CallPurpose;
   readonly dueMs: number;
 }
 
-/** RPCs and verifications under way. */
+/** RPCs under way. */
 export class Calls {
   readonly #network: NetworkParameters;
-  readonly #watcher: CallWatcher;
   readonly #calls = new Map<number, Call>();
-  readonly #verifying = new Map<
-    number,
-    (verified: VerifiedRecords, at: Moment) => void
-  >();
   #nextId = 1;
 
-  constructor(network: NetworkParameters, watcher: CallWatcher) {
+  constructor(network: NetworkParameters) {
     this.#network = network;
-    this.#watcher = watcher;
   }
 
   /** Calls under way. */
@@ -92,99 +68,68 @@ export class Calls {
     return this.#calls.size;
   }
 
-  /** When to call {@linkcode onTime} next. */
+  /** When to look for {@linkcode overdue} ones next. */
   get deadlineMs(): number {
     let due = Infinity;
     for (const { dueMs } of this.#calls.values()) due = Math.min(due, dueMs);
     return due;
   }
 
-  /**
-   * Ask a node.
-   *
-   * @param dueMs When it has failed.
-   */
+  /** Ask a node. */
   call(
-    to: NodeRecord,
-    request: DhtRequest,
-    dueMs: number,
-    handler: CallHandler,
-    { isAtAddress = false }: CallOptions = {},
-  ): void {
+    { to, request, dueMs, purpose, isAtAddress = false }: CallAction,
+  ): SendAction {
     const rpcId = this.#nextId++;
-    const { type } = request;
-    this.#calls.set(rpcId, { to, type, handler, dueMs });
+    this.#calls.set(rpcId, { to, type: request.type, purpose, dueMs });
     const encoded = encodeRequest(request);
-    this.#watcher.act({
-      type: "send",
-      rpcId,
-      to,
-      request: encoded,
-      isAtAddress,
-    });
+    return { type: "send", rpcId, to, request: encoded, isAtAddress };
   }
 
   /**
-   * Have records verified.
+   * The driver has a response.
    *
-   * @returns `false`, and `done` is never called, when too many are waiting.
+   * @returns `undefined` when the call has ended before.
    */
-  verify(
-    encoded: readonly Bytes[],
-    done: (verified: VerifiedRecords, at: Moment) => void,
-  ): boolean {
-    if (this.#verifying.size >= MAX_VERIFYING) return false;
-    const verifyId = this.#nextId++;
-    this.#verifying.set(verifyId, done);
-    this.#watcher.act({ type: "verify", verifyId, encoded });
-    return true;
-  }
-
-  /** The driver has a response. */
   onResponse(
     rpcId: number,
     bytes: Uint8Array,
     address: SocketAddress,
-    at: Moment,
-  ): void {
-    const call = this.#calls.get(rpcId);
-    if (call === undefined) return;
-    this.#calls.delete(rpcId);
-    let response: DhtResponse;
+  ): CallEnd | undefined {
+    const call = this.#take(rpcId);
+    if (call === undefined) return undefined;
+    const { to, type, purpose } = call;
     try {
-      response = decodeResponse(this.#network, call.type, bytes);
+      const response = decodeResponse(this.#network, type, bytes);
+      return { type: "answered", to, purpose, answer: { response, address } };
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#watcher.onBroken(call.to.nodeId, error.code, at);
-      call.handler.onFailure(at);
-      return;
+      return { type: "broken", to, purpose, code: error.code };
     }
-    this.#watcher.onAlive(call.to, address, at);
-    call.handler.onAnswer(response, address, at);
   }
 
-  /** The driver has no response, and will not have one. */
-  onFailure(rpcId: number, at: Moment): void {
-    const call = this.#calls.get(rpcId);
-    if (call === undefined) return;
-    this.#calls.delete(rpcId);
-    this.#watcher.onSilent(call.to, at);
-    call.handler.onFailure(at);
+  /**
+   * The driver has no response, and will not have one.
+   *
+   * @returns `undefined` when the call has ended before.
+   */
+  onFailure(rpcId: number): CallEnd | undefined {
+    const call = this.#take(rpcId);
+    if (call === undefined) return undefined;
+    return { type: "silent", to: call.to, purpose: call.purpose };
   }
 
-  /** The driver has verified. */
-  onVerified(verifyId: number, verified: VerifiedRecords, at: Moment): void {
-    const done = this.#verifying.get(verifyId);
-    this.#verifying.delete(verifyId);
-    done?.(verified, at);
-  }
-
-  /** Fail what is overdue. */
-  onTime(at: Moment): void {
+  /** Calls that have taken too long: {@linkcode onFailure} is to be called for each. */
+  overdue(nowMs: number): number[] {
+    const overdue: number[] = [];
     for (const [rpcId, { dueMs }] of this.#calls) {
-      if (dueMs > at.nowMs) continue;
-      this.#watcher.act({ type: "cancel", rpcId });
-      this.onFailure(rpcId, at);
+      if (dueMs <= nowMs) overdue.push(rpcId);
     }
+    return overdue;
+  }
+
+  #take(rpcId: number): Call | undefined {
+    const call = this.#calls.get(rpcId);
+    this.#calls.delete(rpcId);
+    return call;
   }
 }

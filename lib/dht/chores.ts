@@ -7,7 +7,6 @@
  */
 import type { Place } from "../auth/proof_of_work.ts";
 import { BoundedQueue } from "../base/bounded_queue.ts";
-import type { Moment } from "../base/clock.ts";
 import type { DhtKey } from "./records/distance.ts";
 
 /** Tuning: chores under way at once. */
@@ -22,49 +21,31 @@ export type Chore =
   /** Hand the records of this key on to the closest nodes. */
   | { readonly type: "republish"; readonly key: DhtKey };
 
-/** How chores are done; `done` must be called once, in time. */
-interface ChoreSteps {
-  refresh(
-    target: Place,
-    at: Moment,
-    done: (_: unknown, at: Moment) => void,
-  ): void;
-  republish(key: DhtKey, at: Moment, done: (at: Moment) => void): void;
-}
-
 /** Chores, a few at a time. */
 export class Chores {
-  readonly #steps: ChoreSteps;
   readonly #waiting = new BoundedQueue<Chore>(MAX_CHORES);
   #running = 0;
-
-  constructor(steps: ChoreSteps) {
-    this.#steps = steps;
-  }
 
   /** Chores that wait. */
   get length(): number {
     return this.#waiting.length;
   }
 
-  /** Queue one; {@linkcode run} begins it. */
+  /** Queue one, for {@linkcode next} to give out. */
   add(chore: Chore): void {
     this.#waiting.push(chore);
   }
 
-  /** Begin what may begin. */
-  run(at: Moment): void {
-    while (this.#running < MAX_CHORES_AT_ONCE) {
-      const chore = this.#waiting.shift();
-      if (chore === undefined) return;
-      this.#running++;
-      const done = (at: Moment) => {
-        this.#running--;
-        this.run(at);
-      };
-      if (chore.type === "refresh") {
-        this.#steps.refresh(chore.target, at, (_, at) => done(at));
-      } else this.#steps.republish(chore.key, at, done);
-    }
+  /** The chore to begin now, if one may begin; {@linkcode onEnd} is to be called for it. */
+  next(): Chore | undefined {
+    if (this.#running >= MAX_CHORES_AT_ONCE) return undefined;
+    const chore = this.#waiting.shift();
+    if (chore !== undefined) this.#running++;
+    return chore;
+  }
+
+  /** A chore of {@linkcode next} has ended: another may begin. */
+  onEnd(): void {
+    this.#running--;
   }
 }

@@ -11,10 +11,11 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
-import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
+import { CALL_MS } from "./calls.ts";
 import { compareDistance } from "./records/distance.ts";
-import type { Lookup } from "./lookup.ts";
-import type { RefusalCode } from "./messages.ts";
+import type { Lookup } from "./lookup/lookup.ts";
+import type { DhtResponse, RefusalCode } from "./messages.ts";
+import { type CallAction, NO_PURPOSE } from "./part_action.ts";
 import type { RecordStore } from "./records/record_store.ts";
 
 /**
@@ -25,36 +26,49 @@ export const COPY_PATIENCE_MS = 2 * 1000;
 /** Tuning: records put back where one look-up missed them. */
 const MAX_RESTORED = 4;
 
-/** What copying needs from the node. */
+/** What copying needs. */
 interface CopiesOptions {
   readonly network: NetworkParameters;
   readonly selfPlace: Place;
   readonly store: RecordStore;
-  readonly calls: Calls;
 }
 
 /** What became of the copies. */
-interface CopiesMade {
+export interface CopiesMade {
   /** Nodes that hold a record now, summed over the records. */
   readonly copies: number;
   /** Nodes that would not, by reason. */
   readonly refused: ReadonlyMap<RefusalCode, number>;
 }
 
+/** What copying asks for: calls, and at its end what it was for goes on. */
+export type CopyAction<Purpose> =
+  | CallAction
+  | {
+    readonly type: "placed";
+    readonly made: CopiesMade;
+    readonly purpose: Purpose;
+  };
+
 /** Records on their way to their holders. */
-interface Placement {
+interface Placement<Purpose> {
+  readonly purpose: Purpose;
   /** When patience ends; Infinity once it has. */
   dueMs: number;
+  /** Calls that have not ended. */
+  waiting: number;
   /** Holders that have answered. */
   answers: number;
-  readonly end: (at: Moment) => void;
+  copies: number;
+  readonly refused: Map<RefusalCode, number>;
 }
 
 /** Places copies. */
-export class Copies {
+export class Copies<Purpose> {
   readonly #options: CopiesOptions;
   /** No more than look-ups that have ended; each ends with its calls. */
-  readonly #placements = new Set<Placement>();
+  readonly #placements = new Map<number, Placement<Purpose>>();
+  #nextId = 1;
 
   constructor(options: CopiesOptions) {
     this.#options = options;
@@ -63,83 +77,120 @@ export class Copies {
   /** When to call {@linkcode onTime} next. */
   get deadlineMs(): number {
     let due = Infinity;
-    for (const { dueMs } of this.#placements) due = Math.min(due, dueMs);
+    for (const { dueMs } of this.#placements.values()) {
+      due = Math.min(due, dueMs);
+    }
     return due;
   }
 
   /** Time has come: those who are slow are waited for no longer. */
-  onTime(at: Moment): void {
-    for (const placement of this.#placements) {
-      if (placement.dueMs > at.nowMs) continue;
+  onTime({ nowMs }: Moment): CopyAction<Purpose>[] {
+    const actions: CopyAction<Purpose>[] = [];
+    for (const [placementId, placement] of this.#placements) {
+      if (placement.dueMs > nowMs) continue;
       placement.dueMs = Infinity;
-      if (placement.answers > 0) placement.end(at);
+      if (placement.answers > 0) actions.push(...this.#end(placementId));
     }
+    return actions;
   }
 
   /**
-   * Give records to the closest nodes of a look-up that has ended.
+   * Give records to the closest nodes of a look-up that has ended. Ends with `placed`.
    *
    * @param from Whom our own copies are counted against; see {@linkcode RecordStore.put}.
    */
   place(
     records: readonly Bytes[],
     from: string,
-    lookup: Lookup,
-    at: Moment,
-    done: (made: CopiesMade, at: Moment) => void,
-  ): void {
-    const { network, selfPlace, store, calls } = this.#options;
-    const { target, closest } = lookup;
+    { target, closest }: Lookup,
+    purpose: Purpose,
+    { nowMs, unixMs }: Moment,
+  ): CopyAction<Purpose>[] {
+    const { network, selfPlace, store } = this.#options;
     const last = closest[network.k - 1];
     const isHolder = last === undefined ||
       compareDistance(target, selfPlace, last.place) < 0;
     const holders = isHolder ? closest.slice(0, network.k - 1) : closest;
-    const refused = new Map<RefusalCode, number>();
-    let copies = 0;
-    let waiting = 1 + records.length * holders.length;
-    const count = (code: RefusalCode | undefined) => {
-      if (code === undefined) copies++;
-      else refused.set(code, (refused.get(code) ?? 0) + 1);
-    };
-    const placement: Placement = {
-      dueMs: at.nowMs + COPY_PATIENCE_MS,
+    const placement: Placement<Purpose> = {
+      purpose,
+      dueMs: nowMs + COPY_PATIENCE_MS,
+      waiting: records.length * holders.length,
       answers: 0,
-      end: (at) => {
-        if (this.#placements.delete(placement)) done({ copies, refused }, at);
-      },
+      copies: 0,
+      refused: new Map(),
     };
-    const finishOne = (at: Moment) => {
-      const isLate = placement.dueMs === Infinity && placement.answers > 0;
-      if (--waiting === 0 || isLate) placement.end(at);
-    };
-    this.#placements.add(placement);
+    const placementId = this.#nextId++;
+    this.#placements.set(placementId, placement);
+    const actions: CopyAction<Purpose>[] = [];
     for (const record of records) {
       if (isHolder) {
-        const outcome = store.put(record, from, at.nowMs, at.unixMs);
-        count(outcome.type === "stored" ? undefined : outcome.code);
+        const outcome = store.put(record, from, nowMs, unixMs);
+        count(placement, outcome.type === "stored" ? undefined : outcome.code);
       }
-      for (const holder of holders) {
-        const request = { type: "store", record } as const;
-        calls.call(holder, request, at.nowMs + CALL_MS, {
-          onAnswer(response, _address, at) {
-            count(response.type === "refused" ? response.code : undefined);
-            placement.answers++;
-            finishOne(at);
-          },
-          onFailure: finishOne,
+      for (const to of holders) {
+        actions.push({
+          type: "call",
+          to,
+          request: { type: "store", record },
+          dueMs: nowMs + CALL_MS,
+          purpose: { part: "copies", placementId },
         });
       }
     }
-    finishOne(at);
+    if (placement.waiting === 0) actions.push(...this.#end(placementId));
+    return actions;
+  }
+
+  /**
+   * A call of a placement has ended.
+   *
+   * @param response `undefined` when there was none.
+   */
+  onEnd(
+    placementId: number,
+    response: DhtResponse | undefined,
+  ): CopyAction<Purpose>[] {
+    const placement = this.#placements.get(placementId);
+    if (placement === undefined) return [];
+    if (response !== undefined) {
+      count(
+        placement,
+        response.type === "refused" ? response.code : undefined,
+      );
+      placement.answers++;
+    }
+    placement.waiting--;
+    const isLate = placement.dueMs === Infinity && placement.answers > 0;
+    return placement.waiting === 0 || isLate ? this.#end(placementId) : [];
   }
 
   /** Put what a look-up found where it was missing (Kademlia §2.3). */
-  restore({ closestWithout, values }: Lookup, { nowMs }: Moment): void {
-    if (closestWithout === undefined) return;
-    for (const { encoded } of values.slice(0, MAX_RESTORED)) {
-      const request = { type: "store", record: encoded } as const;
-      const { calls } = this.#options;
-      calls.call(closestWithout, request, nowMs + CALL_MS, IGNORE_ANSWER);
-    }
+  restore({ closestWithout, values }: Lookup, { nowMs }: Moment): CallAction[] {
+    if (closestWithout === undefined) return [];
+    return values.slice(0, MAX_RESTORED).map(({ encoded }) => ({
+      type: "call",
+      to: closestWithout,
+      request: { type: "store", record: encoded },
+      dueMs: nowMs + CALL_MS,
+      purpose: NO_PURPOSE,
+    }));
   }
+
+  #end(placementId: number): CopyAction<Purpose>[] {
+    const placement = this.#placements.get(placementId);
+    if (placement === undefined) return [];
+    this.#placements.delete(placementId);
+    const { copies, refused, purpose } = placement;
+    return [{ type: "placed", made: { copies, refused }, purpose }];
+  }
+}
+
+/** Count an answer. @param code Why it was refused; `undefined` when it was stored. */
+function count(
+  placement: Placement<unknown>,
+  code: RefusalCode | undefined,
+): void {
+  const { refused } = placement;
+  if (code === undefined) placement.copies++;
+  else refused.set(code, (refused.get(code) ?? 0) + 1);
 }

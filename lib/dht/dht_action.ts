@@ -44,7 +44,7 @@ export interface VerifyAction {
 }
 
 /** No contact is known: dial the configured addresses and these relays; `onLink` for each. */
-interface BootstrapAction {
+export interface BootstrapAction {
   readonly type: "bootstrap";
   readonly relays: readonly NodeRecord[];
 }
@@ -95,7 +95,7 @@ export interface StoredAction {
 }
 
 /** Too many tasks are under way: this one was not begun. */
-interface BusyAction {
+export interface BusyAction {
   readonly type: "busy";
   readonly taskId: number;
 }

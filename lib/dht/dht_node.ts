@@ -1,6 +1,6 @@
 /**
- * One relay's part in the DHT: routing table, record store, relay list, look-ups
- * and housekeeping, wired to each other. Its driver is a loop:
+ * One relay's part in the DHT: what its parts return goes to the part that it
+ * concerns, or to the driver, which is a loop:
  *
  *     link up, down ───▶ onLink, onLinkLost
  *     RPC comes in ────▶ onRequest
@@ -8,8 +8,8 @@
  *     a caller asks ───▶ findNode, findValue, put
  *     it obeys ────────▶ onResponse, onFailure, onVerified
  *
- * Node records from others reach a table through `verify` alone: the driver checks
- * signature and proof of work, which takes time, and hands back what passed.
+ * No part calls another: each returns actions (part_action.ts), and the node alone
+ * knows them all. Node records from others reach a table through `check` alone.
  *
  * @see protocol §4 "DHT"
  * @module
@@ -20,45 +20,35 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { ReachAnswer } from "../auth/own_reach.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
-import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
-import { type Random, sampled } from "../base/random.ts";
+import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { Blamed } from "./blamed.ts";
-import { BootstrapPace } from "./bootstrap_pace.ts";
-import { CALL_MS, Calls, type CallWatcher, IGNORE_ANSWER } from "./calls.ts";
-import { Chores } from "./chores.ts";
-import { Copies } from "./copies.ts";
+import { type CallAnswer, type CallEnd, Calls } from "./calls.ts";
+import { Checks } from "./checks.ts";
 import type { DhtAction, VerifiedRecords } from "./dht_action.ts";
 import { type DhtPeer, DhtServer } from "./dht_server.ts";
-import { type DhtKey, pointKey } from "./records/distance.ts";
-import type { Lookup } from "./lookup.ts";
+import { Errands } from "./errands.ts";
+import { KnownNodes } from "./known_nodes.ts";
 import { decodeRequest, encodeResponse } from "./messages.ts";
-import { isRelay, listedAddress } from "./contact.ts";
-import {
-  FROM_CIRCUITS,
-  RecordStore,
-  type RecordStoreLimits,
-} from "./records/record_store.ts";
-import { type MergeOutcome, RelayList } from "./relay_list.ts";
-import { RelayReach } from "./relay_reach.ts";
+import type {
+  CallAction,
+  CallPurpose,
+  CheckAction,
+  CheckPurpose,
+  PartAction,
+} from "./part_action.ts";
+import type { DhtKey } from "./records/distance.ts";
+import { RecordStore, type RecordStoreLimits } from "./records/record_store.ts";
+import type { StoredRecord } from "./records/stored_record.ts";
+import type { MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelayNews } from "./relay_news.ts";
-import { RoutingTable, type TableAction } from "./routing_table.ts";
-import { Searches } from "./searches.ts";
-import { TableFill } from "./table_fill.ts";
-import {
-  decodeStoredRecord,
-  type StoredRecord,
-} from "./records/stored_record.ts";
+import { isRelay } from "./table/contact.ts";
+import type { RoutingTable } from "./table/routing_table.ts";
 
-/** Tuning: tasks of others under way at once: circuits can ask for any number. */
-export const MAX_TASKS = 128;
-/** Tuning: relays of the list that are tried each time. */
-const BOOTSTRAP_RELAYS = 8;
-/** Tuning: rounds of asking for lists after which rumours have had their turn: a minute. */
-const SETTLED_ROUNDS = 3;
 /** Tuning: how often the relay list is swept. */
 const SWEEP_RELAYS_MS = 60 * 1000;
+
 /** A response, and what follows from the request. */
 interface DhtReply {
   readonly response: Bytes;
@@ -96,122 +86,59 @@ export interface DhtStatistics {
   readonly calls: number;
 }
 
-/** Whom the parts of a node tell of others. */
-interface NodeWatcher extends CallWatcher {
-  /** A verified record that a node named. */
-  onHeard(record: NodeRecord, from: NodeId, at: Moment): MergeOutcome;
-}
-
 /** One relay's part in the DHT. */
 export class DhtNode {
-  /** Whom we know. */
-  readonly table: RoutingTable;
   /** What we keep for others. */
   readonly store: RecordStore;
-  /** All relays we have reached, and those we have heard of. */
-  readonly relays: RelayList;
   readonly #options: DhtNodeOptions;
-  readonly #calls: Calls;
-  readonly #searches: Searches;
-  readonly #server: DhtServer;
+  readonly #known: KnownNodes;
   readonly #news: RelayNews;
-  readonly #copies: Copies;
-  readonly #chores: Chores;
-  readonly #fill: TableFill;
-  readonly #reach: RelayReach;
-  readonly #blamed = new Blamed();
-  readonly #bootstrapPace = new BootstrapPace();
+  readonly #errands: Errands;
+  readonly #server: DhtServer;
+  readonly #calls: Calls;
+  readonly #checks = new Checks();
   #self: NodeRecord | undefined;
-  #tasks = 0;
-  #nextTaskId = 1;
   #hasJoined = false;
   #sweepMs = Infinity;
   #out: DhtAction[] = [];
 
   constructor(options: DhtNodeOptions) {
-    const { crypto, network, random, storeLimits, maxRelays } = options;
-    const { selfId, selfPlace } = options;
+    const { crypto, network, random, selfId, storeLimits } = options;
     this.#options = options;
-    this.table = new RoutingTable({ network, random, selfId, selfPlace });
-    this.relays = new RelayList({
-      crypto,
-      random,
-      ...maxRelays !== undefined && { maxRelays },
-    });
+    this.#known = new KnownNodes(options);
+    const { table, relays } = this.#known;
     this.store = new RecordStore({
       crypto,
       network,
       random,
-      isAmongClosest: (key) => this.table.isAmongClosest(key),
+      isAmongClosest: (key) => table.isAmongClosest(key),
       ...storeLimits !== undefined && { limits: storeLimits },
     });
-    const { table, store, relays } = this;
-    const watcher = this.#watcher();
-    const calls = new Calls(network, watcher);
-    const news = new RelayNews({
-      random,
-      calls,
-      contacts: {
-        get: (id) => table.get(id)?.record,
-        all: () => Array.from(table.contacts(), ({ record }) => record),
-      },
-      sources: ({ nowMs, unixMs }) => this.#others(nowMs, unixMs),
-      onRound: (at) => this.#onRound(at),
-      relays,
-      learn: watcher.onHeard,
-      onBroken: watcher.onBroken,
-    });
-    this.#calls = calls;
-    this.#news = news;
-    this.#copies = new Copies({ network, selfPlace, store, calls });
-    this.#server = new DhtServer({ network, table, store, relays, news });
-    this.#searches = new Searches({ crypto, network, selfId, calls, watcher });
-    const blamed = this.#blamed;
-    this.#fill = new TableFill({
-      random,
-      table,
-      relays,
-      blamed,
-      isSettled: () =>
-        news.rounds >= SETTLED_ROUNDS && table.size > 0 && relays.listed > 1,
-    });
-    this.#reach = new RelayReach({
-      random,
-      relays,
-      isLeftOut: ({ nodeId }, nowMs) =>
-        equalBytes(nodeId, selfId) || blamed.has(nodeId, nowMs),
-    });
-    this.#chores = new Chores({
-      refresh: (target, at, done) => this.#lookNear(target, at, done),
-      republish: (key, at, done) => this.#republish(key, at, done),
-    });
+    const { store } = this;
+    this.#news = new RelayNews({ random, selfId, table, relays });
+    this.#errands = new Errands({ ...options, table, store });
+    this.#server = new DhtServer({ network, table, store, relays });
+    this.#calls = new Calls(network);
   }
 
-  /** What its parts tell the node of others. */
-  #watcher(): NodeWatcher {
-    return {
-      act: (action) => this.#out.push(action),
-      onAlive: (node, address, at) => this.#onAlive(node, address, at),
-      onSilent: (node, at) => this.#onSilent(node, at),
-      onBroken: (id, code, at) => this.#blame(id, code, at),
-      onHeard: (record, from, at) => this.#learn(record, from, at),
-    };
+  /** Whom we know. */
+  get table(): RoutingTable {
+    return this.#known.table;
+  }
+
+  /** All relays we have reached, and those we have heard of. */
+  get relays(): RelayList {
+    return this.#known.relays;
   }
 
   /** When to call {@linkcode onTime} next; `Infinity` before {@linkcode start}. */
   get deadlineMs(): number {
     return Math.min(
-      this.#bootstrapPace.deadlineMs,
       this.#sweepMs,
-      this.#fill.deadlineMs,
-      this.#reach.deadlineMs,
-      this.table.deadlineMs,
-      this.table.refreshMs,
-      this.store.deadlineMs,
-      this.#news.deadlineMs ?? Infinity,
+      this.#known.deadlineMs,
+      this.#news.deadlineMs,
+      this.#errands.deadlineMs,
       this.#calls.deadlineMs,
-      this.#searches.deadlineMs,
-      this.#copies.deadlineMs,
     );
   }
 
@@ -228,7 +155,7 @@ export class DhtNode {
       keys: this.store.keys,
       records: this.store.records,
       recordBytes: this.store.bytes,
-      lookups: this.#searches.size,
+      lookups: this.#errands.lookups,
       calls: this.#calls.size,
     };
   }
@@ -245,12 +172,11 @@ export class DhtNode {
     nowMs: number,
     unixMs: number,
   ): DhtAction[] {
+    const at = { nowMs, unixMs };
     this.#self = self;
     this.relays.setOwn(self, nowMs);
-    for (const record of known) this.relays.merge(record, nowMs);
     this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
-    this.#reach.start(nowMs);
-    this.#bootstrap({ nowMs, unixMs });
+    this.#obey(this.#known.start(known, at), at);
     return this.#flush();
   }
 
@@ -258,7 +184,7 @@ export class DhtNode {
   renewSelf(self: NodeRecord, nowMs: number): DhtAction[] {
     this.#self = self;
     this.relays.setOwn(self, nowMs);
-    this.#news.introduce(self, nowMs);
+    this.#send(this.#news.introduce(self, nowMs));
     return this.#flush();
   }
 
@@ -270,15 +196,14 @@ export class DhtNode {
    */
   onLink(record: NodeRecord, nowMs: number, unixMs: number): DhtAction[] {
     const at = { nowMs, unixMs };
-    this.#news.hear(record, record.nodeId, at);
-    if (!this.#blamed.has(record.nodeId, nowMs)) this.#consider(record, nowMs);
+    this.#hearNews(record, record.nodeId, at);
+    this.#obey(this.#known.consider(record, nowMs), at);
     return this.#flush();
   }
 
   /** A link was lost: see whether its node still answers. */
   onLinkLost(id: NodeId, nowMs: number): DhtAction[] {
-    const contact = this.table.get(id);
-    if (contact !== undefined) this.#ping(contact.record, nowMs);
+    this.#send(this.#known.onLinkLost(id, nowMs));
     return this.#flush();
   }
 
@@ -293,10 +218,14 @@ export class DhtNode {
     nowMs: number,
     unixMs: number,
   ): DhtReply {
+    const at = { nowMs, unixMs };
     const request = decodeRequest(this.#options.network, bytes);
     this.table.onHeard(peer.nodeId, nowMs);
-    const at = { nowMs, unixMs };
     const response = this.#server.answer(peer, request, at);
+    if (request.type === "announce" && response.type === "done") {
+      const { records } = request;
+      this.#obey(this.#news.onAnnounce(records, peer.nodeId, nowMs), at);
+    }
     return { response: encodeResponse(response), actions: this.#flush() };
   }
 
@@ -314,21 +243,15 @@ export class DhtNode {
       return { answer: "untried", actions: [] };
     }
     const at = { nowMs, unixMs };
-    this.#news.hear(record, record.nodeId, at);
+    this.#hearNews(record, record.nodeId, at);
     const answer = this.relays.reachOf(record);
     return { answer, actions: this.#flush() };
   }
 
   /** Find the k nodes closest to a target. Ends with `nodes`. */
   findNode(target: Place | DhtKey, nowMs: number, unixMs: number): DhtTask {
-    return this.#task(
-      { nowMs, unixMs },
-      (taskId, at, end) =>
-        this.#lookNear(target, at, (lookup) => {
-          const { closest, hops, askedCount } = lookup;
-          end({ type: "nodes", taskId, closest, hops, asked: askedCount });
-        }),
-    );
+    const at = { nowMs, unixMs };
+    return this.#begun(this.#errands.findNode(target, at), at);
   }
 
   /**
@@ -342,49 +265,14 @@ export class DhtNode {
     nowMs: number,
     unixMs: number,
   ): DhtTask {
-    return this.#task({ nowMs, unixMs }, (taskId, at, end) => {
-      const held = this.store.get(key, unixMs, publisher)
-        .map(decodeStoredRecord);
-      const seeds = this.#seeds(key);
-      const goal = {
-        target: key,
-        kind: "value",
-        publisher,
-        seeds,
-        held,
-      } as const;
-      this.#searches.begin(goal, at, (lookup, at) => {
-        const { values, hops, askedCount } = lookup;
-        this.#copies.restore(lookup, at);
-        end({
-          type: "values",
-          taskId,
-          records: values,
-          hops,
-          asked: askedCount,
-        });
-      });
-    });
+    const at = { nowMs, unixMs };
+    return this.#begun(this.#errands.findValue(key, publisher, at), at);
   }
 
   /** Store a record on the k nodes closest to its key. Ends with `stored`. */
   put(record: StoredRecord, nowMs: number, unixMs: number): DhtTask {
-    return this.#task(
-      { nowMs, unixMs },
-      (taskId, at, end) =>
-        this.#lookNear(
-          record.key,
-          at,
-          (lookup, at) =>
-            this.#copies.place(
-              [record.encoded],
-              FROM_CIRCUITS,
-              lookup,
-              at,
-              (made) => end({ type: "stored", taskId, ...made }),
-            ),
-        ),
-    );
+    const at = { nowMs, unixMs };
+    return this.#begun(this.#errands.put(record, at), at);
   }
 
   /**
@@ -399,13 +287,14 @@ export class DhtNode {
     nowMs: number,
     unixMs: number,
   ): DhtAction[] {
-    this.#calls.onResponse(rpcId, bytes, address, { nowMs, unixMs });
+    const end = this.#calls.onResponse(rpcId, bytes, address);
+    this.#onCallEnd(end, { nowMs, unixMs });
     return this.#flush();
   }
 
   /** An RPC failed: no link, or no answer. */
   onFailure(rpcId: number, nowMs: number, unixMs: number): DhtAction[] {
-    this.#calls.onFailure(rpcId, { nowMs, unixMs });
+    this.#onCallEnd(this.#calls.onFailure(rpcId), { nowMs, unixMs });
     return this.#flush();
   }
 
@@ -416,36 +305,24 @@ export class DhtNode {
     nowMs: number,
     unixMs: number,
   ): DhtAction[] {
-    this.#calls.onVerified(verifyId, verified, { nowMs, unixMs });
+    const purpose = this.#checks.onVerified(verifyId);
+    if (purpose !== undefined) {
+      this.#onChecked(purpose, verified, { nowMs, unixMs });
+    }
     return this.#flush();
   }
 
   /** The deadline has come. */
   onTime(nowMs: number, unixMs: number): DhtAction[] {
     const at = { nowMs, unixMs };
-    this.#calls.onTime(at);
-    this.#searches.onTime(at);
-    this.#copies.onTime(at);
-    this.#obeyTable(this.table.onTime(nowMs), nowMs);
-    for (const key of this.store.onTime(nowMs, unixMs)) {
-      this.#chores.add({ type: "republish", key });
+    for (const rpcId of this.#calls.overdue(nowMs)) {
+      this.#out.push({ type: "cancel", rpcId });
+      this.#onCallEnd(this.#calls.onFailure(rpcId), at);
     }
-    const target = this.table.refreshTarget(nowMs);
-    if (target !== undefined) {
-      this.table.onLookup(target, nowMs);
-      this.#chores.add({ type: "refresh", target });
-    }
-    if (nowMs >= this.#sweepMs) {
-      this.relays.sweep(unixMs);
-      this.relays.unlistOld(nowMs);
-      this.#sweepMs = nowMs + SWEEP_RELAYS_MS;
-      if (!this.#hasJoined && this.table.size > 0) this.#join(at);
-    }
-    this.#news.onTime(at);
-    if (nowMs >= this.#bootstrapPace.deadlineMs) this.#bootstrap(at);
-    if (nowMs >= this.#fill.deadlineMs) this.#fillTable(at);
-    if (nowMs >= this.#reach.deadlineMs) this.#reachRelays(at);
-    this.#chores.run(at);
+    if (nowMs >= this.#sweepMs) this.#sweep(at);
+    this.#obey(this.#news.onTime(at), at);
+    this.#obey(this.#known.onTime(this.#news.rounds, at), at);
+    this.#obey(this.#errands.onTime(at), at);
     return this.#flush();
   }
 
@@ -455,191 +332,189 @@ export class DhtNode {
     return out;
   }
 
-  #seeds(target: Place | DhtKey): NodeRecord[] {
-    return this.table.closest(target, this.#options.network.k)
-      .map(({ record }) => record);
-  }
-
-  /** Number a task of a caller, and count it until its end. */
-  #task(
+  #begun(
+    { taskId, actions }: { taskId: number; actions: readonly PartAction[] },
     at: Moment,
-    run: (taskId: number, at: Moment, end: (action: DhtAction) => void) => void,
   ): DhtTask {
-    const taskId = this.#nextTaskId++;
-    if (this.#tasks >= MAX_TASKS) {
-      this.#out.push({ type: "busy", taskId });
-      return { taskId, actions: this.#flush() };
-    }
-    this.#tasks++;
-    run(taskId, at, (action) => {
-      this.#tasks--;
-      this.#out.push(action);
-    });
+    this.#obey(actions, at);
     return { taskId, actions: this.#flush() };
   }
 
-  #lookNear(
-    target: Place | DhtKey,
-    at: Moment,
-    done: (lookup: Lookup, at: Moment) => void,
-  ): void {
-    this.table.onLookup(target, at.nowMs);
-    const seeds = this.#seeds(target);
-    this.#searches.begin({ kind: "node", target, seeds }, at, done);
-  }
-
-  #republish(key: DhtKey, at: Moment, done: (at: Moment) => void): void {
-    const records = this.store.get(key, at.unixMs);
-    if (records.length === 0) return done(at);
-    this.#lookNear(
-      key,
-      at,
-      (lookup, at) =>
-        this.#copies.place(records, "", lookup, at, (_made, at) => done(at)),
-    );
-  }
-
-  #ping(record: NodeRecord, nowMs: number): void {
-    this.#calls.call(record, { type: "ping" }, nowMs + CALL_MS, IGNORE_ANSWER);
-  }
-
-  #obeyTable(actions: readonly TableAction[], nowMs: number): void {
-    for (const { record } of actions) this.#ping(record, nowMs);
-  }
-
-  #onAlive(node: NodeRecord, address: SocketAddress, at: Moment): void {
-    if (this.#blamed.has(node.nodeId, at.nowMs)) return;
-    const isFirst = this.table.size === 0;
-    this.table.onAlive(node, address, at.nowMs);
-    if (isRelay(node) && listedAddress(node, address) !== undefined) {
-      const before = this.relays.listed;
-      this.relays.prove(node, at.nowMs);
-      this.#news.onReached(node, at.nowMs);
-      const isBack = this.relays.listed > before &&
-        this.table.vacancyFor(node) !== undefined;
-      if (isBack) this.#fill.hurry(at.nowMs);
+  /** Carry out what a part asks for, each action to its end. */
+  #obey(actions: readonly PartAction[], at: Moment): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case "call":
+          this.#out.push(this.#calls.call(action));
+          break;
+        case "check":
+          this.#check(action, at);
+          break;
+        case "heard":
+          this.#learn(action.record, action.from, at);
+          break;
+        case "broken":
+          this.#blame(action.nodeId, action.code, at);
+          break;
+        case "reached":
+          this.#news.onReached(action.record, at.nowMs);
+          break;
+        case "first_contact":
+          this.#obey(this.#errands.join(at), at);
+          break;
+        case "joined_place":
+          this.#onJoined(at);
+          break;
+        case "round_ended":
+          this.#onRound(at);
+          break;
+        default:
+          this.#out.push(action);
+      }
     }
-    if (isFirst && this.table.size > 0) this.#join(at);
   }
 
-  #onSilent(node: NodeRecord, { nowMs }: Moment): void {
-    const before = this.table.size;
-    this.#obeyTable(this.table.onFailure(node.nodeId, nowMs), nowMs);
-    if (this.table.get(node.nodeId) === undefined) {
-      this.relays.doubt(node.nodeId, nowMs);
-    }
-    if (this.table.size < before) this.#onContactLost(nowMs);
-  }
-
-  #onContactLost(nowMs: number): void {
-    this.#fill.hurry(nowMs);
-    if (this.table.size === 0) this.#bootstrapPace.onAlone(nowMs);
-  }
-
-  #blame(nodeId: NodeId, code: string, { nowMs }: Moment): void {
-    this.#out.push({ type: "blame", nodeId, code });
-    this.relays.doubt(nodeId, nowMs);
-    this.relays.unlist(nodeId);
-    this.#blamed.add(nodeId, nowMs);
-    const before = this.table.size;
-    this.table.remove(nodeId);
-    if (this.table.size < before) this.#onContactLost(nowMs);
-  }
-
-  /** No contact is known: try relays of the list, and have the driver try what it has. */
-  #bootstrap({ nowMs, unixMs }: Moment): void {
-    if (this.table.size > 0) {
-      this.#bootstrapPace.stop();
+  #check(action: CheckAction, at: Moment): void {
+    const verify = this.#checks.check(action);
+    if (verify !== undefined) {
+      this.#out.push(verify);
       return;
     }
-    // Also those that were silent: perhaps it was our own line that was dead.
-    const known = Array.from(this.relays.records(unixMs)).filter((record) =>
-      !equalBytes(record.nodeId, this.#options.selfId)
-    );
-    const relays = sampled(this.#options.random, known, BOOTSTRAP_RELAYS);
-    this.#out.push({ type: "bootstrap", relays });
-    this.#bootstrapPace.onTry(nowMs);
-  }
-
-  /** The first contact: look for our own neighbourhood, then get the relay list. */
-  #join(at: Moment): void {
-    this.#bootstrapPace.stop();
-    this.#lookNear(this.#options.selfPlace, at, (lookup, at) => {
-      if (lookup.closest.length === 0) return;
-      if (!this.#hasJoined) this.#out.push({ type: "joined" });
-      this.#hasJoined = true;
-      if (this.#self !== undefined) {
-        this.#news.introduce(this.#self, at.nowMs);
-      }
-      this.#news.startRound(at);
-    });
-  }
-
-  /**
-   * A verified record from any node: for the list, once we have reached its relay,
-   * and perhaps for the table.
-   */
-  #learn(record: NodeRecord, from: NodeId, at: Moment): MergeOutcome {
-    const { nowMs } = at;
-    const isSelf = equalBytes(record.nodeId, this.#options.selfId);
-    if (isSelf || this.#blamed.has(record.nodeId, nowMs)) return "known";
-    const outcome = this.relays.merge(record, nowMs);
-    // What is known to the list came to the table the same way.
-    if (outcome !== "known") this.table.renew(record);
-    const isWanted = isRelay(record) && outcome !== "known" &&
-      outcome !== "too_soon" && !this.relays.isListed(record.nodeId);
-    if (isWanted) {
-      this.#reach.want(record, pointKey(from));
-      this.#reachRelays(at);
+    // Too many are under way: as if there had been no answer.
+    const { purpose } = action;
+    switch (purpose.part) {
+      case "search":
+        return this.#toPart(purpose, purpose.from, undefined, at);
+      case "page":
+        return this.#toPart({ part: "news" }, purpose.from, undefined, at);
+      case "announced":
     }
-    const isFill = outcome === "added" && this.#news.rounds > 0 &&
-      this.table.vacancyFor(record) !== undefined;
-    if (isFill) this.#fill.hurry(nowMs);
-    return outcome;
   }
 
-  #consider(record: NodeRecord, nowMs: number): void {
-    this.#obeyTable(this.table.consider(record, nowMs), nowMs);
+  /** A call has ended: first what that shows of its node, then what it was for. */
+  #onCallEnd(end: CallEnd | undefined, at: Moment): void {
+    if (end === undefined) return;
+    const { to, purpose } = end;
+    switch (end.type) {
+      case "answered":
+        this.#obey(this.#known.onAlive(to, end.answer.address, at), at);
+        return this.#toPart(purpose, to, end.answer, at);
+      case "silent":
+        this.#obey(this.#known.onSilent(to, at), at);
+        return this.#toPart(purpose, to, undefined, at);
+      case "broken":
+        this.#blame(to.nodeId, end.code, at);
+        return this.#toPart(purpose, to, undefined, at);
+    }
+  }
+
+  #toPart(
+    purpose: CallPurpose,
+    node: NodeRecord,
+    answer: CallAnswer | undefined,
+    at: Moment,
+  ): void {
+    this.#obey(this.#partOf(purpose, node, answer, at), at);
+  }
+
+  #partOf(
+    purpose: CallPurpose,
+    node: NodeRecord,
+    answer: CallAnswer | undefined,
+    at: Moment,
+  ): PartAction[] {
+    switch (purpose.part) {
+      case "none":
+        return [];
+      case "reach":
+        return this.#known.onReachEnd(node, answer !== undefined, at);
+      case "news":
+        return this.#news.onEnd(node, answer?.response, at);
+      case "search":
+        return this.#errands.onSearchEnd(purpose.searchId, node, answer, at);
+      case "copies":
+        return this.#errands.onCopyEnd(purpose.placementId, answer, at);
+    }
+  }
+
+  #onChecked(
+    purpose: CheckPurpose,
+    verified: VerifiedRecords,
+    at: Moment,
+  ): void {
+    const { records, lie } = verified;
+    switch (purpose.part) {
+      case "search": {
+        const { searchId, from, address } = purpose;
+        const errands = this.#errands;
+        return this.#obey(
+          errands.onVerified(searchId, from, address, verified, at),
+          at,
+        );
+      }
+      case "announced": {
+        const { from } = purpose;
+        for (const record of records) this.#hearNews(record, from, at);
+        if (lie !== undefined) this.#blame(from, lie, at);
+        return;
+      }
+      case "page": {
+        const { from, cursor, more } = purpose;
+        for (const record of records) this.#learn(record, from.nodeId, at);
+        if (lie !== undefined) this.#blame(from.nodeId, lie, at);
+        const actions = lie === undefined
+          ? this.#news.onPage(from, cursor, more, at)
+          : this.#news.onFailure(from, at);
+        return this.#obey(actions, at);
+      }
+    }
+  }
+
+  /** A verified record that may be passed on: first-hand, or announced. */
+  #hearNews(record: NodeRecord, from: NodeId, at: Moment): void {
+    const outcome = this.#learn(record, from, at);
+    this.#news.onLearned(record, from, outcome, at.nowMs);
+  }
+
+  #learn(record: NodeRecord, from: NodeId, at: Moment): MergeOutcome {
+    const isComplete = this.#news.rounds > 0;
+    const learned = this.#known.learn(record, from, isComplete, at);
+    this.#obey(learned.actions, at);
+    return learned.outcome;
+  }
+
+  #blame(nodeId: NodeId, code: string, at: Moment): void {
+    this.#out.push({ type: "blame", nodeId, code });
+    this.#known.onBroken(nodeId, at);
+  }
+
+  #sweep(at: Moment): void {
+    this.relays.sweep(at.unixMs);
+    this.relays.unlistOld(at.nowMs);
+    this.#sweepMs = at.nowMs + SWEEP_RELAYS_MS;
+    const isTold = this.#hasJoined || this.table.size === 0;
+    if (!isTold) this.#obey(this.#errands.join(at), at);
+  }
+
+  /** Our neighbourhood knows us: tell others too, and get the relay list. */
+  #onJoined(at: Moment): void {
+    if (!this.#hasJoined) this.#out.push({ type: "joined" });
+    this.#hasJoined = true;
+    if (this.#self !== undefined) {
+      this.#send(this.#news.introduce(this.#self, at.nowMs));
+    }
+    this.#obey(this.#news.startRound(at), at);
   }
 
   /** The list is complete: draw from it, and have a look at our neighbourhood again. */
   #onRound(at: Moment): void {
-    this.#fillTable(at);
-    if (this.#news.rounds > 1) return;
-    const { selfPlace } = this.#options;
-    this.#chores.add({ type: "refresh", target: selfPlace });
-    this.#chores.run(at);
+    const { rounds } = this.#news;
+    this.#obey(this.#known.fillTable(rounds, at), at);
+    if (rounds > 1) return;
+    this.#obey(this.#errands.refresh(this.#options.selfPlace, at), at);
   }
 
-  #reachRelays(at: Moment): void {
-    for (const record of this.#reach.next(at)) {
-      const request = { type: "ping" } as const;
-      this.#calls.call(record, request, at.nowMs + CALL_MS, {
-        onAnswer: (_response, _address, at) => {
-          const isReached = this.relays.isListed(record.nodeId);
-          // It answers, but not where it says that it is.
-          if (!isReached) this.relays.doubt(record.nodeId, at.nowMs);
-          this.#reach.onEnd(record, isReached);
-          this.#reachRelays(at);
-        },
-        onFailure: (at) => {
-          this.#reach.onEnd(record, false);
-          this.#reachRelays(at);
-        },
-      }, { isAtAddress: true });
-    }
-  }
-
-  #fillTable(at: Moment): void {
-    for (const record of this.#fill.draw(at)) this.#consider(record, at.nowMs);
-  }
-
-  /** Whom to ask for lists: relays that we have reached; until there are any, rumours. */
-  *#others(nowMs: number, unixMs: number): Generator<NodeRecord> {
-    const hasOthers = this.relays.listed > 1;
-    for (const record of this.relays.promising(nowMs, unixMs)) {
-      if (equalBytes(record.nodeId, this.#options.selfId)) continue;
-      if (!hasOthers || this.relays.isListed(record.nodeId)) yield record;
-    }
+  #send(calls: readonly CallAction[]): void {
+    for (const call of calls) this.#out.push(this.#calls.call(call));
   }
 }

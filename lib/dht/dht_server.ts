@@ -4,7 +4,7 @@
  *     FindNode, FindValue ─▶ routing table, record store
  *     Store ───────────────▶ record store
  *     ListRelays ──────────▶ relay list
- *     Announce ────────────▶ relay news: verified later, or never
+ *     Announce ────────────▶ done: what is announced concerns the relay news
  *
  * Answering changes no table but the store, and takes no time to speak of: a
  * flood of requests costs the link's rate limit, not us.
@@ -18,7 +18,7 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
-import { isRelay } from "./contact.ts";
+import { isRelay } from "./table/contact.ts";
 import { type DhtKey, pointKey } from "./records/distance.ts";
 import {
   type DhtRequest,
@@ -27,8 +27,7 @@ import {
 } from "./messages.ts";
 import type { RecordStore } from "./records/record_store.ts";
 import type { RelayList } from "./relay_list.ts";
-import type { RelayNews } from "./relay_news.ts";
-import type { RoutingTable } from "./routing_table.ts";
+import type { RoutingTable } from "./table/routing_table.ts";
 
 /** Who asks: the other end of an authenticated link. */
 export interface DhtPeer {
@@ -43,7 +42,6 @@ interface DhtServerOptions {
   readonly table: RoutingTable;
   readonly store: RecordStore;
   readonly relays: RelayList;
-  readonly news: RelayNews;
 }
 
 /** Answers requests. */
@@ -60,7 +58,7 @@ export class DhtServer {
    * @throws {ProtocolError} `wire.*` for a malformed stored record.
    */
   answer(peer: DhtPeer, request: DhtRequest, at: Moment): DhtResponse {
-    const { nowMs, unixMs } = at;
+    const { unixMs } = at;
     switch (request.type) {
       case "ping":
         return { type: "done" };
@@ -76,7 +74,6 @@ export class DhtServer {
         return this.#storeRecord(peer, request.record, at);
       case "announce":
         if (!isRelayPeer(peer)) return NOT_A_RELAY;
-        this.#options.news.onAnnounce(request.records, peer.nodeId, nowMs);
         return { type: "done" };
     }
   }

@@ -15,7 +15,7 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { type Random, sampled } from "../base/random.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
-import { nodeKey } from "./node_key.ts";
+import { nodeKey } from "./table/node_key.ts";
 
 /** Tuning: how many hear of news from us. */
 export const GOSSIP_FANOUT = 4;

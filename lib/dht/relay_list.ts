@@ -2,15 +2,6 @@
  * Every relay that a node has heard of: paths are drawn from this list, never
  * from look-ups, which leak and can be captured.
  *
- *     log     … │ relay 7 │ (gone) │ relay 2 │ relay 9 │ ← changed last
- *     version …    41        42       43        44
- *
- *     cursor = epoch(8) ‖ version(8)     "what has changed since?"
- *
- * A record that changes moves to the end of the log, so a reader with a cursor
- * gets what is new and no more. The epoch is drawn at start: a cursor of an
- * earlier run begins anew.
- *
  * A relay is listed once this node has reached it at an address that its record
  * claims. Until then, and when it was not reached for long, it is a rumour: kept,
  * so that it can be tried, but neither counted nor passed on. A peer can invent
@@ -27,13 +18,13 @@
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { ReachAnswer } from "../auth/own_reach.ts";
-import { type Bytes, equalBytes } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import { isRelay, listedAddress } from "./contact.ts";
+import { isRelay, listedAddress } from "./table/contact.ts";
 import { leadingDistance, pointKey } from "./records/distance.ts";
-import { MAX_PAGE_RECORDS } from "./messages.ts";
-import { nodeKey } from "./node_key.ts";
+import { type LogEntry, RelayLog, type RelayPage } from "./relay_log.ts";
+import { nodeKey } from "./table/node_key.ts";
 
 /** Tuning: relays in a list, about 2 KiB each. Stops a flood from filling memory. */
 export const MAX_RELAYS = 10_000;
@@ -60,10 +51,8 @@ const MAX_SILENCES = 1;
 export const SILENT_MS = 10 * 60 * 1000;
 const MAX_DOUBLINGS = 3;
 
-const EPOCH_BYTES = 8;
 /** Distance from here is the number itself. */
 const NOTHING = new Uint8Array(32);
-const CURSOR_BYTES = EPOCH_BYTES + 8;
 
 /** What became of a record. */
 export type MergeOutcome =
@@ -80,13 +69,6 @@ export type MergeOutcome =
 
 /** How well an entry has shown that it is there; who leaves first is the last. */
 const RANK = { kept: 0, longRecord: 1, reached: 2, reachedOnce: 3, rumour: 4 };
-
-/** Part of the list, as a `ListRelays` answer has it. */
-export interface RelayPage {
-  readonly records: readonly Bytes[];
-  readonly cursor: Bytes;
-  readonly more: boolean;
-}
 
 /** Figures about a list. */
 export interface RelayListStatistics {
@@ -108,10 +90,8 @@ export interface RelayListOptions {
   readonly maxRelays?: number;
 }
 
-interface Entry {
+interface Entry extends LogEntry {
   record: NodeRecord;
-  /** Of its place in the log; ascending, never used twice; 0 while it has none. */
-  version: number;
   changedMs: number;
   /** Whether it was reached lately at an address of this record: then it is in the log. */
   isListed: boolean;
@@ -131,17 +111,12 @@ interface Entry {
 export class RelayList {
   readonly #crypto: CryptoSuite;
   readonly #maxRelays: number;
-  readonly #epoch: Bytes;
+  /** Listed relays: each entry that is listed is in it. */
+  readonly #log: RelayLog;
   /** Key of the draw that decides who leaves. */
   readonly #drawKey: Bytes;
   readonly #entries = new Map<string, Entry>();
-  /** In order of the last change; entries that moved on or left are gaps. */
-  #log: (Entry | undefined)[] = [];
-  /** The version of each place in the log, ascending. */
-  #versions: number[] = [];
-  #nextVersion = 1;
   #changes = 0;
-  #listed = 0;
   /** No record expires before this. */
   #firstExpiry = Infinity;
   #added = 0;
@@ -151,7 +126,7 @@ export class RelayList {
   constructor(options: RelayListOptions) {
     this.#crypto = options.crypto;
     this.#maxRelays = options.maxRelays ?? MAX_RELAYS;
-    this.#epoch = options.random.bytes(EPOCH_BYTES);
+    this.#log = new RelayLog(options.random);
     this.#drawKey = options.random.bytes(32);
   }
 
@@ -162,7 +137,7 @@ export class RelayList {
 
   /** Listed relays. */
   get listed(): number {
-    return this.#listed;
+    return this.#log.size;
   }
 
   /** Grows whenever a record comes, changes or leaves, or a relay is listed or no more. */
@@ -259,7 +234,6 @@ export class RelayList {
     entry.firstReachedMs = Math.min(entry.firstReachedMs, firstMs);
     if (entry.isListed) return;
     entry.isListed = true;
-    this.#listed++;
     this.#toEnd(entry);
   }
 
@@ -330,28 +304,16 @@ export class RelayList {
       if (expiry <= unixMs) this.#remove(key, entry);
       else this.#firstExpiry = Math.min(this.#firstExpiry, expiry);
     }
-    this.#compact();
+    this.#log.compact();
   }
 
   /**
-   * What has changed since `cursor` among listed relays, at most {@linkcode MAX_PAGE_RECORDS}.
+   * What has changed since `cursor` among listed relays.
    *
    * @param cursor The last page's, or empty. One that is not ours begins anew.
    */
   page(cursor: Uint8Array, unixMs: number): RelayPage {
-    const records: Bytes[] = [];
-    let at = this.#placeAfter(this.#readCursor(cursor));
-    for (; at < this.#log.length && records.length < MAX_PAGE_RECORDS; at++) {
-      const record = this.#log[at]?.record;
-      if (record !== undefined && record.expiry > unixMs) {
-        records.push(record.encoded);
-      }
-    }
-    return {
-      records,
-      cursor: this.#writeCursor(this.#versions[at - 1] ?? 0),
-      more: at < this.#log.length,
-    };
+    return this.#log.page(cursor, unixMs);
   }
 
   /** Encoded records, to be kept across a restart. */
@@ -362,8 +324,8 @@ export class RelayList {
   /** Figures for status and tests. */
   statistics(): RelayListStatistics {
     return {
-      listed: this.#listed,
-      rumours: this.#entries.size - this.#listed,
+      listed: this.#log.size,
+      rumours: this.#entries.size - this.#log.size,
       added: this.#added,
       refused: this.#refused,
       evicted: this.#evicted,
@@ -445,9 +407,8 @@ export class RelayList {
   #unlist(entry: Entry): void {
     if (!entry.isListed) return;
     entry.isListed = false;
-    this.#listed--;
     this.#changes++;
-    this.#leaveLog(entry);
+    this.#log.remove(entry);
   }
 
   #remove(key: string, entry: Entry | undefined): void {
@@ -458,52 +419,8 @@ export class RelayList {
   }
 
   #toEnd(entry: Entry): void {
-    this.#leaveLog(entry);
     this.#changes++;
-    entry.version = this.#nextVersion++;
-    this.#log.push(entry);
-    this.#versions.push(entry.version);
-    if (this.#log.length > 2 * this.#entries.size + MAX_PAGE_RECORDS) {
-      this.#compact();
-    }
-  }
-
-  #leaveLog(entry: Entry): void {
-    if (entry.version === 0) return;
-    this.#log[this.#placeAfter(entry.version - 1)] = undefined;
-    entry.version = 0;
-  }
-
-  /** Close the gaps; versions, and so cursors, keep their meaning. */
-  #compact(): void {
-    this.#log = this.#log.filter((entry) => entry !== undefined);
-    this.#versions = this.#log.map((entry) => entry?.version ?? 0);
-  }
-
-  /** The first place in the log with a version above this one. */
-  #placeAfter(version: number): number {
-    let low = 0;
-    let high = this.#versions.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#versions[middle] as number) <= version) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  #readCursor(cursor: Uint8Array): number {
-    if (cursor.length !== CURSOR_BYTES) return 0;
-    if (!equalBytes(cursor.subarray(0, EPOCH_BYTES), this.#epoch)) return 0;
-    const view = new DataView(cursor.buffer, cursor.byteOffset + EPOCH_BYTES);
-    return Number(view.getBigUint64(0));
-  }
-
-  #writeCursor(version: number): Bytes {
-    const cursor = new Uint8Array(CURSOR_BYTES);
-    cursor.set(this.#epoch);
-    new DataView(cursor.buffer).setBigUint64(EPOCH_BYTES, BigInt(version));
-    return cursor;
+    this.#log.toEnd(entry);
   }
 }
 

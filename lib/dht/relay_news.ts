@@ -2,8 +2,8 @@
  * How the relay list is filled and passed on: the calls of gossip and of the
  * hourly rounds.
  *
- *     Announce in ─▶ verify ─▶ new? ─▶ reached by us ─▶ gathered ─▶ Announce out
- *     round ─▶ ListRelays out ─▶ verify ─▶ reached by us ─▶ the list
+ *     Announce in ─▶ check ─▶ new? ─▶ reached by us ─▶ gathered ─▶ Announce out
+ *     round ─▶ ListRelays out ─▶ check ─▶ reached by us ─▶ the list
  *
  * A record is passed on once this node has reached its relay. What comes in pages
  * is not passed on: it is news to us, but not to others.
@@ -13,14 +13,17 @@
  */
 import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
-import { CALL_MS, type Calls, IGNORE_ANSWER } from "./calls.ts";
+import { CALL_MS } from "./calls.ts";
 import { pointKey } from "./records/distance.ts";
 import { type Announcement, Gossip, type GossipContacts } from "./gossip.ts";
-import { nodeKey } from "./node_key.ts";
+import type { DhtResponse } from "./messages.ts";
+import { type CallAction, NO_PURPOSE, type PartAction } from "./part_action.ts";
+import { nodeKey } from "./table/node_key.ts";
+import type { RoutingTable } from "./table/routing_table.ts";
 import type { MergeOutcome, RelayList } from "./relay_list.ts";
 import { RelaySync, type SyncAction } from "./relay_sync.ts";
 
@@ -30,30 +33,20 @@ import { RelaySync, type SyncAction } from "./relay_sync.ts";
  */
 const MAX_UNREACHED = 4096;
 
-/** What news needs from the node. */
+/** What news is made of. */
 export interface RelayNewsOptions {
   readonly random: Random;
-  readonly calls: Calls;
-  /** Nodes that may be told of news. */
-  readonly contacts: GossipContacts;
-  /** Nodes that may be asked for their lists. */
-  readonly sources: (at: Moment) => Iterable<NodeRecord>;
-  /** A round has ended: the list is as complete as it can be had. */
-  readonly onRound: (at: Moment) => void;
+  readonly selfId: NodeId;
+  /** Its contacts are told of news. */
+  readonly table: RoutingTable;
+  /** Its relays are asked for their lists. */
   readonly relays: RelayList;
-  /** Take up a verified record, and reach its relay if that is needed. */
-  readonly learn: (
-    record: NodeRecord,
-    from: NodeId,
-    at: Moment,
-  ) => MergeOutcome;
-  /** A node passed on what no honest node would. */
-  readonly onBroken: (id: NodeId, code: string, at: Moment) => void;
 }
 
 /** Gossip and rounds. */
 export class RelayNews {
   readonly #options: RelayNewsOptions;
+  readonly #contacts: GossipContacts;
   readonly #gossip: Gossip;
   readonly #sync: RelaySync;
   /** News that waits until we have reached its relay: the record, and who told us. */
@@ -63,44 +56,56 @@ export class RelayNews {
   >(MAX_UNREACHED);
 
   constructor(options: RelayNewsOptions) {
+    const { random, table } = options;
     this.#options = options;
-    this.#gossip = new Gossip(options.random);
-    this.#sync = new RelaySync(options.random);
+    this.#gossip = new Gossip(random);
+    this.#sync = new RelaySync(random);
+    this.#contacts = {
+      get: (id) => table.get(id)?.record,
+      all: () => Array.from(table.contacts(), ({ record }) => record),
+    };
   }
 
   /** When to call {@linkcode onTime} next. */
-  get deadlineMs(): number | undefined {
-    const due = Math.min(
+  get deadlineMs(): number {
+    return Math.min(
       this.#gossip.deadlineMs ?? Infinity,
       this.#sync.deadlineMs ?? Infinity,
     );
-    return due === Infinity ? undefined : due;
   }
 
-  /** Sources that were read to the end in the last round begun. */
-  get sources(): number {
-    return this.#sync.finished;
+  /** Rounds begun. */
+  get rounds(): number {
+    return this.#sync.rounds;
   }
 
-  /** A peer announces records. */
-  onAnnounce(encoded: readonly Bytes[], from: NodeId, nowMs: number): void {
-    const key = pointKey(from);
-    const admitted = this.#gossip.admit(key, encoded.length, nowMs);
-    if (admitted === 0) return;
-    const { calls, onBroken } = this.#options;
-    calls.verify(encoded.slice(0, admitted), ({ records, lie }, at) => {
-      for (const record of records) this.hear(record, from, at);
-      if (lie !== undefined) onBroken(from, lie, at);
-    });
+  /** A relay announces records. */
+  onAnnounce(
+    encoded: readonly Bytes[],
+    from: NodeId,
+    nowMs: number,
+  ): PartAction[] {
+    const count = this.#gossip.admit(pointKey(from), encoded.length, nowMs);
+    if (count === 0) return [];
+    const purpose = { part: "announced", from } as const;
+    return [{ type: "check", encoded: encoded.slice(0, count), purpose }];
   }
 
-  /** A verified record that is news if we do not have it: first-hand, or announced. */
-  hear(record: NodeRecord, from: NodeId, at: Moment): void {
-    const { learn, relays } = this.#options;
-    const outcome = learn(record, from, at);
+  /**
+   * A verified record came first-hand, or was announced: it is news if the list did
+   * not have it.
+   *
+   * @param outcome What became of it in the list.
+   */
+  onLearned(
+    record: NodeRecord,
+    from: NodeId,
+    outcome: MergeOutcome,
+    nowMs: number,
+  ): void {
     if (outcome === "known" || outcome === "too_soon") return;
-    if (relays.isListed(record.nodeId)) {
-      this.#gossip.spread(record, pointKey(from), at.nowMs);
+    if (this.#options.relays.isListed(record.nodeId)) {
+      this.#gossip.spread(record, pointKey(from), nowMs);
     } else {
       this.#unreached.set(nodeKey(record), { record, from: pointKey(from) });
     }
@@ -116,76 +121,92 @@ export class RelayNews {
   }
 
   /** Tell some contacts of our own record. */
-  introduce(self: NodeRecord, nowMs: number): void {
-    const { contacts } = this.#options;
-    this.#announce(this.#gossip.introduce(self, contacts), nowMs);
-  }
-
-  /** Rounds begun. */
-  get rounds(): number {
-    return this.#sync.rounds;
+  introduce(self: NodeRecord, nowMs: number): CallAction[] {
+    return announce(this.#gossip.introduce(self, this.#contacts), nowMs);
   }
 
   /** Begin a round. */
-  startRound(at: Moment): void {
-    const sources = this.#options.sources(at);
-    this.#obey(this.#sync.start(sources, at.nowMs), at);
+  startRound(at: Moment): PartAction[] {
+    return this.#follow(this.#sync.start(this.#sources(at), at.nowMs), at);
   }
 
   /** Time has come. */
-  onTime(at: Moment): void {
+  onTime(at: Moment): PartAction[] {
     const { nowMs } = at;
-    const { contacts } = this.#options;
+    const actions: PartAction[] = [];
     if ((this.#gossip.deadlineMs ?? Infinity) <= nowMs) {
-      this.#announce(this.#gossip.onTime(contacts, nowMs), nowMs);
+      const news = this.#gossip.onTime(this.#contacts, nowMs);
+      actions.push(...announce(news, nowMs));
     }
-    if ((this.#sync.deadlineMs ?? Infinity) <= nowMs) this.startRound(at);
-  }
-
-  #announce(news: readonly Announcement[], nowMs: number): void {
-    for (const { to, records } of news) {
-      const request = { type: "announce", records } as const;
-      const { calls } = this.#options;
-      calls.call(to, request, nowMs + CALL_MS, IGNORE_ANSWER);
+    if ((this.#sync.deadlineMs ?? Infinity) <= nowMs) {
+      actions.push(...this.startRound(at));
     }
+    return actions;
   }
 
-  #obey(actions: readonly SyncAction[], at: Moment): void {
-    for (const { record, cursor } of actions) {
-      this.#list(record, cursor, at.nowMs);
-    }
-    if (!this.#sync.isReading) this.#options.onRound(at);
+  /**
+   * A source was asked for a page, which is to be verified.
+   *
+   * @param response `undefined` when there was none, or none as the protocol has it.
+   */
+  onEnd(
+    from: NodeRecord,
+    response: DhtResponse | undefined,
+    at: Moment,
+  ): PartAction[] {
+    if (response?.type !== "relays") return this.onFailure(from, at);
+    const { records, cursor, more } = response;
+    const purpose = { part: "page", from, cursor, more } as const;
+    return [{ type: "check", encoded: records, purpose }];
   }
 
-  #list(source: NodeRecord, cursor: Bytes, nowMs: number): void {
-    const fail = (at: Moment) => this.#obey(this.#sync.onFailure(source), at);
-    const request = { type: "list_relays", cursor } as const;
-    this.#options.calls.call(source, request, nowMs + CALL_MS, {
-      onAnswer: (response, _address, at) => {
-        if (response.type !== "relays") return fail(at);
-        const { records, cursor, more } = response;
-        this.#onPage(source, records, cursor, more, at);
-      },
-      onFailure: fail,
-    });
+  /** A source cannot be read further: another takes its place. */
+  onFailure(from: NodeRecord, at: Moment): PartAction[] {
+    return this.#follow(this.#sync.onFailure(from), at);
   }
 
-  #onPage(
-    source: NodeRecord,
-    encoded: readonly Bytes[],
+  /** A page was verified, all of it true. */
+  onPage(
+    from: NodeRecord,
     cursor: Bytes,
     more: boolean,
     at: Moment,
-  ): void {
-    const { calls, learn, onBroken } = this.#options;
-    const isWaiting = calls.verify(encoded, ({ records, lie }, at) => {
-      for (const record of records) learn(record, source.nodeId, at);
-      if (lie !== undefined) onBroken(source.nodeId, lie, at);
-      const actions = lie === undefined
-        ? this.#sync.onPage(source, cursor, more)
-        : this.#sync.onFailure(source);
-      this.#obey(actions, at);
-    });
-    if (!isWaiting) this.#obey(this.#sync.onFailure(source), at);
+  ): PartAction[] {
+    return this.#follow(this.#sync.onPage(from, cursor, more), at);
   }
+
+  #follow(lists: readonly SyncAction[], { nowMs }: Moment): PartAction[] {
+    const actions: PartAction[] = lists.map(({ record, cursor }) => ({
+      type: "call",
+      to: record,
+      request: { type: "list_relays", cursor },
+      dueMs: nowMs + CALL_MS,
+      purpose: { part: "news" },
+    }));
+    if (!this.#sync.isReading) actions.push({ type: "round_ended" });
+    return actions;
+  }
+
+  /** Whom to ask for lists: relays that we have reached; until there are any, rumours. */
+  *#sources({ nowMs, unixMs }: Moment): Generator<NodeRecord> {
+    const { relays, selfId } = this.#options;
+    const hasOthers = relays.listed > 1;
+    for (const record of relays.promising(nowMs, unixMs)) {
+      if (equalBytes(record.nodeId, selfId)) continue;
+      if (!hasOthers || relays.isListed(record.nodeId)) yield record;
+    }
+  }
+}
+
+function announce(
+  news: readonly Announcement[],
+  nowMs: number,
+): CallAction[] {
+  return news.map(({ to, records }) => ({
+    type: "call",
+    to,
+    request: { type: "announce", records },
+    dueMs: nowMs + CALL_MS,
+    purpose: NO_PURPOSE,
+  }));
 }

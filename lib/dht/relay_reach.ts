@@ -12,10 +12,13 @@
  * @see protocol §4.7 "The relay list"
  * @module
  */
+import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { type Random, sampled } from "../base/random.ts";
 import type { Moment } from "../base/clock.ts";
-import { nodeKey } from "./node_key.ts";
+import type { Blamed } from "./table/blamed.ts";
+import { nodeKey } from "./table/node_key.ts";
 import type { RelayList } from "./relay_list.ts";
 
 /** Tuning: relays being reached at once; a dead one takes 8 s. */
@@ -56,12 +59,13 @@ interface Attempt {
   readonly isDoubtful: boolean;
 }
 
-/** What reaching needs from the node. */
+/** What reaching is made of. */
 export interface RelayReachOptions {
   readonly random: Random;
+  /** Never tried, as those that are kept out. */
+  readonly selfId: NodeId;
   readonly relays: RelayList;
-  /** Whether a relay is not to be tried: ourselves, or one that is kept out. */
-  readonly isLeftOut: (record: NodeRecord, nowMs: number) => boolean;
+  readonly blamed: Blamed;
 }
 
 /** Decides which relay to reach next. */
@@ -102,13 +106,14 @@ export class RelayReach {
 
   /** Relays to ping now; {@linkcode onEnd} is to be called for each. */
   next({ nowMs, unixMs }: Moment): NodeRecord[] {
-    const { relays, isLeftOut } = this.#options;
+    const { selfId, relays, blamed } = this.#options;
     const drawn: NodeRecord[] = [];
     const add = (record: NodeRecord, source: Source | undefined) => {
       const key = nodeKey(record);
       const known = relays.get(record.nodeId);
       if (
-        this.#reaching.has(key) || isLeftOut(record, nowMs) ||
+        this.#reaching.has(key) || equalBytes(record.nodeId, selfId) ||
+        blamed.has(record.nodeId, nowMs) ||
         // Reached meanwhile, as what was named or as something newer.
         source !== undefined && known !== undefined && known !== record &&
           relays.isListed(record.nodeId)

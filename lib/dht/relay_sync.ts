@@ -16,7 +16,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { type Random, randomBetween, sampled } from "../base/random.ts";
 import { RecentMap } from "../base/recent_map.ts";
 import { MAX_PAGE_RECORDS } from "./messages.ts";
-import { nodeKey } from "./node_key.ts";
+import { nodeKey } from "./table/node_key.ts";
 import { MAX_RELAYS } from "./relay_list.ts";
 
 /** Protocol: sources of a round. */

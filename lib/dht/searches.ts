@@ -2,7 +2,7 @@
  * Look-ups under way: each one's questions become calls, each answer is checked
  * and goes back into its look-up.
  *
- *     Nodes{records} ─▶ verify ─▶ the look-up, and the watcher
+ *     Nodes{records} ─▶ check ─▶ heard of, and the look-up
  *     Value{records} ─▶ key, dates, signature ─▶ the look-up
  *     a lie ─▶ the answer counts as none, and the node is blamed
  *
@@ -18,30 +18,22 @@ import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { Moment } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
-import type { Calls } from "./calls.ts";
+import type { CallAnswer } from "./calls.ts";
+import type { VerifiedRecords } from "./dht_action.ts";
 import type { DhtKey } from "./records/distance.ts";
-import { Lookup, type LookupAction } from "./lookup.ts";
+import { Lookup, type LookupAction } from "./lookup/lookup.ts";
 import type { DhtRequest } from "./messages.ts";
+import type { PartAction } from "./part_action.ts";
 import {
   checkStoredRecord,
   type StoredRecord,
 } from "./records/stored_record.ts";
 
-/** Whom searches tell what they find out of nodes. */
-interface SearchWatcher {
-  /** A node gave a false answer. */
-  onBroken(id: NodeId, code: string, at: Moment): void;
-  /** A verified record that a node named. */
-  onHeard(record: NodeRecord, from: NodeId, at: Moment): void;
-}
-
-/** What searches need from the node. */
+/** What searches are made of. */
 interface SearchesOptions {
   readonly crypto: CryptoSuite;
   readonly network: NetworkParameters;
   readonly selfId: NodeId;
-  readonly calls: Calls;
-  readonly watcher: SearchWatcher;
 }
 
 /** What is looked for. */
@@ -66,10 +58,20 @@ interface ValueGoal {
   readonly held: readonly StoredRecord[];
 }
 
-interface Search {
+/** What searches ask for: calls and checks, and at its end what it was for goes on. */
+export type SearchAction<Purpose> =
+  | PartAction
+  | {
+    readonly type: "found";
+    readonly lookup: Lookup;
+    readonly purpose: Purpose;
+  };
+
+interface Search<Purpose> {
+  readonly searchId: number;
   readonly goal: Goal;
   readonly lookup: Lookup;
-  readonly done: (lookup: Lookup, at: Moment) => void;
+  readonly purpose: Purpose;
 }
 
 /** Tuning: a node that was asked has failed by then. */
@@ -79,9 +81,10 @@ const ANSWER_MS = 5 * 1000;
 const STALE_CODES = new Set(["dht.record_expired", "dht.record_future"]);
 
 /** All look-ups of a node. */
-export class Searches {
+export class Searches<Purpose> {
   readonly #options: SearchesOptions;
-  readonly #searches = new Set<Search>();
+  readonly #searches = new Map<number, Search<Purpose>>();
+  #nextId = 1;
 
   constructor(options: SearchesOptions) {
     this.#options = options;
@@ -95,114 +98,141 @@ export class Searches {
   /** When to call {@linkcode onTime} next. */
   get deadlineMs(): number {
     let due = Infinity;
-    for (const { lookup } of this.#searches) {
+    for (const { lookup } of this.#searches.values()) {
       due = Math.min(due, lookup.deadlineMs);
     }
     return due;
   }
 
-  /** Begin a look-up; `done` is called once, perhaps at once. */
-  begin(
-    goal: Goal,
-    at: Moment,
-    done: (lookup: Lookup, at: Moment) => void,
-  ): void {
+  /** Begin a look-up. Ends with `found`, perhaps at once. */
+  begin(goal: Goal, purpose: Purpose, at: Moment): SearchAction<Purpose>[] {
     const { network, selfId } = this.#options;
+    const searchId = this.#nextId++;
     const lookup = new Lookup({ network, selfId, ...goal });
-    const search: Search = { goal, lookup, done };
-    this.#searches.add(search);
-    this.#follow(search, lookup.start(at.nowMs), at);
+    const search = { searchId, goal, lookup, purpose };
+    this.#searches.set(searchId, search);
+    return this.#follow(search, lookup.start(at.nowMs), at);
   }
 
   /** Time has come for some of them. */
-  onTime(at: Moment): void {
-    for (const search of this.#searches) {
+  onTime(at: Moment): SearchAction<Purpose>[] {
+    const actions: SearchAction<Purpose>[] = [];
+    for (const search of this.#searches.values()) {
       const { lookup } = search;
       if (lookup.deadlineMs > at.nowMs) continue;
-      this.#follow(search, lookup.onTime(at.nowMs), at);
+      actions.push(...this.#follow(search, lookup.onTime(at.nowMs), at));
     }
+    return actions;
   }
 
-  #follow(search: Search, actions: readonly LookupAction[], at: Moment): void {
-    for (const action of actions) {
-      switch (action.type) {
-        case "ask":
-          this.#ask(search, action.record, at);
-          break;
-        case "done":
-          this.#searches.delete(search);
-          search.done(search.lookup, at);
+  /**
+   * A call has ended. After its look-up's end it tells no more than whether its node
+   * is alive.
+   *
+   * @param answer `undefined` when there was none, or none as the protocol has it.
+   */
+  onEnd(
+    searchId: number,
+    node: NodeRecord,
+    answer: CallAnswer | undefined,
+    at: Moment,
+  ): SearchAction<Purpose>[] {
+    const search = this.#searches.get(searchId);
+    if (search === undefined) return [];
+    if (answer === undefined) return this.#fail(search, node, at);
+    const { response, address } = answer;
+    if (response.type === "nodes") {
+      const purpose = {
+        part: "search",
+        searchId,
+        from: node,
+        address,
+      } as const;
+      return [{ type: "check", encoded: response.records, purpose }];
+    }
+    if (response.type === "value") {
+      return this.#onValue(search, node, response.records, address, at);
+    }
+    return this.#fail(search, node, at);
+  }
+
+  /** The records that a node answered with were verified. */
+  onVerified(
+    searchId: number,
+    node: NodeRecord,
+    address: SocketAddress,
+    { records, lie }: VerifiedRecords,
+    at: Moment,
+  ): SearchAction<Purpose>[] {
+    const { nodeId } = node;
+    const actions: SearchAction<Purpose>[] = records.map((record) => ({
+      type: "heard",
+      record,
+      from: nodeId,
+    }));
+    const search = this.#searches.get(searchId);
+    if (lie !== undefined) {
+      actions.push({ type: "broken", nodeId, code: lie });
+      if (search !== undefined) actions.push(...this.#fail(search, node, at));
+    } else if (search !== undefined) {
+      const { nowMs } = at;
+      const next = search.lookup.onNodes(node, records, address, nowMs);
+      actions.push(...this.#follow(search, next, at));
+    }
+    return actions;
+  }
+
+  #follow(
+    { searchId, goal, lookup, purpose }: Search<Purpose>,
+    actions: readonly LookupAction[],
+    { nowMs }: Moment,
+  ): SearchAction<Purpose>[] {
+    return actions.map((action) => {
+      if (action.type === "done") {
+        this.#searches.delete(searchId);
+        return { type: "found", lookup, purpose };
       }
-    }
-  }
-
-  /** An answer after the look-up's end still tells that its node is alive. */
-  #ask(search: Search, node: NodeRecord, { nowMs }: Moment): void {
-    const { goal, lookup } = search;
-    const { calls } = this.#options;
-    calls.call(node, request(goal), nowMs + ANSWER_MS, {
-      onAnswer: (response, address, at) => {
-        if (lookup.isDone) return;
-        if (response.type === "nodes") {
-          this.#onNodes(search, node, response.records, address, at);
-        } else if (response.type === "value") {
-          this.#onValue(search, node, response.records, address, at);
-        } else this.#fail(search, node, at);
-      },
-      onFailure: (at) => this.#fail(search, node, at),
+      return {
+        type: "call",
+        to: action.record,
+        request: request(goal),
+        dueMs: nowMs + ANSWER_MS,
+        purpose: { part: "search", searchId },
+      };
     });
   }
 
-  #fail(search: Search, node: NodeRecord, at: Moment): void {
-    this.#follow(search, search.lookup.onFailure(node, at.nowMs), at);
-  }
-
-  #onNodes(
-    search: Search,
+  #fail(
+    search: Search<Purpose>,
     node: NodeRecord,
-    encoded: readonly Bytes[],
-    address: SocketAddress,
     at: Moment,
-  ): void {
-    const isWaiting = this.#options.calls.verify(
-      encoded,
-      ({ records, lie }, at) => {
-        const { watcher } = this.#options;
-        for (const record of records) watcher.onHeard(record, node.nodeId, at);
-        if (lie !== undefined) {
-          watcher.onBroken(node.nodeId, lie, at);
-          return this.#fail(search, node, at);
-        }
-        const { nowMs } = at;
-        const actions = search.lookup.onNodes(node, records, address, nowMs);
-        this.#follow(search, actions, at);
-      },
-    );
-    if (!isWaiting) this.#fail(search, node, at);
+  ): SearchAction<Purpose>[] {
+    return this.#follow(search, search.lookup.onFailure(node, at.nowMs), at);
   }
 
   #onValue(
-    search: Search,
+    search: Search<Purpose>,
     node: NodeRecord,
     encoded: readonly Bytes[],
     address: SocketAddress,
     at: Moment,
-  ): void {
-    const { goal } = search;
+  ): SearchAction<Purpose>[] {
+    const { goal, lookup } = search;
     if (goal.kind !== "value") return this.#fail(search, node, at);
     let records: StoredRecord[];
     try {
       records = this.#check(goal, encoded, at.unixMs);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#options.watcher.onBroken(node.nodeId, error.code, at);
-      return this.#fail(search, node, at);
+      return [
+        { type: "broken", nodeId: node.nodeId, code: error.code },
+        ...this.#fail(search, node, at),
+      ];
     }
-    const { lookup } = search;
     const actions = records.length > 0
       ? lookup.onValue(node, records, address, at.nowMs)
       : lookup.onNodes(node, [], address, at.nowMs);
-    this.#follow(search, actions, at);
+    return this.#follow(search, actions, at);
   }
 
   #check(

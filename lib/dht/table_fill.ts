@@ -11,24 +11,24 @@
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Moment } from "../base/clock.ts";
 import { type Random, sampled } from "../base/random.ts";
-import type { Blamed } from "./blamed.ts";
+import type { Blamed } from "./table/blamed.ts";
 import type { RelayList } from "./relay_list.ts";
-import type { RoutingTable } from "./routing_table.ts";
+import type { RoutingTable } from "./table/routing_table.ts";
 
 /** Tuning: wait before buckets are filled again; longer when it was in vain. */
 const FILL_MS = 2 * 1000;
 const REFILL_MS = 10 * 60 * 1000;
 /** Tuning: how many more are drawn for a bucket than it has room for, as some are gone. */
 const SPARE_DRAWS = 2;
+/** Tuning: rounds of asking for lists after which rumours have had their turn: a minute. */
+const SETTLED_ROUNDS = 3;
 
-/** What filling needs from the node. */
+/** What filling is made of. */
 interface TableFillOptions {
   readonly random: Random;
   readonly table: RoutingTable;
   readonly relays: RelayList;
   readonly blamed: Blamed;
-  /** Whether all relays heard of at the start have had their turn to be reached. */
-  readonly isSettled: () => boolean;
 }
 
 /** Fills a table, now and then. */
@@ -52,12 +52,16 @@ export class TableFill {
     this.#dueMs = Math.min(this.#dueMs, nowMs + FILL_MS);
   }
 
-  /** Relays for the buckets that have room, as many as may be pinged at once. */
-  draw(at: Moment): NodeRecord[] {
+  /**
+   * Relays for the buckets that have room, as many as may be pinged at once.
+   *
+   * @param rounds Of asking for lists, so far.
+   */
+  draw(rounds: number, at: Moment): NodeRecord[] {
     const { random, table } = this.#options;
     const drawn: NodeRecord[] = [];
     let isMore = false;
-    for (const [bucket, records] of this.#wanted(at)) {
+    for (const [bucket, records] of this.#wanted(rounds, at)) {
       const room = table.roomIn(bucket);
       const count = room > 0 ? room + SPARE_DRAWS : 0;
       if (records.length > count) isMore = true;
@@ -78,12 +82,17 @@ export class TableFill {
    * reached, which can be invented, until there was time to reach them: who is
    * reached first is not a fair draw.
    */
-  #wanted({ nowMs, unixMs }: Moment): Map<number, NodeRecord[]> {
-    const { table, relays, blamed, isSettled } = this.#options;
+  #wanted(
+    rounds: number,
+    { nowMs, unixMs }: Moment,
+  ): Map<number, NodeRecord[]> {
+    const { table, relays, blamed } = this.#options;
     const wanted = new Map<number, NodeRecord[]>();
-    const takesAll = !isSettled();
+    // All relays heard of at the start have had their turn to be reached.
+    const isSettled = rounds >= SETTLED_ROUNDS && table.size > 0 &&
+      relays.listed > 1;
     relays.visitPromising(nowMs, unixMs, (record, wasReached) => {
-      if (!wasReached && !takesAll) return;
+      if (!wasReached && isSettled) return;
       const bucket = table.vacancyFor(record);
       if (bucket === undefined || blamed.has(record.nodeId, nowMs)) return;
       const others = wanted.get(bucket);

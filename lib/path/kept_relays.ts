@@ -24,36 +24,25 @@
  * @see protocol §5.8 "Paths"
  * @module
  */
-import type { NodeId, PublicKey } from "../auth/identity.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
+import type { NodeId } from "../auth/identity.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
-import { type Random, randomBetween } from "../base/random.ts";
+import type { Random } from "../base/random.ts";
 import { encodeKept, type KeptState, MAX_KEPT } from "./_kept_format.ts";
-import { shareSubnet } from "./path_subnets.ts";
-import { type RelayKey, relayKey } from "./relay_key.ts";
 import {
-  fill,
-  GIVE_UP_FAILURES,
-  isGivenUp,
-  succeed,
-  type Successor,
-} from "./succession.ts";
+  type KeptContact,
+  KeptRelay,
+  type KeptStatus,
+  STAND_IN_AFTER_MS,
+} from "./kept_relay.ts";
+import { shareSubnet } from "./path_subnets.ts";
+import type { RelayKey } from "./relay_key.ts";
+import { fill, isGivenUp, succeed } from "./succession.ts";
 import type { PathRelay, WeightedRelays } from "./weighted_relays.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Draws beyond what filling takes are counted over this time, ms. */
 const EXTRA_PERIOD_MS = 30 * DAY_MS;
-/** Tuning: wait after the first failure, ms; it doubles. */
-export const FIRST_RETRY_MS = 1000;
-/** Tuning: longest wait, ms. Short: where both guards are away, we are cut off. */
-export const LONGEST_RETRY_MS = 30_000;
-/** How long too few must have been listed before others stand in for them, ms. */
-export const STAND_IN_AFTER_MS = 600_000;
-/** Dials in a row that must have failed before others stand in for a relay. */
-const DOWN_DIALS = 3;
-/** And for how long at least, ms: many networks fail for seconds. */
-export const DOWN_AFTER_MS = 30_000;
 /**
  * Scouts are tried so soon after the others failed, ms: when our own network comes
  * back, those who know us are mostly tried first.
@@ -82,50 +71,11 @@ export interface KeepingRules {
   drawLifeMs(random: Random): number;
 }
 
-/** Where a kept relay can be dialled, also while the relay list is unknown. */
-export interface KeptContact {
-  readonly publicKey: PublicKey;
-  readonly nodeId: NodeId;
-  readonly addresses: readonly SocketAddress[];
-}
-
-/** A relay of a set, for status. Says nothing of which one it is. */
-export interface KeptStatus {
-  readonly isInUse: boolean;
-  readonly isListed: boolean;
-  /** Whether a circuit was ever built through it in this role. */
-  readonly wasReached: boolean;
-  /** Failures since it last answered, at most {@linkcode GIVE_UP_FAILURES} of them. */
-  readonly failures: number;
-  /** Whole days until it is let go. */
-  readonly daysLeft: number;
-}
-
-interface Kept extends Successor {
-  readonly key: RelayKey;
-  readonly nodeId: NodeId;
-  readonly publicKey: PublicKey;
-  addresses: readonly SocketAddress[];
-  sampledUnixMs: number;
-  expiresUnixMs: number;
-  /** Since when it is off the relay list. */
-  missingUnixMs: number | undefined;
-  reachedOrder: number;
-  failures: number;
-  retryMs: number;
-  isListed: boolean;
-  isHopeful: boolean;
-  /** Dials in a row that failed: how many, the first and the last of them. */
-  failedDials: number;
-  firstDialMs: number;
-  lastDialMs: number;
-}
-
 /** A set of relays that is kept over days and restarts. */
 export class KeptRelays {
   readonly #rules: KeepingRules;
   readonly #random: Random;
-  #kept: Kept[];
+  #kept: KeptRelay[];
   /** Wall-clock times of the draws that count as extra, oldest first. */
   #extras: number[];
   #relays: WeightedRelays | undefined;
@@ -134,8 +84,8 @@ export class KeptRelays {
   /** Wall clock less monotonic clock, at the last {@linkcode update}. */
   #unixOffsetMs = 0;
   #unixMs = 0;
-  #inUse: readonly Kept[] = [];
-  #scouts: readonly Kept[] = [];
+  #inUse: readonly KeptRelay[] = [];
+  #scouts: readonly KeptRelay[] = [];
   #revision = 0;
 
   /** @param state From a snapshot; none at the first start. */
@@ -143,11 +93,7 @@ export class KeptRelays {
     this.#rules = rules;
     this.#random = random;
     this.#extras = [...state?.extras ?? []];
-    this.#kept = (state?.relays ?? []).map((relay) => ({
-      ...relay,
-      key: relayKey(relay.nodeId),
-      ...UNTRIED,
-    }));
+    this.#kept = (state?.relays ?? []).map((relay) => new KeptRelay(relay));
   }
 
   /** Grows when {@linkcode snapshot} would say something new: then store it. */
@@ -221,13 +167,9 @@ export class KeptRelays {
     const shown = this.#kept.filter((kept) =>
       kept.reachedOrder > 0 || this.#inUse.includes(kept)
     );
-    return shown.map((kept) => ({
-      isInUse: this.#inUse.includes(kept),
-      isListed: kept.missingUnixMs === undefined,
-      wasReached: kept.reachedOrder > 0,
-      failures: kept.failures,
-      daysLeft: Math.max(0, Math.floor((kept.expiresUnixMs - unixMs) / DAY_MS)),
-    }));
+    return shown.map((kept) =>
+      kept.status({ isInUse: this.#inUse.includes(kept) }, unixMs)
+    );
   }
 
   /**
@@ -253,7 +195,10 @@ export class KeptRelays {
     const wholeMs = Math.floor(unixMs);
     this.#unixMs = wholeMs;
     if (relays.size > 0) {
-      for (const kept of this.#kept) this.#look(kept, relays, wholeMs);
+      for (const kept of this.#kept) {
+        const { record } = relays.get(kept.key) ?? {};
+        if (kept.look(record, wholeMs)) this.#revision++;
+      }
       this.#letGo(wholeMs);
       this.#fill(wholeMs);
     }
@@ -276,13 +221,10 @@ export class KeptRelays {
         other.reachedOrder > 0 && (places > 1 || other.isHopeful)
       );
       if (taken.length >= places) return false;
-      kept.reachedOrder = Math.max(...orders) + 1;
+      kept.onFirstReached(Math.max(...orders) + 1);
       this.#revision++;
     }
-    if (kept.failures > 0) this.#revision++;
-    kept.failures = 0;
-    kept.retryMs = 0;
-    kept.failedDials = 0;
+    if (kept.onReached()) this.#revision++;
     this.#forgetGivenUp();
     this.#choose();
     return true;
@@ -295,10 +237,7 @@ export class KeptRelays {
 
   /** There is a link to the relay. */
   onLinked(nodeId: NodeId): void {
-    const kept = this.#find(nodeId);
-    if (kept === undefined || kept.failedDials === 0) return;
-    kept.failedDials = 0;
-    this.#choose();
+    if (this.#find(nodeId)?.onLinked()) this.#choose();
   }
 
   /**
@@ -310,8 +249,7 @@ export class KeptRelays {
   onUnlinked(nodeId: NodeId, nowMs: number): boolean {
     const kept = this.#find(nodeId);
     if (kept === undefined) return false;
-    if (kept.failedDials++ === 0) kept.firstDialMs = nowMs;
-    kept.lastDialMs = nowMs;
+    kept.onUnlinked(nowMs);
     const before = this.#inUse;
     this.#choose();
     return this.#scouts.length > 0 ||
@@ -323,28 +261,19 @@ export class KeptRelays {
     const kept = this.#find(nodeId);
     // Circuits built at once fail at once: that is one failure.
     if (kept === undefined || nowMs < kept.retryMs) return;
-    if (kept.failures < GIVE_UP_FAILURES) this.#revision++;
-    kept.failures++;
-    const longest = Math.min(
-      LONGEST_RETRY_MS,
-      FIRST_RETRY_MS * 2 ** (kept.failures - 1),
-    );
-    kept.retryMs = nowMs + randomBetween(this.#random, longest / 2, longest);
+    if (kept.onFailed(this.#random, nowMs)) this.#revision++;
     this.#fill(Math.floor(nowMs + this.#unixOffsetMs));
     this.#choose();
   }
 
   /** The machine is on another network, or awake again: try all at once. */
   retryAll(): void {
-    for (const kept of this.#kept) {
-      kept.retryMs = 0;
-      kept.failedDials = 0;
-    }
+    for (const kept of this.#kept) kept.hurry();
     this.#choose();
   }
 
   /** One at a time: two that answer would both have met us. */
-  get #nextScout(): Kept | undefined {
+  get #nextScout(): KeptRelay | undefined {
     return this.#scouts.toSorted((a, b) => a.failures - b.failures)[0];
   }
 
@@ -356,38 +285,14 @@ export class KeptRelays {
         known.some(({ lastDialMs }) => nowMs - lastDialMs <= SCOUT_WINDOW_MS));
   }
 
-  #find(nodeId: NodeId): Kept | undefined {
+  #find(nodeId: NodeId): KeptRelay | undefined {
     return this.#kept.find((kept) => equalBytes(kept.nodeId, nodeId));
-  }
-
-  #look(kept: Kept, relays: WeightedRelays, unixMs: number): void {
-    if (kept.sampledUnixMs > unixMs) {
-      // Drawn while the clock was ahead: it keeps its life from now on.
-      kept.expiresUnixMs -= kept.sampledUnixMs - unixMs;
-      kept.sampledUnixMs = unixMs;
-      this.#revision++;
-    }
-    const record = relays.get(kept.key)?.record;
-    if (record === undefined) {
-      if ((kept.missingUnixMs ?? Infinity) <= unixMs) return;
-      kept.missingUnixMs = unixMs;
-      this.#revision++;
-      return;
-    }
-    if (kept.missingUnixMs !== undefined) this.#revision++;
-    kept.missingUnixMs = undefined;
-    if (!sameAddresses(kept.addresses, record.addresses)) {
-      kept.addresses = record.addresses;
-      this.#revision++;
-    }
   }
 
   #letGo(unixMs: number): void {
     const before = this.#kept.length + this.#extras.length;
-    this.#kept = this.#kept.filter(({ expiresUnixMs, missingUnixMs }) =>
-      expiresUnixMs > unixMs &&
-      unixMs - (missingUnixMs ?? unixMs) < this.#rules.missingMs
-    );
+    const { missingMs } = this.#rules;
+    this.#kept = this.#kept.filter((kept) => !kept.isOver(missingMs, unixMs));
     this.#extras = this.#extras
       .map((drawnMs) => Math.min(drawnMs, unixMs))
       .filter((drawnMs) => unixMs - drawnMs < EXTRA_PERIOD_MS);
@@ -398,7 +303,7 @@ export class KeptRelays {
   /** Relays that are in both sets make paths scarce; only small networks need them. */
   #leaveToOthers(): void {
     if (!this.#rules.yields) return;
-    const isShared = (kept: Kept) => this.#isOthers(kept.key);
+    const isShared = (kept: KeptRelay) => this.#isOthers(kept.key);
     if (!this.#kept.some(isShared)) return;
     const spare = this.#draw((relay) => !this.#isOthers(relay.key));
     if (spare === undefined) return;
@@ -454,18 +359,19 @@ export class KeptRelays {
       this.#draw(() => true);
     if (relay === undefined) return false;
     const { nodeId, publicKey, addresses } = relay.record;
-    this.#kept.push({
-      key: relay.key,
-      nodeId,
-      publicKey,
-      addresses,
-      sampledUnixMs: unixMs,
-      expiresUnixMs: unixMs + Math.floor(this.#rules.drawLifeMs(this.#random)),
-      missingUnixMs: undefined,
-      reachedOrder: 0,
-      failures: 0,
-      ...UNTRIED,
-    });
+    this.#kept.push(
+      new KeptRelay({
+        nodeId,
+        publicKey,
+        addresses,
+        sampledUnixMs: unixMs,
+        expiresUnixMs: unixMs +
+          Math.floor(this.#rules.drawLifeMs(this.#random)),
+        missingUnixMs: undefined,
+        reachedOrder: 0,
+        failures: 0,
+      }),
+    );
     this.#revision++;
     return true;
   }
@@ -494,9 +400,8 @@ export class KeptRelays {
   #choose(): void {
     const { size, line } = this.#rules;
     for (const kept of this.#kept) {
-      kept.isListed = this.#relays?.get(kept.key) !== undefined;
-      kept.isHopeful = !isDown(kept) &&
-        this.#unixMs - (kept.missingUnixMs ?? Infinity) < STAND_IN_AFTER_MS;
+      const isListed = this.#relays?.get(kept.key) !== undefined;
+      kept.note({ isListed }, this.#unixMs);
     }
     if (line > size) {
       const { inUse, scouts } = succeed(this.#kept, size);
@@ -504,29 +409,4 @@ export class KeptRelays {
       this.#scouts = scouts;
     } else this.#inUse = fill(this.#kept, size);
   }
-}
-
-/** What is not known yet of a relay that was drawn, or read from the disk. */
-const UNTRIED = {
-  retryMs: 0,
-  isListed: false,
-  isHopeful: true,
-  failedDials: 0,
-  firstDialMs: 0,
-  lastDialMs: -Infinity,
-};
-
-/** Whether dials have failed so often, and for so long, that the relay counts as gone. */
-function isDown({ failedDials, firstDialMs, lastDialMs }: Kept): boolean {
-  return failedDials >= DOWN_DIALS && lastDialMs - firstDialMs >= DOWN_AFTER_MS;
-}
-
-function sameAddresses(
-  a: readonly SocketAddress[],
-  b: readonly SocketAddress[],
-): boolean {
-  return a.length === b.length &&
-    a.every(({ host, port }, index) =>
-      host === b[index]?.host && port === b[index]?.port
-    );
 }

@@ -6,7 +6,7 @@
  * @see protocol §5.9 "Pool"
  * @module
  */
-import type { KeptStatus } from "../path/kept_relays.ts";
+import type { KeptStatus } from "../path/kept_relay.ts";
 import type { CircuitId, PoolCircuit, PoolObstacle } from "./pool_circuit.ts";
 import type { CircuitPurpose } from "./purpose.ts";
 

@@ -6,7 +6,7 @@
  */
 import type { NodeRecord } from "../auth/node_record.ts";
 import { closestTo, type DhtKey } from "../dht/records/distance.ts";
-import { nodeKey } from "../dht/node_key.ts";
+import { nodeKey } from "../dht/table/node_key.ts";
 import type { StoredRecord } from "../dht/records/stored_record.ts";
 import type { Publication } from "./publication.ts";
 import type { SimNode, SimWorld } from "./sim_world.ts";

@@ -19,7 +19,7 @@ import { type Random, seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import { sharedPrefixBits } from "../../lib/dht/records/distance.ts";
-import { RoutingTable } from "../../lib/dht/routing_table.ts";
+import { RoutingTable } from "../../lib/dht/table/routing_table.ts";
 import { TEST_UNIX_MS, testContent } from "../support/nodes.ts";
 
 const HONEST = 500;

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { Moment } from "../../lib/base/clock.ts";
 import {
   type Chore,
   Chores,
@@ -8,65 +7,41 @@ import {
 } from "../../lib/dht/chores.ts";
 import { point } from "./records/fake_records.ts";
 
-const AT: Moment = { nowMs: 0, unixMs: 0 };
-
-/** Chores whose steps end when the test says so. */
-function makeChores() {
-  const running: { what: string; end: () => void }[] = [];
-  const chores = new Chores({
-    refresh(target, _at, done) {
-      const end = () => done(undefined, AT);
-      running.push({ what: `refresh ${target[0]}`, end });
-    },
-    republish(key, _at, done) {
-      running.push({ what: `republish ${key[0]}`, end: () => done(AT) });
-    },
-  });
-  return { chores, running };
-}
-
 function chore(number: number): Chore {
   return number % 2 === 0
     ? { type: "refresh", target: point(number) }
     : { type: "republish", key: point(number) };
 }
 
-Deno.test("chores run a few at a time, in the order in which they came", () => {
-  const { chores, running } = makeChores();
+/** All chores that may begin now. */
+function takeAll(chores: Chores): Chore[] {
+  const taken: Chore[] = [];
+  for (
+    let next = chores.next();
+    next !== undefined;
+    next = chores.next()
+  ) taken.push(next);
+  return taken;
+}
+
+Deno.test("chores begin a few at a time, in the order in which they came", () => {
+  const chores = new Chores();
   for (let number = 0; number < 10; number++) chores.add(chore(number));
-  assert.equal(running.length, 0);
-  chores.run(AT);
-  chores.run(AT);
-  assert.equal(running.length, MAX_CHORES_AT_ONCE);
+  const begun = takeAll(chores);
+  assert.equal(begun.length, MAX_CHORES_AT_ONCE);
   assert.equal(chores.length, 10 - MAX_CHORES_AT_ONCE);
-  for (let ended = 0; ended < 10; ended++) running[ended]?.end();
-  const kinds = Array.from(
-    { length: 10 },
-    (_, number) => `${number % 2 === 0 ? "refresh" : "republish"} ${number}`,
-  );
-  assert.deepEqual(running.map(({ what }) => what), kinds);
+  for (let ended = 0; ended < 10; ended++) {
+    chores.onEnd();
+    const next = takeAll(chores);
+    assert.ok(next.length <= 1);
+    begun.push(...next);
+  }
+  assert.deepEqual(begun, Array.from({ length: 10 }, (_, at) => chore(at)));
   assert.equal(chores.length, 0);
 });
 
-Deno.test("chores that end at once do not wait for the next run", () => {
-  let done = 0;
-  const chores = new Chores({
-    refresh: (_target, at, end) => {
-      done++;
-      end(undefined, at);
-    },
-    republish: (_key, at, end) => {
-      done++;
-      end(at);
-    },
-  });
-  for (let number = 0; number < 50; number++) chores.add(chore(number));
-  chores.run(AT);
-  assert.equal(done, 50);
-});
-
 Deno.test("chores without end do not gather without limit", () => {
-  const { chores } = makeChores();
+  const chores = new Chores();
   for (let number = 0; number < MAX_CHORES + 10; number++) {
     chores.add(chore(number & 255));
   }

@@ -9,7 +9,8 @@ import { nativeSuite } from "../../lib/crypto/native.ts";
 import { CALL_MS } from "../../lib/dht/calls.ts";
 import { COPY_PATIENCE_MS } from "../../lib/dht/copies.ts";
 import type { DhtAction } from "../../lib/dht/dht_action.ts";
-import { DhtNode, MAX_TASKS } from "../../lib/dht/dht_node.ts";
+import { DhtNode } from "../../lib/dht/dht_node.ts";
+import { MAX_TASKS } from "../../lib/dht/errands.ts";
 import {
   decodeRequest,
   decodeResponse,

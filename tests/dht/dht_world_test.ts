@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Bytes } from "../../lib/base/bytes.ts";
-import { nodeKey } from "../../lib/dht/node_key.ts";
+import { nodeKey } from "../../lib/dht/table/node_key.ts";
 import {
   createStoredRecord,
   selfCertifyingKey,

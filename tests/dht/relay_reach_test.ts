@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { RelayList } from "../../lib/dht/relay_list.ts";
@@ -10,6 +9,7 @@ import {
   RECHECK_MS,
   RelayReach,
 } from "../../lib/dht/relay_reach.ts";
+import { Blamed } from "../../lib/dht/table/blamed.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
 import { fakeRecord, point } from "./records/fake_records.ts";
 
@@ -18,25 +18,23 @@ const relay = (number: number) =>
     expiry: TEST_UNIX_MS + 1e9,
   });
 
+const SELF = relay(0xffffff);
+
 function makeReach() {
   const random = seededRandom(1);
   const relays = new RelayList({ crypto: nativeSuite(), random });
-  const leftOut = new Set<NodeRecord>();
-  const reach = new RelayReach({
-    random,
-    relays,
-    isLeftOut: (record) => leftOut.has(record),
-  });
+  const blamed = new Blamed();
+  const reach = new RelayReach({ random, selfId: SELF.nodeId, relays, blamed });
   const next = (nowMs = 0) =>
     reach.next({ nowMs, unixMs: TEST_UNIX_MS + nowMs });
-  return { relays, leftOut, reach, next };
+  return { relays, blamed, reach, next };
 }
 
-Deno.test("next() gives relays that were named, once, and not those left out", () => {
-  const { leftOut, reach, next } = makeReach();
+Deno.test("next() gives relays that were named, once, and neither ourselves nor who is kept out", () => {
+  const { blamed, reach, next } = makeReach();
   const [one, two] = [relay(1), relay(2)];
-  leftOut.add(two);
-  for (const record of [one, two, one]) reach.want(record, "a");
+  blamed.add(two.nodeId, 0);
+  for (const record of [one, two, SELF, one]) reach.want(record, "a");
   assert.deepEqual(next(), [one]);
   reach.want(one, "b");
   assert.deepEqual(next(), []);

@@ -3,9 +3,9 @@ import { networkParameters } from "../../lib/auth/network.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
-import { Blamed } from "../../lib/dht/blamed.ts";
+import { Blamed } from "../../lib/dht/table/blamed.ts";
 import { RelayList } from "../../lib/dht/relay_list.ts";
-import { RoutingTable } from "../../lib/dht/routing_table.ts";
+import { RoutingTable } from "../../lib/dht/table/routing_table.ts";
 import { TableFill } from "../../lib/dht/table_fill.ts";
 import { TEST_UNIX_MS } from "../support/nodes.ts";
 import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
@@ -33,10 +33,9 @@ function makeFill(relayCount: number, blamed: readonly NodeRecord[] = []) {
     table,
     relays,
     blamed: keptOut,
-    isSettled: () => false,
   });
-  const draw = (nowMs: number) =>
-    fill.draw({ nowMs, unixMs: TEST_UNIX_MS + nowMs });
+  const draw = (nowMs: number, rounds = 0) =>
+    fill.draw(rounds, { nowMs, unixMs: TEST_UNIX_MS + nowMs });
   const admit = (record: NodeRecord, nowMs: number) => {
     table.consider(record, nowMs);
     table.onAlive(record, record.addresses[0] ?? addressOf(0), nowMs);
@@ -86,4 +85,18 @@ Deno.test("hurry() has buckets filled soon, and not again and again in vain", ()
   // No contact entered since: much later.
   draw(3 * soonMs);
   assert.ok(fill.deadlineMs >= 3 * soonMs + 60_000);
+});
+
+Deno.test("draw() gives rumours until they had their turn to be reached, and then those that were", () => {
+  const { draw, admit, relays } = makeFill(6);
+  admit(far(0), 0);
+  for (const index of [0, 1, 2]) relays.prove(far(index), 0);
+  assert.equal(draw(0, 2).length, 5);
+  assert.deepEqual(new Set(draw(0, 3)), new Set([far(1), far(2)]));
+});
+
+Deno.test("draw() gives rumours to a node without contacts, however many rounds it had", () => {
+  const { draw, relays } = makeFill(6);
+  for (const index of [0, 1]) relays.prove(far(index), 0);
+  assert.equal(draw(0, 9).length, 6);
 });

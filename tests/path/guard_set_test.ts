@@ -14,7 +14,7 @@ import {
   FIRST_RETRY_MS,
   LONGEST_RETRY_MS,
   STAND_IN_AFTER_MS,
-} from "../../lib/path/kept_relays.ts";
+} from "../../lib/path/kept_relay.ts";
 import { type RelayKey, relayKey } from "../../lib/path/relay_key.ts";
 import { GIVE_UP_FAILURES, SCOUTS } from "../../lib/path/succession.ts";
 import { decodeCbor, encodeCbor } from "../../lib/wire/cbor.ts";

@@ -48,7 +48,7 @@ const IMPURE = {
 
 for (const [what, source] of Object.entries(IMPURE)) {
   Deno.test(`anonnet/pure refuses ${what}`, () => {
-    const found = findings("lib/dht/lookup.ts", source);
+    const found = findings("lib/dht/lookup/lookup.ts", source);
     assert.deepEqual(found.map(({ id }) => id), ["anonnet/pure"]);
     assert.match(found[0]?.message ?? "", /seed and a virtual clock/);
     assert.ok(found[0]?.hint);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { seededRandom } from "../../lib/base/random.ts";
-import { nodeKey } from "../../lib/dht/node_key.ts";
+import { nodeKey } from "../../lib/dht/table/node_key.ts";
 import { RECORD_STORE_LIMITS } from "../../lib/dht/records/record_store.ts";
 import type { StoredRecord } from "../../lib/dht/records/stored_record.ts";
 import { Conspiracy } from "../../lib/sim/behaviour.ts";

@@ -25,7 +25,7 @@ import type {
   PoolObstacle,
   RequestId,
 } from "../../pool/pool_circuit.ts";
-import type { KeptContact } from "../../path/kept_relays.ts";
+import type { KeptContact } from "../../path/kept_relay.ts";
 import type { PoolStatus } from "../../pool/pool_status.ts";
 import type { Shortage } from "../../path/shortage.ts";
 import { PathSelector } from "../../path/path_selection.ts";

@@ -20,7 +20,7 @@ import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
-import { raceSignal, sleep } from "../../base/clock.ts";
+import { sleep } from "../../base/clock.ts";
 import {
   AnonNetError,
   BugError,
@@ -29,27 +29,19 @@ import {
   UnreachableError,
 } from "../../base/errors.ts";
 import { randomBetween, sampled, shuffled } from "../../base/random.ts";
-import { addressGroup, PATH_PREFIX } from "../../auth/subnet.ts";
-import {
-  decodeResponse,
-  DHT_METHOD,
-  encodeRequest,
-} from "../../dht/messages.ts";
-import { nodeKey } from "../../dht/node_key.ts";
+import { nodeKey } from "../../dht/table/node_key.ts";
 import { RelayList } from "../../dht/relay_list.ts";
 import { RelayWitnesses, type Witness } from "./relay_witnesses.ts";
 import { MAX_PAGES, RelaySync, type SyncAction } from "../../dht/relay_sync.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
-import { DhtMemory, MAX_KEPT_CONTACTS } from "./dht_memory.ts";
+import { ListMemory } from "./list_memory.ts";
+import { ListReader, type ListSource } from "./list_reader.ts";
 import type { Link } from "../link/link.ts";
-import { type PeerAddress, peerOf } from "../link/link_dial.ts";
+import type { PeerAddress } from "../link/link_dial.ts";
 import type { LinkTable } from "../link/link_table.ts";
 import { type RelayDirectory, WatchedRelays } from "./relay_directory.ts";
 import type { Runtime } from "../../machine/runtime.ts";
-import { verifyRecords } from "./verify_records.ts";
 
-/** Records of the last run that are verified at once. */
-const RECALL_AT_ONCE = 16;
 /** Sources that are dialled for one round. */
 const MAX_SOURCES = 4;
 /** Wait before the first round where there is a list already: guards are chosen meanwhile. */
@@ -96,24 +88,17 @@ export interface RelayListClientOptions {
   readonly leastRelays?: number;
 }
 
-/** A node that is asked for its list. */
-interface Source {
-  readonly link: Link;
-  readonly witness: Witness;
-}
-
 /** A list of all relays, kept fresh from afar. */
 export class RelayListClient implements AsyncDisposable {
   /** All relays that we know of. */
   readonly relays: RelayDirectory;
   readonly #options: RelayListClientOptions;
-  readonly #memory: DhtMemory;
+  readonly #memory: ListMemory;
+  readonly #reader: ListReader;
   readonly #list: RelayList;
   readonly #watched: WatchedRelays;
   readonly #sync: RelaySync;
   readonly #witnesses = new RelayWitnesses();
-  /** Nodes to join by that we knew in the last run, in random order. */
-  readonly #formerContacts: readonly PeerAddress[];
   readonly #stopping = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   /** The loop of rounds; never rejects. */
@@ -133,15 +118,13 @@ export class RelayListClient implements AsyncDisposable {
   /** Rounds in a row in which no more than one source answered. */
   #lonelyRounds = 0;
 
-  private constructor(
-    options: RelayListClientOptions,
-    memory: DhtMemory,
-    formerContacts: readonly PeerAddress[],
-  ) {
-    const { runtime: { crypto, random, clock } } = options;
+  private constructor(options: RelayListClientOptions, memory: ListMemory) {
+    const { network, verifier, links, runtime } = options;
+    const { crypto, random, clock } = runtime;
+    const { signal } = this.#stopping;
     this.#options = options;
     this.#memory = memory;
-    this.#formerContacts = formerContacts;
+    this.#reader = new ListReader({ network, verifier, clock, links, signal });
     this.#list = new RelayList({ crypto, random });
     this.#sync = new RelaySync(random);
     this.#watched = new WatchedRelays(this.#list, clock);
@@ -158,13 +141,9 @@ export class RelayListClient implements AsyncDisposable {
     options: RelayListClientOptions,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<RelayListClient> {
-    const { crypto, random } = options.runtime;
-    const memory = new DhtMemory(crypto, options.blobs);
-    const contacts = shuffled(random, await memory.contacts());
-    const cached = shuffled(random, await memory.relays());
-    const former = contacts.map(peerOf);
-    const client = new RelayListClient(options, memory, former);
-    await client.#recall(cached, signal);
+    const memory = await ListMemory.open(options);
+    const client = new RelayListClient(options, memory);
+    for await (const record of memory.recall(signal)) client.#take(record);
     client.#running = client.#run().catch((error) => {
       if (!client.#stopping.signal.aborted) client.#report(error);
     });
@@ -181,7 +160,7 @@ export class RelayListClient implements AsyncDisposable {
     if (formerGuards.length > 0 && this.#failures < GUARD_ROUNDS) {
       return formerGuards;
     }
-    return [...bootstrap, ...this.#formerContacts, ...formerGuards];
+    return [...bootstrap, ...this.#memory.contacts, ...formerGuards];
   }
 
   /**
@@ -275,26 +254,6 @@ export class RelayListClient implements AsyncDisposable {
     return this.#list.size < (this.#options.leastRelays ?? 1);
   }
 
-  /** Bring the last run's list back, verified anew. */
-  async #recall(
-    cached: readonly Bytes[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const { verifier, runtime: { clock } } = this.#options;
-    for (let at = 0; at < cached.length; at += RECALL_AT_ONCE) {
-      signal?.throwIfAborted();
-      const some = cached.slice(at, at + RECALL_AT_ONCE);
-      const verified = await Promise.all(
-        some.map((encoded) =>
-          verifyRecords(verifier, [encoded], clock.unixMs())
-        ),
-      );
-      for (const { records: [record] } of verified) {
-        if (record !== undefined) this.#take(record);
-      }
-    }
-  }
-
   /** Read the lists of some sources. @returns Whether one was read to its end. */
   async #round(): Promise<boolean> {
     const { runtime: { clock, random } } = this.#options;
@@ -324,18 +283,15 @@ export class RelayListClient implements AsyncDisposable {
   async #link(
     peers: readonly PeerAddress[],
     voice?: Witness,
-  ): Promise<Map<NodeRecord, Source>> {
-    const links = await Promise.all(peers.map((peer) => this.#dial(peer)));
-    const sources = new Map<NodeRecord, Source>();
-    for (const link of links) {
-      if (link?.record === undefined) continue;
-      this.#take(link.record);
-      const key = nodeKey(link.record);
-      const group = this.#options.network.allowPrivateAddresses
-        ? key
-        : addressGroup(link.remoteAddress, PATH_PREFIX);
-      const witness = { key, group, voice: voice?.key ?? key };
-      sources.set(link.record, { link, witness });
+  ): Promise<Map<NodeRecord, ListSource>> {
+    const found = await Promise.all(
+      peers.map((peer) => this.#dial(peer, voice)),
+    );
+    const sources = new Map<NodeRecord, ListSource>();
+    for (const source of found) {
+      if (source === undefined) continue;
+      this.#take(source.record);
+      sources.set(source.record, source);
     }
     return sources;
   }
@@ -347,7 +303,7 @@ export class RelayListClient implements AsyncDisposable {
    * Where there are several, only relays that two of them named are asked.
    */
   async #askFurther(
-    asked: ReadonlyMap<NodeRecord, Source>,
+    asked: ReadonlyMap<NodeRecord, ListSource>,
     voice: Witness | undefined,
   ): Promise<void> {
     const { random, clock } = this.#options.runtime;
@@ -371,7 +327,7 @@ export class RelayListClient implements AsyncDisposable {
   }
 
   /** Read a whole list, once. */
-  async #readAll(source: Source): Promise<void> {
+  async #readAll(source: ListSource): Promise<void> {
     let cursor: Bytes = new Uint8Array(0);
     try {
       for (let pages = 0; pages < MAX_PAGES; pages++) {
@@ -398,12 +354,15 @@ export class RelayListClient implements AsyncDisposable {
     if (isKnown || this.#witnesses.hear(record, witness)) this.#take(record);
   }
 
-  async #dial(peer: PeerAddress): Promise<Link | undefined> {
-    const { signal } = this.#stopping;
+  async #dial(
+    peer: PeerAddress,
+    voice: Witness | undefined,
+  ): Promise<ListSource | undefined> {
     try {
-      return await this.#options.links.getOrDial(peer, { signal });
+      const link = await this.#reader.dial(peer);
+      return this.#reader.sourceOf(link, voice);
     } catch (error) {
-      signal.throwIfAborted();
+      this.#stopping.signal.throwIfAborted();
       this.#isClockWrong ||= isOfTheClock(error);
       this.#report(error);
       return undefined;
@@ -413,7 +372,7 @@ export class RelayListClient implements AsyncDisposable {
   /** Read pages until there are no more; those who sent their last one go to `read`. */
   async #read(
     actions: readonly SyncAction[],
-    sources: ReadonlyMap<NodeRecord, Source>,
+    sources: ReadonlyMap<NodeRecord, ListSource>,
     read: Witness[],
   ): Promise<void> {
     await Promise.all(actions.map(async ({ record, cursor }) => {
@@ -443,23 +402,13 @@ export class RelayListClient implements AsyncDisposable {
 
   /** @returns `undefined` when the source has no list for us. */
   async #readPage(
-    { link, witness }: Source,
+    source: ListSource,
     cursor: Bytes,
   ): Promise<{ readonly cursor: Bytes; readonly more: boolean } | undefined> {
-    const { network, verifier, runtime: { clock } } = this.#options;
-    const type = "list_relays";
-    const answer = await raceSignal(
-      link.request(DHT_METHOD, encodeRequest({ type, cursor })),
-      this.#stopping.signal,
-    );
-    const page = decodeResponse(network, type, answer);
-    if (page.type !== "relays") return undefined;
-    const { records, lie } = await verifyRecords(
-      verifier,
-      page.records,
-      clock.unixMs(),
-    );
-    for (const record of records) this.#hear(record, witness);
+    const page = await this.#reader.readPage(source, cursor);
+    if (page === undefined) return undefined;
+    const { records, lie } = page;
+    for (const record of records) this.#hear(record, source.witness);
     if (lie !== undefined) {
       throw new ProtocolError(lie, "Cannot take relay list: a false record");
     }
@@ -494,17 +443,11 @@ export class RelayListClient implements AsyncDisposable {
   }
 
   async #save(): Promise<void> {
-    const { runtime: { clock, random } } = this.#options;
+    const { clock } = this.#options.runtime;
     const { version } = this.relays;
     if (version === this.#savedVersion || this.#list.size === 0) return;
-    const records = [...this.#list.records(clock.unixMs())];
-    const contacts = shuffled(random, records).slice(0, MAX_KEPT_CONTACTS)
-      .flatMap(({ publicKey, addresses: [address] }) =>
-        address === undefined ? [] : [{ publicKey, address }]
-      );
     try {
-      await this.#memory.writeRelays(records.map(({ encoded }) => encoded));
-      await this.#memory.writeContacts(contacts);
+      await this.#memory.save([...this.#list.records(clock.unixMs())]);
       this.#savedVersion = version;
     } catch (error) {
       this.#report(error);

@@ -12,7 +12,7 @@
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";
-import { nodeKey } from "../../dht/node_key.ts";
+import { nodeKey } from "../../dht/table/node_key.ts";
 import { MAX_RELAYS } from "../../dht/relay_list.ts";
 
 /** Protocol: voices that list a relay. */

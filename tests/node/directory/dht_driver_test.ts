@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import type { Bytes } from "../../../lib/base/bytes.ts";
 import { sleep } from "../../../lib/base/clock.ts";
-import { MAX_TASKS } from "../../../lib/dht/dht_node.ts";
+import { MAX_TASKS } from "../../../lib/dht/errands.ts";
 import {
   decodeRequest,
   DHT_METHOD,

@@ -4,8 +4,8 @@
  * @see protocol §4.2 "The routing table"
  * @module
  */
-import type { NodeRecord } from "../auth/node_record.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
 
 /** An entry of the routing table. The record is shared with its other holders. */
 export interface Contact {

@@ -4,9 +4,9 @@
  * @see protocol §4.2 "The routing table"
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
-import { RecentMap } from "../base/recent_map.ts";
-import { pointKey } from "./records/distance.ts";
+import type { NodeId } from "../../auth/identity.ts";
+import { RecentMap } from "../../base/recent_map.ts";
+import { pointKey } from "../records/distance.ts";
 
 /** Tuning: how long a node that broke the protocol is not let in. */
 export const BLAME_MS = 3600 * 1000;

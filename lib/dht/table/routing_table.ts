@@ -14,43 +14,31 @@
  * @see protocol §4.2 "The routing table"
  * @module
  */
-import type { NodeId } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
-import type { Place } from "../auth/proof_of_work.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
-import { addressGroup, DHT_PREFIX } from "../auth/subnet.ts";
-import { equalBytes } from "../base/bytes.ts";
-import { type Random, randomBetween } from "../base/random.ts";
+import type { NodeId } from "../../auth/identity.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import { equalBytes } from "../../base/bytes.ts";
+import { type Random, randomBetween } from "../../base/random.ts";
+import { Bucket } from "./bucket.ts";
 import { type Contact, isRelay, listedAddress } from "./contact.ts";
+import { ContactGroups } from "./contact_groups.ts";
 import {
   compareDistance,
   type DhtKey,
-  POINT_BYTES,
   pointKey,
   randomPointIn,
   sharedPrefixBits,
-} from "./records/distance.ts";
+} from "../records/distance.ts";
+import { Newcomers } from "./newcomers.ts";
 import { nodeKey } from "./node_key.ts";
 
-/** Protocol: contacts of one subnet in a bucket, where subnets count. */
-export const MAX_PER_GROUP_AND_BUCKET = 2;
-/** Protocol: contacts of one subnet in the table, where subnets count. */
-export const MAX_PER_GROUP = 10;
 /**
  * Protocol: a node stores for a key while it knows fewer than this many times k
  * contacts that are closer. Above 1, as some of them may just have died.
  */
 const STORE_RANGE = 1.5;
-/** Tuning: candidates kept for the day that a full bucket has a gap. */
-export const MAX_REPLACEMENTS = 10;
-/**
- * Tuning: newcomers being pinged at once. A peer that hands us records of nodes
- * that do not exist makes us dial no more than this.
- */
-export const MAX_PENDING_PINGS = 32;
-/** Tuning: a newcomer that has not answered by then is forgotten. */
-export const PENDING_PING_MS = 30 * 1000;
 /** Tuning: unanswered requests in a row after which a contact leaves. */
 export const MAX_FAILURES = 3;
 /** Tuning: a contact that did not answer is tried again after this. */
@@ -80,17 +68,6 @@ interface RoutingTableOptions {
   readonly selfPlace: Place;
 }
 
-interface Bucket {
-  /** Least recently seen first. */
-  readonly contacts: Contact[];
-  /** The best at the end: those that answered, then the others, each newest last. */
-  readonly replacements: Contact[];
-  /** The oldest contact, while a newcomer waits for its answer. */
-  checked: Contact | undefined;
-  /** When a look-up last went here. */
-  lookedUpMs: number;
-}
-
 /** Contacts by distance. */
 export class RoutingTable {
   readonly #network: NetworkParameters;
@@ -99,15 +76,10 @@ export class RoutingTable {
   readonly #selfPlace: Place;
   /** As long as the deepest bucket ever used: a dozen of 256. */
   readonly #buckets: (Bucket | undefined)[] = [];
-  /** Contacts per subnet; empty where subnets do not count. */
-  readonly #groups = new Map<string, number>();
+  readonly #groups: ContactGroups;
   /** Where each contact is, by its node key: who links or answers shows a key, not a place. */
   readonly #bucketOfNode = new Map<string, Bucket>();
-  /** Newcomers being pinged, until when, and for which bucket. */
-  readonly #pending = new Map<
-    string,
-    { readonly untilMs: number; readonly bucket: number }
-  >();
+  readonly #newcomers = new Newcomers();
   /** Contacts that did not answer, and when to try again; ascending. */
   readonly #retries: { readonly contact: Contact; readonly dueMs: number }[] =
     [];
@@ -121,6 +93,7 @@ export class RoutingTable {
     this.#random = options.random;
     this.#selfId = options.selfId;
     this.#selfPlace = options.selfPlace;
+    this.#groups = new ContactGroups(options.network);
   }
 
   /** Contacts in the table. */
@@ -142,7 +115,7 @@ export class RoutingTable {
 
   /** The contact with this id. */
   get(id: NodeId): Contact | undefined {
-    return find(this.#bucketOfNode.get(pointKey(id))?.contacts, id);
+    return this.#bucketOfNode.get(pointKey(id))?.contact(id);
   }
 
   /**
@@ -185,29 +158,25 @@ export class RoutingTable {
     const bucket = this.#buckets[index];
     if (bucket !== undefined) {
       if (bucket.contacts.length >= this.#network.k) return undefined;
-      if (find(bucket.contacts, record.nodeId) !== undefined) return undefined;
+      if (bucket.contact(record.nodeId) !== undefined) return undefined;
     }
     if (!this.#isEligible(record)) return undefined;
     const hasRoom = bucket === undefined ||
       record.addresses.some((address) =>
-        this.#hasGroupRoom(bucket, this.#groupOf(address))
+        this.#groups.hasRoom(this.#groups.of(address), bucket)
       );
     return hasRoom ? index : undefined;
   }
 
   /** Places in a bucket, less the newcomers that are being pinged for it; below 0 if those are more. */
   roomIn(bucket: number): number {
-    let room = this.#network.k -
-      (this.#buckets[bucket]?.contacts.length ?? 0);
-    for (const pending of this.#pending.values()) {
-      if (pending.bucket === bucket) room--;
-    }
-    return room;
+    const contacts = this.#buckets[bucket]?.contacts.length ?? 0;
+    return this.#network.k - contacts - this.#newcomers.countIn(bucket);
   }
 
   /** Pings of newcomers that may begin now. */
   get freePings(): number {
-    return MAX_PENDING_PINGS - this.#pending.size;
+    return this.#newcomers.free;
   }
 
   /** A newer record of a node, if it is known. */
@@ -228,7 +197,7 @@ export class RoutingTable {
     if (bucket.contacts.length < this.#network.k) {
       return this.#pingNewcomer(record, nowMs);
     }
-    this.#keepReplacement(bucket, {
+    bucket.keepReplacement({
       record,
       address: record.addresses[0] as SocketAddress,
       group: "",
@@ -250,12 +219,12 @@ export class RoutingTable {
    * could not reach the node by its record, and it does not enter.
    */
   onAlive(record: NodeRecord, address: SocketAddress, nowMs: number): void {
-    const wasPending = this.#pending.delete(nodeKey(record));
+    const wasPending = this.#newcomers.end(nodeKey(record));
     this.#renew(record);
     const known = this.#bucketOfNode.get(nodeKey(record));
-    const contact = find(known?.contacts, record.nodeId);
+    const contact = known?.contact(record.nodeId);
     if (known !== undefined && contact !== undefined) {
-      this.#markSeen(known, contact, nowMs);
+      known.markSeen(contact, nowMs);
       return;
     }
     const bucket = this.#bucketOf(record.place);
@@ -265,38 +234,37 @@ export class RoutingTable {
     const newcomer: Contact = {
       record,
       address: listed,
-      group: this.#groupOf(listed),
+      group: this.#groups.of(listed),
       seenMs: nowMs,
       failures: 0,
     };
-    if (!this.#hasGroupRoom(bucket, newcomer.group)) return;
+    if (!this.#groups.hasRoom(newcomer.group, bucket)) return;
     if (bucket.contacts.length < this.#network.k) {
       this.#insert(bucket, newcomer, nowMs);
-    } else this.#keepReplacement(bucket, newcomer);
+    } else bucket.keepReplacement(newcomer);
   }
 
   /** A node sent us a request: if it is a contact, it is alive. It does not enter by this. */
   onHeard(id: NodeId, nowMs: number): void {
     const bucket = this.#bucketOfNode.get(pointKey(id));
-    const contact = find(bucket?.contacts, id);
+    const contact = bucket?.contact(id);
     if (bucket !== undefined && contact !== undefined) {
-      this.#markSeen(bucket, contact, nowMs);
+      bucket.markSeen(contact, nowMs);
     }
   }
 
   /** A node did not answer: a ping, or any other request. */
   onFailure(id: NodeId, nowMs: number): TableAction[] {
     const key = pointKey(id);
-    this.#pending.delete(key);
+    this.#newcomers.end(key);
     const bucket = this.#bucketOfNode.get(key);
-    const contact = find(bucket?.contacts, id);
+    const contact = bucket?.contact(id);
     if (bucket === undefined || contact === undefined) {
       this.#dropReplacement(id);
       return [];
     }
     contact.failures++;
-    const hasSuccessor = bucket.checked === contact &&
-      bucket.replacements.length > 0;
+    const hasSuccessor = bucket.checked === contact && bucket.hasReplacement;
     if (!hasSuccessor && contact.failures < MAX_FAILURES) {
       // At most one try per contact waits: its failures pass this way one by one.
       const waits = this.#retries.some((retry) => retry.contact === contact);
@@ -311,7 +279,7 @@ export class RoutingTable {
   remove(id: NodeId): void {
     this.#dropReplacement(id);
     const bucket = this.#bucketOfNode.get(pointKey(id));
-    const contact = find(bucket?.contacts, id);
+    const contact = bucket?.contact(id);
     if (bucket !== undefined && contact !== undefined) {
       this.#remove(bucket, contact);
     }
@@ -334,9 +302,7 @@ export class RoutingTable {
     }
     if (nowMs < this.#tickMs) return actions;
     this.#tickMs = this.#size === 0 ? Infinity : nowMs + TABLE_TICK_MS;
-    for (const [key, { untilMs }] of this.#pending) {
-      if (untilMs <= nowMs) this.#pending.delete(key);
-    }
+    this.#newcomers.sweep(nowMs);
     for (const bucket of this.#buckets) {
       const oldest = bucket?.contacts.find(({ failures }) => failures === 0);
       if (bucket === undefined || oldest === undefined) continue;
@@ -410,12 +376,7 @@ export class RoutingTable {
     const sinceMs = Math.floor(
       randomBetween(this.#random, 0, REFRESH_MS / 4),
     );
-    const bucket: Bucket = {
-      contacts: [],
-      replacements: [],
-      checked: undefined,
-      lookedUpMs: nowMs - sinceMs,
-    };
+    const bucket = new Bucket(nowMs - sinceMs);
     this.#buckets[index] = bucket;
     return bucket;
   }
@@ -427,73 +388,43 @@ export class RoutingTable {
   #renew(record: NodeRecord): boolean {
     const bucket = this.#bucketOfNode.get(nodeKey(record)) ??
       this.#bucketOf(record.place);
-    const known = find(bucket?.contacts, record.nodeId) ??
-      find(bucket?.replacements, record.nodeId);
-    if (bucket === undefined || known === undefined) return false;
-    if (record.sequence <= known.record.sequence) return true;
-    if (!equalBytes(record.place, known.record.place)) {
-      this.remove(record.nodeId);
-      return false;
-    }
-    known.record = record;
-    known.address = listedAddress(record, known.address) ?? known.address;
-    return true;
+    const outcome = bucket?.renew(record) ?? "unknown";
+    if (outcome === "moved") this.remove(record.nodeId);
+    return outcome === "known";
   }
 
   #dropReplacement(id: NodeId): void {
-    for (const bucket of this.#buckets) {
-      const known = find(bucket?.replacements, id);
-      if (known !== undefined) removeFrom(bucket?.replacements ?? [], known);
-    }
-  }
-
-  #markSeen(bucket: Bucket, contact: Contact, nowMs: number): void {
-    contact.seenMs = nowMs;
-    contact.failures = 0;
-    removeFrom(bucket.contacts, contact);
-    bucket.contacts.push(contact);
-    if (bucket.checked === contact) bucket.checked = undefined;
+    for (const bucket of this.#buckets) bucket?.dropReplacement(id);
   }
 
   #insert(bucket: Bucket, contact: Contact, nowMs: number): void {
-    removeFrom(
-      bucket.replacements,
-      find(bucket.replacements, contact.record.nodeId),
-    );
-    bucket.contacts.push(contact);
+    bucket.insert(contact);
     this.#bucketOfNode.set(nodeKey(contact.record), bucket);
     this.#size++;
     this.#refreshMs = undefined;
-    if (contact.group !== "") {
-      const { group } = contact;
-      this.#groups.set(group, (this.#groups.get(group) ?? 0) + 1);
-    }
+    this.#groups.add(contact.group);
     if (this.#tickMs === Infinity) this.#tickMs = nowMs + TABLE_TICK_MS;
   }
 
   #remove(bucket: Bucket, contact: Contact): void {
-    removeFrom(bucket.contacts, contact);
+    bucket.remove(contact);
     this.#bucketOfNode.delete(nodeKey(contact.record));
-    if (bucket.checked === contact) bucket.checked = undefined;
     this.#size--;
     this.#refreshMs = undefined;
-    const { group } = contact;
-    const left = (this.#groups.get(group) ?? 0) - 1;
-    if (left > 0) this.#groups.set(group, left);
-    else this.#groups.delete(group);
+    this.#groups.remove(contact.group);
   }
 
   /** A contact has gone: the best replacement comes in, after a ping unless it answered lately. */
   #fillGap(bucket: Bucket, nowMs: number): TableAction[] {
     for (
-      let next = bucket.replacements.pop();
+      let next = bucket.takeReplacement();
       next !== undefined;
-      next = bucket.replacements.pop()
+      next = bucket.takeReplacement()
     ) {
       if (nowMs - next.seenMs > STALE_MS) {
         return this.#pingNewcomer(next.record, nowMs);
       }
-      if (!this.#hasGroupRoom(bucket, next.group)) continue;
+      if (!this.#groups.hasRoom(next.group, bucket)) continue;
       this.#insert(bucket, next, nowMs);
       return [];
     }
@@ -501,60 +432,8 @@ export class RoutingTable {
   }
 
   #pingNewcomer(record: NodeRecord, nowMs: number): TableAction[] {
-    const key = nodeKey(record);
-    if ((this.#pending.get(key)?.untilMs ?? -Infinity) > nowMs) return [];
-    if (this.#pending.size >= MAX_PENDING_PINGS) return [];
     const bucket = sharedPrefixBits(this.#selfPlace, record.place);
-    this.#pending.set(key, { untilMs: nowMs + PENDING_PING_MS, bucket });
-    return [{ type: "ping", record }];
+    const isBegun = this.#newcomers.begin(nodeKey(record), bucket, nowMs);
+    return isBegun ? [{ type: "ping", record }] : [];
   }
-
-  /** What answered stands behind what did not, and is never displaced by it. */
-  #keepReplacement(bucket: Bucket, contact: Contact): void {
-    const { replacements } = bucket;
-    removeFrom(replacements, find(replacements, contact.record.nodeId));
-    const hasAnswered = contact.seenMs > -Infinity;
-    const firstAnswered = replacements.findIndex(({ seenMs }) =>
-      seenMs > -Infinity
-    );
-    const at = hasAnswered || firstAnswered < 0
-      ? replacements.length
-      : firstAnswered;
-    replacements.splice(at, 0, contact);
-    if (replacements.length > MAX_REPLACEMENTS) replacements.shift();
-  }
-
-  #groupOf(address: SocketAddress): string {
-    return this.#network.allowPrivateAddresses
-      ? ""
-      : addressGroup(address, DHT_PREFIX);
-  }
-
-  #hasGroupRoom(bucket: Bucket, group: string): boolean {
-    if (group === "") return true;
-    if ((this.#groups.get(group) ?? 0) >= MAX_PER_GROUP) return false;
-    const here = bucket.contacts.filter((contact) => contact.group === group);
-    return here.length < MAX_PER_GROUP_AND_BUCKET;
-  }
-}
-
-function find(
-  contacts: readonly Contact[] | undefined,
-  id: Uint8Array,
-): Contact | undefined {
-  if (contacts === undefined) return undefined;
-  const last = id[POINT_BYTES - 1];
-  for (const contact of contacts) {
-    // Nodes of a bucket begin alike: look at the end first.
-    const { nodeId } = contact.record;
-    if (nodeId[POINT_BYTES - 1] === last && equalBytes(nodeId, id)) {
-      return contact;
-    }
-  }
-  return undefined;
-}
-
-function removeFrom(contacts: Contact[], contact: Contact | undefined): void {
-  const at = contact === undefined ? -1 : contacts.indexOf(contact);
-  if (at >= 0) contacts.splice(at, 1);
 }

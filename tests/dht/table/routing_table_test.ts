@@ -4,34 +4,38 @@ import {
   customNetwork,
   type NetworkParameters,
   networkParameters,
-} from "../../lib/auth/network.ts";
-import type { NodeRecord } from "../../lib/auth/node_record.ts";
-import type { SocketAddress } from "../../lib/auth/socket_address.ts";
-import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
-import { seededRandom } from "../../lib/base/random.ts";
+} from "../../../lib/auth/network.ts";
+import type { NodeRecord } from "../../../lib/auth/node_record.ts";
+import type { SocketAddress } from "../../../lib/auth/socket_address.ts";
+import { type Bytes, equalBytes } from "../../../lib/base/bytes.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
 import {
   compareDistance,
   sharedPrefixBits,
-} from "../../lib/dht/records/distance.ts";
+} from "../../../lib/dht/records/distance.ts";
+import { MAX_REPLACEMENTS } from "../../../lib/dht/table/bucket.ts";
 import {
-  MAX_FAILURES,
-  MAX_PENDING_PINGS,
   MAX_PER_GROUP,
   MAX_PER_GROUP_AND_BUCKET,
-  MAX_REPLACEMENTS,
+} from "../../../lib/dht/table/contact_groups.ts";
+import {
+  MAX_PENDING_PINGS,
   PENDING_PING_MS,
+} from "../../../lib/dht/table/newcomers.ts";
+import {
+  MAX_FAILURES,
   REFRESH_MS,
   RETRY_MS,
   RoutingTable,
   STALE_MS,
   TABLE_TICK_MS,
-} from "../../lib/dht/routing_table.ts";
+} from "../../../lib/dht/table/routing_table.ts";
 import {
   addressOf,
   fakeRecord,
   point,
   type RecordChanges,
-} from "./records/fake_records.ts";
+} from "../records/fake_records.ts";
 
 const local = networkParameters("local");
 const SELF = point();

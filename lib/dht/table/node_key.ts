@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { NodeRecord } from "../auth/node_record.ts";
-import { pointKey } from "./records/distance.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import { pointKey } from "../records/distance.ts";
 
 /** Forgets a key together with its record. */
 const KEYS = new WeakMap<NodeRecord, string>();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { BLAME_MS, Blamed, MAX_BLAMED } from "../../lib/dht/blamed.ts";
-import { point } from "./records/fake_records.ts";
+import { BLAME_MS, Blamed, MAX_BLAMED } from "../../../lib/dht/table/blamed.ts";
+import { point } from "../records/fake_records.ts";
 
 Deno.test("Blamed keeps a node out for its time, and no other", () => {
   const blamed = new Blamed();

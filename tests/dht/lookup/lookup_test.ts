@@ -1,21 +1,23 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { customNetwork } from "../../lib/auth/network.ts";
-import type { NodeRecord } from "../../lib/auth/node_record.ts";
-import { equalBytes } from "../../lib/base/bytes.ts";
-import { type Random, seededRandom } from "../../lib/base/random.ts";
+import { customNetwork } from "../../../lib/auth/network.ts";
+import type { NodeRecord } from "../../../lib/auth/node_record.ts";
+import { equalBytes } from "../../../lib/base/bytes.ts";
+import { type Random, seededRandom } from "../../../lib/base/random.ts";
 import {
-  Lookup,
-  LOOKUP_MS,
-  MAX_ASKED_PER_GROUP,
   MAX_PATIENCE_MS,
   MIN_PATIENCE_MS,
   MIN_STALL_MS,
   STALL_MS,
-} from "../../lib/dht/lookup.ts";
-import type { StoredRecord } from "../../lib/dht/records/stored_record.ts";
-import { testBytes } from "../support/nodes.ts";
-import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
+} from "../../../lib/dht/lookup/answer_times.ts";
+import {
+  Lookup,
+  LOOKUP_MS,
+  MAX_ASKED_PER_GROUP,
+} from "../../../lib/dht/lookup/lookup.ts";
+import type { StoredRecord } from "../../../lib/dht/records/stored_record.ts";
+import { testBytes } from "../../support/nodes.ts";
+import { addressOf, fakeRecord, point } from "../records/fake_records.ts";
 import {
   type Answer,
   k,

@@ -4,18 +4,18 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { networkParameters } from "../../lib/auth/network.ts";
-import type { NodeRecord } from "../../lib/auth/node_record.ts";
-import type { Random } from "../../lib/base/random.ts";
-import { closestTo } from "../../lib/dht/records/distance.ts";
+import { networkParameters } from "../../../lib/auth/network.ts";
+import type { NodeRecord } from "../../../lib/auth/node_record.ts";
+import type { Random } from "../../../lib/base/random.ts";
+import { closestTo } from "../../../lib/dht/records/distance.ts";
 import {
   Lookup,
   type LookupAction,
   type LookupOptions,
-  MAX_ASKED_PER_PATH,
-} from "../../lib/dht/lookup.ts";
-import type { StoredRecord } from "../../lib/dht/records/stored_record.ts";
-import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
+} from "../../../lib/dht/lookup/lookup.ts";
+import { MAX_ASKED_PER_PATH } from "../../../lib/dht/lookup/lookup_path.ts";
+import type { StoredRecord } from "../../../lib/dht/records/stored_record.ts";
+import { addressOf, fakeRecord, point } from "../records/fake_records.ts";
 
 /** Where subnets do not count. */
 export const network = networkParameters("local");
