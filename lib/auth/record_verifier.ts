@@ -21,6 +21,7 @@ import {
   checkRecordDates,
   decodeNodeRecord,
   type NodeRecord,
+  RecordDateError,
 } from "./node_record.ts";
 import { placeOf } from "./proof_of_work.ts";
 
@@ -95,6 +96,27 @@ export class RecordVerifier {
     }
     this.#records.set(tailOf(encoded), record);
     return record;
+  }
+
+  /**
+   * The same for a record whose time may be over: it says where its owner was, not
+   * that it is there still.
+   *
+   * @param overdueMs How long after its expiry it is taken, ms.
+   */
+  async verifyOverdue(
+    encoded: Uint8Array,
+    unixMs: number,
+    overdueMs: number,
+  ): Promise<NodeRecord> {
+    try {
+      return await this.verify(encoded, unixMs);
+    } catch (error) {
+      const aheadMs = error instanceof RecordDateError ? error.aheadMs : 1;
+      if (aheadMs > 0 || aheadMs < -overdueMs) throw error;
+      // As of the last millisecond of its time.
+      return await this.verify(encoded, unixMs + aheadMs - 1);
+    }
   }
 
   /**

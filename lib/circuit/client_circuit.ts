@@ -20,8 +20,7 @@
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { BugError, ProtocolError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import type { NodeId, PublicKey } from "../auth/identity.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
+import type { NodeId } from "../auth/identity.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import {
   BODY_OFFSET,
@@ -61,14 +60,12 @@ export const MAX_PINGS = 8;
 
 /** A relay to build a hop with. A node record is one. */
 export interface HopTarget {
-  /** Its position, which follows from `publicKey`. */
+  /** Its position, which follows from its identity. */
   readonly nodeId: NodeId;
-  /** Its identity. */
-  readonly publicKey: PublicKey;
   /** Its X25519 key for handshakes. */
   readonly onionKey: Bytes;
-  /** Where it listens, 1 to 4. */
-  readonly addresses: readonly SocketAddress[];
+  /** Its node record, by which the hop before finds it. */
+  readonly encoded: Bytes;
 }
 
 /** Why a circuit is of no more use. Hops count from 1. */
@@ -234,9 +231,9 @@ export class ClientCircuit {
     }
     const handshake = await this.#start(target, nowMs);
     if (handshake === undefined) return undefined;
-    const { publicKey, addresses } = target;
     const { request } = handshake;
-    return this.#sealMessage({ type: "extend", publicKey, addresses, request });
+    const record = target.encoded;
+    return this.#sealMessage({ type: "extend", record, request });
   }
 
   /** The reply of a `reply` event: with it the hop is there, or the circuit is closed. */

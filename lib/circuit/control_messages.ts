@@ -3,8 +3,8 @@
  * told apart by `type`.
  *
  *     to the relay                        back to the client
- *     extend {publicKey, addresses,       extended {reply}
- *             request}                    extend_failed {code}
+ *     extend {record, request}            extended {reply}
+ *                                         extend_failed {code}
  *     dht_get {id, key}                   dht_found {id, record} | dht_missing {id}
  *     dht_put {id, record}                dht_stored {id, copies} | dht_rejected {id, code}
  *     establish_intro {body}              intro_established {body}
@@ -24,19 +24,11 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
-import { asPublicKey, type PublicKey } from "../auth/identity.ts";
-import {
-  formatIp,
-  parseIp,
-  type SocketAddress,
-} from "../auth/socket_address.ts";
-import { ED25519_KEY_BYTES } from "../crypto/suite.ts";
-import { type CborValue, type DecodedCbor, encodeCbor } from "../wire/cbor.ts";
+import { PROTOCOL } from "../auth/network.ts";
+import { encodeCbor } from "../wire/cbor.ts";
 import { decodeFields, type Fields } from "../wire/fields.ts";
 import { REPLY_BYTES, REQUEST_BYTES } from "./handshake.ts";
 
-/** Protocol: most addresses of the relay to extend to, as in its record. */
-const MAX_EXTEND_ADDRESSES = 4;
 /** Protocol: longest stored record on a circuit: 16 KiB of value, and its frame. */
 export const MAX_RECORD_BYTES = 17 * 1024;
 /** Protocol: bytes of a DHT key. */
@@ -50,7 +42,7 @@ const MAX_TYPE_BYTES = 32;
 
 /** Protocol: why a relay did not extend; what the wire carries is the index. */
 export const EXTEND_FAILURES = [
-  /** It must not: itself, the hop before, a forbidden address, a wrong node id. */
+  /** It must not: itself, the hop before, a record that is not valid or not of that node. */
   "refused",
   /** No relay answers there, or another one. */
   "unreachable",
@@ -139,10 +131,11 @@ export interface ServiceReply {
 export interface Extend {
   /** Told apart by this. */
   readonly type: "extend";
-  /** Identity of the next relay: the link to it must prove it. */
-  readonly publicKey: PublicKey;
-  /** Where it listens, 1 to 4. */
-  readonly addresses: readonly SocketAddress[];
+  /**
+   * Node record of the next relay, as it travels: who it is, and where it says that it
+   * listens. Not verified yet.
+   */
+  readonly record: Bytes;
   /** A create request ({@linkcode REQUEST_BYTES}), to be passed on as it is. */
   readonly request: Bytes;
 }
@@ -195,17 +188,13 @@ export type ClientBound =
 /** Encode a message. @throws {RangeError} when a body is too long. */
 export function encodeControl(message: RelayBound | ClientBound): Bytes {
   switch (message.type) {
-    case "extend":
-      return encodeCbor({
-        ...message,
-        addresses: message.addresses.map(encodeAddress),
-      });
     case "extend_failed":
       return encodeCode(message, EXTEND_FAILURES.indexOf(message.code));
     case "close":
       return encodeCode(message, CLOSE_REASONS.indexOf(message.code));
     case "dht_rejected":
       return encodeCode(message, REJECT_REASONS.indexOf(message.code));
+    case "extend":
     case "extended":
     case "dht_get":
     case "dht_put":
@@ -266,10 +255,7 @@ const TO_RELAY: ReadonlyMap<string, (fields: Fields) => object> = readers<
   Exclude<RelayBound, ServiceRequest>
 >({
   extend: (fields) => ({
-    publicKey: asPublicKey(
-      fields.bytes("publicKey", { length: ED25519_KEY_BYTES }),
-    ),
-    addresses: readAddresses(fields),
+    record: fields.bytes("record", { max: PROTOCOL.maxNodeRecordBytes }),
     request: fields.bytes("request", { length: REQUEST_BYTES }),
   }),
   dht_get: (fields) => ({
@@ -352,38 +338,4 @@ function readCode<Code extends string>(
   codes: readonly Code[],
 ): Code {
   return codes[fields.uint("code", codes.length - 1)] as Code;
-}
-
-/** `[ip, port]`, as in node records. */
-function encodeAddress({ host, port }: SocketAddress): CborValue {
-  const ip = parseIp(host);
-  if (ip === undefined) throw new RangeError("Cannot encode address: no IP");
-  return [ip, port];
-}
-
-function readAddresses(fields: Fields): SocketAddress[] {
-  const addresses = fields.array("addresses", MAX_EXTEND_ADDRESSES);
-  if (addresses.length === 0) throw addressError("none");
-  return addresses.map(readAddress);
-}
-
-function readAddress(item: DecodedCbor): SocketAddress {
-  const [ip, port] = Array.isArray(item) && item.length === 2 ? item : [];
-  if (!(ip instanceof Uint8Array) || (ip.length !== 4 && ip.length !== 16)) {
-    throw addressError("not an IP address");
-  }
-  if (typeof port !== "number" || port < 1 || port > 65535) {
-    throw addressError("not a port");
-  }
-  const host = formatIp(ip);
-  // IPv4 in IPv6 clothes would be a second encoding of one address.
-  if (parseIp(host)?.length !== ip.length) throw addressError("IPv4 as IPv6");
-  return { host, port };
-}
-
-function addressError(what: string): ProtocolError {
-  return new ProtocolError(
-    "circuit.control_address",
-    `Cannot read addresses to extend to: ${what}`,
-  );
 }

@@ -21,10 +21,7 @@
  */
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { BugError, ProtocolError } from "../base/errors.ts";
-import { type NodeId, nodeIdOf, type PublicKey } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
-import { isAllowedAddress } from "../auth/subnet.ts";
+import type { NodeId } from "../auth/identity.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import {
   CELL_BYTES,
@@ -88,8 +85,8 @@ export type RelayAction =
     readonly type: "extend";
     readonly attempt: number;
     readonly nodeId: NodeId;
-    readonly publicKey: PublicKey;
-    readonly addresses: readonly SocketAddress[];
+    /** Says where it is; to be verified, and to be the record of `nodeId`. */
+    readonly record: Bytes;
     readonly cell: Bytes;
   }
   /** Give up what `extend` began; close its stream. */
@@ -101,15 +98,12 @@ export type RelayAction =
 
 /** What a circuit has to know of the node it runs on. */
 export interface RelayCircuitOptions {
-  /** Says which addresses the next relay may have. */
-  readonly network: NetworkParameters;
   /** Our own node id. */
   readonly ownId: NodeId;
 }
 
 /** One circuit at a relay, from its created keys to its end. */
 export class RelayCircuit {
-  readonly #crypto: CryptoSuite;
   readonly #options: RelayCircuitOptions;
   readonly #layer: RelayLayer;
   readonly #binding: Bytes;
@@ -130,7 +124,6 @@ export class RelayCircuit {
     keys: HopKeys,
     options: RelayCircuitOptions,
   ) {
-    this.#crypto = crypto;
     this.#options = options;
     this.#layer = new RelayLayer(crypto, keys);
     this.#binding = new Uint8Array(keys.binding);
@@ -340,36 +333,23 @@ export class RelayCircuit {
   }
 
   #onExtend(message: Extend, nowMs: number): RelayAction[] {
-    const { publicKey, addresses, request } = message;
+    const { record, request } = message;
     if (this.#attempt >= MAX_EXTEND_ATTEMPTS) {
       return this.#destroyed("protocol");
     }
     const attempt = ++this.#attempt;
-    const nodeId = nodeIdOf(this.#crypto, publicKey);
-    if (!this.#mayExtendTo(nodeId, addresses, request)) {
+    // Not to ourselves. Back to where the circuit came from is allowed: a client that
+    // was told where to end must not have to say by a failure that the relay named is
+    // one that it keeps.
+    const { ownId } = this.#options;
+    const nodeId = request.slice(0, ownId.length);
+    if (equalBytes(nodeId, ownId)) {
       return this.#failExtend("refused");
     }
     this.#state = "extending";
     this.#extendDeadlineMs = nowMs + EXTEND_TIMEOUT_MS;
     const cell = encodeFirstCell(request);
-    return [{ type: "extend", attempt, nodeId, publicKey, addresses, cell }];
-  }
-
-  /**
-   * Not to ourselves. Back to where the circuit came from is allowed: a client that
-   * was told where to end must not have to say by a failure that the relay named is
-   * one that it keeps. Not to an address that a node of this network cannot have: a
-   * relay is no way into its operator's home.
-   */
-  #mayExtendTo(
-    nodeId: NodeId,
-    addresses: readonly SocketAddress[],
-    request: Uint8Array,
-  ): boolean {
-    const { ownId, network } = this.#options;
-    return !equalBytes(nodeId, ownId) &&
-      equalBytes(nodeId, request.subarray(0, nodeId.length)) &&
-      addresses.every((address) => isAllowedAddress(network, address));
+    return [{ type: "extend", attempt, nodeId, record, cell }];
   }
 
   #failExtend(code: ExtendFailure): RelayAction[] {

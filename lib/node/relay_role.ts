@@ -173,6 +173,7 @@ export async function startRelay(
       ownId: identity.nodeId,
       onionKeys: record.onionKeys,
       links,
+      verifier,
       limits: base.circuitLimits ?? {},
       answerDht: (_circuit, request, signal) =>
         circuitDht.answer(request, signal),

@@ -152,7 +152,7 @@ export class PathSelector {
    * when it has changed, and every minute. Most calls cost next to nothing.
    */
   refresh(nowMs: number, unixMs: number): void {
-    const relays = this.#isStale(nowMs)
+    const relays = this.#isStale(nowMs, unixMs)
       ? this.#weigh(nowMs, unixMs)
       : this.#relays;
     if (relays === undefined) return;
@@ -281,7 +281,9 @@ export class PathSelector {
       : undefined;
   }
 
-  #isStale(nowMs: number): boolean {
+  #isStale(nowMs: number, unixMs: number): boolean {
+    // A machine that slept finds its list old: no relay extends by an expired record.
+    if (unixMs >= (this.#relays?.expiryUnixMs ?? Infinity)) return true;
     const ageMs = nowMs - this.#weighedMs;
     if (ageMs >= WEIGH_AT_LEAST_MS) return true;
     if (this.#source.version === this.#version) return false;

@@ -45,6 +45,8 @@ export interface WeightedRelaysOptions {
 
 /** Relays that may be drawn; never changes. */
 export class WeightedRelays {
+  /** When the first of them expires, unix ms: the list is to be made anew then. */
+  readonly expiryUnixMs: number;
   readonly #relays: readonly PathRelay[];
   readonly #byKey: ReadonlyMap<RelayKey, PathRelay>;
   readonly #cumulative: Float64Array;
@@ -66,6 +68,8 @@ export class WeightedRelays {
       const isNewcomer = tenure?.isNewcomer(key) ?? false;
       byKey.set(key, { key, record, subnets: subnets.of(record), isNewcomer });
     }
+    this.expiryUnixMs = known.values()
+      .reduce((first, { expiry }) => Math.min(first, expiry), Infinity);
     this.#byKey = byKey;
     this.#relays = [...byKey.values()];
     this.#cumulative = weights.cumulative(this.#relays, tenure);

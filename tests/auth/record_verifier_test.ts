@@ -100,6 +100,28 @@ Deno.test("RecordVerifier compares the dates of known records with the time of e
   }
 });
 
+Deno.test("RecordVerifier.verifyOverdue() takes a record for a while after its time, known or not", async () => {
+  const encoded = record(1);
+  const { expiry } = await new RecordVerifier(
+    new WatchedSuite().suite,
+    working,
+  ).verify(encoded, TEST_UNIX_MS);
+  for (const isKnown of [false, true]) {
+    const watched = new WatchedSuite();
+    const verifier = new RecordVerifier(watched.suite, working);
+    if (isKnown) await verifier.verify(encoded, TEST_UNIX_MS);
+    for (const overMs of [-1, 0, 1, HOUR_MS]) {
+      await verifier.verifyOverdue(encoded, expiry + overMs, HOUR_MS);
+    }
+    assert.equal(watched.hashed, 1);
+    for (const unixMs of [expiry + HOUR_MS + 1, TEST_UNIX_MS - HOUR_MS - 1]) {
+      await assert.rejects(verifier.verifyOverdue(encoded, unixMs, HOUR_MS), {
+        code: "auth.record_date",
+      });
+    }
+  }
+});
+
 Deno.test("RecordVerifier checks the work of an identity once", async () => {
   const watched = new WatchedSuite();
   const verifier = new RecordVerifier(watched.suite, working);

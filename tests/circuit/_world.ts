@@ -8,7 +8,6 @@ import assert from "node:assert/strict";
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
 import { Identity } from "../../lib/auth/identity.ts";
-import { customNetwork } from "../../lib/auth/network.ts";
 import {
   CELL_BYTES,
   decodeFirstCell,
@@ -31,13 +30,9 @@ import {
   RelayCircuit,
 } from "../../lib/circuit/relay_circuit.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
+import { testBytes } from "../support/nodes.ts";
 
 export const crypto = nativeSuite();
-export const network = customNetwork({
-  name: "test",
-  powDifficulty: 0,
-  allowPrivateAddresses: false,
-});
 
 /** A relay that exists, with what it publishes and what it keeps. */
 export interface TestRelay extends HopTarget {
@@ -47,14 +42,13 @@ export interface TestRelay extends HopTarget {
 /** A relay made of a number. */
 export function testRelay(number: number): TestRelay {
   const random = seededRandom(9000 + number);
-  const { publicKey, nodeId } = Identity.generate(crypto, random);
+  const { nodeId } = Identity.generate(crypto, random);
   const secret = random.bytes(32);
   const onionKey = crypto.x25519Public(secret);
   return {
     nodeId,
-    publicKey,
     onionKey,
-    addresses: [{ host: `1.2.3.${number + 1}`, port: 4000 + number }],
+    encoded: testBytes(`record ${number}`, 900),
     keys: { nodeId, onionKeys: [{ secret, publicKey: onionKey }] },
   };
 }
@@ -172,7 +166,6 @@ export class TestCircuit {
     if (!answer.ok) return undefined;
     this.hops.push(
       new RelayCircuit(crypto, answer.keys, {
-        network,
         ownId: relay.nodeId,
       }),
     );

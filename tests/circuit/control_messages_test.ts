@@ -25,11 +25,7 @@ const bytes = (length: number) => random.bytes(length);
 
 const EXTEND = {
   type: "extend",
-  publicKey: bytes(32),
-  addresses: [{ host: "1.2.3.4", port: 4001 }, {
-    host: "2001:db8::7",
-    port: 65535,
-  }],
+  record: bytes(1024),
   request: bytes(1280),
 } as const satisfies RelayBound;
 
@@ -108,10 +104,8 @@ Deno.test("encodeControl() gives the published bytes", () => {
   );
 });
 
-Deno.test("encodeControl() fits an extension with four addresses into one cell", () => {
-  const [, address] = EXTEND.addresses;
-  const message = { ...EXTEND, addresses: Array(4).fill(address) };
-  assert.equal(encodeControlCells(encodeControl(message)).length, CELL_BYTES);
+Deno.test("encodeControl() fits an extension with the longest record into one cell", () => {
+  assert.equal(encodeControlCells(encodeControl(EXTEND)).length, CELL_BYTES);
 });
 
 Deno.test("encodeControl() refuses a service body over its limit", () => {
@@ -127,15 +121,11 @@ Deno.test("encodeControl() refuses a service body over its limit", () => {
   }
 });
 
-const IP = Uint8Array.of(1, 2, 3, 4);
-const MAPPED = Uint8Array.fromHex("00000000000000000000ffff01020304");
-
 /** A valid `extend` with fields replaced; `undefined` takes one away. */
 function extend(fields: Record<string, CborValue | undefined>): Uint8Array {
   return encodeCbor({
     type: "extend",
-    publicKey: EXTEND.publicKey,
-    addresses: [[IP, 4001]],
+    record: EXTEND.record,
     request: EXTEND.request,
     ...fields,
   });
@@ -223,61 +213,12 @@ const BAD_RELAY_BOUND: readonly [string, string, Uint8Array][] = [
       code: "done",
     }),
   ],
-  ["a short public key", "wire.field", extend({ publicKey: bytes(31) })],
+  ["no record", "wire.field", extend({ record: undefined })],
+  ["a long record", "wire.field", extend({ record: bytes(1025) })],
+  ["a record in text", "wire.field", extend({ record: "anon" })],
+  ["an address", "wire.unknown_field", extend({ addresses: [[bytes(4), 1]] })],
   ["a short request", "wire.field", extend({ request: bytes(1279) })],
   ["a long request", "wire.field", extend({ request: bytes(1281) })],
-  ["no addresses", "wire.field", extend({ addresses: undefined })],
-  ["zero addresses", "circuit.control_address", extend({ addresses: [] })],
-  [
-    "five addresses",
-    "wire.field",
-    extend({
-      addresses: Array(5).fill([IP, 1]),
-    }),
-  ],
-  [
-    "an address in text",
-    "circuit.control_address",
-    extend({
-      addresses: ["1.2.3.4:5"],
-    }),
-  ],
-  [
-    "an address of 5 bytes",
-    "circuit.control_address",
-    extend({
-      addresses: [[bytes(5), 1]],
-    }),
-  ],
-  [
-    "an address of three",
-    "circuit.control_address",
-    extend({
-      addresses: [[IP, 1, 2]],
-    }),
-  ],
-  [
-    "an IPv4 address as IPv6",
-    "circuit.control_address",
-    extend({
-      addresses: [[MAPPED, 1]],
-    }),
-  ],
-  ["port 0", "circuit.control_address", extend({ addresses: [[IP, 0]] })],
-  [
-    "port 65536",
-    "circuit.control_address",
-    extend({
-      addresses: [[IP, 65536]],
-    }),
-  ],
-  [
-    "a port in text",
-    "circuit.control_address",
-    extend({
-      addresses: [[IP, "80"]],
-    }),
-  ],
 ];
 
 for (const [name, code, encoded] of BAD_RELAY_BOUND) {

@@ -380,6 +380,19 @@ Deno.test("PathSelector.refresh() looks at a long list every ten seconds, at a s
   assert.equal(selector.size, 1001);
 });
 
+Deno.test("PathSelector.refresh() drops relays as soon as their records have expired, though the list says nothing of it", () => {
+  const expiry = TEST_UNIX_MS + 1000;
+  const { selector } = testSelector([
+    ...relays(300),
+    ...relays(5, 500).map((record) => ({ ...record, expiry })),
+  ]);
+  assert.equal(selector.size, 305);
+  selector.refresh(1, expiry - 1);
+  assert.equal(selector.size, 305);
+  selector.refresh(2, expiry);
+  assert.equal(selector.size, 300);
+});
+
 /** Any list of relays: few subnets, several addresses, any bandwidth, clients among them. */
 const arbitraryRelays = fc.array(
   fc.record({

@@ -146,6 +146,7 @@ async function main(options: RelayProcessOptions): Promise<void> {
       find: (key) => equalBytes(key, onionKey) ? onionSecret : undefined,
     },
     links: table,
+    verifier: new RecordVerifier(crypto, network),
     ...options.circuits === undefined ? {} : { limits: options.circuits },
     onError,
   });

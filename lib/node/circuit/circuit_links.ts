@@ -25,7 +25,13 @@ export interface CircuitLinks {
 }
 
 /** Errors that say: too much to do, here or there. */
-const OVERLOADED = new Set(["link.busy", "link.full", "transport.busy"]);
+const OVERLOADED = new Set([
+  "link.busy",
+  "link.full",
+  "transport.busy",
+  "auth.verifier_busy",
+  "circuit.checks_busy",
+]);
 
 /** What a client is told when a link or stream to the next relay failed. */
 export function extendFailureOf(error: unknown): ExtendFailure {

@@ -370,10 +370,12 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#builds.set(id, stop);
     try {
       await this.#untilHeld(path, signal);
+      if (this.#isExpired(path)) return this.#choosePathAnew(id);
       const [guard] = path;
       if (guard !== undefined) this.#tasks.run(this.#judge.judge(guard));
       const result = await this.#buildHops(id, path, signal);
       if (!(result instanceof OwnCircuit)) {
+        if (this.#isExpired(path)) return this.#choosePathAnew(id);
         const { hop, failure } = result;
         this.#obey(this.#pool.onFailed(id, hop, failure, this.#nowMs));
       } else if (signal.aborted) result.close();
@@ -385,6 +387,18 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     } finally {
       this.#builds.delete(id);
     }
+  }
+
+  /** The calendar has gone on, while the machine slept perhaps: no relay is to blame. */
+  #choosePathAnew(id: CircuitId): void {
+    this.#onRelays();
+    this.#obey(this.#pool.onFailed(id, undefined, "cancelled", this.#nowMs));
+  }
+
+  /** Whether the record of a relay of a path is old: others need not take it. */
+  #isExpired(path: readonly NodeRecord[]): boolean {
+    const unixMs = this.#options.runtime.clock.unixMs();
+    return path.some(({ expiry }) => expiry <= unixMs);
   }
 
   /** Wait until a restart would find the relays that we keep, and tell who waits. */

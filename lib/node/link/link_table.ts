@@ -214,7 +214,8 @@ export class LinkTable implements AsyncDisposable {
     const there = this.get(peer.publicKey);
     if (there !== undefined) return there;
     options.signal?.throwIfAborted();
-    const key = keyOf(peer.publicKey);
+    // By address too: a dial to where the peer is not must hold up none to where it is.
+    const key = dialKey(peer);
     let dial = this.#dials.get(key);
     if (dial === undefined) {
       this.#checkDial(peer);
@@ -279,7 +280,7 @@ export class LinkTable implements AsyncDisposable {
     if (equalBytes(peer.publicKey, identity.publicKey)) {
       throw new ProtocolError("link.self", "Cannot link to ourselves");
     }
-    const refusal = this.#backoff.refusal(backoffKey(peer), clock.nowMs());
+    const refusal = this.#backoff.refusal(dialKey(peer), clock.nowMs());
     if (refusal !== undefined) {
       throw new UnreachableError(
         "link.backoff",
@@ -296,7 +297,7 @@ export class LinkTable implements AsyncDisposable {
 
   async #dial(peer: PeerAddress): Promise<Link> {
     const { clock } = this.#options;
-    const key = backoffKey(peer);
+    const key = dialKey(peer);
     try {
       const link = await this.#dialAndShake(peer);
       this.#backoff.onSuccess(key);
@@ -378,7 +379,7 @@ function keyOf(publicKey: PublicKey): string {
 }
 
 /** A peer at new addresses is worth a new try. */
-function backoffKey(peer: PeerAddress): string {
+function dialKey(peer: PeerAddress): string {
   const places = peer.addresses.map(({ host, port }) => `${host} ${port}`);
   return [keyOf(peer.publicKey), ...places].join(",");
 }

@@ -16,6 +16,7 @@ import type {
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import type { CellWriterHost } from "../circuit/cell_writer.ts";
 import type { CircuitLinks } from "../circuit/circuit_links.ts";
+import type { NextRelays } from "./next_relays.ts";
 import type { RelayTraffic } from "./relay_traffic.ts";
 
 /** The onion keys that circuits may be created with. */
@@ -43,6 +44,8 @@ export interface CircuitHost<Circuit> extends CellWriterHost<Circuit> {
   readonly onionKeys: OnionSecrets;
   /** Where the next relays are. */
   readonly links: CircuitLinks;
+  /** Checks the records of relays that circuits are extended to. */
+  readonly nextRelays: NextRelays;
   readonly traffic: RelayTraffic;
   /** Places for create handshakes under way. */
   readonly handshakes: Places;

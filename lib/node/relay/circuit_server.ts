@@ -11,6 +11,7 @@
  */
 import type { NodeId } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
+import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import type { Clock } from "../../base/clock.ts";
 import { AnonNetError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
@@ -29,6 +30,7 @@ import { CellBuffers } from "../circuit/cell_buffers.ts";
 import type { CircuitLinks } from "../circuit/circuit_links.ts";
 import type { CircuitHost, OnionSecrets } from "./circuit_host.ts";
 import { MeetingPoints } from "./meeting_points.ts";
+import { NextRelays } from "./next_relays.ts";
 import { type RelayedEnd, RelayTraffic } from "./relay_traffic.ts";
 import { RelayedCircuit } from "./relayed_circuit.ts";
 
@@ -79,6 +81,8 @@ export interface CircuitServerOptions {
   readonly onionKeys: OnionSecrets;
   /** Where the next relays are. */
   readonly links: CircuitLinks;
+  /** Checks the records of relays that circuits are extended to. */
+  readonly verifier: Pick<RecordVerifier, "recall" | "verifyOverdue">;
   /** Without it, nothing is found and nothing stored. */
   readonly answerDht?: DhtAnswerer;
   /** What differs from {@linkcode DEFAULT_CIRCUIT_LIMITS}. */
@@ -190,6 +194,7 @@ export class CircuitServer implements AsyncDisposable {
   ): CircuitHost<RelayedCircuit> {
     return {
       ...options,
+      nextRelays: new NextRelays(options),
       buffers: new CellBuffers(),
       quota: this.#quota,
       traffic: this.#traffic,

@@ -246,14 +246,14 @@ export class RelayedCircuit {
   }
 
   async #create(request: Bytes): Promise<void> {
-    const { crypto, random, network, ownId } = this.#host;
+    const { crypto, random, ownId } = this.#host;
     try {
       const own = { nodeId: ownId, onionKeys: this.#onionKeys(request) };
       const response = await respondToHandshake(crypto, own, request, random);
       if (!response.ok) return this.destroy("handshake");
       if (!this.#isDestroyed) {
         this.#timer.stop();
-        const options = { network, ownId };
+        const options = { ownId };
         this.#machine = new RelayCircuit(crypto, response.keys, options);
         this.#host.traffic.onCreated();
         this.#write(this.#previous, encodeFirstCell(response.reply));
@@ -275,7 +275,7 @@ export class RelayedCircuit {
   }
 
   async #extend(
-    { attempt, publicKey, addresses, cell }: Extract<
+    { attempt, nodeId, record, cell }: Extract<
       RelayAction,
       { readonly type: "extend" }
     >,
@@ -283,7 +283,10 @@ export class RelayedCircuit {
     const extending = this.#extending = new AbortController();
     const { signal } = extending;
     try {
-      const peer = { publicKey, addresses };
+      const { nextRelays } = this.#host;
+      const peer = await nextRelays.find(nodeId, record, this.previousId);
+      if (this.#extending !== extending) return;
+      if (peer === undefined) return this.#onNextFailed(attempt, "refused");
       const link = await this.#host.links.getOrDial(peer, { signal });
       const stream = await link.openCircuit({ signal });
       if (this.#extending !== extending) stream.cancel();

@@ -1,12 +1,14 @@
 /** Next relays and last hops that play false, and what becomes of circuits then. */
 import assert from "node:assert/strict";
-import { networkParameters } from "../../../lib/auth/network.ts";
+import { customNetwork } from "../../../lib/auth/network.ts";
+import { createNodeRecord } from "../../../lib/auth/node_record.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import { CELL_BYTES } from "../../../lib/circuit/cell.ts";
 import { RelayedCircuit } from "../../../lib/node/relay/relayed_circuit.ts";
 import {
   allGone,
   build,
+  CIRCUIT_CRYPTO,
   type FalseStream,
   type Hop,
   RawCircuit,
@@ -20,7 +22,12 @@ import {
   until,
   withCircuits,
 } from "./circuit_world.ts";
-import { codeOf, inMemory, type MemoryWorld } from "../link/link_world.ts";
+import {
+  codeOf,
+  inMemory,
+  type MemoryWorld,
+  NETWORK,
+} from "../link/link_world.ts";
 
 const run = withCircuits<MemoryWorld>(inMemory);
 const test = (sentence: string, body: (world: MemoryWorld) => Promise<void>) =>
@@ -161,7 +168,12 @@ test("a relay says that a relay is not there when another or none answers", asyn
   });
   const liar: Hop = {
     node: gone.node,
-    record: { ...gone.record, addresses: other.record.addresses },
+    record: createNodeRecord(
+      CIRCUIT_CRYPTO,
+      gone.node.identity,
+      NETWORK,
+      { ...gone.record, addresses: other.record.addresses },
+    ),
   };
   assert.deepEqual(
     await tryBuild(client, [first, liar]),
@@ -201,10 +213,12 @@ test("a client names its first hop when that cannot be reached or does not answe
   assert.deepEqual(old.server.stats.ends, { handshake: 1 });
 });
 
-test("a relay of network main extends to no private address", async (world) => {
+test("a relay extends to no private address where its network forbids them", async (world) => {
   const [next] = await startRelays(world, 1);
   assert.ok(next);
-  const main = await startRelay(world, { network: networkParameters("main") });
+  const main = await startRelay(world, {
+    network: customNetwork({ ...NETWORK, allowPrivateAddresses: false }),
+  });
   const client = await startClient(world);
   assert.deepEqual(await tryBuild(client, [main, next]), {
     ok: false,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { PathSelector } from "../../../lib/path/path_selection.ts";
 import { avoiding } from "../../../lib/path/path_avoid.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import type { NodeRecord } from "../../../lib/auth/node_record.ts";
@@ -464,3 +465,30 @@ Deno.test("a client that comes back after days asks its guards for the list, and
     stop.abort(new Error("enough"));
     await Promise.allSettled([starting]);
   }));
+
+for (const days of [1.5, 3]) {
+  Deno.test(`a client that slept for ${days} days blames no relay for its old list`, () =>
+    inClientWorld(8, async (world) => {
+      const client = await world.client();
+      const { clock } = world.world;
+      (await take(client)).close();
+      const { onFailed } = PathSelector.prototype;
+      const failed: (number | undefined)[] = [];
+      PathSelector.prototype.onFailed = function (path, hop, nowMs) {
+        failed.push(hop);
+        onFailed.call(this, path, hop, nowMs);
+      };
+      try {
+        clock.jumpUnix(days * 24 * 3_600_000);
+        const taken = await Promise.all(
+          Array.from({ length: 12 }, () => take(client).catch(() => undefined)),
+        );
+        for (const circuit of taken) circuit?.close();
+        await sleep(clock, 12 * 60_000);
+        (await take(client)).close();
+      } finally {
+        PathSelector.prototype.onFailed = onFailed;
+      }
+      assert.deepEqual(failed, []);
+    }));
+}

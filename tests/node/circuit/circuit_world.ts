@@ -9,6 +9,7 @@ import {
   createNodeRecord,
   type NodeRecord,
 } from "../../../lib/auth/node_record.ts";
+import { RecordVerifier } from "../../../lib/auth/record_verifier.ts";
 import type { Bytes } from "../../../lib/base/bytes.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import {
@@ -123,6 +124,10 @@ export async function startRelay(
     ownId: node.identity.nodeId,
     onionKeys: onion,
     links: node.table,
+    verifier: new RecordVerifier(
+      CIRCUIT_CRYPTO,
+      serverOptions.network ?? NETWORK,
+    ),
     onError: (error) => void errors.push(error),
     ...serverOptions,
   });
