@@ -28,6 +28,8 @@ export interface RoomLimits {
   readonly linksPerKey: number;
   /** Handshakes towards us under way. */
   readonly handshakes: number;
+  /** Of these, from one host: the transport may hold 1.25 MB of each. */
+  readonly handshakesPerHost: number;
   /** Age from which a handshake gives way to a newcomer where all those are taken, ms. */
   readonly handshakeGraceMs: number;
   /** Idle time after which a link gives way to a newcomer, ms. */
@@ -40,6 +42,7 @@ export const DEFAULT_ROOM_LIMITS: RoomLimits = {
   linksPerHost: 64,
   linksPerKey: 4,
   handshakes: 256,
+  handshakesPerHost: 6,
   // Two round trips and the check of a record: honest ones are done by then.
   handshakeGraceMs: 1_000,
   evictIdleMs: 30_000,
@@ -80,6 +83,8 @@ export class LinkRoom<
   readonly #limits: RoomLimits;
   readonly #isOneHost: boolean;
   readonly #handshakes: TimedPlaces<C>;
+  /** Of hosts that have any. */
+  readonly #handshakesOf = new Map<string, TimedPlaces<C>>();
   readonly #hosts: Places;
   /** The host that each connection let in was counted for: the peer may move. */
   readonly #hostOf = new Map<C, string>();
@@ -118,27 +123,49 @@ export class LinkRoom<
       return { type: "refuse" };
     }
     let evicted: C | undefined;
-    const isThereRoom = this.#handshakes.makeRoom((oldest) => {
+    const giveWay = (oldest: C) => {
       evicted = oldest;
-    }, nowMs);
+    };
+    const ofHost = this.#handshakesBy(host);
+    // Those of its own host give way to it first: no other host pays for them.
+    const isThereRoom = ofHost.makeRoom(giveWay, nowMs) &&
+      (evicted !== undefined || this.#handshakes.makeRoom(giveWay, nowMs));
     if (!isThereRoom) {
       this.#hosts.give(host);
       return { type: "refuse" };
     }
+    if (evicted !== undefined) this.onHandshakeEnd(evicted);
     this.#handshakes.take(connection, nowMs);
+    ofHost.take(connection, nowMs);
+    this.#handshakesOf.set(host, ofHost);
     this.#hostOf.set(connection, host);
     return { type: "answer", evicted };
+  }
+
+  #handshakesBy(host: string): TimedPlaces<C> {
+    const { handshakesPerHost, handshakeGraceMs } = this.#limits;
+    const max = this.#isOneHost ? Infinity : handshakesPerHost;
+    return this.#handshakesOf.get(host) ??
+      new TimedPlaces(max, handshakeGraceMs);
   }
 
   /** The handshake on a connection is over, well or badly. */
   onHandshakeEnd(connection: C): void {
     this.#handshakes.give(connection);
+    const host = this.#hostOf.get(connection);
+    const ofHost = host === undefined
+      ? undefined
+      : this.#handshakesOf.get(host);
+    if (host === undefined || ofHost === undefined) return;
+    ofHost.give(connection);
+    if (ofHost.used === 0) this.#handshakesOf.delete(host);
   }
 
   /** A connection that was answered has ended. */
   onConnectionEnd(connection: C): void {
     const host = this.#hostOf.get(connection);
     if (host === undefined) return;
+    this.onHandshakeEnd(connection);
     this.#hostOf.delete(connection);
     this.#hosts.give(host);
   }

@@ -21,6 +21,7 @@ import { welcomeLimits } from "../../link/link_limits.ts";
 import type { LinkRoom } from "../../link/link_room.ts";
 import { NonceCache } from "../../link/nonce_cache.ts";
 import type { Connection, Endpoint } from "../../transport/transport.ts";
+import { GuardedConnection } from "./guarded_connection.ts";
 import type { Link, LinkHost } from "./link.ts";
 import { answerHandshake } from "./link_handshake.ts";
 import type { LinkSet } from "./link_set.ts";
@@ -111,8 +112,9 @@ export class LinkAnswerer {
     connection.close(CLOSE_CODE.busy);
   }
 
-  async #answer(connection: Connection, record: Bytes): Promise<void> {
+  async #answer(stranger: Connection, record: Bytes): Promise<void> {
     const { host, onEstablished } = this.#options;
+    const connection = new GuardedConnection(stranger);
     const { crypto, clock, handlers } = host;
     let result: HandshakeResult;
     try {
@@ -122,7 +124,12 @@ export class LinkAnswerer {
         clock,
         record,
         nonces: this.#nonces,
-        admit: (peerKey) => this.#admit(connection, peerKey),
+        admit: (peerKey) => {
+          const admission = this.#admit(connection, peerKey);
+          // Before the welcome leaves: its reader may open streams at once.
+          connection.open();
+          return admission;
+        },
       });
     } catch (error) {
       this.#failedHandshakes++;
