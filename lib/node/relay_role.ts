@@ -181,9 +181,7 @@ export async function startRelay(
     }),
   );
   bandwidth.watch(() => circuits.carriedBytes);
-  services.takeCircuits(({ nodeId }, stream) =>
-    circuits.accept(nodeId, stream)
-  );
+  services.takeCircuits((link, stream) => circuits.accept(link, stream));
   links.start();
   if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
   return { identity, record, links, services, dht, reach, circuits };

@@ -7,13 +7,13 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { NodeId } from "../../lib/auth/identity.ts";
 import { createNodeRecord } from "../../lib/auth/node_record.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
+import type { CircuitAccount } from "../../lib/circuit/circuit_places.ts";
 import {
   MAX_CHECKS,
-  MAX_CHECKS_PER_PEER,
+  MAX_CHECKS_PER_ACCOUNT,
   NextRelays,
 } from "../../lib/node/relay/next_relays.ts";
 import {
@@ -31,12 +31,7 @@ import {
   type MemoryWorld,
   NETWORK,
 } from "../node/link/link_world.ts";
-import {
-  TEST_UNIX_MS,
-  testBytes,
-  testIdentity,
-  testRecord,
-} from "../support/nodes.ts";
+import { TEST_UNIX_MS, testBytes, testRecord } from "../support/nodes.ts";
 
 const run = withCircuits<MemoryWorld>(inMemory);
 const DAY_MS = NETWORK.maxNodeRecordLifeMs;
@@ -157,15 +152,15 @@ Deno.test("records of no work, whose check takes long, hold up few checks, and n
   });
   const neighbours = Array.from(
     { length: 64 },
-    (_, seed) => testIdentity(CIRCUIT_CRYPTO, 100 + seed).nodeId,
+    (_, seed): CircuitAccount => ({ name: `${seed}`, kind: "relay" }),
   );
   const [hostile, honest] = neighbours;
   assert.ok(hostile && honest);
   const junk = (number: number) => testBytes(`junk ${number}`, 900);
   let refused = 0;
-  const ask = (encoded: Bytes, neighbour: NodeId) =>
+  const ask = (encoded: Bytes, neighbour: CircuitAccount) =>
     relays.find(known.nodeId, encoded, neighbour);
-  const flood = (neighbour: NodeId) => {
+  const flood = (neighbour: CircuitAccount) => {
     for (let count = 0; count < 100; count++) {
       ask(junk(count), neighbour).catch((error) => {
         assert.equal(error.code, "circuit.checks_busy");
@@ -174,10 +169,10 @@ Deno.test("records of no work, whose check takes long, hold up few checks, and n
     }
   };
   flood(hostile);
-  assert.equal(checking.length, MAX_CHECKS_PER_PEER);
+  assert.equal(checking.length, MAX_CHECKS_PER_ACCOUNT);
   // Another neighbour's is begun all the same.
   ask(junk(1), honest);
-  assert.equal(checking.length, MAX_CHECKS_PER_PEER + 1);
+  assert.equal(checking.length, MAX_CHECKS_PER_ACCOUNT + 1);
   for (const neighbour of neighbours) flood(neighbour);
   assert.equal(checking.length, MAX_CHECKS);
   for (const neighbour of neighbours) {

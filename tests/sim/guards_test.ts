@@ -96,9 +96,9 @@ class Killer {
     const ids = new Set(relays.map(({ id }) => id));
     for (const { role: { circuits } } of relays) {
       const accept = circuits.accept.bind(circuits);
-      circuits.accept = (previousId, stream) => {
-        accept(previousId, stream);
-        if (!this.isActive || !ids.has(previousId.toHex())) return;
+      circuits.accept = (neighbour, stream) => {
+        accept(neighbour, stream);
+        if (!this.isActive || !ids.has(neighbour.nodeId.toHex())) return;
         const lifeMs = randomBetween(random, LIFE_MS, PATIENCE_MS);
         clock.schedule(lifeMs, () => {
           this.killed++;

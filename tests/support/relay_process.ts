@@ -130,7 +130,7 @@ async function main(options: RelayProcessOptions): Promise<void> {
     handlers: {
       onRequest: () => Promise.resolve(undefined),
       onCircuit: (link, stream) => {
-        if (options.onCircuit !== "carry") server.accept(link.nodeId, stream);
+        if (options.onCircuit !== "carry") server.accept(link, stream);
         else carryRaw(stream, identity.nodeId, onion).catch(onError);
       },
       onError,

@@ -10,6 +10,8 @@
  * @module
  */
 import type { NodeId } from "../../auth/identity.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import { addressGroup, DHT_PREFIX } from "../../auth/subnet.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -19,6 +21,11 @@ import { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
 import { CELL_BYTES } from "../../circuit/cell.ts";
 import { CellQuota, QUOTA_BYTES } from "../../circuit/cell_quota.ts";
+import {
+  type CircuitAccount,
+  CircuitPlaces,
+} from "../../circuit/circuit_places.ts";
+import { NeighbourBudgets } from "../../circuit/neighbour_budgets.ts";
 import type {
   DhtReply,
   DhtRequest,
@@ -40,6 +47,8 @@ export interface CircuitLimits {
   readonly circuits: number;
   /** Circuits of one neighbour. One that floods us leaves room for the others. */
   readonly circuitsPerPeer: number;
+  /** Time without a cell after which a circuit gives way where there is no place, ms. */
+  readonly evictIdleMs: number;
   /** Create handshakes under way. Each takes a quarter of a millisecond. */
   readonly handshakes: number;
   /** DHT requests of circuits under way. Each is work for many others. */
@@ -49,9 +58,10 @@ export interface CircuitLimits {
 }
 
 /** Enough for a relay of a network of some thousand relays. */
-const DEFAULT_CIRCUIT_LIMITS: CircuitLimits = {
+export const DEFAULT_CIRCUIT_LIMITS: CircuitLimits = {
   circuits: 16_384,
   circuitsPerPeer: 2048,
+  evictIdleMs: 60_000,
   handshakes: 128,
   dhtRequests: 256,
   quotaBytes: QUOTA_BYTES,
@@ -111,6 +121,14 @@ export interface CircuitStats {
   readonly ends: Readonly<Partial<Record<RelayedEnd, number>>>;
 }
 
+/** Who creates a circuit here; a link is one. */
+export interface Neighbour {
+  readonly nodeId: NodeId;
+  /** Whether it showed a record that says so. */
+  readonly isRelay: boolean;
+  readonly remoteAddress: SocketAddress;
+}
+
 /** The circuits of one relay. */
 export class CircuitServer implements AsyncDisposable {
   readonly #options: CircuitServerOptions;
@@ -118,7 +136,8 @@ export class CircuitServer implements AsyncDisposable {
   readonly #quota: CellQuota<RelayedCircuit>;
   readonly #points: MeetingPoints;
   readonly #circuits = new Set<RelayedCircuit>();
-  readonly #places: Places;
+  readonly #places: CircuitPlaces<RelayedCircuit>;
+  readonly #budgets = new NeighbourBudgets();
   readonly #dhtRequests: Places;
   readonly #traffic = new RelayTraffic();
   /** Awaited on dispose. */
@@ -131,21 +150,42 @@ export class CircuitServer implements AsyncDisposable {
     this.#options = options;
     this.#quota = new CellQuota(limits.quotaBytes);
     this.#points = new MeetingPoints(crypto, clock, random);
-    this.#places = new Places(limits.circuits, limits.circuitsPerPeer);
+    this.#places = new CircuitPlaces(limits);
     this.#dhtRequests = new Places(limits.dhtRequests);
     this.#tasks = new TaskSet(options.onError);
     this.#host = this.#hostOf(options, new Places(limits.handshakes));
   }
 
   /** Take a circuit that a neighbour creates. */
-  accept(previousId: NodeId, stream: ByteStream): void {
-    if (this.#isStopped || !this.#places.take(previousId.toHex())) {
+  accept(neighbour: Neighbour, stream: ByteStream): void {
+    const account = this.#accountOf(neighbour);
+    if (this.#isStopped || !this.#makeRoom(account)) {
       this.#traffic.onTurnedAway();
       stream.closeWrite();
       stream.cancel();
       return;
     }
-    this.#circuits.add(new RelayedCircuit(this.#host, previousId, stream));
+    const circuit = new RelayedCircuit(this.#host, account, stream);
+    this.#places.add(circuit, account);
+    this.#circuits.add(circuit);
+  }
+
+  /** Whether one more circuit may come; the one that gives way to it ends. */
+  #makeRoom(account: CircuitAccount): boolean {
+    const nowMs = this.#options.clock.nowMs();
+    if (!this.#budgets.spend(account, "create", nowMs)) return false;
+    const verdict = this.#places.makeRoom(account, nowMs);
+    if (verdict.type === "evict") verdict.circuit.destroy("evicted", "drop");
+    return verdict.type !== "full";
+  }
+
+  /** Identities of clients cost nothing, so that their hosts are counted. */
+  #accountOf({ nodeId, isRelay, remoteAddress }: Neighbour): CircuitAccount {
+    if (isRelay) return { name: nodeId.toHex(), kind: "relay" };
+    const name = this.#options.network.allowPrivateAddresses
+      ? nodeId.toHex()
+      : addressGroup(remoteAddress, DHT_PREFIX);
+    return { name, kind: "stranger" };
   }
 
   /** Bytes of cells passed on, both ways, ever. */
@@ -205,7 +245,7 @@ export class CircuitServer implements AsyncDisposable {
         onUnavailable: (circuit) => this.#points.forget(circuit),
         onGone: (circuit) => {
           this.#circuits.delete(circuit);
-          this.#places.give(circuit.previousId.toHex());
+          this.#places.remove(circuit);
         },
       },
     };
@@ -225,7 +265,10 @@ export class CircuitServer implements AsyncDisposable {
     request: DhtRequest,
   ): Promise<void> {
     const { answerDht } = this.#options;
-    if (answerDht === undefined || !this.#dhtRequests.take()) {
+    const nowMs = this.#options.clock.nowMs();
+    const isPaid = circuit.spendDhtRequest(nowMs) &&
+      this.#budgets.spend(circuit.account, request.type, nowMs);
+    if (answerDht === undefined || !isPaid || !this.#dhtRequests.take()) {
       circuit.send(refusalOf(request));
       return;
     }

@@ -19,11 +19,12 @@ import { equalBytes } from "../../base/bytes.ts";
 import type { Clock } from "../../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../../base/errors.ts";
 import { Places } from "../../base/places.ts";
+import type { CircuitAccount } from "../../circuit/circuit_places.ts";
 
 /** Tuning: records of circuits that are checked at once, 10 ms each. */
 export const MAX_CHECKS = 16;
-/** Tuning: of these, for the circuits of one neighbour. */
-export const MAX_CHECKS_PER_PEER = 4;
+/** Tuning: of these, for the circuits of one account. */
+export const MAX_CHECKS_PER_ACCOUNT = 4;
 
 /** What it is made of. */
 export interface NextRelaysOptions {
@@ -35,7 +36,7 @@ export interface NextRelaysOptions {
 /** Checks the records that circuits are extended by. */
 export class NextRelays {
   readonly #options: NextRelaysOptions;
-  readonly #checks = new Places(MAX_CHECKS, MAX_CHECKS_PER_PEER);
+  readonly #checks = new Places(MAX_CHECKS, MAX_CHECKS_PER_ACCOUNT);
 
   constructor(options: NextRelaysOptions) {
     this.#options = options;
@@ -47,17 +48,17 @@ export class NextRelays {
    * finds its list old.
    *
    * @param nodeId Whose it must be.
-   * @param neighbour For whose circuit.
+   * @param account Whose circuit it is for.
    * @returns `undefined` when the record is not valid, or not of that relay.
    * @throws {UnreachableError} `circuit.checks_busy`, `auth.verifier_busy`: too much to do.
    */
   async find(
     nodeId: NodeId,
     encoded: Uint8Array,
-    neighbour: NodeId,
+    account: CircuitAccount,
   ): Promise<NodeRecord | undefined> {
     const known = this.#recall(encoded) ??
-      await this.#check(encoded, neighbour);
+      await this.#check(encoded, account);
     const isOfIt = known?.flags.includes("relay") &&
       equalBytes(known.nodeId, nodeId);
     return isOfIt ? known : undefined;
@@ -76,11 +77,10 @@ export class NextRelays {
 
   async #check(
     encoded: Uint8Array,
-    neighbour: NodeId,
+    account: CircuitAccount,
   ): Promise<NodeRecord | undefined> {
     const { network, clock, verifier } = this.#options;
-    const key = neighbour.toHex();
-    if (!this.#checks.take(key)) {
+    if (!this.#checks.take(account.name)) {
       throw new UnreachableError(
         "circuit.checks_busy",
         "Cannot extend circuit: too many records are being checked",
@@ -96,7 +96,7 @@ export class NextRelays {
       if (error instanceof ProtocolError) return undefined;
       throw error;
     } finally {
-      this.#checks.give(key);
+      this.#checks.give(account.name);
     }
   }
 }

@@ -24,6 +24,8 @@ export type RelayedEnd =
   | "quota"
   /** No room for what the client asked for. */
   | "overloaded"
+  /** Unused, longest of its account, when another circuit needed the place. */
+  | "evicted"
   /** No peer came in time, or another circuit took its place. */
   | "expired"
   /** The circuit that it was joined to has ended. */

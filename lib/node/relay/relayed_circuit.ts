@@ -12,16 +12,18 @@
  * @see protocol §5.5 "Extending, using, destroying" to §5.7 "Joining"
  * @module
  */
-import { type NodeId } from "../../auth/identity.ts";
 import { type Bytes } from "../../base/bytes.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
+import { TokenBucket } from "../../base/token_bucket.ts";
 import {
   CELL_BYTES,
   decodeFirstCell,
   encodeFirstCell,
 } from "../../circuit/cell.ts";
+import type { CircuitAccount } from "../../circuit/circuit_places.ts";
 import type { ClientBound } from "../../circuit/control_messages.ts";
+import { DHT_OF_CIRCUIT } from "../../circuit/neighbour_budgets.ts";
 import {
   REQUEST_BYTES,
   respondToHandshake,
@@ -51,8 +53,8 @@ const GONE = new UnreachableError(
 
 /** One circuit. */
 export class RelayedCircuit {
-  /** Who created it here. */
-  readonly previousId: NodeId;
+  /** Whom it is counted for. */
+  readonly account: CircuitAccount;
   readonly #host: CircuitHost<RelayedCircuit>;
   readonly #previous: RelayStream<RelayedCircuit>;
   #next: RelayStream<RelayedCircuit> | undefined;
@@ -64,6 +66,8 @@ export class RelayedCircuit {
   #work: AbortController | undefined;
   readonly #timer: MachineTimer;
   #hasRequest = false;
+  #usedMs: number;
+  #dhtRequests: TokenBucket | undefined;
   #isDestroyed = false;
   /** Streams of which something is left. */
   #streams = 1;
@@ -71,11 +75,12 @@ export class RelayedCircuit {
   /** @param stream Of a peer that wants a circuit; owned from here on. */
   constructor(
     host: CircuitHost<RelayedCircuit>,
-    previousId: NodeId,
+    account: CircuitAccount,
     stream: ByteStream,
   ) {
     this.#host = host;
-    this.previousId = previousId;
+    this.account = account;
+    this.#usedMs = host.clock.nowMs();
     this.#previous = new RelayStream(stream, host, this, {
       onCells: (cells) => this.#onForward(cells),
       onHangUp: () => this.destroy("hung_up"),
@@ -98,6 +103,20 @@ export class RelayedCircuit {
   /** Known to the client and us alone; for signatures bound to this circuit. */
   get binding(): Bytes {
     return this.#machine?.binding ?? new Uint8Array();
+  }
+
+  /** When the last cell came, either way. Monotonic, ms. */
+  get usedMs(): number {
+    const partner = this.#partner;
+    return partner === undefined
+      ? this.#usedMs
+      : Math.max(this.#usedMs, partner.#usedMs);
+  }
+
+  /** The client asks for something of the DHT. @returns Whether it may, for now. */
+  spendDhtRequest(nowMs: number): boolean {
+    this.#dhtRequests ??= new TokenBucket(DHT_OF_CIRCUIT, nowMs);
+    return this.#dhtRequests.take(1, nowMs);
   }
 
   /** Aborts when the circuit has ended: its client waits for no answer any more. */
@@ -157,6 +176,7 @@ export class RelayedCircuit {
   #onForward(cells: Bytes): boolean {
     const machine = this.#machine;
     if (this.#isDestroyed) return false;
+    this.#usedMs = this.#host.clock.nowMs();
     if (machine === undefined) {
       this.#onFirstCell(cells);
       return false;
@@ -183,6 +203,7 @@ export class RelayedCircuit {
   #onBackward(cells: Bytes): boolean {
     const machine = this.#machine;
     if (machine === undefined || !machine.backward(cells)) return false;
+    this.#usedMs = this.#host.clock.nowMs();
     this.#host.traffic.backwardCells += cells.length / CELL_BYTES;
     return this.#write(this.#previous, cells);
   }
@@ -284,7 +305,7 @@ export class RelayedCircuit {
     const { signal } = extending;
     try {
       const { nextRelays } = this.#host;
-      const peer = await nextRelays.find(nodeId, record, this.previousId);
+      const peer = await nextRelays.find(nodeId, record, this.account);
       if (this.#extending !== extending) return;
       if (peer === undefined) return this.#onNextFailed(attempt, "refused");
       const link = await this.#host.links.getOrDial(peer, { signal });

@@ -112,7 +112,7 @@ export async function startRelay(
     crypto: CIRCUIT_CRYPTO,
     ...nodeOptions,
     handlers: {
-      onCircuit: (link, stream) => server.accept(link.nodeId, stream),
+      onCircuit: (link, stream) => server.accept(link, stream),
       ...nodeOptions?.handlers,
     },
   });
