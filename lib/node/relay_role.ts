@@ -21,6 +21,7 @@ import { ReachWatch } from "./directory/reach_watch.ts";
 import { peerOf } from "./link/link_dial.ts";
 import { CircuitDht } from "./relay/dht_for_circuits.ts";
 import { logLinks } from "./link/link_log.ts";
+import { LoadWatch } from "./link/load_watch.ts";
 import { LinkServices } from "./link/link_services.ts";
 import { LinkTable } from "./link/link_table.ts";
 import type { NodeBase } from "./node_base.ts";
@@ -80,11 +81,13 @@ export async function startRelay(
   const work = await loadWork(state, network, identity, runtime, {
     signal,
   });
+  let mayNewcomerTry = () => true;
   const endpoint = await runtime.openEndpoint({
     address: options.listen,
     alpn: network.alpn,
     identity,
     crypto,
+    admit: () => mayNewcomerTry(),
   });
   // Owned by the links from the moment that there are any.
   stack.defer(() => endpoint.close());
@@ -181,7 +184,22 @@ export async function startRelay(
     }),
   );
   bandwidth.watch(() => circuits.carriedBytes);
-  services.takeCircuits((link, stream) => circuits.accept(link, stream));
+  const load = stack.use(
+    new LoadWatch({
+      clock,
+      log: log.part("load"),
+      links,
+      quotaShare: () => circuits.quotaShare,
+    }),
+  );
+  mayNewcomerTry = () => {
+    load.onNewcomer();
+    return links.load === "normal";
+  };
+  services.takeCircuits((link, stream) => {
+    load.onNewcomer();
+    circuits.accept(link, stream);
+  });
   links.start();
   if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
   return { identity, record, links, services, dht, reach, circuits };

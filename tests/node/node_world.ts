@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import type { NodeAddress } from "../../lib/auth/node_address.ts";
 import { seededRandom } from "../../lib/base/random.ts";
+import type { Clock } from "../../lib/base/clock.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
 import type { ClientOptions } from "../../lib/node/client_role.ts";
@@ -72,12 +73,12 @@ export class NodeWorld {
   }
 
   /** Another machine, with its own address and an empty disk. */
-  machine(): Machine {
+  machine(clock: Clock = this.clock): Machine {
     const number = ++this.#count;
     const files = new MemoryFiles();
     const log = new RecordingLog();
     const runtime: Runtime = {
-      clock: this.clock,
+      clock,
       random: seededRandom(number),
       crypto: repeatableSuite(),
       files,

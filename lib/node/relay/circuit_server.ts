@@ -194,6 +194,11 @@ export class CircuitServer implements AsyncDisposable {
     return (forwardCells + backwardCells) * CELL_BYTES;
   }
 
+  /** How much of the quota of waiting cells is used, 0 to 1. */
+  get quotaShare(): number {
+    return this.#quota.usedBytes / this.#quota.maxBytes;
+  }
+
   get stats(): CircuitStats {
     const states = {
       creating: 0,
