@@ -72,6 +72,12 @@ export class CircuitPlaces<C extends { readonly usedMs: number }> {
       : { type: "room" };
   }
 
+  /** Which circuit ends for one more of `account`, though there may be places. */
+  giveWay({ name }: CircuitAccount, nowMs: number): PlaceVerdict<C> {
+    const newcomer = this.#holders.get(name);
+    return this.#evict(this.#largest(undefined), newcomer, nowMs);
+  }
+
   /** A circuit has come that {@linkcode makeRoom} found a place for. */
   add(circuit: C, account: CircuitAccount): void {
     const holder = this.#holders.get(account.name) ??

@@ -8,6 +8,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { sleep } from "../../lib/base/clock.ts";
+import type { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import {
   type CircuitAccount,
   CircuitPlaces,
@@ -157,4 +159,35 @@ Deno.test("clients, at once and through another relay, find a place at a relay t
     for (let count = 0; count < 16; count++) await tryBuild(hostile, [relay]);
     for (const circuit of honest) assert.ok(await circuit.ping({}) >= 0);
     assert.deepEqual(relay.errors, []);
+  }));
+
+Deno.test("idle circuits between two relays keep no other client from going that way", () =>
+  withCircuits<MemoryWorld>(inMemory)(async (world) => {
+    const guard = await startRelay(world);
+    // 16 of these stay free for requests.
+    const next = await startRelay(world, {
+      node: { linkLimits: { openStreams: 24 } },
+    });
+    const path = [guard, next];
+    const hostile = await startClient(world);
+    const idle: OwnCircuit[] = [];
+    for (let count = 0; count < 8; count++) {
+      idle.push(await build(hostile, path));
+    }
+    const full = await tryBuild(hostile, path);
+    assert.deepEqual(full, {
+      ok: false,
+      failure: { code: "not_extended", hop: 2, reason: "overloaded" },
+    });
+    const circuit = await build(await startClient(world), path);
+    assert.equal(idle.filter(({ isOpen }) => isOpen).length, 7);
+    for (let count = 0; count < 8; count++) await tryBuild(hostile, path);
+    assert.ok(await circuit.ping({}) >= 0);
+    // What lies idle for long gives way to any.
+    await sleep(world.clock, LATER_MS);
+    await circuit.ping({});
+    const other = await build(hostile, path);
+    for (const used of [circuit, other]) assert.ok(await used.ping({}) >= 0);
+    assert.equal(guard.server.stats.ends.evicted, 2);
+    assert.deepEqual([...guard.errors, ...next.errors], []);
   }));

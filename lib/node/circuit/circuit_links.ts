@@ -28,6 +28,7 @@ export interface CircuitLinks {
 const OVERLOADED = new Set([
   "link.busy",
   "link.full",
+  "link.streams",
   "transport.busy",
   "auth.verifier_busy",
   "circuit.checks_busy",

@@ -9,6 +9,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { Random } from "../../base/random.ts";
 import type { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
+import type { CircuitExits } from "../../circuit/circuit_exits.ts";
 import type {
   DhtRequest,
   ServiceRequest,
@@ -36,7 +37,8 @@ export interface CircuitListener<Circuit> {
 }
 
 /** What all circuits of a relay share. */
-export interface CircuitHost<Circuit> extends CellWriterHost<Circuit> {
+export interface CircuitHost<Circuit extends { readonly usedMs: number }>
+  extends CellWriterHost<Circuit> {
   readonly crypto: CryptoSuite;
   readonly random: Random;
   readonly network: NetworkParameters;
@@ -44,6 +46,8 @@ export interface CircuitHost<Circuit> extends CellWriterHost<Circuit> {
   readonly onionKeys: OnionSecrets;
   /** Where the next relays are. */
   readonly links: CircuitLinks;
+  /** Where circuits go on to, and which of them gives way there. */
+  readonly exits: CircuitExits<Circuit>;
   /** Checks the records of relays that circuits are extended to. */
   readonly nextRelays: NextRelays;
   readonly traffic: RelayTraffic;

@@ -21,6 +21,7 @@ import { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
 import { CELL_BYTES } from "../../circuit/cell.ts";
 import { CellQuota, QUOTA_BYTES } from "../../circuit/cell_quota.ts";
+import { CircuitExits } from "../../circuit/circuit_exits.ts";
 import {
   type CircuitAccount,
   CircuitPlaces,
@@ -137,6 +138,7 @@ export class CircuitServer implements AsyncDisposable {
   readonly #points: MeetingPoints;
   readonly #circuits = new Set<RelayedCircuit>();
   readonly #places: CircuitPlaces<RelayedCircuit>;
+  readonly #exits: CircuitExits<RelayedCircuit>;
   readonly #budgets = new NeighbourBudgets();
   readonly #dhtRequests: Places;
   readonly #traffic = new RelayTraffic();
@@ -151,6 +153,7 @@ export class CircuitServer implements AsyncDisposable {
     this.#quota = new CellQuota(limits.quotaBytes);
     this.#points = new MeetingPoints(crypto, clock, random);
     this.#places = new CircuitPlaces(limits);
+    this.#exits = new CircuitExits(limits);
     this.#dhtRequests = new Places(limits.dhtRequests);
     this.#tasks = new TaskSet(options.onError);
     this.#host = this.#hostOf(options, new Places(limits.handshakes));
@@ -239,6 +242,7 @@ export class CircuitServer implements AsyncDisposable {
   ): CircuitHost<RelayedCircuit> {
     return {
       ...options,
+      exits: this.#exits,
       nextRelays: new NextRelays(options),
       buffers: new CellBuffers(),
       quota: this.#quota,
@@ -251,6 +255,7 @@ export class CircuitServer implements AsyncDisposable {
         onGone: (circuit) => {
           this.#circuits.delete(circuit);
           this.#places.remove(circuit);
+          this.#exits.remove(circuit);
         },
       },
     };

@@ -13,7 +13,13 @@
  * @module
  */
 import { type Bytes } from "../../base/bytes.ts";
-import { AnonNetError, UnreachableError } from "../../base/errors.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import { raceSignal } from "../../base/clock.ts";
+import {
+  AnonNetError,
+  errorCode,
+  UnreachableError,
+} from "../../base/errors.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { TokenBucket } from "../../base/token_bucket.ts";
 import {
@@ -69,6 +75,8 @@ export class RelayedCircuit {
   #usedMs: number;
   #dhtRequests: TokenBucket | undefined;
   #isDestroyed = false;
+  /** Settles when nothing of it is left. */
+  readonly #gone = Promise.withResolvers<void>();
   /** Streams of which something is left. */
   #streams = 1;
 
@@ -308,14 +316,33 @@ export class RelayedCircuit {
       const peer = await nextRelays.find(nodeId, record, this.account);
       if (this.#extending !== extending) return;
       if (peer === undefined) return this.#onNextFailed(attempt, "refused");
-      const link = await this.#host.links.getOrDial(peer, { signal });
-      const stream = await link.openCircuit({ signal });
+      const stream = await this.#streamTo(peer, signal);
       if (this.#extending !== extending) stream.cancel();
-      else this.#openNext(stream, attempt, cell);
+      else {
+        this.#host.exits.add(this, peer.nodeId.toHex(), this.account);
+        this.#openNext(stream, attempt, cell);
+      }
     } catch (error) {
       if (this.#extending !== extending) return; // the client waits no more
       this.#onNextFailed(attempt, extendFailureOf(error));
       if (!(error instanceof AnonNetError)) throw error;
+    }
+  }
+
+  /** Where the link is full of circuits, one that is not used gives way. */
+  async #streamTo(peer: NodeRecord, signal: AbortSignal): Promise<ByteStream> {
+    const { links, exits, clock } = this.#host;
+    const link = await links.getOrDial(peer, { signal });
+    try {
+      return await link.openCircuit({ signal });
+    } catch (error) {
+      if (errorCode(error) !== "link.streams") throw error;
+      const next = peer.nodeId.toHex();
+      const unused = exits.giveWay(next, this.account, clock.nowMs());
+      if (unused === undefined) throw error;
+      unused.destroy("evicted", "drop");
+      await raceSignal(unused.#gone.promise, signal);
+      return await link.openCircuit({ signal });
     }
   }
 
@@ -370,6 +397,7 @@ export class RelayedCircuit {
   #endExtending(): void {
     const next = this.#next;
     this.#next = undefined;
+    this.#host.exits.remove(this);
     this.#timer.stop();
     this.#extending?.abort(GONE);
     this.#extending = undefined;
@@ -393,6 +421,7 @@ export class RelayedCircuit {
   #onStreamGone(): void {
     this.#streams--;
     if (this.#streams === 0 && this.#isDestroyed) {
+      this.#gone.resolve();
       this.#host.listener.onGone(this);
     }
   }
