@@ -9,8 +9,10 @@
 import assert from "node:assert/strict";
 import { createNodeRecord } from "../../lib/auth/node_record.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
+import { sleep } from "../../lib/base/clock.ts";
 import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
 import type { CircuitAccount } from "../../lib/circuit/circuit_places.ts";
+import { MAX_DIALS_OF_PEER } from "../../lib/node/link/link_table.ts";
 import {
   MAX_CHECKS,
   MAX_CHECKS_PER_ACCOUNT,
@@ -180,3 +182,30 @@ Deno.test("records of no work, whose check takes long, hold up few checks, and n
   }
   assert.equal(refused, 65 * 100 + 1 - MAX_CHECKS);
 });
+
+Deno.test("one identity that claims ever other dead addresses takes up few dials, and holds up no other's", () =>
+  run(async (world) => {
+    const [first, next, liar] = await startRelays(world, 3);
+    assert.ok(first && next && liar);
+    const client = await startClient(world);
+    const dead = Array.from({ length: 86 }, (_, count) => ({
+      node: liar.node,
+      record: createNodeRecord(CIRCUIT_CRYPTO, liar.node.identity, NETWORK, {
+        ...liar.record,
+        addresses: [1, 2, 3, 4].map((host) => ({
+          host: `127.0.9.${host}`,
+          port: 1 + count,
+        })),
+      }),
+    }));
+    const tries: ReturnType<typeof tryBuild>[] = [];
+    for (const hop of dead) {
+      tries.push(tryBuild(client, [first, hop]));
+      await sleep(world.clock, 50);
+    }
+    assert.equal(first.node.table.stats.dialling, MAX_DIALS_OF_PEER);
+    const circuit = await build(client, [first, next]);
+    circuit.close();
+    for (const { ok } of await Promise.all(tries)) assert.equal(ok, false);
+    assert.equal(first.node.table.stats.dialling, 0);
+  }));

@@ -61,6 +61,12 @@ export interface TableLimits extends RoomLimits {
   readonly longRequestGraceMs: number;
 }
 
+/**
+ * Tuning: dials of one key at once, each at other addresses: an identity that signs
+ * one record after the other, each with other dead addresses, takes up no more.
+ */
+export const MAX_DIALS_OF_PEER = 4;
+
 const DEFAULT_TABLE_LIMITS: TableLimits = {
   ...DEFAULT_ROOM_LIMITS,
   requests: 512,
@@ -122,6 +128,8 @@ export class LinkTable implements AsyncDisposable {
   readonly #room: LinkRoom<Connection, Link>;
   readonly #answerer: LinkAnswerer;
   readonly #dials = new Map<string, Promise<Link>>();
+  /** By key alone. */
+  readonly #dialsOf = new Places(Infinity, MAX_DIALS_OF_PEER);
   readonly #backoff: DialBackoff;
   readonly #tasks = new TaskSet((error) => {
     if (!(error instanceof AnonNetError)) this.#onError(error);
@@ -219,7 +227,17 @@ export class LinkTable implements AsyncDisposable {
     let dial = this.#dials.get(key);
     if (dial === undefined) {
       this.#checkDial(peer);
-      dial = this.#dial(peer).finally(() => this.#dials.delete(key));
+      const ofPeer = keyOf(peer.publicKey);
+      if (!this.#dialsOf.take(ofPeer)) {
+        throw new UnreachableError(
+          "link.full",
+          "Cannot dial: this peer is being dialled at other addresses",
+        );
+      }
+      dial = this.#dial(peer).finally(() => {
+        this.#dials.delete(key);
+        this.#dialsOf.give(ofPeer);
+      });
       this.#dials.set(key, dial);
       this.#tasks.run(dial);
     }
