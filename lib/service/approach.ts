@@ -74,11 +74,14 @@ export type AttemptFailure =
   | "unreachable"
   /** The answer was not the service's. */
   | "wrong_answer"
+  /** The service does not know the session that a leg was wanted for. */
+  | "session_lost"
   /** No answer came. */
   | "silent";
 
 /** Why there is no way, for the user. */
 export type ApproachFailure =
+  | "service.session_lost"
   | "service.rendezvous"
   | "service.introduction_timeout"
   | "service.introduction"
@@ -86,6 +89,7 @@ export type ApproachFailure =
 
 /** From the most telling. */
 const FAILURES: readonly (readonly [AttemptFailure, ApproachFailure])[] = [
+  ["session_lost", "service.session_lost"],
   ["wrong_answer", "service.rendezvous"],
   ["silent", "service.introduction_timeout"],
   ["busy", "service.introduction"],
@@ -166,6 +170,8 @@ export class Approach {
   ): ApproachAction[] {
     if (!this.#attempts.delete(attempt)) return [];
     this.#failures.add(failure);
+    // Said by the service itself, and true at all its points.
+    if (failure === "session_lost") return this.#giveUp();
     // The service has left this point, and most likely the others as well.
     const isGone = failure === "unknown" && this.#searches === 0;
     const search = isGone ? this.#beginSearch() : [];
@@ -250,6 +256,10 @@ export class Approach {
     if (this.#isSearching) return [];
     const isOld = this.#searches === 0 || this.#searchMs <= nowMs;
     if (isOld && this.#maySearch) return this.#beginSearch();
+    return this.#giveUp();
+  }
+
+  #giveUp(): ApproachAction[] {
     this.#isOver = true;
     const found = FAILURES.find(([failure]) => this.#failures.has(failure));
     return [{ type: "failed", code: found?.[1] ?? "service.unreachable" }];

@@ -23,7 +23,7 @@ import {
   type SessionEvent,
 } from "../../session/session_event.ts";
 import { RESET_CODE } from "../../session/stream.ts";
-import { SessionStreamHandle } from "./session_stream.ts";
+import { SESSION_LOST, SessionStreamHandle } from "./session_stream.ts";
 
 /** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
 const OVERDUE_MS = 5;
@@ -318,9 +318,8 @@ export class SessionDriver {
 
   #onClosed(code: number): void {
     this.#timer.stop();
-    for (const stream of this.#streams.values()) {
-      stream.onReset(RESET_CODE.failed);
-    }
+    const why = code === SESSION_CODE.lost ? SESSION_LOST : RESET_CODE.failed;
+    for (const stream of this.#streams.values()) stream.onReset(why);
     this.#streams.clear();
     const carriers = [...this.#carriers.values()];
     // The last cell of each leg says why; carriers write it before they close.

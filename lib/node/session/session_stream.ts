@@ -15,6 +15,12 @@ import { type ReadResult, RESET_CODE } from "../../session/stream.ts";
 /** Bytes that one read hands out at most: what a socket takes well at once. */
 const READ_BYTES = 64 * 1024;
 
+/**
+ * How streams end, here alone, whose session the service does not know any more. No
+ * reset code: those are below 256.
+ */
+export const SESSION_LOST = 256;
+
 /** What a stream asks of its session. */
 export interface StreamCalls {
   accept(): void;
@@ -28,7 +34,7 @@ export interface StreamCalls {
 /** How a stream ended. */
 export interface StreamEnd {
   readonly how: "finished" | "reset";
-  /** Reset code (protocol §6.2 "Frames"); 0 when it finished. */
+  /** Reset code (protocol §6.2 "Frames"), or {@linkcode SESSION_LOST}; 0 when it finished. */
   readonly code: number;
   /** Why we gave it up, where we did and know. */
   readonly error?: UnreachableError;
@@ -247,6 +253,10 @@ const RESETS: ReadonlyMap<number, readonly [string, string]> = new Map([
     "session.reset_exhausted",
     "too many streams, or too much waiting to be read",
   ]],
+  [SESSION_LOST, [
+    "service.session_lost",
+    "the service does not know it any more; it was started anew, or gave it up",
+  ]],
 ]);
 
 /** Why there is no writing to a stream that is over. */
@@ -259,7 +269,7 @@ function endError(end: StreamEnd): UnreachableError {
 
 /**
  * The error for a reset code: `service.no_port`, `service.refused`,
- * `service.timeout`, or `session.reset_*`.
+ * `service.timeout`, `service.session_lost`, or `session.reset_*`.
  */
 function resetError(
   { code, error }: Pick<StreamEnd, "code" | "error">,

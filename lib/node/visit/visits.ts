@@ -2,7 +2,7 @@
  * Reaches services for a node's users: one session for each service and isolation
  * key, used for all their streams.
  *
- *     connect ─▶ session there? ── yes ──▶ stream, no round trip
+ *     connect ─▶ a sound session? ── yes ──▶ stream, no round trip
  *                   │ no
  *                   └─▶ being begun? ── no ──▶ approachService ─▶ session ─▶ stream
  *
@@ -69,7 +69,10 @@ export class Visits implements AsyncDisposable {
   readonly #context: ServiceContext;
   readonly #finder: DescriptorFinder;
   readonly #log: Log;
+  /** Those that further streams are opened on. */
   readonly #sessions = new Map<string, ClientSession>();
+  /** All that are open: also those in whose place others were begun. */
+  readonly #open = new Set<ClientSession>();
   readonly #beginnings = new Map<string, Beginning>();
   readonly #stopping = new AbortController();
   /** How often a new identity was wished for; part of every isolation key. */
@@ -86,12 +89,12 @@ export class Visits implements AsyncDisposable {
   get status(): VisitsStatus {
     let streams = 0;
     let legs = 0;
-    for (const session of this.#sessions.values()) {
-      streams += session.view.streamCount;
-      legs += session.view.legNumbers.length;
+    for (const { view } of this.#open) {
+      streams += view.streamCount;
+      legs += view.legNumbers.length;
     }
     const beginning = this.#beginnings.size;
-    return { sessions: this.#sessions.size, beginning, streams, legs };
+    return { sessions: this.#open.size, beginning, streams, legs };
   }
 
   /**
@@ -109,7 +112,7 @@ export class Visits implements AsyncDisposable {
     const isolation = this.#isolationText(target.isolation);
     const key = keyOf(target.service, isolation);
     const there = this.#sessions.get(key);
-    const session = there?.isOpen
+    const session = there?.isSound
       ? there
       : await this.#beginInTime(key, { ...target, isolation }, signal);
     const stream = session.openStream(target.port);
@@ -128,7 +131,7 @@ export class Visits implements AsyncDisposable {
    */
   newIdentity(): void {
     this.#identity++;
-    for (const session of this.#sessions.values()) session.retire();
+    for (const session of this.#open) session.retire();
   }
 
   /** Close all sessions, and begin no more. */
@@ -141,7 +144,7 @@ export class Visits implements AsyncDisposable {
     );
     const beginnings = [...this.#beginnings.values()];
     await Promise.allSettled(beginnings.map(({ session }) => session));
-    const sessions = [...this.#sessions.values()];
+    const sessions = [...this.#open];
     for (const session of sessions) session.close();
     await Promise.all(sessions.map(({ closed }) => closed));
   }
@@ -215,7 +218,9 @@ export class Visits implements AsyncDisposable {
     }).then((met) => {
       const session = new ClientSession(options, met, target.port);
       this.#sessions.set(key, session);
+      this.#open.add(session);
       session.closed.then(() => {
+        this.#open.delete(session);
         if (this.#sessions.get(key) === session) this.#sessions.delete(key);
       });
       if (identity !== this.#identity) session.retire();
@@ -240,11 +245,11 @@ export class Visits implements AsyncDisposable {
 
   /** For one more session: the one without streams that was used longest ago goes. */
   #makeRoom(): void {
-    const size = this.#sessions.size + this.#beginnings.size;
+    const size = this.#open.size + this.#beginnings.size;
     if (size < MAX_CLIENT_SESSIONS) return;
     let oldest: ClientSession | undefined;
     let oldestMs = Infinity;
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#open) {
       const isInUse = session.view.streamCount > 0;
       if (isInUse || session.usedMs >= oldestMs) continue;
       oldest = session;
