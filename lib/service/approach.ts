@@ -97,6 +97,7 @@ const FAILURES: readonly (readonly [AttemptFailure, ApproachFailure])[] = [
 ];
 
 interface Attempt {
+  readonly startedMs: number;
   /** When it is given up. */
   endMs: number;
 }
@@ -194,7 +195,9 @@ export class Approach {
     if (news === "newer") {
       this.#points = indices(this.#random, points);
       this.#firstAttempt = this.#nextAttempt;
-      if (this.#isSlow(nowMs) && this.#mayTryAnother) return this.#try(nowMs);
+      const [oldest] = this.#attempts.values();
+      const isSlow = this.#isSlow(oldest?.startedMs, nowMs);
+      if (isSlow && this.#mayTryAnother) return this.#try(nowMs);
       return this.#goOn(nowMs);
     }
     if (this.#failures.has("busy") && this.#points.length === 0) {
@@ -214,7 +217,7 @@ export class Approach {
       this.#failures.add("silent");
       actions.push({ type: "abandon", attempt });
     }
-    if (this.#isSlow(nowMs)) {
+    if (this.#attempts.size > 0 && this.#isSlow(this.#startedMs, nowMs)) {
       const search = this.#searchMs <= nowMs ? this.#beginSearch() : [];
       if (this.#mayTryAnother) actions.push(...this.#try(nowMs));
       actions.push(...search);
@@ -222,9 +225,10 @@ export class Approach {
     return [...actions, ...this.#goOn(nowMs)];
   }
 
-  #isSlow(nowMs: number): boolean {
-    return this.#attempts.size > 0 &&
-      this.#startedMs + this.#hurry.secondTryMs <= nowMs;
+  /** @param startedMs Of an attempt that is under way, if there is one. */
+  #isSlow(startedMs: number | undefined, nowMs: number): boolean {
+    return startedMs !== undefined &&
+      startedMs + this.#hurry.secondTryMs <= nowMs;
   }
 
   #beginSearch(): ApproachAction[] {
@@ -270,7 +274,8 @@ export class Approach {
     if (point === undefined) return [];
     const attempt = this.#nextAttempt++;
     this.#startedMs = nowMs;
-    this.#attempts.set(attempt, { endMs: nowMs + INTRODUCE_MS });
+    const endMs = nowMs + INTRODUCE_MS;
+    this.#attempts.set(attempt, { startedMs: nowMs, endMs });
     return [{ type: "introduce", attempt, point }];
   }
 }
