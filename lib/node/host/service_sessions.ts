@@ -435,6 +435,11 @@ export class ServiceSessions implements Disposable {
     this.#timer.set(Math.min(this.#sweepMs, this.#registry.deadlineMs));
   }
 
+  /** We stood still for so long, ms: clients may have given their sessions up. */
+  onStoodStill(ms: number): void {
+    for (const { driver } of this.#sessions) driver.onStoodStill(ms);
+  }
+
   /** Close all sessions. */
   [Symbol.dispose](): void {
     this.#timer.stop();

@@ -169,6 +169,12 @@ export class SessionDriver {
     this.#turn();
   }
 
+  /** We stood still for so long, ms: the peer may have given the session up. */
+  onStoodStill(ms: number): void {
+    this.#session.onStoodStill(ms, this.#clock.nowMs());
+    this.#turn();
+  }
+
   /** End the session and all its streams, and tell the peer. */
   close(code: number = SESSION_CODE.done): void {
     if (!this.isOpen) return;

@@ -165,6 +165,11 @@ export class ClientSession {
     this.#onStreams();
   }
 
+  /** We stood still for so long, ms: the service may have given it up. */
+  onStoodStill(ms: number): void {
+    this.#driver.onStoodStill(ms);
+  }
+
   /** End it, and all its streams. */
   close(): void {
     this.#driver.close();

@@ -134,6 +134,11 @@ export class Visits implements AsyncDisposable {
     for (const session of this.#open) session.retire();
   }
 
+  /** We stood still for so long, ms: services may have given our sessions up. */
+  onStoodStill(ms: number): void {
+    for (const session of this.#open) session.onStoodStill(ms);
+  }
+
   /** Close all sessions, and begin no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(
