@@ -108,6 +108,11 @@ for (const what of ["process", "machine"] as const satisfies Stillness[]) {
       const cutMs = (program.cutMs ?? Infinity) - startMs;
       assert.ok(cutMs < 1.5 * MINUTE, `${cutMs} ms`);
       const wokeMs = clock.nowMs();
+      // Opened before it knows.
+      const opening = connect().then(async (another) => {
+        await sleep(clock, TOLD_MS);
+        return await ask(another);
+      });
       const answer = await ask(stream);
       const toldMs = clock.nowMs() - wokeMs;
       assert.match(answer, /^service\.session_lost$|^session\.reset_failed$/);
@@ -115,6 +120,7 @@ for (const what of ["process", "machine"] as const satisfies Stillness[]) {
       assert.equal(await ask(await connect()), "still here?");
       const againMs = clock.nowMs() - wokeMs;
       assert.ok(againMs <= TOLD_MS + 1_000, `${againMs} ms`);
+      assert.equal(await opening, "still here?");
     }));
 
   Deno.test(`a service whose ${what} stood still for ten minutes tells its program within seconds that a connection is lost`, () =>

@@ -42,6 +42,11 @@ export interface SessionHandlers {
   onLegOffered?(offer: LegOffer): void;
   /** A leg is gone, for whatever reason. */
   onLegGone?(leg: LegNumber): void;
+  /**
+   * The session is lost, and the peer had not taken this stream, nor been told a word
+   * on it: let it go on in another session, or reset it with the code `why`.
+   */
+  onOrphan?(stream: SessionStreamHandle, why: number): void;
   /** The peer broke the protocol; for the log. */
   onError?(error: AnonNetError): void;
 }
@@ -292,6 +297,8 @@ export class SessionDriver {
           this.#streams.get(event.id)?.onWritable();
           break;
         case "reset":
+          // With the whole session: `closed` follows, and sees to all streams.
+          if (this.#session.closedCode === SESSION_CODE.noLeg) break;
           this.#streams.get(event.id)?.onReset(event.code, event.unread);
           this.#streams.delete(event.id);
           break;
@@ -325,7 +332,12 @@ export class SessionDriver {
   #onClosed(code: number): void {
     this.#timer.stop();
     const why = code === SESSION_CODE.lost ? SESSION_LOST : RESET_CODE.failed;
-    for (const stream of this.#streams.values()) stream.onReset(why);
+    const isLost = code === SESSION_CODE.lost || code === SESSION_CODE.noLeg;
+    const { onOrphan } = this.#handlers;
+    for (const stream of this.#streams.values()) {
+      if (isLost && onOrphan && stream.isUntouched) onOrphan(stream, why);
+      else stream.onReset(why);
+    }
     this.#streams.clear();
     const carriers = [...this.#carriers.values()];
     // The last cell of each leg says why; carriers write it before they close.

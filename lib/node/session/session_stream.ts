@@ -42,12 +42,18 @@ export interface StreamEnd {
 
 /** One stream, for one reader and one writer. */
 export class SessionStreamHandle {
-  readonly #calls: StreamCalls;
+  #calls: StreamCalls;
   readonly #opened = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<StreamEnd>();
   #chunks: Bytes[] = [];
   #isEnd = false;
   #isWriteClosed = false;
+  /** Whether the peer has taken it, or the caller has said something. */
+  #isTouched = false;
+  /** While its session is lost and another is begun for it. */
+  #moving: PromiseWithResolvers<void> | undefined;
+  /** The stream that goes on as this one. */
+  #heir: SessionStreamHandle | undefined;
   #end: StreamEnd | undefined;
   #watch: (() => Disposable) | undefined;
   #awaiting: Disposable | undefined;
@@ -125,6 +131,8 @@ export class SessionStreamHandle {
    * otherwise as {@linkcode read} does, when the stream was reset.
    */
   async write(bytes: Uint8Array): Promise<void> {
+    if (this.#moving !== undefined) await this.#moving.promise;
+    this.#isTouched = true;
     if (this.#end !== undefined) throw endError(this.#end);
     const result = this.#calls.write(new Uint8Array(bytes));
     if (result === "gone") throw resetError({ code: RESET_CODE.failed });
@@ -137,10 +145,11 @@ export class SessionStreamHandle {
   }
 
   /** End our direction after what was written; the other one stays. */
-  closeWrite(): Promise<void> {
+  async closeWrite(): Promise<void> {
     this.#isWriteClosed = true;
+    if (this.#moving !== undefined) await this.#moving.promise;
+    this.#isTouched = true;
     if (this.#end === undefined) this.#calls.finish();
-    return Promise.resolve();
   }
 
   /**
@@ -148,13 +157,15 @@ export class SessionStreamHandle {
    * and learns that it is not all.
    */
   breakOff(code: number): void {
+    if (this.#moving !== undefined) return this.abort(code);
     if (this.#end === undefined) this.#calls.breakOff(code);
   }
 
   /** Give up both directions, and tell the peer why. Idempotent. */
   abort(code: number = RESET_CODE.cancelled): void {
     if (this.#end !== undefined) return;
-    this.#calls.reset(code);
+    // While it moves there is no peer to tell.
+    if (this.#moving === undefined) this.#calls.reset(code);
     this.onReset(code);
   }
 
@@ -162,26 +173,56 @@ export class SessionStreamHandle {
   giveUp(error: UnreachableError): void {
     if (this.#end !== undefined) return;
     const code = RESET_CODE.cancelled;
-    this.#calls.reset(code);
+    if (this.#moving === undefined) this.#calls.reset(code);
     this.#opened.reject(error);
     this.#finish({ how: "reset", code, error });
   }
 
+  /** Whether the peer has not taken it, and has been told nothing: it can be opened anew. */
+  get isUntouched(): boolean {
+    return !this.#isTouched && this.#end === undefined;
+  }
+
+  /** Its session is lost, and it waits for {@linkcode goOnAs}. Only while it is untouched. */
+  beginMove(): void {
+    this.#moving = Promise.withResolvers();
+  }
+
+  /** Go on as a stream of another session, which no caller has. */
+  goOnAs(other: SessionStreamHandle): void {
+    if (this.#end !== undefined) return other.abort();
+    this.#calls = other.#calls;
+    other.#heir = this;
+    if (other.#isTouched) this.onAccepted();
+    // Should that session be lost as well, this is the end.
+    other.#isTouched = true;
+    const end = other.#end;
+    if (end !== undefined) {
+      this.onReset(end.code, { chunks: other.#chunks, isEnd: other.#isEnd });
+    }
+    this.#endMove();
+    this.onReadable();
+  }
+
   /** For the session: the peer has taken the stream. */
   onAccepted(): void {
+    this.#isTouched = true;
     this.#opened.resolve();
+    this.#heir?.onAccepted();
   }
 
   /** For the session: there is something to read. */
   onReadable(): void {
     this.#reader?.();
     this.#reader = undefined;
+    this.#heir?.onReadable();
   }
 
   /** For the session: there is room to write. */
   onWritable(): void {
     this.#writer?.();
     this.#writer = undefined;
+    this.#heir?.onWritable();
   }
 
   /** For the session: the stream was reset, `unread` being what is still to be read. */
@@ -192,17 +233,20 @@ export class SessionStreamHandle {
     }
     this.#opened.reject(resetError({ code }));
     this.#finish({ how: "reset", code });
+    this.#heir?.onReset(code, unread);
   }
 
   /** For the session: both directions have ended well. */
   onFinished(): void {
     this.#finish({ how: "finished", code: RESET_CODE.cancelled });
+    this.#heir?.onFinished();
   }
 
   #finish(end: StreamEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#stopAwaiting();
+    this.#endMove();
     this.onReadable();
     this.onWritable();
     this.#ended.resolve(end);
@@ -211,6 +255,11 @@ export class SessionStreamHandle {
   #stopAwaiting(): void {
     this.#awaiting?.[Symbol.dispose]();
     this.#awaiting = undefined;
+  }
+
+  #endMove(): void {
+    this.#moving?.resolve();
+    this.#moving = undefined;
   }
 
   #takeChunks(): Uint8Array {

@@ -48,6 +48,11 @@ export interface ClientSessionOptions {
   readonly service: PublicKey;
   readonly isolation: string;
   readonly log: Log;
+  /**
+   * The session is lost, and the service had not taken this stream, nor been told a
+   * word on it: open it anew.
+   */
+  readonly onOrphan: (stream: SessionStreamHandle, port: number) => void;
 }
 
 /** The stream that the introduction asked for, until its caller takes it. */
@@ -72,6 +77,8 @@ export class ClientSession {
   #idleMs: number;
   #isRetired = false;
   #first: FirstStream | undefined;
+  /** Where each stream leads that a caller has. */
+  readonly #ports = new WeakMap<SessionStreamHandle, number>();
   /** Until when the first stream waits; `Infinity` when it does not. */
   #claimMs: number;
 
@@ -100,6 +107,7 @@ export class ClientSession {
         this.#judge();
       },
       onLegGone: (leg) => this.#onLegGone(leg),
+      onOrphan: (stream, why) => this.#onOrphan(stream, why),
       onError: (error) => options.log.debug("A service broke off", { error }),
     });
     this.#offers = new LegOffers(
@@ -147,9 +155,11 @@ export class ClientSession {
     if (first?.port === port) {
       this.#first = undefined;
       this.#claimMs = Infinity;
+      this.#ports.set(first.stream, port);
       return first.stream;
     }
     const stream = this.#watched(this.#driver.openStream(port));
+    this.#ports.set(stream, port);
     this.#onStreams();
     return stream;
   }
@@ -275,6 +285,13 @@ export class ClientSession {
   #onLost(): void {
     this.#options.log.debug("The service does not know the session any more");
     this.#driver.close(SESSION_CODE.lost);
+  }
+
+  #onOrphan(stream: SessionStreamHandle, why: number): void {
+    const port = this.#ports.get(stream);
+    // Of an identity that is over: its streams begin no session.
+    if (port === undefined || this.#isRetired) stream.onReset(why);
+    else this.#options.onOrphan(stream, port);
   }
 
   /** A leg has changed: see whether any carries. */

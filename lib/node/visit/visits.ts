@@ -12,6 +12,7 @@
 import { AVOID_NOTHING } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import { raceSignal } from "../../base/clock.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import {
   AnonNetError,
   errorCode,
@@ -24,6 +25,7 @@ import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
+import { RESET_CODE } from "../../session/stream.ts";
 
 /** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
 const MAX_CLIENT_SESSIONS = 256;
@@ -75,6 +77,9 @@ export class Visits implements AsyncDisposable {
   readonly #open = new Set<ClientSession>();
   readonly #beginnings = new Map<string, Beginning>();
   readonly #stopping = new AbortController();
+  readonly #tasks = new TaskSet((error) =>
+    this.#log.error("A fault in moving a stream", { error: thrown(error) })
+  );
   /** How often a new identity was wished for; part of every isolation key. */
   #identity = 0;
 
@@ -152,6 +157,7 @@ export class Visits implements AsyncDisposable {
     const sessions = [...this.#open];
     for (const session of sessions) session.close();
     await Promise.all(sessions.map(({ closed }) => closed));
+    await this.#tasks.ended();
   }
 
   /** A session, or soon the reason why no circuit can be built for one. */
@@ -214,6 +220,8 @@ export class Visits implements AsyncDisposable {
       log: this.#log,
       service,
       isolation,
+      onOrphan: (stream: SessionStreamHandle, port: number) =>
+        this.#tasks.run(this.#move(stream, key, { ...target, port })),
     };
     const session = approachService({
       ...options,
@@ -240,6 +248,29 @@ export class Visits implements AsyncDisposable {
     const beginning: Beginning = { session, control, waiting: 0 };
     this.#beginnings.set(key, beginning);
     return beginning;
+  }
+
+  /** Let a stream go on in a session that is begun anew. */
+  async #move(
+    stream: SessionStreamHandle,
+    key: string,
+    target: IsolatedTarget,
+  ): Promise<void> {
+    stream.beginMove();
+    const given = new AbortController();
+    stream.closed.then(() => given.abort());
+    const signal = AbortSignal.any([given.signal, this.#stopping.signal]);
+    try {
+      const there = this.#sessions.get(key);
+      const session = there?.isSound
+        ? there
+        : await this.#begun(key, target, signal);
+      stream.goOnAs(session.openStream(target.port));
+    } catch (error) {
+      stream.onReset(RESET_CODE.failed);
+      const isExpected = error instanceof AnonNetError || signal.aborted;
+      if (!isExpected) throw error;
+    }
   }
 
   /** No caller shall join it any more: another one may be there in its place. */

@@ -68,7 +68,12 @@ Deno.test("a visitor begins a new session for a new stream while no leg of the o
     const { client, held, after } = await crashed(world);
     const startMs = world.clock.nowMs();
     await held.write(BYTES);
-    await sleep(world.clock, 3_500);
+    const { legs } = client.visits.status;
+    const suspect = () =>
+      client.log.messages("debug")
+        .filter((message) => message === "A leg is silent").length;
+    while (suspect() < legs) await sleep(world.clock, 50);
+    await sleep(world.clock, 1_000);
     assert.equal(client.visits.status.sessions, 1, "lost already");
     const stream = await connect(client, after);
     assert.deepEqual(await exchange(stream, BYTES), BYTES);
@@ -97,4 +102,65 @@ Deno.test("a session goes on when it is no service that calls it unknown", () =>
     for (const circuit of [...client.circuits.open]) circuit.end();
     assert.deepEqual(await exchange(held, BYTES), BYTES);
     assert.ok(lies > 0, "no relay lied");
+  }));
+
+Deno.test("a stream that was being opened on a session that turns out to be lost is opened in another", () =>
+  inServiceWorld(async (world) => {
+    const { client, held, after } = await crashed(world);
+    const startMs = world.clock.nowMs();
+    // Nothing is suspected yet.
+    const [waiting, closed, early] = await Promise.all(
+      [1, 2, 3].map(() => connect(client, after)),
+    );
+    assert.ok(waiting && closed && early);
+    assert.equal(client.visits.status.sessions, 1);
+    await early.write(BYTES);
+    const answers = [held, early].map((stream) =>
+      assert.rejects(stream.read(), { code: "service.session_lost" })
+    );
+    // One reads already, one has left: that one costs the service nothing.
+    const reading = waiting.read();
+    closed.abort();
+    await waiting.opened;
+    const tookMs = world.clock.nowMs() - startMs;
+    assert.ok(tookMs <= LOST_MS + MET_MS, `${tookMs} ms`);
+    await waiting.write(BYTES);
+    assert.deepEqual(await reading, BYTES);
+    await Promise.all(answers);
+    assert.equal(after.driver.status.streams, 1);
+    await waiting.closeWrite();
+    assert.equal(await waiting.read(), undefined);
+    assert.equal((await waiting.closed).how, "finished");
+  }));
+
+Deno.test("a stream that was being opened on a session without a service that comes back fails in the end", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    const held = await connect(client, service);
+    await held.write(BYTES);
+    await held.read();
+    crash(service);
+    const stream = await connect(client, service);
+    for (const circuit of [...client.circuits.open]) circuit.end();
+    await assert.rejects(held.read(), { code: "session.reset_failed" });
+    await assert.rejects(stream.opened, { code: "session.reset_failed" });
+    await assert.rejects(stream.read(), { code: "session.reset_failed" });
+    assert.deepEqual(client.visits.status, {
+      sessions: 0,
+      beginning: 0,
+      streams: 0,
+      legs: 0,
+    });
+  }));
+
+Deno.test("a stream that was being opened on a lost session fails with an identity that is over", () =>
+  inServiceWorld(async (world) => {
+    const { client, held, after } = await crashed(world);
+    const [gone] = await Promise.all([connect(client, after)]);
+    assert.ok(gone);
+    client.visits.newIdentity();
+    await held.write(BYTES);
+    await assert.rejects(gone.opened, { code: "service.session_lost" });
+    await assert.rejects(gone.write(BYTES), { code: "service.session_lost" });
   }));
