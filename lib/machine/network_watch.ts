@@ -2,7 +2,8 @@
  * Sees that the machine slept, or is on another network: then links may be dead
  * without a word, and what failed before may work.
  *
- *     every 5 s   calendar or timers ahead by 10 s or more ──→ it slept
+ *     every 5 s, or in doubt
+ *                 calendar or timers ahead by 10 s or more ──→ it slept
  *                 other addresses than before              ──→ it moved
  *
  * While a machine sleeps, timers stand still and the calendar goes on; on some
@@ -29,16 +30,19 @@ export type NetworkChange =
 /** Looks now and then, until disposed of. */
 export class NetworkWatch implements Disposable {
   readonly #runtime: Pick<Runtime, "clock" | "localAddresses">;
-  readonly #onChange: (change: NetworkChange) => void;
+  readonly #onChange: (change: NetworkChange, stillMs: number) => void;
   #timer: Timer | undefined;
   #lookedMs: number;
   #lookedUnixMs: number;
   #addresses: string | undefined;
 
-  /** @param onChange Hears of each change; must not throw. */
+  /**
+   * @param onChange Hears of each change, and for how long we stood still, ms; must
+   * not throw.
+   */
   constructor(
     runtime: Pick<Runtime, "clock" | "localAddresses">,
-    onChange: (change: NetworkChange) => void,
+    onChange: (change: NetworkChange, stillMs: number) => void,
   ) {
     this.#runtime = runtime;
     this.#onChange = onChange;
@@ -46,6 +50,12 @@ export class NetworkWatch implements Disposable {
     this.#lookedUnixMs = runtime.clock.unixMs();
     this.#addresses = this.#readAddresses();
     this.#lookLater();
+  }
+
+  /** Look now: what does not answer may be the work of a sleep. */
+  look(): void {
+    this.#timer?.cancel();
+    this.#look();
   }
 
   /** Stop. */
@@ -63,17 +73,19 @@ export class NetworkWatch implements Disposable {
     this.#lookLater();
     const { clock } = this.#runtime;
     const [nowMs, unixMs] = [clock.nowMs(), clock.unixMs()];
-    const lateMs = Math.max(
-      nowMs - this.#lookedMs,
-      unixMs - this.#lookedUnixMs,
-    ) - LOOK_MS;
+    const passedMs = nowMs - this.#lookedMs;
+    const stillMs = Math.max(
+      0,
+      passedMs - LOOK_MS,
+      unixMs - this.#lookedUnixMs - passedMs,
+    );
     this.#lookedMs = nowMs;
     this.#lookedUnixMs = unixMs;
     const addresses = this.#readAddresses();
     const hasMoved = addresses !== this.#addresses;
     this.#addresses = addresses;
-    if (hasMoved) this.#onChange("moved");
-    else if (lateMs >= SLEEP_MS) this.#onChange("woke");
+    if (hasMoved) this.#onChange("moved", stillMs);
+    else if (stillMs >= SLEEP_MS) this.#onChange("woke", stillMs);
   }
 
   /** In an order of their own: systems list them in any. */

@@ -138,7 +138,11 @@ export async function startClient(
     verifier: base.verifier,
     quota: new SessionQuota(),
     log: runtime.log,
-    doubt: () => links.probe(PROBE_MS),
+    doubt: () => {
+      // It tells all the others, where the machine slept.
+      watch.look();
+      links.probe(PROBE_MS);
+    },
   };
   const clientKeys = base.clientKeys ?? new ClientKeys(state, runtime);
   await clientKeys.load();
@@ -149,16 +153,17 @@ export async function startClient(
   const services = stack.use(
     new NodeServices(context, visits, state, base.drainMs),
   );
-  const onChange = (change: NetworkChange) => {
+  const onChange = (change: NetworkChange, stillMs: number) => {
     runtime.log.part("links").info(
       change === "woke" ? "The machine was asleep" : "The network has changed",
     );
     links.onNetworkChange(PROBE_MS);
     list?.onNetworkChange();
     circuits.onNetworkChange();
-    services.onNetworkChange();
+    visits.onStoodStill(stillMs);
+    services.onNetworkChange(stillMs);
   };
-  stack.use(new NetworkWatch(runtime, onChange));
+  const watch = stack.use(new NetworkWatch(runtime, onChange));
   return { links, relays, circuits, visits, gateway, lookup, services };
 }
 

@@ -213,6 +213,13 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
     "The service did not answer",
     "Its introduction points took the request, and nothing came back in time.",
   ),
+  "service.session_lost": row(
+    "failed",
+    undefined,
+    503,
+    "The service was started anew",
+    "The connection that this request went over does not exist there any more, and a new one is made for the next. Try again; the service may have seen the request.",
+  ),
   "service.unreachable": UNREACHABLE,
   "service.refused": row(
     "refused",

@@ -74,11 +74,14 @@ export type AttemptFailure =
   | "unreachable"
   /** The answer was not the service's. */
   | "wrong_answer"
+  /** The service does not know the session that a leg was wanted for. */
+  | "session_lost"
   /** No answer came. */
   | "silent";
 
 /** Why there is no way, for the user. */
 export type ApproachFailure =
+  | "service.session_lost"
   | "service.rendezvous"
   | "service.introduction_timeout"
   | "service.introduction"
@@ -86,6 +89,7 @@ export type ApproachFailure =
 
 /** From the most telling. */
 const FAILURES: readonly (readonly [AttemptFailure, ApproachFailure])[] = [
+  ["session_lost", "service.session_lost"],
   ["wrong_answer", "service.rendezvous"],
   ["silent", "service.introduction_timeout"],
   ["busy", "service.introduction"],
@@ -93,6 +97,7 @@ const FAILURES: readonly (readonly [AttemptFailure, ApproachFailure])[] = [
 ];
 
 interface Attempt {
+  readonly startedMs: number;
   /** When it is given up. */
   endMs: number;
 }
@@ -166,6 +171,8 @@ export class Approach {
   ): ApproachAction[] {
     if (!this.#attempts.delete(attempt)) return [];
     this.#failures.add(failure);
+    // Said by the service itself, and true at all its points.
+    if (failure === "session_lost") return this.#giveUp();
     // The service has left this point, and most likely the others as well.
     const isGone = failure === "unknown" && this.#searches === 0;
     const search = isGone ? this.#beginSearch() : [];
@@ -188,7 +195,9 @@ export class Approach {
     if (news === "newer") {
       this.#points = indices(this.#random, points);
       this.#firstAttempt = this.#nextAttempt;
-      if (this.#isSlow(nowMs) && this.#mayTryAnother) return this.#try(nowMs);
+      const [oldest] = this.#attempts.values();
+      const isSlow = this.#isSlow(oldest?.startedMs, nowMs);
+      if (isSlow && this.#mayTryAnother) return this.#try(nowMs);
       return this.#goOn(nowMs);
     }
     if (this.#failures.has("busy") && this.#points.length === 0) {
@@ -208,7 +217,7 @@ export class Approach {
       this.#failures.add("silent");
       actions.push({ type: "abandon", attempt });
     }
-    if (this.#isSlow(nowMs)) {
+    if (this.#attempts.size > 0 && this.#isSlow(this.#startedMs, nowMs)) {
       const search = this.#searchMs <= nowMs ? this.#beginSearch() : [];
       if (this.#mayTryAnother) actions.push(...this.#try(nowMs));
       actions.push(...search);
@@ -216,9 +225,10 @@ export class Approach {
     return [...actions, ...this.#goOn(nowMs)];
   }
 
-  #isSlow(nowMs: number): boolean {
-    return this.#attempts.size > 0 &&
-      this.#startedMs + this.#hurry.secondTryMs <= nowMs;
+  /** @param startedMs Of an attempt that is under way, if there is one. */
+  #isSlow(startedMs: number | undefined, nowMs: number): boolean {
+    return startedMs !== undefined &&
+      startedMs + this.#hurry.secondTryMs <= nowMs;
   }
 
   #beginSearch(): ApproachAction[] {
@@ -250,6 +260,10 @@ export class Approach {
     if (this.#isSearching) return [];
     const isOld = this.#searches === 0 || this.#searchMs <= nowMs;
     if (isOld && this.#maySearch) return this.#beginSearch();
+    return this.#giveUp();
+  }
+
+  #giveUp(): ApproachAction[] {
     this.#isOver = true;
     const found = FAILURES.find(([failure]) => this.#failures.has(failure));
     return [{ type: "failed", code: found?.[1] ?? "service.unreachable" }];
@@ -260,7 +274,8 @@ export class Approach {
     if (point === undefined) return [];
     const attempt = this.#nextAttempt++;
     this.#startedMs = nowMs;
-    this.#attempts.set(attempt, { endMs: nowMs + INTRODUCE_MS });
+    const endMs = nowMs + INTRODUCE_MS;
+    this.#attempts.set(attempt, { startedMs: nowMs, endMs });
     return [{ type: "introduce", attempt, point }];
   }
 }

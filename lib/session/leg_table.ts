@@ -274,6 +274,11 @@ export class LegTable {
     }
   }
 
+  /** Ask for a sign of life on all legs. */
+  askAll(nowMs: number): void {
+    for (const state of this.#legs.values()) state.pingSoon(nowMs);
+  }
+
   /** Forget all keys. */
   wipe(): void {
     for (const { leg } of this.#legs.values()) leg.wipe();

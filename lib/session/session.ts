@@ -29,6 +29,7 @@ import type { SessionQuota } from "./quota.ts";
 import type { CellLoad, SendLane } from "./send_round.ts";
 import { NO_EVENTS, SESSION_CODE, type SessionEvent } from "./session_event.ts";
 import { FIRST_STREAM, SessionStreams } from "./session_streams.ts";
+import { Standstill } from "./standstill.ts";
 import type { ReadResult } from "./stream.ts";
 
 /** A session without a leg fails after this long, ms. */
@@ -83,6 +84,7 @@ export class Session implements SessionView {
   readonly #secret: Bytes;
   readonly #legs: LegTable;
   readonly #streams: SessionStreams;
+  readonly #standstill = new Standstill();
   #events: SessionEvent[] = [];
   #closed: number | undefined;
 
@@ -137,6 +139,7 @@ export class Session implements SessionView {
     return Math.min(
       this.#legs.dueMs(this.#anyStreams),
       this.#legs.leglessSinceMs + LEGLESS_MS,
+      this.#standstill.deadlineMs,
     );
   }
 
@@ -154,6 +157,7 @@ export class Session implements SessionView {
    */
   addLeg(number: LegNumber, nowMs: number): void {
     this.#legs.add(this.#secret, number, nowMs);
+    if (this.#standstill.isDoubtful) this.#legs.askAll(nowMs);
     this.#rescue();
   }
 
@@ -288,6 +292,7 @@ export class Session implements SessionView {
       );
     }
     for (const cell of state.leg.onAck(cells, delayMs, nowMs)) {
+      this.#standstill.onAcknowledged(cell.sentMs);
       this.#streams.onArrived(cell);
     }
   }
@@ -409,10 +414,21 @@ export class Session implements SessionView {
       this.#events.push({ type: "legSuspect", leg: leg.number });
     }
     this.#rescue();
-    if (nowMs - this.#legs.leglessSinceMs >= LEGLESS_MS) {
-      this.#finish(SESSION_CODE.noLeg, [], "theirs");
-    }
+    const isOver = nowMs - this.#legs.leglessSinceMs >= LEGLESS_MS ||
+      nowMs >= this.#standstill.deadlineMs;
+    if (isOver) this.#finish(SESSION_CODE.noLeg, [], "theirs");
     return this.takeEvents();
+  }
+
+  /**
+   * We stood still for `ms`, until now. Where the other end has given the session up
+   * by now, unless it stood still as well, it is asked, and the session ends without
+   * an answer.
+   */
+  onStoodStill(ms: number, nowMs: number): void {
+    if (this.#closed !== undefined) return;
+    this.#standstill.onStoodStill(ms, nowMs);
+    if (this.#standstill.isDoubtful) this.#legs.askAll(nowMs);
   }
 
   /** Close for good. Build one more cell per leg afterwards to let the peer know. */

@@ -15,6 +15,8 @@ export const SESSION_CODE = {
   protocol: 1,
   /** No leg for too long. */
   noLeg: 2,
+  /** The service does not know it any more. */
+  lost: 3,
 } as const;
 
 /** What happened, for the driver. */

@@ -88,6 +88,15 @@ interface Cut extends Disposable {
   heal(): void;
 }
 
+/** A node that stands still, until it goes on. */
+interface Standstill {
+  /**
+   * Go on. Connections that peers gave up meanwhile end after `noticeMs`: at once
+   * where the node sees that time has passed.
+   */
+  resume(noticeMs: number): void;
+}
+
 /** Two sides of one connection. */
 interface Pair {
   readonly ends: readonly [MemoryEndpoint, MemoryEndpoint];
@@ -111,6 +120,7 @@ export class MemoryNetwork {
   readonly #endpoints = new Map<string, MemoryEndpoint>();
   readonly #pairs = new Set<Pair>();
   readonly #cuts = new Set<(a: string, b: string) => boolean>();
+  readonly #still = new Set<MemoryEndpoint>();
   /** Who is to be woken at a moment: one wake-up of the clock for all of them. */
   readonly #wakings = new Map<number, Waking[]>();
   readonly #laneHost: LaneHost;
@@ -165,6 +175,27 @@ export class MemoryNetwork {
       if (pair.ends.includes(known)) this.#beginSilence(pair);
     }
     known.crash();
+  }
+
+  /**
+   * Let a node stand still, as a process that is stopped or a machine that sleeps:
+   * nothing comes through to it or from it. Peers notice by their idle time-out.
+   */
+  suspend(endpoint: Endpoint): Standstill {
+    const known = this.#known(endpoint);
+    const own = formatSocketAddress(known.localAddress);
+    const isCut = (a: string, b: string) => a === own || b === own;
+    this.#cuts.add(isCut);
+    this.#still.add(known);
+    this.#applyCuts();
+    return {
+      resume: (noticeMs) => {
+        if (!this.#still.delete(known)) return;
+        this.#cuts.delete(isCut);
+        for (const pair of this.#pairs) this.#noticeLoss(pair, known, noticeMs);
+        this.#applyCuts();
+      },
+    };
   }
 
   /**
@@ -361,8 +392,23 @@ export class MemoryNetwork {
   /** From now on neither side hears the other; unless healed, both give up. */
   #beginSilence(pair: Pair): void {
     pair.silence ??= this.#clock.schedule(pair.idleTimeoutMs, () => {
-      for (const connection of pair.connections) connection.end(LOST);
+      pair.connections.forEach((connection, side) => {
+        const end = pair.ends[side];
+        // One that stands still learns of it when it goes on.
+        if (end === undefined || this.#still.has(end)) return;
+        connection.end(LOST);
+      });
     });
+  }
+
+  #noticeLoss(pair: Pair, own: MemoryEndpoint, noticeMs: number): void {
+    const side = pair.ends.indexOf(own);
+    const [connection, peer] = [
+      pair.connections[side],
+      pair.connections[1 - side],
+    ];
+    if (connection === undefined || !peer?.ended) return;
+    this.#clock.schedule(noticeMs, () => connection.end(LOST));
   }
 
   #applyCuts(): void {

@@ -71,6 +71,26 @@ Deno.test("NetworkWatch sees a sleep by the calendar where timers stood still, a
   assert.deepEqual(seen, ["woke", "woke"]);
 });
 
+Deno.test("NetworkWatch says for how long it stood still, and looks at once when it is told to", () => {
+  const clock = new HandClock();
+  const seen: (readonly [NetworkChange, number])[] = [];
+  using watch = new NetworkWatch(
+    { clock },
+    (change, stillMs) => seen.push([change, stillMs]),
+  );
+  clock.fire(5_000, 605_000);
+  clock.fire(605_000);
+  clock.now += 1_000;
+  clock.unix += 1_000;
+  watch.look();
+  assert.ok(clock.isWaiting);
+  clock.now += 2_000;
+  clock.unix += 602_000;
+  watch.look();
+  clock.fire(5_000);
+  assert.deepEqual(seen, Array(3).fill(["woke", 600_000]));
+});
+
 Deno.test("NetworkWatch sees addresses come, go and change, in whatever order they are listed", () => {
   const { clock, seen, world } = watched(["10.0.0.1", "2001:db8::1"]);
   world.addresses = ["2001:db8::1", "10.0.0.1"];

@@ -130,6 +130,21 @@ Deno.test("Approach does not wait for slow points of an old descriptor when it h
   assert.ok(types(approach.onTime(laterMs)).includes("introduce"));
 });
 
+Deno.test("Approach tries a newer descriptor as soon as it has it, though another old point was tried beside a slow one just now", () => {
+  const approach = new Approach(seededRandom(1), 3, "session");
+  approach.start(0);
+  const { secondTryMs } = HURRY.session;
+  assert.deepEqual(types(approach.onTime(secondTryMs)), [
+    "introduce",
+    "search",
+  ]);
+  const newer = approach.onDescriptor(3, "newer", secondTryMs + 300);
+  assert.deepEqual(types(newer), ["introduce"]);
+  // Both of its points that may be under way at once are the newer one's.
+  const laterMs = 2 * secondTryMs + 300;
+  assert.deepEqual(introduces(approach.onTime(laterMs)).length, 1);
+});
+
 Deno.test("Approach is in more of a hurry for a leg than for a session", () => {
   const approach = new Approach(seededRandom(1), 4, "leg");
   approach.start(0);

@@ -10,6 +10,8 @@ import {
 import { Leg, SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
 import { LEGLESS_MS, Session } from "../../lib/session/session.ts";
+import { SESSION_CODE } from "../../lib/session/session_event.ts";
+import { PROOF_MS } from "../../lib/session/standstill.ts";
 import { RESET_CODE } from "../../lib/session/stream.ts";
 import { MAX_STREAMS } from "../../lib/session/stream_table.ts";
 import { SessionPair } from "./session_pair.ts";
@@ -224,6 +226,42 @@ Deno.test("Session sends on a new leg at once what others carry that are all sil
   assert.deepEqual(pair.service.bytesOf(id), bytes);
   assert.ok(pair.nowMs < 8_000, `${pair.nowMs} ms`);
   assert.deepEqual(pair.client.session.legNumbers, [0, 1, 2]);
+});
+
+Deno.test("Session asks the other end after it stood still for minutes, and is over within seconds without an answer", () => {
+  for (const answer of ["there", "none"] as const) {
+    const pair = new SessionPair();
+    pair.addLeg(0);
+    const id = opened(pair);
+    pair.client.write(id, pattern(1_000), { finish: false });
+    pair.run(() => false, 20_000);
+    // No stream and no leg is needed to ask.
+    const stillMs = pair.nowMs;
+    if (answer === "none") pair.killLeg(0);
+    for (const { session } of [pair.client, pair.service]) {
+      session.onStoodStill(10 * 60_000, stillMs);
+    }
+    pair.run(() => false, stillMs + PROOF_MS);
+    for (const { session, resets } of [pair.client, pair.service]) {
+      const isOver = answer === "none";
+      assert.equal(session.closedCode, isOver ? SESSION_CODE.noLeg : undefined);
+      assert.equal(resets.get(id), isOver ? RESET_CODE.failed : undefined);
+    }
+  }
+});
+
+Deno.test("Session goes on after it stood still when the other end comes by a new leg", () => {
+  const pair = new SessionPair();
+  pair.addLeg(0);
+  const id = opened(pair);
+  pair.client.write(id, pattern(1_000), { finish: false });
+  pair.run(() => false, 20_000);
+  pair.killLeg(0);
+  const stillMs = pair.nowMs;
+  pair.service.session.onStoodStill(10 * 60_000, stillMs);
+  pair.at(stillMs + PROOF_MS / 2, () => pair.addLeg(1));
+  pair.run(() => false, stillMs + 2 * PROOF_MS);
+  assert.equal(pair.service.session.closedCode, undefined);
 });
 
 Deno.test("Session waits for a new leg, and fails closed after a minute without one", () => {

@@ -152,7 +152,7 @@ Deno.test("a descriptor that is older than one seen before is refused", () =>
     const { world, dht, client, service } = town;
     const old = [...dht.of(blindedOf(town, service))];
     // Points are drawn anew, and a newer one is published.
-    service.driver.onNetworkChange();
+    service.driver.onNetworkChange(0);
     await sleep(world.clock, 30_000);
     const [newest] = dht.of(blindedOf(town, service));
     assert.ok((newest?.sequence ?? 0) > (old[0]?.sequence ?? Infinity));

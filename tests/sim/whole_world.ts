@@ -16,7 +16,12 @@ import { networkParameters } from "../../lib/auth/network.ts";
 import type { NodeAddress } from "../../lib/auth/node_address.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
-import type { Clock, ScheduleOptions, Timer } from "../../lib/base/clock.ts";
+import {
+  type Clock,
+  type ScheduleOptions,
+  sleep,
+  type Timer,
+} from "../../lib/base/clock.ts";
 import { randomBetween, seededRandom } from "../../lib/base/random.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
@@ -24,7 +29,7 @@ import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import type { LinkLimits } from "../../lib/link/link_limits.ts";
 import type { CircuitLimits } from "../../lib/node/relay/circuit_server.ts";
 import type { ServiceCircuit } from "../../lib/node/circuit/circuits.ts";
-import type { ClientRole } from "../../lib/node/client_role.ts";
+import { type ClientRole, GUARD_SILENCE } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
 import type { ServiceDefinition } from "../../lib/node/host/node_services.ts";
 import type { RelayRole } from "../../lib/node/relay_role.ts";
@@ -62,17 +67,42 @@ export interface WorldOptions {
   readonly maxEvents?: number;
 }
 
-/** A machine's clocks: all share the time, each has a calendar of its own. */
+/** What stands still: a process alone (SIGSTOP), or its machine, and with it the timers. */
+export type Stillness = "process" | "machine";
+
+/** One wake-up, which may come late. */
+class MachineTimer implements Timer {
+  readonly atMs: number;
+  wake: (() => void) | undefined;
+  pending: Timer | undefined;
+
+  constructor(atMs: number, wake: () => void) {
+    this.atMs = atMs;
+    this.wake = wake;
+  }
+
+  cancel(): void {
+    this.wake = undefined;
+    this.pending?.cancel();
+  }
+}
+
+/** A machine's clocks: all share the time, each has a calendar of its own, and may stand still. */
 export class MachineClock implements Clock {
   readonly #clock: VirtualClock;
   #aheadMs = 0;
+  /** How much its timers are behind the time of all. */
+  #behindMs = 0;
+  #still: { readonly what: Stillness; readonly sinceMs: number } | undefined;
+  /** Those that were due while it stood still, in their order. */
+  #late: MachineTimer[] = [];
 
   constructor(clock: VirtualClock) {
     this.#clock = clock;
   }
 
   nowMs(): number {
-    return this.#clock.nowMs();
+    return this.#clock.nowMs() - this.#behindMs;
   }
 
   unixMs(): number {
@@ -80,12 +110,46 @@ export class MachineClock implements Clock {
   }
 
   schedule(delayMs: number, wake: () => void, _?: ScheduleOptions): Timer {
-    return this.#clock.schedule(delayMs, wake);
+    const atMs = this.nowMs() + Math.max(0, delayMs);
+    const timer = new MachineTimer(atMs, wake);
+    this.#arm(timer, delayMs);
+    return timer;
   }
 
   /** Set the calendar so far ahead of the right one, whole ms; below 0: behind. */
   setAhead(byMs: number): void {
     this.#aheadMs = byMs;
+  }
+
+  /** From now on no timer fires. */
+  standStill(what: Stillness): void {
+    this.#still = { what, sinceMs: this.#clock.nowMs() };
+  }
+
+  /** Go on. What was due meanwhile is due now, where the timers have gone on. */
+  goOn(): void {
+    if (this.#still === undefined) return;
+    const { what, sinceMs } = this.#still;
+    this.#still = undefined;
+    if (what === "machine") this.#behindMs += this.#clock.nowMs() - sinceMs;
+    const late = this.#late;
+    this.#late = [];
+    for (const timer of late) this.#arm(timer, timer.atMs - this.nowMs());
+  }
+
+  #arm(timer: MachineTimer, delayMs: number): void {
+    timer.pending = this.#clock.schedule(delayMs, () => this.#onDue(timer));
+  }
+
+  #onDue(timer: MachineTimer): void {
+    if (timer.wake === undefined) return;
+    if (this.#still !== undefined) {
+      this.#late.push(timer);
+      return;
+    }
+    const earlyMs = timer.atMs - this.nowMs();
+    if (earlyMs > 0) return this.#arm(timer, earlyMs);
+    timer.wake();
   }
 }
 
@@ -333,6 +397,27 @@ export class WholeWorld implements AsyncDisposable {
     const publicKey = parseServiceHost(this.crypto, driver.host);
     await driver.ready;
     return new WorldService(client, driver, publicKey, this);
+  }
+
+  /**
+   * Let a machine, or the process on it, stand still for so long.
+   *
+   * @returns When it goes on.
+   */
+  async standStill(
+    { clock, endpoints }: WorldMachine,
+    what: Stillness,
+    ms: number,
+  ): Promise<void> {
+    const standstills = endpoints.map((endpoint) =>
+      this.network.suspend(endpoint)
+    );
+    clock.standStill(what);
+    await sleep(this.clock, ms);
+    clock.goOn();
+    // Where the timers stood still too, connections seem as young as before.
+    const noticeMs = what === "process" ? 0 : GUARD_SILENCE.idleTimeoutMs;
+    for (const standstill of standstills) standstill.resume(noticeMs);
   }
 
   /** Power off: no peer is told, and its memory is gone. */

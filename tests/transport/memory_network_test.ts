@@ -317,6 +317,45 @@ Deno.test("MemoryNetwork tells no peer of a crash: peers notice by silence", asy
   assert.deepEqual(await dialled.closed, { by: "lost", code: 0 });
 });
 
+Deno.test("MemoryNetwork lets a node stand still: peers notice by silence, and it does when it goes on", async () => {
+  for (const noticeMs of [0, 300]) {
+    const scene = new Scene();
+    const [a, b] = [scene.node("10.0.0.1"), scene.node("10.0.0.2")];
+    const [ours, theirs] = await scene.connect(a, b);
+    const still = scene.network.suspend(b);
+    const startMs = scene.clock.nowMs();
+    let heardMs: number | undefined;
+    theirs.closed.then(() => heardMs = scene.clock.nowMs());
+    await scene.run(ours.closed);
+    assert.deepEqual(await ours.closed, { by: "lost", code: 0 });
+    assert.equal(scene.clock.nowMs() - startMs, 10_000);
+    await scene.clock.advance(50_000);
+    assert.equal(heardMs, undefined);
+    still.resume(noticeMs);
+    await scene.run(theirs.closed);
+    assert.equal(heardMs, startMs + 60_000 + noticeMs);
+  }
+});
+
+Deno.test("MemoryNetwork carries on after a short standstill", async () => {
+  const scene = new Scene();
+  const [a, b] = [scene.node("10.0.0.1"), scene.node("10.0.0.2")];
+  const [ours, theirs] = await scene.connect(a, b);
+  const [one, other] = await scene.streamOf(ours, theirs);
+  const still = scene.network.suspend(b);
+  await one.write(Uint8Array.of(7));
+  const reading = other.read(new Uint8Array(8));
+  await scene.clock.advance(5_000);
+  const ms = await scene.elapsed(() => {
+    still.resume(0);
+    return reading;
+  });
+  assert.deepEqual(await reading, Uint8Array.of(7));
+  assert.ok(ms <= 20, `${ms} ms`);
+  await scene.clock.advance(20_000);
+  assert.equal(scene.network.connections, 1);
+});
+
 Deno.test("MemoryNetwork lets a node come back where one has crashed", async () => {
   const scene = new Scene();
   const [a, b] = [scene.node("10.0.0.1"), scene.node("10.0.0.2")];

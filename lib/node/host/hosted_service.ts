@@ -229,8 +229,13 @@ export class HostedService implements AsyncDisposable {
     return this.#sessions.close(id);
   }
 
-  /** The machine has another address, or was away: check everything. */
-  onNetworkChange(): void {
+  /**
+   * The machine has another address, or was away: check everything.
+   *
+   * @param stillMs How long it stood still.
+   */
+  onNetworkChange(stillMs: number): void {
+    this.#sessions.onStoodStill(stillMs);
     this.#carryOut(this.#machine.onNetworkChange(this.#now));
   }
 

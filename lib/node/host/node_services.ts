@@ -219,9 +219,15 @@ export class NodeServices implements AsyncDisposable {
     await service[Symbol.asyncDispose]();
   }
 
-  /** The machine is on another network, or awake again. */
-  onNetworkChange(): void {
-    for (const service of this.#services.values()) service?.onNetworkChange();
+  /**
+   * The machine is on another network, or awake again.
+   *
+   * @param stillMs How long it stood still.
+   */
+  onNetworkChange(stillMs: number): void {
+    for (const service of this.#services.values()) {
+      service?.onNetworkChange(stillMs);
+    }
   }
 
   /** Stop all of them. */

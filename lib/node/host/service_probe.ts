@@ -146,7 +146,7 @@ export class ServiceProbe {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#expected.set(cookie.toHex(), resolve);
     try {
-      const sealed = await sealIntroduction(
+      const { sealed } = await sealIntroduction(
         crypto,
         random,
         keys.public,

@@ -16,7 +16,7 @@ import { type Bytes, wipe } from "../../base/bytes.ts";
 import { AnonNetError, ProtocolError } from "../../base/errors.ts";
 import { TokenBucket, type TokenRate } from "../../base/token_bucket.ts";
 import { KEY_BYTES } from "../../crypto/suite.ts";
-import type { Introduction } from "../../service/meeting/introduction.ts";
+import type { OpenedIntroduction } from "../../service/meeting/introduction.ts";
 import type { IntroductionKeys } from "../../service/meeting/introduction_keys.ts";
 import {
   encodeRendezvous1,
@@ -38,6 +38,7 @@ import { MachineTimer } from "../../base/machine_timer.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
+import { LostSessions } from "./lost_sessions.ts";
 import { MeetingPlaces, meetingsFull } from "./meeting_places.ts";
 
 /** A session without a stream for so long is closed; clients do it sooner, ms. */
@@ -102,6 +103,7 @@ export class ServiceSessions implements Disposable {
   );
   readonly #sessions = new Set<ServiceSession>();
   readonly #places: MeetingPlaces;
+  readonly #lost: LostSessions;
   readonly #timer: MachineTimer;
   readonly #stopping = new AbortController();
   #sweepMs = Infinity;
@@ -113,6 +115,7 @@ export class ServiceSessions implements Disposable {
   ) {
     this.#context = context;
     this.#places = new MeetingPlaces(context);
+    this.#lost = new LostSessions(context.clock);
     this.#handlers = handlers;
     this.#log = log;
     this.#timer = new MachineTimer(context.clock, () => this.#onTime());
@@ -197,12 +200,12 @@ export class ServiceSessions implements Disposable {
    *
    * @param keys Of the point that it came by.
    * @param blinded The service's blinded keys of now.
-   * @throws {ProtocolError} `service.ticket`, `service.rendezvous_request`,
+   * @throws {ProtocolError} `service.ticket_used`, `service.rendezvous_request`,
    * `auth.record_*`: the introduction was wrong.
    * @throws {UnreachableError} `service.busy`, `circuit.*`: we could not.
    */
   async answer(
-    introduction: Introduction,
+    introduction: OpenedIntroduction,
     keys: IntroductionKeys,
     blinded: readonly PublicKey[],
     limit: WaitLimit,
@@ -216,8 +219,11 @@ export class ServiceSessions implements Disposable {
       introduction.rendezvous,
       limit,
       (relay, limit) => {
-        if (session === undefined || ticket === undefined) {
+        if (ticket === undefined) {
           return this.#begin(introduction, keys, blinded, relay, limit);
+        }
+        if (session === undefined) {
+          return this.#tellUnknown(introduction, relay, limit);
         }
         const { cookie, rendezvous } = introduction;
         const offer = { leg: ticket.leg, cookie, rendezvous };
@@ -251,19 +257,20 @@ export class ServiceSessions implements Disposable {
 
   /**
    * The session that a ticket is for. Takes the same time whether there is none or
-   * the ticket is wrong.
+   * the ticket is wrong, and is the same: who asks learns no more.
+   *
+   * @throws {ProtocolError} `service.ticket_used`: right, and of no use any more.
    */
-  #ticketed(ticket: Ticket, cookie: Bytes): ServiceSession {
+  #ticketed(ticket: Ticket, cookie: Bytes): ServiceSession | undefined {
     const { crypto } = this.#context;
     const session = this.#registry.get(ticket.session);
     const secret = session?.secret ?? NO_SECRET;
     const isValid = isTicketValid(crypto, secret, ticket, cookie);
-    const isNew = session !== undefined &&
-      ticket.leg >= session.driver.view.nextLegNumber;
-    if (!isNew || !isValid) {
+    if (session === undefined || !isValid) return undefined;
+    if (ticket.leg < session.driver.view.nextLegNumber) {
       throw new ProtocolError(
-        "service.ticket",
-        "Cannot take ticket: it is used, forged, or of no session here",
+        "service.ticket_used",
+        "Cannot take ticket: its session has had a leg of this number",
       );
     }
     if (!session.budget.take(1, this.#context.clock.nowMs())) {
@@ -272,8 +279,22 @@ export class ServiceSessions implements Disposable {
     return session;
   }
 
+  /** Say to a client that its ticket is of no session here. */
+  async #tellUnknown(
+    introduction: OpenedIntroduction,
+    endAt: NodeRecord,
+    { signal }: WaitLimit,
+  ): Promise<void> {
+    const circuit = await useCircuit(
+      this.#context,
+      { purpose: "rendezvous", endAt, signal },
+      (circuit) => Promise.resolve(circuit),
+    );
+    this.#lost.tell(introduction, circuit);
+  }
+
   async #begin(
-    { cookie, handshake, port }: Introduction,
+    { cookie, handshake, port }: OpenedIntroduction,
     keys: IntroductionKeys,
     blinded: readonly PublicKey[],
     endAt: NodeRecord,
@@ -414,10 +435,16 @@ export class ServiceSessions implements Disposable {
     this.#timer.set(Math.min(this.#sweepMs, this.#registry.deadlineMs));
   }
 
+  /** We stood still for so long, ms: clients may have given their sessions up. */
+  onStoodStill(ms: number): void {
+    for (const { driver } of this.#sessions) driver.onStoodStill(ms);
+  }
+
   /** Close all sessions. */
   [Symbol.dispose](): void {
     this.#timer.stop();
     this.#stopping.abort();
+    this.#lost[Symbol.dispose]();
     for (const { driver } of [...this.#sessions]) driver.close();
   }
 }

@@ -23,7 +23,7 @@ import {
   type SessionEvent,
 } from "../../session/session_event.ts";
 import { RESET_CODE } from "../../session/stream.ts";
-import { SessionStreamHandle } from "./session_stream.ts";
+import { SESSION_LOST, SessionStreamHandle } from "./session_stream.ts";
 
 /** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
 const OVERDUE_MS = 5;
@@ -42,6 +42,11 @@ export interface SessionHandlers {
   onLegOffered?(offer: LegOffer): void;
   /** A leg is gone, for whatever reason. */
   onLegGone?(leg: LegNumber): void;
+  /**
+   * The session is lost, and the peer had not taken this stream, nor been told a word
+   * on it: let it go on in another session, or reset it with the code `why`.
+   */
+  onOrphan?(stream: SessionStreamHandle, why: number): void;
   /** The peer broke the protocol; for the log. */
   onError?(error: AnonNetError): void;
 }
@@ -169,6 +174,12 @@ export class SessionDriver {
     this.#turn();
   }
 
+  /** We stood still for so long, ms: the peer may have given the session up. */
+  onStoodStill(ms: number): void {
+    this.#session.onStoodStill(ms, this.#clock.nowMs());
+    this.#turn();
+  }
+
   /** End the session and all its streams, and tell the peer. */
   close(code: number = SESSION_CODE.done): void {
     if (!this.isOpen) return;
@@ -286,6 +297,8 @@ export class SessionDriver {
           this.#streams.get(event.id)?.onWritable();
           break;
         case "reset":
+          // With the whole session: `closed` follows, and sees to all streams.
+          if (this.#session.closedCode === SESSION_CODE.noLeg) break;
           this.#streams.get(event.id)?.onReset(event.code, event.unread);
           this.#streams.delete(event.id);
           break;
@@ -318,8 +331,12 @@ export class SessionDriver {
 
   #onClosed(code: number): void {
     this.#timer.stop();
+    const why = code === SESSION_CODE.lost ? SESSION_LOST : RESET_CODE.failed;
+    const isLost = code === SESSION_CODE.lost || code === SESSION_CODE.noLeg;
+    const { onOrphan } = this.#handlers;
     for (const stream of this.#streams.values()) {
-      stream.onReset(RESET_CODE.failed);
+      if (isLost && onOrphan && stream.isUntouched) onOrphan(stream, why);
+      else stream.onReset(why);
     }
     this.#streams.clear();
     const carriers = [...this.#carriers.values()];

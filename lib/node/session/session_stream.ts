@@ -15,6 +15,12 @@ import { type ReadResult, RESET_CODE } from "../../session/stream.ts";
 /** Bytes that one read hands out at most: what a socket takes well at once. */
 const READ_BYTES = 64 * 1024;
 
+/**
+ * How streams end, here alone, whose session the service does not know any more. No
+ * reset code: those are below 256.
+ */
+export const SESSION_LOST = 256;
+
 /** What a stream asks of its session. */
 export interface StreamCalls {
   accept(): void;
@@ -28,7 +34,7 @@ export interface StreamCalls {
 /** How a stream ended. */
 export interface StreamEnd {
   readonly how: "finished" | "reset";
-  /** Reset code (protocol §6.2 "Frames"); 0 when it finished. */
+  /** Reset code (protocol §6.2 "Frames"), or {@linkcode SESSION_LOST}; 0 when it finished. */
   readonly code: number;
   /** Why we gave it up, where we did and know. */
   readonly error?: UnreachableError;
@@ -36,12 +42,18 @@ export interface StreamEnd {
 
 /** One stream, for one reader and one writer. */
 export class SessionStreamHandle {
-  readonly #calls: StreamCalls;
+  #calls: StreamCalls;
   readonly #opened = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<StreamEnd>();
   #chunks: Bytes[] = [];
   #isEnd = false;
   #isWriteClosed = false;
+  /** Whether the peer has taken it, or the caller has said something. */
+  #isTouched = false;
+  /** While its session is lost and another is begun for it. */
+  #moving: PromiseWithResolvers<void> | undefined;
+  /** The stream that goes on as this one. */
+  #heir: SessionStreamHandle | undefined;
   #end: StreamEnd | undefined;
   #watch: (() => Disposable) | undefined;
   #awaiting: Disposable | undefined;
@@ -119,6 +131,8 @@ export class SessionStreamHandle {
    * otherwise as {@linkcode read} does, when the stream was reset.
    */
   async write(bytes: Uint8Array): Promise<void> {
+    if (this.#moving !== undefined) await this.#moving.promise;
+    this.#isTouched = true;
     if (this.#end !== undefined) throw endError(this.#end);
     const result = this.#calls.write(new Uint8Array(bytes));
     if (result === "gone") throw resetError({ code: RESET_CODE.failed });
@@ -131,10 +145,11 @@ export class SessionStreamHandle {
   }
 
   /** End our direction after what was written; the other one stays. */
-  closeWrite(): Promise<void> {
+  async closeWrite(): Promise<void> {
     this.#isWriteClosed = true;
+    if (this.#moving !== undefined) await this.#moving.promise;
+    this.#isTouched = true;
     if (this.#end === undefined) this.#calls.finish();
-    return Promise.resolve();
   }
 
   /**
@@ -142,13 +157,15 @@ export class SessionStreamHandle {
    * and learns that it is not all.
    */
   breakOff(code: number): void {
+    if (this.#moving !== undefined) return this.abort(code);
     if (this.#end === undefined) this.#calls.breakOff(code);
   }
 
   /** Give up both directions, and tell the peer why. Idempotent. */
   abort(code: number = RESET_CODE.cancelled): void {
     if (this.#end !== undefined) return;
-    this.#calls.reset(code);
+    // While it moves there is no peer to tell.
+    if (this.#moving === undefined) this.#calls.reset(code);
     this.onReset(code);
   }
 
@@ -156,26 +173,56 @@ export class SessionStreamHandle {
   giveUp(error: UnreachableError): void {
     if (this.#end !== undefined) return;
     const code = RESET_CODE.cancelled;
-    this.#calls.reset(code);
+    if (this.#moving === undefined) this.#calls.reset(code);
     this.#opened.reject(error);
     this.#finish({ how: "reset", code, error });
   }
 
+  /** Whether the peer has not taken it, and has been told nothing: it can be opened anew. */
+  get isUntouched(): boolean {
+    return !this.#isTouched && this.#end === undefined;
+  }
+
+  /** Its session is lost, and it waits for {@linkcode goOnAs}. Only while it is untouched. */
+  beginMove(): void {
+    this.#moving = Promise.withResolvers();
+  }
+
+  /** Go on as a stream of another session, which no caller has. */
+  goOnAs(other: SessionStreamHandle): void {
+    if (this.#end !== undefined) return other.abort();
+    this.#calls = other.#calls;
+    other.#heir = this;
+    if (other.#isTouched) this.onAccepted();
+    // Should that session be lost as well, this is the end.
+    other.#isTouched = true;
+    const end = other.#end;
+    if (end !== undefined) {
+      this.onReset(end.code, { chunks: other.#chunks, isEnd: other.#isEnd });
+    }
+    this.#endMove();
+    this.onReadable();
+  }
+
   /** For the session: the peer has taken the stream. */
   onAccepted(): void {
+    this.#isTouched = true;
     this.#opened.resolve();
+    this.#heir?.onAccepted();
   }
 
   /** For the session: there is something to read. */
   onReadable(): void {
     this.#reader?.();
     this.#reader = undefined;
+    this.#heir?.onReadable();
   }
 
   /** For the session: there is room to write. */
   onWritable(): void {
     this.#writer?.();
     this.#writer = undefined;
+    this.#heir?.onWritable();
   }
 
   /** For the session: the stream was reset, `unread` being what is still to be read. */
@@ -186,17 +233,20 @@ export class SessionStreamHandle {
     }
     this.#opened.reject(resetError({ code }));
     this.#finish({ how: "reset", code });
+    this.#heir?.onReset(code, unread);
   }
 
   /** For the session: both directions have ended well. */
   onFinished(): void {
     this.#finish({ how: "finished", code: RESET_CODE.cancelled });
+    this.#heir?.onFinished();
   }
 
   #finish(end: StreamEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#stopAwaiting();
+    this.#endMove();
     this.onReadable();
     this.onWritable();
     this.#ended.resolve(end);
@@ -205,6 +255,11 @@ export class SessionStreamHandle {
   #stopAwaiting(): void {
     this.#awaiting?.[Symbol.dispose]();
     this.#awaiting = undefined;
+  }
+
+  #endMove(): void {
+    this.#moving?.resolve();
+    this.#moving = undefined;
   }
 
   #takeChunks(): Uint8Array {
@@ -247,6 +302,10 @@ const RESETS: ReadonlyMap<number, readonly [string, string]> = new Map([
     "session.reset_exhausted",
     "too many streams, or too much waiting to be read",
   ]],
+  [SESSION_LOST, [
+    "service.session_lost",
+    "the service does not know it any more; it was started anew, or gave it up",
+  ]],
 ]);
 
 /** Why there is no writing to a stream that is over. */
@@ -259,7 +318,7 @@ function endError(end: StreamEnd): UnreachableError {
 
 /**
  * The error for a reset code: `service.no_port`, `service.refused`,
- * `service.timeout`, or `session.reset_*`.
+ * `service.timeout`, `service.session_lost`, or `session.reset_*`.
  */
 function resetError(
   { code, error }: Pick<StreamEnd, "code" | "error">,

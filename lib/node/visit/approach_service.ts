@@ -49,7 +49,8 @@ export interface ApproachOptions {
  * Approach a service.
  *
  * @throws {AnonNetError} what the finder throws; `service.introduction`,
- * `service.introduction_timeout`, `service.rendezvous`, `service.unreachable`.
+ * `service.introduction_timeout`, `service.rendezvous`, `service.session_lost`,
+ * `service.unreachable`.
  * @throws the signal's reason.
  */
 export async function approachService(options: ApproachOptions): Promise<Met> {
@@ -222,6 +223,7 @@ class Approaching {
 }
 
 const REASONS: Readonly<Record<ApproachFailure, string>> = {
+  "service.session_lost": "it does not know the session any more",
   "service.rendezvous": "another peer answered in its name",
   "service.introduction_timeout": "it was asked and did not answer",
   "service.introduction": "none of its introduction points could ask it",

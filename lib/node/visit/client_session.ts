@@ -14,12 +14,13 @@ import { avoiding, type PathAvoid } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
-import { AnonNetError, ProtocolError } from "../../base/errors.ts";
+import { AnonNetError, errorCode, ProtocolError } from "../../base/errors.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { type LegAction, LegPlan } from "../../service/leg_plan.ts";
 import type { LegNumber } from "../../session/frames.ts";
 import { Session, type SessionView } from "../../session/session.ts";
+import { SESSION_CODE } from "../../session/session_event.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
@@ -34,6 +35,12 @@ export const CLIENT_IDLE_MS = 5 * 60_000;
 /** The caller that asked for the first stream takes it by then, or has given up, ms. */
 const CLAIM_MS = 1_000;
 
+/**
+ * A session of which no leg has carried for so long takes no further stream, ms:
+ * another is begun beside it. Legs that are only slow are heard of before.
+ */
+const DOUBT_MS = 1_000;
+
 /** Whose session it is. */
 export interface ClientSessionOptions {
   readonly context: ServiceContext;
@@ -41,6 +48,11 @@ export interface ClientSessionOptions {
   readonly service: PublicKey;
   readonly isolation: string;
   readonly log: Log;
+  /**
+   * The session is lost, and the service had not taken this stream, nor been told a
+   * word on it: open it anew.
+   */
+  readonly onOrphan: (stream: SessionStreamHandle, port: number) => void;
 }
 
 /** The stream that the introduction asked for, until its caller takes it. */
@@ -60,9 +72,13 @@ export class ClientSession {
   readonly #stopping = new AbortController();
   readonly #offers: LegOffers;
   #nextLeg: LegNumber;
+  /** Since when no leg carries; `Infinity` while one does. */
+  #doubtfulSinceMs = Infinity;
   #idleMs: number;
   #isRetired = false;
   #first: FirstStream | undefined;
+  /** Where each stream leads that a caller has. */
+  readonly #ports = new WeakMap<SessionStreamHandle, number>();
   /** Until when the first stream waits; `Infinity` when it does not. */
   #claimMs: number;
 
@@ -86,8 +102,12 @@ export class ClientSession {
     this.#timer = new MachineTimer(clock, () => this.#onTime());
     this.#driver = new SessionDriver(machine, clock, {
       onLegSuspect: (leg) => this.#onLegSuspect(leg),
-      onLegHealed: (leg) => this.#plan.onHealed(leg),
+      onLegHealed: (leg) => {
+        this.#plan.onHealed(leg);
+        this.#judge();
+      },
       onLegGone: (leg) => this.#onLegGone(leg),
+      onOrphan: (stream, why) => this.#onOrphan(stream, why),
       onError: (error) => options.log.debug("A service broke off", { error }),
     });
     this.#offers = new LegOffers(
@@ -106,6 +126,12 @@ export class ClientSession {
   /** Whether streams can be opened. */
   get isOpen(): boolean {
     return this.#driver.isOpen;
+  }
+
+  /** Whether streams had better be opened on it: some leg carries, or did just now. */
+  get isSound(): boolean {
+    const { clock } = this.#options.context;
+    return this.isOpen && clock.nowMs() < this.#doubtfulSinceMs + DOUBT_MS;
   }
 
   /** Its streams and legs, as they are at any time. */
@@ -129,9 +155,11 @@ export class ClientSession {
     if (first?.port === port) {
       this.#first = undefined;
       this.#claimMs = Infinity;
+      this.#ports.set(first.stream, port);
       return first.stream;
     }
     const stream = this.#watched(this.#driver.openStream(port));
+    this.#ports.set(stream, port);
     this.#onStreams();
     return stream;
   }
@@ -145,6 +173,11 @@ export class ClientSession {
   retire(): void {
     this.#isRetired = true;
     this.#onStreams();
+  }
+
+  /** We stood still for so long, ms: the service may have given it up. */
+  onStoodStill(ms: number): void {
+    this.#driver.onStoodStill(ms);
   }
 
   /** End it, and all its streams. */
@@ -162,14 +195,14 @@ export class ClientSession {
   #onLegSuspect(leg: LegNumber): void {
     this.#options.log.debug("A leg is silent", { leg });
     this.#options.context.doubt();
-    this.#offers.onLegLost();
+    this.#judge();
     this.#legs((nowMs) => this.#plan.onSuspect(leg, nowMs));
   }
 
   #onLegGone(leg: LegNumber): void {
     this.#options.log.debug("A leg is gone", { leg });
     this.#paths.delete(leg);
-    this.#offers.onLegLost();
+    this.#judge();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
     // No stream needs it now: the next one begins a new session.
     const { legNumbers, streamCount } = this.view;
@@ -221,6 +254,9 @@ export class ClientSession {
       this.#legs((nowMs) => this.#plan.onAdded(met.leg, nowMs));
     } catch (error) {
       if (!this.isOpen) return;
+      const isLost = errorCode(error) === "service.session_lost";
+      // While a leg carries, another process of the same service has answered.
+      if (isLost && !this.#hasLiveLeg) return this.#onLost();
       const fields = { error: thrown(error) };
       if (error instanceof AnonNetError) log.debug("No new leg", fields);
       else log.error("A fault in building a leg", fields);
@@ -241,10 +277,39 @@ export class ClientSession {
     });
   }
 
+  get #hasLiveLeg(): boolean {
+    return this.view.legs.some(({ isSuspect }) => !isSuspect);
+  }
+
+  /** The service does not know the session: no leg will ever carry it. */
+  #onLost(): void {
+    this.#options.log.debug("The service does not know the session any more");
+    this.#driver.close(SESSION_CODE.lost);
+  }
+
+  #onOrphan(stream: SessionStreamHandle, why: number): void {
+    const port = this.#ports.get(stream);
+    // Of an identity that is over: its streams begin no session.
+    if (port === undefined || this.#isRetired) stream.onReset(why);
+    else this.#options.onOrphan(stream, port);
+  }
+
+  /** A leg has changed: see whether any carries. */
+  #judge(): void {
+    this.#offers.onLegLost();
+    if (this.#hasLiveLeg) {
+      this.#doubtfulSinceMs = Infinity;
+      return;
+    }
+    const { clock } = this.#options.context;
+    this.#doubtfulSinceMs = Math.min(this.#doubtfulSinceMs, clock.nowMs());
+  }
+
   #attach(met: Met): void {
     this.#paths.set(met.leg, met.circuit.path);
     try {
       this.#driver.addLeg(met.leg, met.circuit);
+      this.#judge();
     } catch (error) {
       met.circuit.close();
       if (!(error instanceof ProtocolError)) throw error;

@@ -12,9 +12,13 @@
 import type { PathAvoid } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
-import { type Bytes, wipe } from "../../base/bytes.ts";
+import { type Bytes, equalSecret, wipe } from "../../base/bytes.ts";
 import { raceSignal } from "../../base/clock.ts";
-import { AnonNetError, ProtocolError } from "../../base/errors.ts";
+import {
+  AnonNetError,
+  ProtocolError,
+  UnreachableError,
+} from "../../base/errors.ts";
 import type { AttemptFailure } from "../../service/approach.ts";
 import type { IntroductionPoint } from "../../service/descriptor.ts";
 import {
@@ -132,11 +136,11 @@ async function tryToMeet(
   preparing.catch(() => {}); // heard of below, or not at all
   try {
     const status = await introduce(options, record, preparing);
-    const { circuit, talk } = await preparing;
+    const { circuit, talk, unknown } = await preparing;
     if (status !== "passed") return status;
     options.onTaken();
     const reply = await circuit.met({ signal });
-    const secret = await talk.finish(reply);
+    const secret = await talk.finish(reply, unknown);
     return { circuit, leg: talk.leg, secret };
   } finally {
     preparing.then(({ talk }) => talk[Symbol.dispose](), () => {});
@@ -149,6 +153,8 @@ interface Prepared {
   readonly circuit: ServiceCircuit;
   readonly talk: Talk;
   readonly introduction: SealedIntroduction;
+  /** The answer to a ticket of a session that the service does not know. */
+  readonly unknown: Bytes;
 }
 
 async function prepare(options: MeetingOptions): Promise<Prepared> {
@@ -156,13 +162,15 @@ async function prepare(options: MeetingOptions): Promise<Prepared> {
   const { point: { keys }, blinded } = options;
   const { circuit, cookie, point } = await options.waiting;
   const talk = await Talk.start(options, cookie);
-  const sealed = await sealIntroduction(crypto, random, keys, blinded, {
+  const sent = await sealIntroduction(crypto, random, keys, blinded, {
     cookie,
     rendezvous: point.encoded,
     ...talk.request,
   });
   const { authentication } = keys;
-  return { circuit, talk, introduction: { authentication, sealed } };
+  const { sealed, unknown } = sent;
+  const introduction = { authentication, sealed };
+  return { circuit, talk, introduction, unknown };
 }
 
 /** Have the point pass it on. By a second circuit the service still takes it once. */
@@ -235,16 +243,26 @@ class Talk implements Disposable {
     return new Talk({ handshake: handshake.request, port }, handshake);
   }
 
-  /** @throws {ProtocolError} `service.rendezvous_reply`. */
-  async finish(reply: Uint8Array): Promise<Bytes> {
+  /**
+   * @param unknown What the service says to a ticket that is of no session there.
+   * @throws {ProtocolError} `service.rendezvous_reply`.
+   * @throws {UnreachableError} `service.session_lost`.
+   */
+  async finish(reply: Uint8Array, unknown: Bytes): Promise<Bytes> {
     if (this.#handshake !== undefined) {
       return await this.#handshake.finish(reply);
     }
-    // The service answers nothing to a ticket: a peer that says more is not it.
+    if (equalSecret(reply, unknown)) {
+      throw new UnreachableError(
+        "service.session_lost",
+        "Cannot add a leg: the service does not know the session",
+      );
+    }
+    // It answers nothing to a ticket that is right: no other answer is its own.
     if (reply.length > 0) {
       throw new ProtocolError(
         "service.rendezvous_reply",
-        "Cannot meet service: its answer to a ticket is not empty",
+        "Cannot meet service: its answer to a ticket is wrong",
       );
     }
     return new Uint8Array(0);
@@ -257,7 +275,12 @@ class Talk implements Disposable {
 }
 
 function failureOf(error: AnonNetError): AttemptFailure {
-  return error.code === "service.rendezvous_reply"
-    ? "wrong_answer"
-    : "unreachable";
+  switch (error.code) {
+    case "service.rendezvous_reply":
+      return "wrong_answer";
+    case "service.session_lost":
+      return "session_lost";
+    default:
+      return "unreachable";
+  }
 }

@@ -2,7 +2,7 @@
  * Reaches services for a node's users: one session for each service and isolation
  * key, used for all their streams.
  *
- *     connect ─▶ session there? ── yes ──▶ stream, no round trip
+ *     connect ─▶ a sound session? ── yes ──▶ stream, no round trip
  *                   │ no
  *                   └─▶ being begun? ── no ──▶ approachService ─▶ session ─▶ stream
  *
@@ -12,6 +12,7 @@
 import { AVOID_NOTHING } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import { raceSignal } from "../../base/clock.ts";
+import { TaskSet } from "../../base/task_set.ts";
 import {
   AnonNetError,
   errorCode,
@@ -24,6 +25,7 @@ import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
+import { RESET_CODE } from "../../session/stream.ts";
 
 /** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
 const MAX_CLIENT_SESSIONS = 256;
@@ -69,9 +71,15 @@ export class Visits implements AsyncDisposable {
   readonly #context: ServiceContext;
   readonly #finder: DescriptorFinder;
   readonly #log: Log;
+  /** Those that further streams are opened on. */
   readonly #sessions = new Map<string, ClientSession>();
+  /** All that are open: also those in whose place others were begun. */
+  readonly #open = new Set<ClientSession>();
   readonly #beginnings = new Map<string, Beginning>();
   readonly #stopping = new AbortController();
+  readonly #tasks = new TaskSet((error) =>
+    this.#log.error("A fault in moving a stream", { error: thrown(error) })
+  );
   /** How often a new identity was wished for; part of every isolation key. */
   #identity = 0;
 
@@ -86,12 +94,12 @@ export class Visits implements AsyncDisposable {
   get status(): VisitsStatus {
     let streams = 0;
     let legs = 0;
-    for (const session of this.#sessions.values()) {
-      streams += session.view.streamCount;
-      legs += session.view.legNumbers.length;
+    for (const { view } of this.#open) {
+      streams += view.streamCount;
+      legs += view.legNumbers.length;
     }
     const beginning = this.#beginnings.size;
-    return { sessions: this.#sessions.size, beginning, streams, legs };
+    return { sessions: this.#open.size, beginning, streams, legs };
   }
 
   /**
@@ -109,7 +117,7 @@ export class Visits implements AsyncDisposable {
     const isolation = this.#isolationText(target.isolation);
     const key = keyOf(target.service, isolation);
     const there = this.#sessions.get(key);
-    const session = there?.isOpen
+    const session = there?.isSound
       ? there
       : await this.#beginInTime(key, { ...target, isolation }, signal);
     const stream = session.openStream(target.port);
@@ -128,7 +136,12 @@ export class Visits implements AsyncDisposable {
    */
   newIdentity(): void {
     this.#identity++;
-    for (const session of this.#sessions.values()) session.retire();
+    for (const session of this.#open) session.retire();
+  }
+
+  /** We stood still for so long, ms: services may have given our sessions up. */
+  onStoodStill(ms: number): void {
+    for (const session of this.#open) session.onStoodStill(ms);
   }
 
   /** Close all sessions, and begin no more. */
@@ -141,9 +154,10 @@ export class Visits implements AsyncDisposable {
     );
     const beginnings = [...this.#beginnings.values()];
     await Promise.allSettled(beginnings.map(({ session }) => session));
-    const sessions = [...this.#sessions.values()];
+    const sessions = [...this.#open];
     for (const session of sessions) session.close();
     await Promise.all(sessions.map(({ closed }) => closed));
+    await this.#tasks.ended();
   }
 
   /** A session, or soon the reason why no circuit can be built for one. */
@@ -206,6 +220,8 @@ export class Visits implements AsyncDisposable {
       log: this.#log,
       service,
       isolation,
+      onOrphan: (stream: SessionStreamHandle, port: number) =>
+        this.#tasks.run(this.#move(stream, key, { ...target, port })),
     };
     const session = approachService({
       ...options,
@@ -215,7 +231,9 @@ export class Visits implements AsyncDisposable {
     }).then((met) => {
       const session = new ClientSession(options, met, target.port);
       this.#sessions.set(key, session);
+      this.#open.add(session);
       session.closed.then(() => {
+        this.#open.delete(session);
         if (this.#sessions.get(key) === session) this.#sessions.delete(key);
       });
       if (identity !== this.#identity) session.retire();
@@ -232,6 +250,29 @@ export class Visits implements AsyncDisposable {
     return beginning;
   }
 
+  /** Let a stream go on in a session that is begun anew. */
+  async #move(
+    stream: SessionStreamHandle,
+    key: string,
+    target: IsolatedTarget,
+  ): Promise<void> {
+    stream.beginMove();
+    const given = new AbortController();
+    stream.closed.then(() => given.abort());
+    const signal = AbortSignal.any([given.signal, this.#stopping.signal]);
+    try {
+      const there = this.#sessions.get(key);
+      const session = there?.isSound
+        ? there
+        : await this.#begun(key, target, signal);
+      stream.goOnAs(session.openStream(target.port));
+    } catch (error) {
+      stream.onReset(RESET_CODE.failed);
+      const isExpected = error instanceof AnonNetError || signal.aborted;
+      if (!isExpected) throw error;
+    }
+  }
+
   /** No caller shall join it any more: another one may be there in its place. */
   #endBeginning(key: string, beginning: Beginning): void {
     if (this.#beginnings.get(key) !== beginning) return;
@@ -240,11 +281,11 @@ export class Visits implements AsyncDisposable {
 
   /** For one more session: the one without streams that was used longest ago goes. */
   #makeRoom(): void {
-    const size = this.#sessions.size + this.#beginnings.size;
+    const size = this.#open.size + this.#beginnings.size;
     if (size < MAX_CLIENT_SESSIONS) return;
     let oldest: ClientSession | undefined;
     let oldestMs = Infinity;
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#open) {
       const isInUse = session.view.streamCount > 0;
       if (isInUse || session.usedMs >= oldestMs) continue;
       oldest = session;

@@ -5,6 +5,7 @@
  *     key     = HKDF(X25519(x, static) ‖ kem, blinded key, context ‖ H(aad), 32)
  *     aad     = authentication ‖ static ‖ X ‖ ct
  *     CBOR    { cookie 20, handshake? 1280, port?, rendezvous ≤ 1024, ticket? }
+ *     unknown = as the key, with a context of its own
  *
  * @see protocol §7.4 "Introduction"
  * @module
@@ -41,6 +42,7 @@ export const SEALED_BYTES = X25519_BYTES + KEM_CIPHERTEXT_BYTES +
 const MAX_RECORD_BYTES = 1024;
 const MAX_PORT = 65_535;
 const SEAL_CONTEXT = utf8("anonnet v1 introduction");
+const UNKNOWN_CONTEXT = utf8("anonnet v1 unknown session");
 /** Each key encrypts one message. */
 const ZERO_NONCE = new Uint8Array(NONCE_BYTES);
 
@@ -58,6 +60,23 @@ export interface Introduction {
   readonly ticket?: Ticket;
 }
 
+/** An introduction on its way, as its client knows it. */
+export interface SentIntroduction {
+  /** {@linkcode SEALED_BYTES}. */
+  readonly sealed: Bytes;
+  /** What the service answers to a ticket of a session that it does not know. */
+  readonly unknown: Bytes;
+}
+
+/** An introduction that has arrived. */
+export interface OpenedIntroduction extends Introduction {
+  /**
+   * Says to the client alone that its ticket is of no session here. Only those who
+   * hold the keys that the introduction was encrypted to can work it out.
+   */
+  readonly unknown: Bytes;
+}
+
 /**
  * Encrypt an introduction to a service.
  *
@@ -71,7 +90,7 @@ export async function sealIntroduction(
   keys: IntroductionPublicKeys,
   blinded: PublicKey,
   introduction: Introduction,
-): Promise<Bytes> {
+): Promise<SentIntroduction> {
   const secret = random.bytes(X25519_BYTES);
   const shared = crypto.x25519(secret, keys.staticKey);
   const x = crypto.x25519Public(secret);
@@ -81,8 +100,10 @@ export async function sealIntroduction(
     throw keysError(cause);
   });
   const aad = additionalData(keys, x, kem.ciphertext);
-  const key = deriveKey(crypto, concat(shared, kem.secret), blinded, aad);
-  wipe(shared, kem.secret);
+  const agreed = concat(shared, kem.secret);
+  const key = deriveKey(crypto, SEAL_CONTEXT, agreed, blinded, aad);
+  const unknown = deriveKey(crypto, UNKNOWN_CONTEXT, agreed, blinded, aad);
+  wipe(shared, kem.secret, agreed);
   const content = encodeCbor({
     cookie: introduction.cookie,
     handshake: introduction.handshake,
@@ -98,7 +119,7 @@ export async function sealIntroduction(
   plaintext.set(content, 2);
   const sealed = crypto.seal(key, ZERO_NONCE, plaintext, aad);
   wipe(key);
-  return concat(x, kem.ciphertext, sealed);
+  return { sealed: concat(x, kem.ciphertext, sealed), unknown };
 }
 
 /**
@@ -113,7 +134,7 @@ export async function openIntroduction(
   keys: IntroductionKeys,
   blinded: readonly PublicKey[],
   sealed: Uint8Array,
-): Promise<Introduction> {
+): Promise<OpenedIntroduction> {
   if (sealed.length !== SEALED_BYTES) throw sealedError();
   const x = sealed.subarray(0, X25519_BYTES);
   const ct = sealed.subarray(x.length, x.length + KEM_CIPHERTEXT_BYTES);
@@ -125,10 +146,12 @@ export async function openIntroduction(
   const secret = concat(shared, kem);
   try {
     for (const name of blinded) {
-      const key = deriveKey(crypto, secret, name, aad);
+      const key = deriveKey(crypto, SEAL_CONTEXT, secret, name, aad);
       const plaintext = crypto.open(key, ZERO_NONCE, box, aad);
       wipe(key);
-      if (plaintext !== undefined) return readIntroduction(plaintext);
+      if (plaintext === undefined) continue;
+      const unknown = deriveKey(crypto, UNKNOWN_CONTEXT, secret, name, aad);
+      return { ...readIntroduction(plaintext), unknown };
     }
   } finally {
     wipe(shared, kem, secret);
@@ -183,12 +206,13 @@ function additionalData(
 
 function deriveKey(
   crypto: CryptoSuite,
+  context: Bytes,
   secret: Bytes,
   blinded: PublicKey,
   aad: Bytes,
 ): Bytes {
   // Hashed: the platform's HKDF takes no more than 1 KiB there.
-  const info = concat(SEAL_CONTEXT, crypto.sha256(aad));
+  const info = concat(context, crypto.sha256(aad));
   return crypto.hkdf(secret, blinded, info, KEY_BYTES);
 }
 

@@ -207,7 +207,7 @@ export function testCircuits(name: string, inWorld: InWorld<LinkWorld>): void {
       encodeEstablishIntro(keys, service.binding),
     );
     assert.equal(point.server.stats.listening, 1);
-    const sealed = await sealIntroduction(
+    const { sealed } = await sealIntroduction(
       CIRCUIT_CRYPTO,
       world.random,
       keys.public,

@@ -85,13 +85,14 @@ export class RawVisitor {
   /** Encrypt an introduction for point `index`. */
   async seal(introduction: Introduction, index = 0): Promise<Bytes> {
     const { crypto, random } = this.#context;
-    return await sealIntroduction(
+    const { sealed } = await sealIntroduction(
       crypto,
       random,
       this.#point(index).keys,
       this.#descriptor.name.blinded,
       introduction,
     );
+    return sealed;
   }
 
   /** Send what was sealed, or something else, by point `index`. */

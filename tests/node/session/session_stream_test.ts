@@ -116,3 +116,64 @@ Deno.test("SessionStreamHandle.awaitAnswer() watches until bytes come, or the st
   stream.awaitAnswer();
   assert.deepEqual(log, ["begun", "over", "begun", "over"]);
 });
+
+/** A stream that takes note of what its session is asked for. */
+function noted(said: string[]): SessionStreamHandle {
+  return new SessionStreamHandle({
+    accept() {},
+    write: (bytes) => {
+      said.push(`write ${bytes.length}`);
+      return "taken";
+    },
+    read: () => undefined,
+    finish: () => void said.push("finish"),
+    breakOff() {},
+    reset: (code) => void said.push(`reset ${code}`),
+  });
+}
+
+Deno.test("SessionStreamHandle.goOnAs() has the other stream carry what is said meanwhile and afterwards, and hears what becomes of it", async () => {
+  const [before, after]: string[][] = [[], []];
+  assert.ok(before && after);
+  const [stream, other] = [noted(before), noted(after)];
+  assert.equal(stream.isUntouched, true);
+  stream.beginMove();
+  const saying = stream.write(new Uint8Array(3)).then(() =>
+    stream.closeWrite()
+  );
+  const reading = stream.read();
+  stream.goOnAs(other);
+  await saying;
+  assert.deepEqual([before, after], [[], ["write 3", "finish"]]);
+  other.onAccepted();
+  await stream.opened;
+  other.onFinished();
+  assert.equal(await reading, undefined);
+  assert.equal((await stream.closed).how, "finished");
+});
+
+Deno.test("SessionStreamHandle.goOnAs() takes over what has become of the other stream already, and a stream moves once", async () => {
+  for (const code of [RESET_CODE.refused, undefined]) {
+    const [stream, other] = [noted([]), noted([])];
+    stream.beginMove();
+    if (code === undefined) other.onAccepted();
+    else other.onReset(code);
+    const writing = stream.write(new Uint8Array(1));
+    stream.goOnAs(other);
+    assert.equal(other.isUntouched, false);
+    if (code === undefined) await Promise.all([writing, stream.opened]);
+    else await assert.rejects(writing, { code: "service.refused" });
+  }
+});
+
+Deno.test("SessionStreamHandle gives up the other stream when it was given up before that was there", async () => {
+  const [before, after]: string[][] = [[], []];
+  assert.ok(before && after);
+  const [stream, other] = [noted(before), noted(after)];
+  stream.beginMove();
+  const writing = stream.write(new Uint8Array(1));
+  stream.abort(RESET_CODE.cancelled);
+  await assert.rejects(writing, { code: "session.reset_cancelled" });
+  stream.goOnAs(other);
+  assert.deepEqual([before, after], [[], ["reset 0"]]);
+});

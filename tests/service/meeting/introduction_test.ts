@@ -53,8 +53,9 @@ Deno.test("openIntroduction() undoes sealIntroduction(), for a session and for a
     { rendezvous, cookie, ticket },
   ];
   const sizes = new Set<number>();
+  const answers = new Set<string>();
   for (const introduction of cases) {
-    const sealed = await sealIntroduction(
+    const { sealed, unknown } = await sealIntroduction(
       crypto,
       random,
       keys.public,
@@ -68,18 +69,27 @@ Deno.test("openIntroduction() undoes sealIntroduction(), for a session and for a
       [tomorrow, today],
       sealed,
     );
-    assert.deepEqual(opened, introduction);
+    assert.deepEqual(opened, { ...introduction, unknown });
+    answers.add(unknown.toHex());
   }
+  // The answer of each is its own.
+  assert.equal(answers.size, cases.length);
   // New sessions and further legs look alike.
   assert.deepEqual([...sizes], [SEALED_BYTES]);
 });
 
 Deno.test("openIntroduction() refuses other keys, other periods and altered bytes", async () => {
-  const sealed = await sealIntroduction(crypto, random, keys.public, today, {
-    rendezvous,
-    cookie,
-    ticket,
-  });
+  const { sealed } = await sealIntroduction(
+    crypto,
+    random,
+    keys.public,
+    today,
+    {
+      rendezvous,
+      cookie,
+      ticket,
+    },
+  );
   const code = "service.introduction_sealed";
   await refused(openIntroduction(crypto, otherKeys, [today], sealed), code);
   await refused(openIntroduction(crypto, keys, [tomorrow], sealed), code);
@@ -104,7 +114,7 @@ Deno.test("openIntroduction() refuses both a session and a leg, or neither", asy
       { rendezvous, cookie, ticket, handshake: random.bytes(1280) },
     ]
   ) {
-    const sealed = await sealIntroduction(
+    const { sealed } = await sealIntroduction(
       crypto,
       random,
       keys.public,
@@ -128,11 +138,17 @@ Deno.test("openIntroduction() refuses ports that are none, and ports of legs", a
       [{ handshake, port: 65_536 }, "wire.field"],
     ] as const
   ) {
-    const sealed = await sealIntroduction(crypto, random, keys.public, today, {
-      rendezvous,
-      cookie,
-      ...introduction,
-    });
+    const { sealed } = await sealIntroduction(
+      crypto,
+      random,
+      keys.public,
+      today,
+      {
+        rendezvous,
+        cookie,
+        ...introduction,
+      },
+    );
     await refused(openIntroduction(crypto, keys, [today], sealed), expected);
   }
 });
