@@ -127,10 +127,10 @@ export class HttpClientExchange {
   /** The response has been read to its end. */
   #end(head: ResponseHead, { canReuse }: { canReuse: boolean }): void {
     this.#listening?.[Symbol.dispose]();
-    if (canReuse && head.canReuse && this.#isSent) {
-      return this.#options.onReusable();
-    }
-    this.#fail(undefined); // what is still being sent is not needed
+    if (!this.#isSent) return this.#fail(undefined); // the rest is not needed
+    if (canReuse && head.canReuse) return this.#options.onReusable();
+    this.#failing.abort();
+    this.#upstream.stream.leave();
   }
 
   /** It is over: the connection, and the body that is being sent. */

@@ -80,6 +80,11 @@ export interface GatewayStream {
   /** Send the end. The other direction stays open. */
   closeWrite(): Promise<void>;
   /**
+   * Send the end, and take no more: all is said, and what stands behind the service
+   * shall see an end and no reset. Harmless when the stream is over.
+   */
+  leave(): void;
+  /**
    * Reset the stream: the other side learns that it is not complete, reads and
    * writes under way reject. Harmless when it is over.
    */

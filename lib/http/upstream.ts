@@ -59,6 +59,8 @@ export class UpstreamPool implements Disposable {
   /** From now on no connection is lent that was asked for before. */
   renew(): void {
     this.#generation++;
+    // At once: an end that is waited for would count as a stream that goes on.
+    for (const { upstream } of this.#idle) upstream.stream.abort();
     for (const entry of this.#idle) this.#drop(entry);
   }
 
@@ -81,7 +83,7 @@ export class UpstreamPool implements Disposable {
     const isOld = upstream.generation !== this.#generation;
     // Bytes after the response answer nothing we asked.
     if (this.#isDisposed || isOld || upstream.source.bytes.length > 0) {
-      return upstream.stream.abort();
+      return upstream.stream.leave();
     }
     const key = keyOf(target);
     const same = [...this.#idle].filter((idle) => idle.key === key);
@@ -112,7 +114,7 @@ export class UpstreamPool implements Disposable {
   #drop(entry: IdleUpstream | undefined): void {
     if (entry === undefined) return;
     this.#remove(entry);
-    entry.upstream.stream.abort();
+    entry.upstream.stream.leave();
   }
 
   #remove(entry: IdleUpstream): void {

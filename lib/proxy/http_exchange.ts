@@ -195,8 +195,9 @@ export class HttpExchange {
       version: this.#request.version,
       onProgress: () => idle.touch(),
     });
-    if (upload.isDone && response.canReuse) pool.give(this.#target, upstream);
-    else stream.abort();
+    if (!upload.isDone) stream.abort();
+    else if (response.canReuse) pool.give(this.#target, upstream);
+    else stream.leave();
     return fate;
   }
 }

@@ -56,6 +56,11 @@ export class SendStream {
     return this.#finState === "acknowledged";
   }
 
+  /** Whether the end is still on its way. */
+  get isFinishing(): boolean {
+    return this.#finAt !== undefined && !this.isDone;
+  }
+
   /** Append bytes, which must not change from now on. */
   write(bytes: Uint8Array): void {
     if (this.#finAt !== undefined) {

@@ -153,6 +153,7 @@ export class SessionStreams {
       if (stream === undefined) continue;
       stream.send.onFinAcknowledged();
       this.#finishIfOver(stream);
+      this.#breakOffIfDue(stream);
     }
   }
 
@@ -258,7 +259,7 @@ export class SessionStreams {
 
   /**
    * Give up both directions, as `reset` does, but not before all that was written
-   * has arrived: the peer shall have it, and learn that it is not all.
+   * has arrived, and the end after `finish`: the peer shall have it.
    */
   breakOff(id: StreamId, code: number): void {
     const stream = this.#table.get(id);
@@ -270,6 +271,7 @@ export class SessionStreams {
   #breakOffIfDue(stream: SessionStream): void {
     const { id, breakOffCode: code, send } = stream;
     if (code === undefined || send.bufferedBytes > 0) return;
+    if (send.isFinishing) return;
     if (!this.#table.has(id)) return;
     this.reset(id, code);
     this.#say({ type: "reset", id, code });

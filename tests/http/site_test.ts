@@ -38,6 +38,7 @@ class Visitor {
       read: () => service.read(),
       write: (bytes) => service.write(bytes),
       closeWrite: () => service.closeWrite(),
+      leave: () => service.leave(),
       abort: () => service.abort(),
     };
     const serve = siteTarget(80, {

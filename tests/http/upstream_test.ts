@@ -62,7 +62,10 @@ Deno.test("UpstreamPool drops connections that end, speak, or wait too long", as
   assert.equal(pool.size, 1);
   await clock.advance(1);
   assert.equal(pool.size, 0);
-  for (const { client } of [ends, speaks, waits]) await client.aborted;
+  for (const { client } of [ends, speaks, waits]) {
+    await client.aborted;
+    assert.ok(client.hasLeft, "all is said: the service sees an end");
+  }
 });
 
 Deno.test("UpstreamPool lends nothing of before once it is renewed, not even what was on loan", () => {

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
 import { UnreachableError } from "../../lib/base/errors.ts";
 import { SystemClock } from "../../lib/machine/system_clock.ts";
 import {
   parseStreamTarget,
   type StreamTarget,
 } from "../../lib/node/host/stream_target.ts";
+import type { TargetConnection } from "../../lib/node/host/target_connection.ts";
 import {
   type DialledTarget,
   systemDial,
@@ -58,6 +61,131 @@ Deno.test({
       await Deno.remove(directory, { recursive: true });
     }
   },
+});
+
+/** A connection to a target, whose end of it is of `node:net`. */
+async function dialSocket(
+  test: (near: TargetConnection, far: net.Socket) => Promise<void>,
+): Promise<void> {
+  const server = net.createServer({ allowHalfOpen: true });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as net.AddressInfo;
+  const accepted = once(server, "connection");
+  const target = dialled(parseStreamTarget(`127.0.0.1:${port}`));
+  const near = await dial(target, limit());
+  const [far] = await accepted as [net.Socket];
+  far.on("error", () => {});
+  try {
+    await test(near, far);
+  } finally {
+    near.close();
+    far.destroy();
+    const closed = once(server, "close");
+    server.close();
+    await closed;
+  }
+}
+
+/** Whether something does not come to its end, though the event loop turns. */
+async function isStuck(work: Promise<unknown>): Promise<boolean> {
+  let isOver = false;
+  work.finally(() => isOver = true);
+  for (let turn = 0; turn < 200 && !isOver; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return !isOver;
+}
+
+/** More than the buffers between both ends hold. */
+const MUCH = 8_000_000;
+
+/** Write until it fails. */
+async function writeForEver(near: TargetConnection): Promise<unknown> {
+  const piece = new Uint8Array(64 * 1024);
+  try {
+    for (;;) await near.write(piece);
+  } catch (error) {
+    return error;
+  }
+}
+
+/** @returns How much there was, and what came behind it. */
+async function readToEnd(
+  near: TargetConnection,
+): Promise<{ readonly bytes: number; readonly error?: unknown }> {
+  const into = new Uint8Array(10_000);
+  for (let bytes = 0;;) {
+    try {
+      const count = await near.read(into);
+      if (count === null) return { bytes };
+      bytes += count;
+    } catch (error) {
+      return { bytes, error };
+    }
+  }
+}
+
+Deno.test("systemDial() tells a target apart what is all and what is cut", async () => {
+  for (const how of ["close", "reset"] as const) {
+    await dialSocket(async (near, far) => {
+      const seen = Promise.withResolvers<string>();
+      far.on("end", () => seen.resolve("end"));
+      far.on(
+        "error",
+        (error: Error & { readonly code?: string }) =>
+          seen.resolve(error.code ?? ""),
+      );
+      far.resume();
+      await near.write(new Uint8Array(10));
+      near[how]();
+      assert.equal(await seen.promise, how === "close" ? "end" : "ECONNRESET");
+    });
+  }
+});
+
+Deno.test("systemDial() brings what a target said before it broke off, be it the read or the write that is told", async () => {
+  const said = 50_000;
+  for (const isWriting of [true, false]) {
+    await dialSocket(async (near, far) => {
+      far.pause();
+      await new Promise((resolve) => far.write(new Uint8Array(said), resolve));
+      const writing = isWriting ? writeForEver(near) : undefined;
+      // All of it is with the other side: over loopback at once.
+      far.resetAndDestroy();
+      const failure = await writing;
+      const { bytes, error } = await readToEnd(near);
+      assert.equal(bytes, said);
+      const reset = isWriting ? failure : error;
+      assert.ok(reset instanceof Deno.errors.ConnectionReset, String(reset));
+    });
+  }
+});
+
+Deno.test("systemDial() takes an end for an end, though what is written later is not taken", async () => {
+  await dialSocket(async (near, far) => {
+    far.pause();
+    far.end(new Uint8Array(50_000));
+    const { bytes, error } = await readToEnd(near);
+    assert.deepEqual([bytes, error], [50_000, undefined]);
+    far.destroy();
+    const failure = await writeForEver(near);
+    assert.ok(failure instanceof Deno.errors.BrokenPipe, String(failure));
+  });
+});
+
+Deno.test("systemDial() holds back a target that is not read, and is held back by one that does not read", async () => {
+  await dialSocket(async (near, far) => {
+    far.pause();
+    let isSent = false;
+    far.write(new Uint8Array(2 * MUCH), () => isSent = true);
+    const piece = new Uint8Array(64 * 1024);
+    let writing: Promise<number>;
+    do writing = near.write(piece); while (!await isStuck(writing));
+    assert.equal(isSent, false);
+    far.resume();
+    assert.equal(await writing, piece.length);
+  });
 });
 
 Deno.test("systemDial() says that a target refuses, whatever stands in the way", async () => {

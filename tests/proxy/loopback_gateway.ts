@@ -60,6 +60,10 @@ class TcpStream implements GatewayStream {
     this.#onEnd();
   }
 
+  leave(): void {
+    this.abort();
+  }
+
   abort(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

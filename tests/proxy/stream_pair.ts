@@ -61,6 +61,7 @@ export class PairEnd implements GatewayStream {
   readonly #aborted = Promise.withResolvers<void>();
   #isAborted = false;
   #isReset = false;
+  #hasLeft = false;
 
   constructor(into: Pipe, out: Pipe) {
     this.#in = into;
@@ -70,6 +71,11 @@ export class PairEnd implements GatewayStream {
 
   get opened(): Promise<void> {
     return this.#opened.promise;
+  }
+
+  /** Whether it was given up after an end of its own. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
   }
 
   /** Whether this end was given up. */
@@ -93,6 +99,18 @@ export class PairEnd implements GatewayStream {
   closeWrite(): Promise<void> {
     this.#out.end();
     return Promise.resolve();
+  }
+
+  leave(): void {
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#isReset = true;
+    this.#hasLeft = true;
+    this.#aborted.resolve();
+    this.#out.end();
+    this.#in.fail(
+      new UnreachableError("service.unreachable", "The stream ended"),
+    );
   }
 
   abort(): void {

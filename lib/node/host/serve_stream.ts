@@ -3,6 +3,7 @@
  *
  *     stream ── bytes, end ──▶ target     takes no more: what comes is dropped
  *     stream ◀── bytes, end ── target     breaks off: reset, behind its last byte
+ *     stream ── reset ───────▶ target     reset, unless its end was there before
  *
  * A direction that takes no more ends alone: a target may answer before it has read
  * all, and close, and its answer must arrive.
@@ -19,7 +20,8 @@ import { errorCode } from "../../base/errors.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 import type { StreamTarget } from "./stream_target.ts";
-import type { TargetConnection, TargetDial } from "./target_dial.ts";
+import type { TargetConnection } from "./target_connection.ts";
+import type { TargetDial } from "./target_dial.ts";
 
 /** Bytes read from a target at once. */
 const READ_BYTES = 64 * 1024;
@@ -91,13 +93,15 @@ async function tie(
 ): Promise<void> {
   const cut = () => stream.abort(RESET_CODE.failed);
   signal.addEventListener("abort", cut, { once: true });
+  const up = new Upload(stream, connection);
+  // A target must not take what came before a cut for all of it.
+  const leave = () => endQuietly(connection, up.isOver ? "close" : "reset");
   // Reads of the connection hear of a reset only when it is closed.
   const over = stream.closed.then(({ how }) => {
-    if (how === "reset") closeQuietly(connection);
+    if (how === "reset") leave();
   });
   try {
     stream.accept();
-    const up = new Upload(stream, connection);
     // The stream is over when it cannot be read or written any more.
     const sendingUp = up.run().catch(cut);
     const ending = await sendDown(stream, connection).catch(() =>
@@ -115,7 +119,7 @@ async function tie(
     }
   } finally {
     signal.removeEventListener("abort", cut);
-    closeQuietly(connection);
+    leave();
   }
 }
 
@@ -201,10 +205,13 @@ async function clientEnd(
   waiting.abort();
 }
 
-/** Close a connection that a reset may have closed before. */
-function closeQuietly(connection: TargetConnection): void {
+/** Let go of a connection that may have been let go of before. */
+function endQuietly(
+  connection: TargetConnection,
+  how: "close" | "reset",
+): void {
   try {
-    connection.close();
+    connection[how]();
   } catch (error) {
     if (!(error instanceof Deno.errors.BadResource)) throw error;
   }

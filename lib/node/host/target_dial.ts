@@ -8,23 +8,14 @@ import type { Bytes } from "../../base/bytes.ts";
 import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import type { StreamTarget } from "./stream_target.ts";
+import type { TargetConnection } from "./target_connection.ts";
+import { TargetSocket } from "./target_socket.ts";
 
 /** A target that has not answered by then is taken for down, ms. */
 const DIAL_MS = 10_000;
 
 /** Targets that are dialled. */
 export type DialledTarget = Exclude<StreamTarget, { type: "handler" }>;
-
-/** A connection with two directions, each with an end of its own. */
-export interface TargetConnection {
-  /** Bytes read into `into`; `null` at the end. */
-  read(into: Uint8Array): Promise<number | null>;
-  /** @returns How many bytes were taken, at least one. */
-  write(bytes: Uint8Array): Promise<number>;
-  closeWrite(): Promise<void>;
-  /** Close both directions; what is under way rejects. */
-  close(): void;
-}
 
 /**
  * Connect to a target.
@@ -41,7 +32,7 @@ export type TargetDial = (
 export function systemDial(clock: Clock): TargetDial {
   return async (target, { signal }) => {
     using limit = deadline(clock, DIAL_MS, timeout, signal);
-    const dialling = connect(target);
+    const dialling = connect(target, limit.signal);
     try {
       return await raceSignal(dialling, limit.signal);
     } catch (cause) {
@@ -76,19 +67,22 @@ export function announcing(dial: TargetDial, first: Bytes): TargetDial {
   };
 }
 
-async function connect(target: DialledTarget): Promise<TargetConnection> {
-  if (target.type === "unix") {
-    return await Deno.connect({ transport: "unix", path: target.path });
+async function connect(
+  target: DialledTarget,
+  signal: AbortSignal,
+): Promise<TargetConnection> {
+  if (target.type === "tcp") {
+    return await TargetSocket.connect(target.address, signal);
   }
-  const { host, port } = target.address;
-  const conn = await Deno.connect({ hostname: host, port });
-  try {
-    // A keystroke must not wait for the acknowledgement of the one before.
-    conn.setNoDelay(true);
-  } catch {
-    // Some systems refuse when the other side has closed: the first read says so.
-  }
-  return conn;
+  const { path } = target;
+  const socket = await Deno.connect({ transport: "unix", path });
+  return {
+    read: (into) => socket.read(into),
+    write: (bytes) => socket.write(bytes),
+    closeWrite: () => socket.closeWrite(),
+    close: () => socket.close(),
+    reset: () => socket.close(),
+  };
 }
 
 function timeout(): UnreachableError {

@@ -153,12 +153,18 @@ export class SessionStreamHandle {
   }
 
   /**
-   * Give up both directions once all that was written has arrived: the peer gets it,
-   * and learns that it is not all.
+   * Give up both directions once all that was written has arrived, and the end where
+   * that was sent: the peer gets it, and learns that no more is taken, or will come.
    */
   breakOff(code: number): void {
     if (this.#moving !== undefined) return this.abort(code);
     if (this.#end === undefined) this.#calls.breakOff(code);
+  }
+
+  /** End our direction, and give up the other one once that end has arrived. */
+  leave(): void {
+    this.closeWrite();
+    this.breakOff(RESET_CODE.cancelled);
   }
 
   /** Give up both directions, and tell the peer why. Idempotent. */

@@ -6,10 +6,8 @@ import { sleep } from "../../../lib/base/clock.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
 import { DISCARD_MS } from "../../../lib/node/host/serve_stream.ts";
 import type { StreamTarget } from "../../../lib/node/host/stream_target.ts";
-import type {
-  TargetConnection,
-  TargetDial,
-} from "../../../lib/node/host/target_dial.ts";
+import type { TargetConnection } from "../../../lib/node/host/target_connection.ts";
+import type { TargetDial } from "../../../lib/node/host/target_dial.ts";
 import {
   exchange,
   inServiceWorld,
@@ -33,6 +31,8 @@ class FakeTarget implements TargetConnection {
   #wake = Promise.withResolvers<void>();
   isEnded = false;
   isClosed = false;
+  /** Whether it was told that it has not got all. */
+  isReset = false;
   #isSendEnded = false;
 
   send(bytes: Uint8Array): void {
@@ -81,6 +81,11 @@ class FakeTarget implements TargetConnection {
     this.isClosed = true;
     this.#wake.resolve();
   }
+
+  reset(): void {
+    this.close();
+    this.isReset = true;
+  }
 }
 
 /** A stream to a service with this dial behind port 80. */
@@ -116,7 +121,7 @@ Deno.test("serveStream() carries bytes both ways, and each end by itself", () =>
     target.end();
     assert.deepEqual(await readAll(stream), down);
     await sleep(world.clock, 2_000);
-    assert.ok(target.isClosed);
+    assert.ok(target.isClosed && !target.isReset);
   }));
 
 Deno.test("serveStream() keeps the client's direction open when the target ends first", () =>
@@ -160,6 +165,7 @@ Deno.test("serveStream() holds back a target that sends for ever to a client tha
       write: (bytes) => Promise.resolve(bytes.length),
       closeWrite: () => Promise.resolve(),
       close: () => {},
+      reset: () => {},
     };
     const stream = await visit(world, { dial: dialling(endless) });
     await stream.opened;
@@ -171,15 +177,74 @@ Deno.test("serveStream() holds back a target that sends for ever to a client tha
     assert.ok(taken - atEnd < 200_000, `${taken - atEnd} bytes afterwards`);
   }));
 
-Deno.test("serveStream() closes the target when the client gives up", () =>
+Deno.test("serveStream() resets the target when the client gives up before its end, and closes it after", async () => {
+  for (const isWhole of [false, true]) {
+    await inServiceWorld(async (world) => {
+      const target = new FakeTarget();
+      const stream = await visit(world, { dial: dialling(target) });
+      await stream.write(pattern(20_000));
+      if (isWhole) await stream.closeWrite();
+      await sleep(world.clock, 2_000);
+      assert.equal(target.received.length, 20_000);
+      assert.ok(!target.isClosed);
+      stream.abort();
+      await sleep(world.clock, 2_000);
+      assert.ok(target.isClosed);
+      assert.deepEqual([target.isEnded, target.isReset], [isWhole, !isWhole]);
+    });
+  }
+});
+
+Deno.test("serveStream() closes the target when the client has said all and leaves, and forgets the stream", () =>
   inServiceWorld(async (world) => {
     const target = new FakeTarget();
-    const stream = await visit(world, { dial: dialling(target) });
-    await stream.opened;
-    stream.abort();
-    await sleep(world.clock, 2_000);
-    assert.ok(target.isClosed);
+    const service = await world.readyService({
+      targets: new Map([[80, TCP]]),
+      dial: dialling(target),
+    });
+    const { visits } = world.client();
+    const stream = await visits.connect({
+      service: service.publicKey,
+      port: 80,
+      isolation: undefined,
+    }, { signal: NEVER });
+    const up = pattern(100_000);
+    await stream.write(up);
+    stream.leave();
+    await sleep(world.clock, 5_000);
+    assert.deepEqual(Uint8Array.from(target.received), new Uint8Array(up));
+    assert.ok(target.isEnded && target.isClosed && !target.isReset);
+    assert.equal(service.driver.status.streams, 0);
+    assert.equal((await stream.closed).how, "reset");
   }));
+
+Deno.test("serveStream() resets the target when the session is lost, or the service stops", async () => {
+  for (const how of ["lost", "stops"]) {
+    await inServiceWorld(async (world) => {
+      const target = new FakeTarget();
+      const service = await world.readyService({
+        targets: new Map([[80, TCP]]),
+        dial: dialling(target),
+      });
+      const { visits, circuits } = world.client();
+      const stream = await visits.connect({
+        service: service.publicKey,
+        port: 80,
+        isolation: undefined,
+      }, { signal: NEVER });
+      await stream.write(pattern(10));
+      await sleep(world.clock, 2_000);
+      assert.equal(target.received.length, 10);
+      if (how === "stops") await service.driver[Symbol.asyncDispose]();
+      else {
+        world.network.isDown = true;
+        for (const circuit of [...circuits.open]) circuit.end();
+        await sleep(world.clock, 3 * MINUTE);
+      }
+      assert.ok(target.isReset && !target.isEnded, how);
+    });
+  }
+});
 
 Deno.test("serveStream() brings the answer of a target that takes no more, however much the client sends", () =>
   inServiceWorld(async (world) => {
@@ -368,6 +433,7 @@ Deno.test("serveStream() refuses a stream whose target takes no byte of the PROX
           read: () => Promise.resolve(null),
           closeWrite: () => Promise.resolve(),
           close: () => {},
+          reset: () => {},
           write: () => Promise.reject(new Error("reset")),
         }),
     });
