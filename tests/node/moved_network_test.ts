@@ -7,6 +7,12 @@ import { inNodeWorld, type Machine, type RelayNode } from "./node_world.ts";
 const BACK_MS = 30_000;
 /** A client must, whose guards have waits of up to 30 s behind them, ms. */
 const CLIENT_BACK_MS = 45_000;
+/** Of relays that come back later than their first, and a client that waits for them. */
+const WAITS = [
+  { lateMs: 2_000, clientMs: 10_000 },
+  { lateMs: 12_000, clientMs: 10_000 },
+  { lateMs: 60_000, clientMs: BACK_MS },
+];
 
 /** Start a relay at another port than before, with its state. */
 function moveRelay(
@@ -62,6 +68,46 @@ for (const named of [0, 1]) {
       assert.ok(
         tookMs <= CLIENT_BACK_MS,
         `the client is back after ${tookMs} ms`,
+      );
+    }));
+}
+
+for (const { lateMs, clientMs } of WAITS) {
+  Deno.test(`a client that waits for relays that all moved is ready soon after they are, ${lateMs / 1000} s later`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const machines = Array.from({ length: 8 }, () => world.machine());
+      const visitor = world.machine();
+      const [first, ...others] = machines;
+      assert.ok(first !== undefined);
+      {
+        await using old = new AsyncDisposableStack();
+        const start = old.use(await first.startRelay());
+        const bootstrap = [start.address];
+        for (const machine of others) {
+          old.use(await machine.startRelay({ bootstrap }));
+        }
+        await sleep(world.clock, 60_000);
+        const node = await visitor.start({ client: visitor.client, bootstrap });
+        await node[Symbol.asyncDispose]();
+      }
+      const start = stack.use(await moveRelay(first, []));
+      const starting = visitor.start({
+        client: visitor.client,
+        bootstrap: [start.address],
+      });
+      await sleep(world.clock, lateMs);
+      await Promise.all(
+        others.map(async (machine) =>
+          stack.use(await moveRelay(machine, [start]))
+        ),
+      );
+      const backMs = world.clock.nowMs();
+      stack.use(await starting);
+      const tookMs = world.clock.nowMs() - backMs;
+      assert.ok(
+        tookMs <= clientMs,
+        `the client is ready ${tookMs} ms after the relays`,
       );
     }));
 }

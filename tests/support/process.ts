@@ -209,8 +209,15 @@ export class Lines {
     this.all = this.#read(stream);
   }
 
-  /** The first line, from the beginning on, that fits. */
-  async until(fits: (line: string) => boolean): Promise<string> {
+  /**
+   * The first line, from the beginning on, that fits.
+   *
+   * @param patienceMs Longest wait for the next line, ms.
+   */
+  async until(
+    fits: (line: string) => boolean,
+    patienceMs = PATIENCE_MS,
+  ): Promise<string> {
     for (let index = 0;;) {
       for (; index < this.#lines.length; index++) {
         const line = this.#lines[index] ?? "";
@@ -219,7 +226,7 @@ export class Lines {
       if (this.#isOver) {
         throw new Error(`No such line in:\n${this.#lines.join("\n")}`);
       }
-      await within(this.#changed.promise, "a line");
+      await within(this.#changed.promise, "a line", patienceMs);
     }
   }
 
@@ -248,8 +255,12 @@ export class Lines {
 }
 
 /** `work`, unless it takes too long. */
-async function within<T>(work: Promise<T>, what: string): Promise<T> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+async function within<T>(
+  work: Promise<T>,
+  what: string,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const signal = AbortSignal.timeout(patienceMs);
   const late = Promise.withResolvers<never>();
   const onAbort = () => late.reject(new Error(`Waited too long for ${what}`));
   signal.addEventListener("abort", onAbort, { once: true });

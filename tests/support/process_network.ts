@@ -96,12 +96,12 @@ export class NodeProcess implements AsyncDisposable {
     return this.#ready;
   }
 
-  /** Wait for the ready line. */
-  async becomeReady(): Promise<this> {
+  /** Wait for the ready line, which a test may grant more time than others, ms. */
+  async becomeReady(patienceMs?: number): Promise<this> {
     const { stdout, stderr } = this.#process;
     try {
       this.#ready = JSON.parse(
-        await stdout.until((line) => line.startsWith("{")),
+        await stdout.until((line) => line.startsWith("{"), patienceMs),
       );
       return this;
     } catch (cause) {

@@ -61,7 +61,7 @@ const MAX_FURTHER = 3;
 const LONELY_ROUNDS = 3;
 /** Rounds in which former guards alone are asked. */
 const GUARD_ROUNDS = 2;
-/** Rounds in which named nodes that have moved are asked before all others. */
+/** Least rounds in which named nodes that have moved are asked before all others. */
 const MOVED_ROUNDS = 3;
 /** Longest time between two looks at what has expired, and at the calendar. */
 const MAX_LOOK_MS = 60_000;
@@ -109,6 +109,8 @@ export class RelayListClient implements AsyncDisposable {
   #hurry = Promise.withResolvers<void>();
   /** Named nodes that were elsewhere in the last run. */
   #moved: readonly PeerAddress[] = [];
+  /** Records of the last run: where it moved, they lead nowhere. */
+  readonly #recalled = new WeakSet<NodeRecord>();
   /** Rounds that brought a list. */
   #rounds = 0;
   /** Rounds in a row that brought nothing. */
@@ -143,7 +145,10 @@ export class RelayListClient implements AsyncDisposable {
   ): Promise<RelayListClient> {
     const memory = await ListMemory.open(options);
     const client = new RelayListClient(options, memory);
-    for await (const record of memory.recall(signal)) client.#take(record);
+    for await (const record of memory.recall(signal)) {
+      client.#recalled.add(record);
+      client.#take(record);
+    }
     client.#running = client.#run().catch((error) => {
       if (!client.#stopping.signal.aborted) client.#report(error);
     });
@@ -182,9 +187,20 @@ export class RelayListClient implements AsyncDisposable {
     });
   }
 
-  /** Their lists are old at first, too: they are asked until they have heard of the others. */
+  /**
+   * Their lists are old at first, too: they are asked until they have heard of the
+   * others, our guards among them.
+   */
   get #isMoving(): boolean {
-    return this.#moved.length > 0 && this.#rounds < MOVED_ROUNDS;
+    return this.#moved.length > 0 &&
+      (this.#rounds < MOVED_ROUNDS || !this.#hasGuardLink);
+  }
+
+  get #hasGuardLink(): boolean {
+    const { links } = this.#options.links;
+    return this.#guards().some(({ publicKey }) =>
+      links.some(({ peerKey }) => equalBytes(peerKey, publicKey))
+    );
   }
 
   /** Whether there is a list, or a node to ask for one. */
@@ -311,7 +327,11 @@ export class RelayListClient implements AsyncDisposable {
     const named = [
       ...this.#list.records(clock.unixMs()),
       ...voice === undefined ? [] : this.#witnesses.records(),
-    ].filter((record) => !known.has(nodeKey(record)));
+    ].filter((record) =>
+      !known.has(nodeKey(record)) &&
+      // Dialling where relays are no longer would hold the round up.
+      !(this.#isMoving && this.#recalled.has(record))
+    );
     const further = await this.#link(
       sampled(random, named, MAX_FURTHER),
       voice,
