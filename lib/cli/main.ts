@@ -45,10 +45,16 @@ const COMMANDS: readonly Command[] = [
   versionCommand,
 ];
 
+/** Before the command: a flag of starters, who know no flags of commands. */
+const WITH_PARENT = "--stop-with-parent";
+
 /** Run the program in this process, to its end. */
 export async function main(args: readonly string[]): Promise<never> {
-  const terminal = processTerminal();
-  Deno.exit(await run(args, { terminal, files: new DenoFiles() }));
+  const [first, ...rest] = args;
+  const withParent = first === WITH_PARENT;
+  const terminal = processTerminal({ withParent });
+  const words = withParent ? rest : args;
+  Deno.exit(await run(words, { terminal, files: new DenoFiles() }));
 }
 
 /** Run one command line. Never throws. */

@@ -58,6 +58,7 @@ export function formatProgramHelp(
     ...rows,
     "",
     "Each command explains itself: anonnet COMMAND --help",
+    "Before the command, --stop-with-parent has it stop with what started it",
     "Exit codes: 0 done, 1 failed, 2 wrong usage",
   ].join("\n");
 }

@@ -36,8 +36,8 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
 /** How often to look whether the process that started this one is still there, ms. */
 const PARENT_LOOK_MS = 500;
 
-/** The process's own terminal. */
-export function processTerminal(): Terminal {
+/** The process's own terminal. @param always What counts as well, whatever a command says. */
+export function processTerminal(always: StopOptions): Terminal {
   const encoder = new TextEncoder();
   return {
     print(line) {
@@ -63,7 +63,9 @@ export function processTerminal(): Terminal {
     quit: (code) => Deno.exit(code),
     nowMs: () => performance.now(),
     onStop(onSignal, { withParent }) {
-      const parent = withParent ? watchParent(onSignal) : undefined;
+      const parent = withParent || always.withParent
+        ? watchParent(onSignal)
+        : undefined;
       for (const signal of STOP_SIGNALS) {
         Deno.addSignalListener(signal, onSignal);
       }
