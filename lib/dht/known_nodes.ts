@@ -172,10 +172,13 @@ export class KnownNodes {
   }
 
   /** A node did not answer. */
-  onSilent({ nodeId }: NodeRecord, { nowMs }: Moment): PartAction[] {
+  onSilent(node: NodeRecord, { nowMs }: Moment): PartAction[] {
+    const { nodeId } = node;
     const before = this.table.size;
     const actions = pings(this.table.onFailure(nodeId, nowMs), nowMs);
-    if (this.table.get(nodeId) === undefined) this.relays.doubt(nodeId, nowMs);
+    if (this.table.get(nodeId) === undefined) {
+      this.relays.doubt(nodeId, nowMs, node);
+    }
     if (this.table.size < before) this.#onContactLost(nowMs);
     return actions;
   }
@@ -198,7 +201,9 @@ export class KnownNodes {
   ): PartAction[] {
     const isReached = hasAnswered && this.relays.isListed(record.nodeId);
     // It answers, but not where it says that it is.
-    if (hasAnswered && !isReached) this.relays.doubt(record.nodeId, at.nowMs);
+    if (hasAnswered && !isReached) {
+      this.relays.doubt(record.nodeId, at.nowMs, record);
+    }
     this.#reach.onEnd(record, isReached);
     return this.#reachRelays(at);
   }

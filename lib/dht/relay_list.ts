@@ -237,10 +237,15 @@ export class RelayList {
     this.#toEnd(entry);
   }
 
-  /** A relay did not answer: when that happens twice, it is a rumour again. */
-  doubt(id: NodeId, nowMs: number): void {
+  /**
+   * A relay did not answer: when that happens twice, it is a rumour again.
+   *
+   * @param tried By which record. Where it is elsewhere since, that says nothing.
+   */
+  doubt(id: NodeId, nowMs: number, tried?: NodeRecord): void {
     const entry = this.#entries.get(pointKey(id));
     if (entry === undefined) return;
+    if (tried !== undefined && !claimsAll(tried, entry.record)) return;
     // Requests that fail together are one silence.
     if (nowMs >= entry.silentUntilMs) entry.silences++;
     const doublings = Math.min(entry.silences - 1, MAX_DOUBLINGS);

@@ -54,6 +54,9 @@ interface Source {
 
 /** A relay being reached. */
 interface Attempt {
+  readonly record: NodeRecord;
+  /** A newer record of it that was named meanwhile, and by whom: it may be elsewhere. */
+  newer?: { readonly record: NodeRecord; readonly from: string };
   /** The peer that named it, if it was named. */
   readonly source: Source | undefined;
   readonly isDoubtful: boolean;
@@ -96,7 +99,11 @@ export class RelayReach {
   /** A peer named a relay that has to be reached; {@linkcode next} is due. */
   want(record: NodeRecord, from: string): void {
     const key = nodeKey(record);
-    if (this.#reaching.has(key)) return;
+    const attempt = this.#reaching.get(key);
+    if (attempt !== undefined) {
+      if (record !== attempt.record) attempt.newer = { record, from };
+      return;
+    }
     const source = this.#sourceOf(from);
     if (source === undefined || source.wanted.size >= MAX_WANTED) return;
     if (!source.wanted.has(key)) this.#wanted++;
@@ -119,7 +126,7 @@ export class RelayReach {
           relays.isListed(record.nodeId)
       ) return;
       const isDoubtful = source === undefined || source.misses > 0;
-      this.#reaching.set(key, { source, isDoubtful });
+      this.#reaching.set(key, { record, source, isDoubtful });
       if (isDoubtful) this.#doubtful++;
       if (source !== undefined) source.reaching++;
       drawn.push(record);
@@ -150,8 +157,9 @@ export class RelayReach {
     const attempt = this.#reaching.get(key);
     if (attempt === undefined) return;
     this.#reaching.delete(key);
-    const { source, isDoubtful } = attempt;
+    const { newer, source, isDoubtful } = attempt;
     if (isDoubtful) this.#doubtful--;
+    if (newer !== undefined) this.want(newer.record, newer.from);
     if (source === undefined) return;
     source.reaching--;
     source.misses = Math.max(0, source.misses + (isReached ? -1 : 1));

@@ -244,6 +244,22 @@ Deno.test("a relay that claims another address is a rumour until it is reached t
   assert.equal(list.isListed(moved.nodeId), true);
 });
 
+Deno.test("doubt() says nothing of a relay that is elsewhere than where it was silent", () => {
+  const list = makeList();
+  const old = relay(1);
+  reach(list, old, 0);
+  const moved = relay(1, {
+    sequence: NOW + 1,
+    addresses: [{ host: "192.0.2.99", port: 5001 }],
+  });
+  list.merge(moved, MIN_CHANGE_MS);
+  const promising = (nowMs: number) => [...list.promising(nowMs, NOW)].length;
+  list.doubt(old.nodeId, MIN_CHANGE_MS, old);
+  assert.equal(promising(MIN_CHANGE_MS), 1);
+  list.doubt(old.nodeId, MIN_CHANGE_MS, moved);
+  assert.equal(promising(MIN_CHANGE_MS), 0);
+});
+
 Deno.test("a relay that was not reached for long, or was silent twice, is a rumour again", () => {
   const list = makeList();
   for (const number of [1, 2]) reach(list, relay(number), 0);

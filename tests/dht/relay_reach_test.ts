@@ -43,6 +43,20 @@ Deno.test("next() gives relays that were named, once, and neither ourselves nor 
   assert.deepEqual(next(), [one]);
 });
 
+Deno.test("next() gives a relay again that was named anew while it was looked for where it was", () => {
+  const { reach, next } = makeReach();
+  const old = relay(1);
+  const moved = { ...old, sequence: old.sequence + 1 };
+  reach.want(old, "a");
+  assert.deepEqual(next(), [old]);
+  reach.want(moved, "b");
+  assert.deepEqual(next(), []);
+  reach.onEnd(old, false);
+  assert.deepEqual(next(), [moved]);
+  reach.onEnd(moved, true);
+  assert.deepEqual(next(), []);
+});
+
 Deno.test("a peer that names thousands does not keep those of others waiting", () => {
   const { reach, next } = makeReach();
   for (let number = 0; number < 3000; number++) {

@@ -7,6 +7,8 @@ import { inNodeWorld, type Machine, type RelayNode } from "./node_world.ts";
 const BACK_MS = 30_000;
 /** A client must, whose guards have waits of up to 30 s behind them, ms. */
 const CLIENT_BACK_MS = 45_000;
+/** Relays must all know of each other by then, where they are now, ms. */
+const MERGED_MS = 60_000;
 /** Of relays that come back later than their first, and a client that waits for them. */
 const WAITS = [
   { lateMs: 2_000, clientMs: 10_000 },
@@ -171,4 +173,46 @@ Deno.test("relays that moved without an address of another say what they wait fo
     // Those that are together have nothing to say of it.
     await sleep(world.clock, 60_000);
     assert.deepEqual(machines.map(told), [1, 1, 1]);
+  }));
+
+Deno.test("islands, each of which remembers the other where it is no longer, are one network once a relay joins by both", () =>
+  inNodeWorld(async (world) => {
+    const machines = Array.from({ length: 6 }, () => world.machine());
+    {
+      await using old = new AsyncDisposableStack();
+      const [first, ...others] = machines;
+      assert.ok(first !== undefined);
+      const start = old.use(await first.startRelay());
+      for (const machine of others) {
+        old.use(await machine.startRelay({ bootstrap: [start.address] }));
+      }
+      await sleep(world.clock, 60_000);
+    }
+    await using stack = new AsyncDisposableStack();
+    const island = async ([first, ...others]: readonly Machine[]) => {
+      assert.ok(first !== undefined);
+      const start = stack.use(await moveRelay(first, []));
+      const joined = await Promise.all(
+        others.map((machine) => moveRelay(machine, [start])),
+      );
+      return [start, ...joined.map((relay) => stack.use(relay))];
+    };
+    const [near, far] = await Promise.all([
+      island(machines.slice(0, 3)),
+      island(machines.slice(3)),
+    ]);
+    /** Whom a relay lists where it is now. */
+    const listed = ({ relay }: RelayNode) =>
+      relay.dht.relays.snapshot().filter(({ addresses: [address] }) =>
+        address?.port === 5001
+      ).length;
+    await sleep(world.clock, MERGED_MS);
+    assert.deepEqual([...near, ...far].map(listed), Array(6).fill(3));
+    const [nearFirst, farFirst] = [near[0], far[0]];
+    assert.ok(nearFirst !== undefined && farFirst !== undefined);
+    const bridge = stack.use(
+      await moveRelay(world.machine(), [nearFirst, farFirst]),
+    );
+    await sleep(world.clock, MERGED_MS);
+    assert.deepEqual([...near, ...far, bridge].map(listed), Array(7).fill(7));
   }));
