@@ -187,6 +187,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "dht/records",
     "dht/table",
     "dht",
+    "path",
     "transport",
     "storage",
     "log",

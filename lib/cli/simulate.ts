@@ -3,16 +3,17 @@
  *
  * @module
  */
-import { networkParameters } from "../auth/network.ts";
 import { ConfigError } from "../base/errors.ts";
 import { HOSTILE_KINDS, type HostileKind } from "../sim/behaviour.ts";
 import {
   type Experiment,
+  networkOf,
   runExperiment,
   WORLD_KINDS,
   type WorldKind,
 } from "../sim/experiment.ts";
 import { formatReport } from "../sim/report_table.ts";
+import type { SiegeStrength } from "../sim/siege.ts";
 import { defineCommand } from "./flags/command.ts";
 import { defaultFlag, oneOf, optionalFlag, switchFlag } from "./flags/flag.ts";
 
@@ -23,6 +24,11 @@ const MAX_RELAYS = 100_000;
 const MIN_LISTED = 50;
 const MAX_HOURS = 24 * 7;
 const MAX_SEED = 2 ** 32 - 1;
+/** Invented relays, and relays of a botnet, for each honest one. */
+const MAX_FLOOD = 1000;
+const MAX_BOTNET = 100;
+/** Hostile relays in all: fewer honest ones would be no network. */
+const MAX_HOSTILE = 0.9;
 
 /** `anonnet simulate`. */
 export const simulateCommand = defineCommand({
@@ -32,7 +38,11 @@ export const simulateCommand = defineCommand({
     "Relays join one after the other, store values and look them up, while " +
     "some leave and others come. Time is virtual, nothing leaves this process, " +
     "and everything is drawn from the seed: the same flags print the same " +
-    "bytes. Progress goes to standard error.",
+    "bytes. Progress goes to standard error. With --flood, --liars or " +
+    "--botnet one party besieges the network: the table then shows which share " +
+    "of circuits has a hostile guard or two hostile ends, of clients that have " +
+    "known the relays for a month and of new ones, which look-ups succeed, and " +
+    "how much of the lists is honest and there.",
   flags: {
     relays: defaultFlag(
       "N",
@@ -44,7 +54,22 @@ export const simulateCommand = defineCommand({
       "P",
       "share of them that is hostile, 0 to 0.9 or 0% to 90%",
       "0",
-      share(0.9),
+      share(MAX_HOSTILE),
+    ),
+    flood: optionalFlag(
+      "N",
+      "relays that are not there, told of to all others, for each honest one",
+      wholeNumber(0, MAX_FLOOD),
+    ),
+    liars: optionalFlag(
+      "P",
+      "share of the relays that is hostile and declares any bandwidth",
+      share(MAX_HOSTILE),
+    ),
+    botnet: optionalFlag(
+      "N",
+      "hostile relays for each honest one that come within a day, such as 3 or 0.5",
+      number(MAX_BOTNET),
     ),
     "evil-kinds": defaultFlag(
       "KINDS",
@@ -83,30 +108,49 @@ export const simulateCommand = defineCommand({
       "1",
       wholeNumber(0, MAX_SEED),
     ),
-    world: defaultFlag(
+    world: optionalFlag(
       "KIND",
-      "how much of a relay is simulated: whole nodes, or the machines of the " +
-        "DHT alone, which is faster",
-      "nodes",
+      "how much of a relay is simulated: whole nodes (nodes, the default), or " +
+        "the machines of the DHT alone (machines), which is faster and what a " +
+        "siege is simulated with",
       oneOf(WORLD_KINDS),
     ),
     json: switchFlag("print one JSON object"),
   },
+  check({ flood = 0, liars = 0, botnet = 0, evil, world }) {
+    if (siegeOf({ flood, liars, botnet }) !== undefined && world === "nodes") {
+      throw new ConfigError(
+        "cli.siege",
+        "Cannot besiege whole nodes: leave --world nodes out, or --flood, " +
+          "--liars and --botnet",
+      );
+    }
+    if (evil + liars > MAX_HOSTILE) {
+      throw new ConfigError(
+        "cli.hostile",
+        `Cannot simulate so many hostile relays: --evil and --liars together ` +
+          `are at most ${MAX_HOSTILE}`,
+      );
+    }
+  },
   async run(values, { terminal }) {
+    const siege = siegeOf(values);
+    const { world = siege === undefined ? "nodes" : "machines" } = values;
     const experiment: Experiment = {
-      world: values.world,
+      world,
       relays: values.relays,
       evil: values.evil,
       evilKinds: values["evil-kinds"],
       churn: values.churn,
       hours: values.hours,
       loss: values.loss,
-      maxRelays: listedIn(values),
+      maxRelays: listedIn({ listed: values.listed, world }),
       splitMinutes: values.split,
+      ...siege !== undefined && { siege },
       seed: values.seed,
     };
     const report = await runExperiment(
-      networkParameters("local"),
+      networkOf(experiment),
       experiment,
       progressTo((line) => terminal.tell(line)),
     );
@@ -115,6 +159,18 @@ export const simulateCommand = defineCommand({
     return 0;
   },
 });
+
+/** @returns `undefined` when nothing besieges the network. */
+function siegeOf(
+  { flood = 0, liars = 0, botnet = 0 }: {
+    flood: number | undefined;
+    liars: number | undefined;
+    botnet: number | undefined;
+  },
+): SiegeStrength | undefined {
+  const isBesieged = flood > 0 || liars > 0 || botnet > 0;
+  return isBesieged ? { flood, liars, botnet } : undefined;
+}
 
 /** @throws {ConfigError} `cli.listed` where whole nodes are simulated. */
 function listedIn(
@@ -151,6 +207,21 @@ function wholeNumber(least: number, most: number): (text: string) => number {
       `it is "${
         text.slice(0, 40)
       }"; write a whole number from ${least} to ${most}`,
+    );
+  };
+}
+
+/** A number that need not be whole. */
+function number(most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]{1,6}(?:\.[0-9]{1,9})?$/.test(text)
+      ? Number(text)
+      : NaN;
+    if (value >= 0 && value <= most) return value;
+    throw new ConfigError(
+      "cli.number",
+      `it is "${text.slice(0, 40)}"; write a number from 0 to ${most}, such ` +
+        `as 3 or 0.5`,
     );
   };
 }

@@ -68,7 +68,14 @@ export type MergeOutcome =
   | "full";
 
 /** How well an entry has shown that it is there; who leaves first is the last. */
-const RANK = { kept: 0, longRecord: 1, reached: 2, reachedOnce: 3, rumour: 4 };
+const RANK = {
+  own: 0,
+  kept: 1,
+  longRecord: 2,
+  reached: 3,
+  reachedOnce: 4,
+  rumour: 5,
+};
 
 /** Figures about a list. */
 export interface RelayListStatistics {
@@ -95,7 +102,9 @@ interface Entry extends LogEntry {
   changedMs: number;
   /** Whether it was reached lately at an address of this record: then it is in the log. */
   isListed: boolean;
-  /** Whether it stays whatever comes. */
+  /** Whether it is this node's own. */
+  readonly isOwn: boolean;
+  /** Whether it stays whatever comes, our own record excepted. */
   isKept: boolean;
   /** When it was reached for the first and for the last time; ±Infinity if never. */
   firstReachedMs: number;
@@ -201,10 +210,14 @@ export class RelayList {
 
   /** The node's own record: it may change at any time, and is always listed. */
   setOwn(record: NodeRecord, nowMs: number): void {
-    const known = this.#entries.get(nodeKey(record));
-    if (known === undefined) this.#add(nodeKey(record), record, nowMs);
-    else this.#change(known, record, nowMs);
-    this.keep(record.nodeId);
+    const key = nodeKey(record);
+    const known = this.#entries.get(key);
+    if (known?.isOwn) this.#change(known, record, nowMs);
+    else {
+      // It may have come from others before.
+      this.#remove(key, known);
+      this.#add(key, record, nowMs, { isOwn: true });
+    }
     this.prove(record, nowMs);
   }
 
@@ -223,7 +236,7 @@ export class RelayList {
   prove(relay: NodeRecord, nowMs: number, firstMs = nowMs): void {
     const key = nodeKey(relay);
     if (!this.#entries.has(key) && isRelay(relay)) {
-      this.#add(key, relay, nowMs, firstMs);
+      this.#add(key, relay, nowMs, { firstReachedMs: firstMs });
     }
     const entry = this.#entries.get(key);
     // What was reached may have another address than what is claimed since.
@@ -337,20 +350,22 @@ export class RelayList {
     };
   }
 
-  /** @param firstReachedMs When it was reached; Infinity for a rumour. */
+  /** @param about When it was reached, never if it is a rumour; whether it is our own. */
   #add(
     key: string,
     record: NodeRecord,
     nowMs: number,
-    firstReachedMs = Infinity,
+    about: { readonly firstReachedMs?: number; readonly isOwn?: boolean } = {},
   ): MergeOutcome {
+    const { firstReachedMs = Infinity, isOwn = false } = about;
     const entry: Entry = {
       record,
       version: 0,
       // It may be an old one, from the disk or from a peer: the next comes at any time.
       changedMs: -Infinity,
       isListed: false,
-      isKept: false,
+      isOwn,
+      isKept: isOwn,
       firstReachedMs,
       reachedMs: firstReachedMs === Infinity ? -Infinity : nowMs,
       silences: 0,
@@ -431,7 +446,9 @@ export class RelayList {
 
 /** How well an entry has shown that it is there, as {@linkcode RANK} has it. */
 function rankOf(entry: Entry, nowMs: number): number {
-  const { isKept, isListed, silences, firstReachedMs, reachedMs } = entry;
+  const { isOwn, isKept, isListed, silences, firstReachedMs, reachedMs } =
+    entry;
+  if (isOwn) return RANK.own;
   if (isKept) return RANK.kept;
   if (reachedMs === -Infinity) return RANK.rumour;
   const isSilent = !isListed && silences > MAX_SILENCES;

@@ -4,18 +4,23 @@
  *
  * @module
  */
-import type { NetworkParameters } from "../auth/network.ts";
-import { seededRandom } from "../base/random.ts";
+import { type NetworkParameters, networkParameters } from "../auth/network.ts";
+import { type Random, seededRandom } from "../base/random.ts";
 import { sharedPrefixBits } from "../dht/records/distance.ts";
 import type { NodeId } from "../auth/identity.ts";
 import { type Behaviour, Conspiracy } from "./behaviour.ts";
 import { Flood } from "./flood.ts";
-import { MachineWorld } from "./machine_world.ts";
-import { NodeWorld } from "./node_world.ts";
+import { MachineWorld, type MachineWorldOptions } from "./machine_world.ts";
+import { NodeWorld, type NodeWorldOptions } from "./node_world.ts";
 import { Publication } from "./publication.ts";
 import { rememberingSuite } from "./remembering_suite.ts";
-import { seedFrom } from "./seed.ts";
-import type { SimWorld } from "./sim_world.ts";
+import {
+  besiegedNetwork,
+  drawBandwidth,
+  Siege,
+  type SiegeStrength,
+} from "./siege.ts";
+import { seedFrom, type SimWorld } from "./sim_world.ts";
 import {
   simulate,
   type SimulationOptions,
@@ -50,11 +55,18 @@ export interface Experiment extends
    * memory for. Machines alone. Default: as real ones.
    */
   readonly maxRelays?: number | undefined;
+  /** A siege; machines alone, in {@linkcode networkOf}. Default: none. */
+  readonly siege?: SiegeStrength | undefined;
   readonly seed: number;
 }
 
 /** Wall-clock time at which all of them begin. */
 const START_UNIX_MS = Date.UTC(2026, 0, 1);
+
+/** The network that an experiment is usually run in: subnets count in a siege. */
+export function networkOf({ siege }: Experiment): NetworkParameters {
+  return siege === undefined ? networkParameters("local") : besiegedNetwork();
+}
 
 /**
  * Run an experiment. The same one gives the same report.
@@ -87,11 +99,35 @@ export async function runExperiment(
     loss,
     isWanted,
   };
-  const world: SimWorld = experiment.world === "nodes"
-    ? new NodeWorld(shared)
-    : new MachineWorld({ ...shared, maxRelays: experiment.maxRelays });
+  const { world, siege } = makeWorld(experiment, shared, random);
   if (evilKinds.includes("flooder")) {
     new Flood(world, seededRandom(seedFrom(random))).start();
   }
-  return await simulate(world, { ...experiment, target, onProgress }, random);
+  return await simulate(world, {
+    ...experiment,
+    target,
+    siege,
+    onProgress,
+  }, random);
+}
+
+/** @throws {RangeError} for a siege of whole nodes. */
+function makeWorld(
+  { world: kind, maxRelays, siege: strength }: Experiment,
+  shared: NodeWorldOptions & MachineWorldOptions,
+  random: Random,
+): { readonly world: SimWorld; readonly siege?: Siege } {
+  if (strength === undefined) {
+    return {
+      world: kind === "nodes"
+        ? new NodeWorld(shared)
+        : new MachineWorld({ ...shared, maxRelays }),
+    };
+  }
+  if (kind === "nodes") throw new RangeError("Cannot besiege whole nodes");
+  const bandwidthOf = drawBandwidth(seededRandom(seedFrom(random)));
+  const world = new MachineWorld({ ...shared, maxRelays, bandwidthOf });
+  const { conspiracy } = shared;
+  const ours = seededRandom(seedFrom(random));
+  return { world, siege: new Siege(world, conspiracy, strength, ours) };
 }

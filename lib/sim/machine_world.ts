@@ -28,14 +28,14 @@ import {
   randomPlace,
   REPEAT_MS,
 } from "./geography.ts";
-import { seedFrom } from "./seed.ts";
-import type {
-  Arrival,
-  Departure,
-  SimNode,
-  SimNodesFound,
-  SimValuesFound,
-  SimWorld,
+import {
+  type Arrival,
+  type Departure,
+  seedFrom,
+  type SimNode,
+  type SimNodesFound,
+  type SimValuesFound,
+  type SimWorld,
 } from "./sim_world.ts";
 import { UnsignedRecords } from "./unsigned_record.ts";
 
@@ -65,7 +65,15 @@ export interface MachineWorldOptions {
   readonly storeLimits?: RecordStoreLimits;
   /** Relays in each one's list, at most. Default: as real ones. */
   readonly maxRelays?: number | undefined;
+  /** What a relay declares, bytes per second. Default: all alike. */
+  readonly bandwidthOf?: (behaviour: Behaviour) => number;
 }
+
+/** Whom relays take a client for: it makes up an identity for each link. */
+const CLIENT_ID: NodeId = new Uint8Array(POINT_BYTES);
+
+/** Numbers from here on are those of relays that are not there. */
+const FIRST_INVENTED = 1 << 20;
 
 /** A caller waits for the end of a task. */
 type TaskEnd = (action: DhtAction | undefined) => void;
@@ -158,6 +166,7 @@ export class MachineWorld implements SimWorld {
   readonly #options: MachineWorldOptions;
   readonly #events = new EventQueue();
   readonly #nodes: MachineNode[] = [];
+  readonly #invented: NodeRecord[] = [];
   readonly #records: UnsignedRecords;
   readonly #host: NodeHost = {
     begin: (node, work, end) => this.#begin(node, work, end),
@@ -215,7 +224,11 @@ export class MachineWorld implements SimWorld {
     const { crypto, network, random, conspiracy, storeLimits, maxRelays } =
       this.#options;
     const index = this.#nodes.length;
-    const record = this.#records.make(index, this.#chooseId(behaviour));
+    const record = this.#records.make(
+      index,
+      this.#chooseId(behaviour),
+      this.#options.bandwidthOf?.(behaviour),
+    );
     const dht = new DhtNode({
       crypto,
       network,
@@ -237,6 +250,66 @@ export class MachineWorld implements SimWorld {
     if (behaviour !== "honest") conspiracy.enter(index, record);
     this.#obey(node, dht.start(record, [], this.nowMs, this.unixMs));
     return node;
+  }
+
+  /** Records of relays that are not there, each with an address at which none answers. */
+  invent(count: number): NodeRecord[] {
+    const { random, bandwidthOf } = this.#options;
+    const records = Array.from({ length: count }, () => {
+      const index = FIRST_INVENTED + this.#invented.length;
+      const nodeId = random.bytes(POINT_BYTES);
+      const record = this.#records.make(
+        index,
+        nodeId,
+        bandwidthOf?.("inventor"),
+      );
+      this.#invented.push(record);
+      return record;
+    });
+    return records;
+  }
+
+  /** The relay that this is a record of; `undefined` for one that is not there. */
+  nodeOf(record: NodeRecord): SimNode | undefined {
+    return this.#nodeOf(record);
+  }
+
+  /** Where a relay is. */
+  placeOf({ index }: SimNode): Place {
+    return this.#nodes[index]?.place ?? { x: 0, y: 0 };
+  }
+
+  /** The record that these bytes are; `undefined` for what the owner of its key did not sign. */
+  verified(encoded: Bytes): NodeRecord | undefined {
+    const index = this.#records.indexOf(encoded);
+    const record = index < FIRST_INVENTED
+      ? this.#nodes[index]?.record
+      : this.#invented[index - FIRST_INVENTED];
+    const isRight = record !== undefined &&
+      equalBytes(record.encoded, encoded);
+    return isRight ? record : undefined;
+  }
+
+  /**
+   * A node that is no relay asks a relay, over a link of its own.
+   *
+   * @param done Hears the answer, or `undefined` when there is none.
+   */
+  askAsClient(
+    place: Place,
+    { index }: SimNode,
+    request: Bytes,
+    done: (response: Bytes | undefined) => void,
+  ): void {
+    const to = this.#nodes[index];
+    if (to === undefined) return done(undefined);
+    const tripMs = Math.round(latencyMs(place, to.place));
+    this.#events.schedule(tripMs, () => {
+      const response = to.isUp
+        ? this.#answer(to, { nodeId: CLIENT_ID }, request)
+        : undefined;
+      this.#events.schedule(tripMs, () => done(response));
+    });
   }
 
   remove({ index }: SimNode, departure: Departure): void {
@@ -365,7 +438,7 @@ export class MachineWorld implements SimWorld {
     const to = this.#nodeOf(record);
     if (to === undefined || to === from) return;
     this.#reach(from, to, () => {
-      const response = this.#answer(to, from, request);
+      const response = this.#answer(to, from.record, request);
       if (response === undefined) return;
       this.#events.schedule(this.#delayMs(to, from), () => {
         if (!from.isUp || from.side !== to.side) return;
@@ -384,12 +457,12 @@ export class MachineWorld implements SimWorld {
     const to = this.#nodes[index];
     if (to === undefined || to === from || !from.isUp) return;
     this.#requests++;
-    this.#reach(from, to, () => void this.#answer(to, from, request));
+    this.#reach(from, to, () => void this.#answer(to, from.record, request));
   }
 
   #answer(
     node: MachineNode,
-    from: MachineNode,
+    from: NodeRecord | { readonly nodeId: NodeId },
     request: Bytes,
   ): Bytes | undefined {
     if (node.behaviour !== "honest") {
@@ -398,7 +471,8 @@ export class MachineWorld implements SimWorld {
       if (hostile.type === "silence") return undefined;
       if (hostile.type === "answer") return hostile.response;
     }
-    const peer = { nodeId: from.record.nodeId, record: from.record };
+    const record = "encoded" in from ? from : undefined;
+    const peer = { nodeId: from.nodeId, record };
     const { nowMs, unixMs } = this;
     const reply = node.dht.onRequest(peer, request, nowMs, unixMs);
     this.#obey(node, reply.actions);
@@ -409,8 +483,8 @@ export class MachineWorld implements SimWorld {
     const records: NodeRecord[] = [];
     let lie: string | undefined;
     for (const bytes of encoded) {
-      const record = this.#nodes[this.#records.indexOf(bytes)]?.record;
-      if (record === undefined || !equalBytes(record.encoded, bytes)) {
+      const record = this.verified(bytes);
+      if (record === undefined) {
         lie = "auth.record_signature";
         break;
       }

@@ -47,14 +47,14 @@ import {
   REPEAT_MS,
 } from "./geography.ts";
 import { rememberingSuite } from "./remembering_suite.ts";
-import { seedFrom } from "./seed.ts";
-import type {
-  Arrival,
-  Departure,
-  SimNode,
-  SimNodesFound,
-  SimValuesFound,
-  SimWorld,
+import {
+  type Arrival,
+  type Departure,
+  seedFrom,
+  type SimNode,
+  type SimNodesFound,
+  type SimValuesFound,
+  type SimWorld,
 } from "./sim_world.ts";
 import { hostOf, PORT } from "./unsigned_record.ts";
 

@@ -12,6 +12,7 @@ import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { type Random, randomFloat } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import type { DhtNode } from "../dht/dht_node.ts";
 import type { DhtKey } from "../dht/records/distance.ts";
@@ -102,4 +103,9 @@ export interface SimWorld {
   schedule(delayMs: number, wake: () => void): void;
   /** Let time pass, with all that happens in it. */
   advance(ms: number): Promise<void>;
+}
+
+/** The seed of a part of a world: parts that draw more or less do not disturb each other. */
+export function seedFrom(random: Random): number {
+  return randomFloat(random) * 2 ** 48;
 }

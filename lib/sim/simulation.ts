@@ -14,8 +14,10 @@
 import { randomBetween, shuffled } from "../base/random.ts";
 import type { Random } from "../base/random.ts";
 import { randomChoice, randomFloat } from "../base/random.ts";
-import type { HostileKind } from "./behaviour.ts";
+import type { Behaviour, HostileKind } from "./behaviour.ts";
 import { Publication } from "./publication.ts";
+import type { Siege } from "./siege.ts";
+import type { SiegeRow } from "./siege_row.ts";
 import type { SimNode, SimWorld } from "./sim_world.ts";
 import { Survey, type SurveyRow } from "./survey.ts";
 
@@ -29,8 +31,11 @@ const GROW_MS = 10 * MINUTE_MS;
 const MIN_GAP_MS = 100;
 const SETTLE_MS = 2 * MINUTE_MS;
 const PUBLISH_MS = MINUTE_MS;
-/** Time between two rows of the report. */
+/** Time between two rows of the report: of one of hours, and of one of days. */
 const ROW_MS = 10 * MINUTE_MS;
+const LONG_ROW_MS = HOUR_MS;
+/** A besieged network is watched in long rows from here on: in short ones a day has too many. */
+const MAX_SHORT_MS = 6 * HOUR_MS;
 /** Relays that every joining relay is told of; they stay, and are honest. */
 const MAX_BOOTSTRAP_NODES = 8;
 /** Share of the departures without a goodbye. */
@@ -58,15 +63,23 @@ export interface SimulationOptions {
   readonly splitMinutes?: number;
   /** The value that eclipsers gather around. Default: drawn like the others. */
   readonly target?: Publication | undefined;
+  /** What the network is besieged by while it is watched. Default: nothing. */
+  readonly siege?: Siege | undefined;
   /** Hears of the time that has passed, virtual ms. */
   readonly onProgress?: (nowMs: number, totalMs: number) => void;
 }
 
 /** What came out. */
 export interface SimulationReport {
-  readonly rows: readonly SurveyRow[];
+  readonly rows: readonly ReportRow[];
   /** Over all rows; counts are sums, shares and sizes are means. */
-  readonly total: SurveyRow;
+  readonly total: ReportRow;
+}
+
+/** Figures of a span of time. */
+export interface ReportRow extends SurveyRow {
+  /** Where the network is besieged. */
+  readonly siege?: SiegeRow;
 }
 
 /** Run an experiment in `world`, whose time is at its beginning. */
@@ -102,8 +115,18 @@ class Simulation {
     await this.#pass(SETTLE_MS);
     await this.#publish();
     await this.#pass(SETTLE_MS - PUBLISH_MS);
+    const { siege } = this.#options;
+    if (siege !== undefined) {
+      siege.settle(this.#bootstrap);
+      await this.#pass(SETTLE_MS);
+      siege.begin();
+    }
     const rows = await this.#watch();
-    return { rows, total: this.#survey.total };
+    const { total } = this.#survey;
+    return {
+      rows,
+      total: siege === undefined ? total : { ...total, siege: siege.total },
+    };
   }
 
   async #grow(): Promise<void> {
@@ -120,15 +143,16 @@ class Simulation {
   }
 
   /** Of those that are no bootstrap nodes, in random order. */
-  #behaviours(count: number): ("honest" | HostileKind)[] {
-    const { relays, evil, evilKinds } = this.#options;
+  #behaviours(count: number): Behaviour[] {
+    const { relays, evil, evilKinds, siege } = this.#options;
     const hostile = evilKinds.length === 0 ? 0 : Math.round(relays * evil);
+    const besiegers = siege?.behaviours(relays) ?? [];
     const kinds = Array.from(
       { length: count },
       (_, index) =>
         index < hostile
           ? evilKinds[index % evilKinds.length] ?? "honest"
-          : "honest",
+          : besiegers[index - hostile] ?? "honest",
     );
     return shuffled(this.#random, kinds);
   }
@@ -151,9 +175,9 @@ class Simulation {
     }
   }
 
-  async #watch(): Promise<SurveyRow[]> {
-    const rows: SurveyRow[] = [];
-    const { splitMinutes = 0 } = this.#options;
+  async #watch(): Promise<ReportRow[]> {
+    const rows: ReportRow[] = [];
+    const { splitMinutes = 0, siege } = this.#options;
     const watchMs = this.#hours * HOUR_MS;
     const splitMs = splitMinutes * MINUTE_MS;
     if (splitMs > 0) {
@@ -163,9 +187,13 @@ class Simulation {
     this.#survey.begin(this.#values);
     this.#scheduleLookup();
     this.#scheduleDeparture();
-    for (let leftMs = watchMs; leftMs > 0; leftMs -= ROW_MS) {
-      await this.#pass(Math.min(ROW_MS, leftMs));
-      rows.push(this.#survey.row());
+    const isLong = siege !== undefined && watchMs > MAX_SHORT_MS;
+    const rowMs = isLong ? LONG_ROW_MS : ROW_MS;
+    for (let leftMs = watchMs; leftMs > 0; leftMs -= rowMs) {
+      siege?.beginRow();
+      await this.#pass(Math.min(rowMs, leftMs));
+      const row = this.#survey.row();
+      rows.push(siege === undefined ? row : { ...row, siege: siege.row() });
     }
     this.#isOver = true;
     return rows;
@@ -254,8 +282,9 @@ class Simulation {
   }
 
   get #totalMs(): number {
-    const { relays, hours } = this.#options;
-    return relays * gapMs(relays) + 2 * SETTLE_MS + hours * HOUR_MS;
+    const { relays, hours, siege } = this.#options;
+    const settleMs = (siege === undefined ? 2 : 3) * SETTLE_MS;
+    return relays * gapMs(relays) + settleMs + hours * HOUR_MS;
   }
 }
 

@@ -9,6 +9,7 @@ import { closestTo, type DhtKey } from "../dht/records/distance.ts";
 import { nodeKey } from "../dht/table/node_key.ts";
 import type { StoredRecord } from "../dht/records/stored_record.ts";
 import type { Publication } from "./publication.ts";
+import { rounded } from "./siege_row.ts";
 import type { SimNode, SimWorld } from "./sim_world.ts";
 
 /** Newcomers count when they have been there for so long, ms. */
@@ -244,7 +245,11 @@ export class Survey {
         if (!present.has(nodeKey(record))) dead++;
       }
       const keys = new Set<string>();
-      for (const record of node.dht.relays.records(this.#world.unixMs)) {
+      for (
+        const record of node.dht.relays.listedRecords(
+          this.#world.unixMs,
+        )
+      ) {
         keys.add(nodeKey(record));
       }
       listed += keys.size;
@@ -301,10 +306,4 @@ function add(to: Tally, from: Tally): void {
   to.asked += from.asked;
   to.ms += from.ms;
   to.extra += from.extra;
-}
-
-/** A number that prints the same everywhere; `null` for none. */
-function rounded(value: number, digits: number): number | null {
-  if (!Number.isFinite(value)) return null;
-  return Math.round(value * 10 ** digits) / 10 ** digits;
 }

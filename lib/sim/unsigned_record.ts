@@ -1,6 +1,7 @@
 /**
  * Node records for worlds that verify none: of true form and length, with the
  * number of the relay at the start of a signature that is not its own. Signing a thousand takes longer than many an experiment.
+ * They never expire, as none is renewed: an experiment may run for days.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 /** Makes records after one that is signed. */
 export class UnsignedRecords {
   readonly #model: NodeRecord;
+  readonly #hostOf: (index: number) => string;
   /** Where public key, place and signature stand in an encoding. */
   readonly #keyOffset: number;
   readonly #placeOffset: number;
@@ -24,16 +26,18 @@ export class UnsignedRecords {
     unixMs: number,
   ) {
     using identity = Identity.generate(crypto, seededRandom(1));
-    this.#model = createNodeRecord(crypto, identity, network, {
+    this.#hostOf = network.allowPrivateAddresses ? hostOf : publicHostOf;
+    const model = createNodeRecord(crypto, identity, network, {
       onionKey: new Uint8Array(32),
-      addresses: [{ host: hostOf(0), port: PORT }],
+      addresses: [{ host: this.#hostOf(0), port: PORT }],
       flags: ["relay"],
-      bandwidth: 10_000_000,
+      bandwidth: BANDWIDTH,
       sequence: unixMs,
       expiry: unixMs + network.maxNodeRecordLifeMs,
       workNonce: new Uint8Array(16),
     });
-    const { encoded, signature, place } = this.#model;
+    this.#model = { ...model, expiry: Number.MAX_SAFE_INTEGER };
+    const { encoded, signature, place } = model;
     this.#keyOffset = offsetOf(encoded, identity.publicKey);
     this.#placeOffset = offsetOf(encoded, place);
     this.#signatureOffset = offsetOf(encoded, signature);
@@ -43,16 +47,25 @@ export class UnsignedRecords {
    * The record of relay number `index`.
    *
    * @param nodeId Its name and its place, which its key does not hash to.
+   * @param bandwidth What it declares, bytes per second; its encoding says {@linkcode BANDWIDTH}.
    */
-  make(index: number, nodeId: NodeId): NodeRecord {
+  make(index: number, nodeId: NodeId, bandwidth = BANDWIDTH): NodeRecord {
     const encoded = new Uint8Array(this.#model.encoded);
     encoded.set(nodeId, this.#keyOffset);
     encoded.set(nodeId, this.#placeOffset);
     new DataView(encoded.buffer).setUint32(this.#signatureOffset, index);
-    const addresses = [{ host: hostOf(index), port: PORT }];
+    const addresses = [{ host: this.#hostOf(index), port: PORT }];
     const publicKey = new Uint8Array(nodeId);
     const place = publicKey;
-    return { ...this.#model, publicKey, nodeId, place, addresses, encoded };
+    return {
+      ...this.#model,
+      publicKey,
+      nodeId,
+      place,
+      addresses,
+      bandwidth,
+      encoded,
+    };
   }
 
   /** The number of the relay whose record this may be; −1 for what can be none. */
@@ -66,6 +79,31 @@ export class UnsignedRecords {
 /** Port of every simulated relay. */
 export const PORT = 4001;
 
+/** What relays declare unless told otherwise, bytes per second. */
+const BANDWIDTH = 10_000_000;
+
+/** The first byte of addresses that the Internet routes, all of them or nearly. */
+const PUBLIC_FIRST = [
+  ...range(11, 99),
+  ...range(101, 126),
+  ...range(128, 168),
+  ...range(173, 191),
+  ...range(199, 202),
+  ...range(204, 223),
+];
+
+/**
+ * The address of relay number `index` where subnets count: each in a /16 of its
+ * own, up to 50,000; then the next one in each.
+ */
+function publicHostOf(index: number): string {
+  const subnets = 256 * PUBLIC_FIRST.length;
+  const subnet = index % subnets;
+  const first = PUBLIC_FIRST[subnet >> 8];
+  const beyond = Math.floor(index / subnets);
+  return `${first}.${subnet & 255}.${1 + (beyond >> 8)}.${1 + (beyond & 255)}`;
+}
+
 /** The address of relay number `index`, below 16 million. */
 export function hostOf(index: number): string {
   return `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;
@@ -76,4 +114,8 @@ function offsetOf(bytes: Uint8Array, part: Uint8Array): number {
     if (part.every((byte, index) => bytes[at + index] === byte)) return at;
   }
   throw new RangeError("Cannot find the key in the record");
+}
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: 1 + last - first }, (_, at) => first + at);
 }

@@ -64,6 +64,34 @@ Deno.test("anonnet simulate --listed is refused where whole nodes are simulated"
   assert.match(told.join("\n"), /add --world machines/);
 });
 
+Deno.test("anonnet simulate --flood, --liars and --botnet besiege the machines of a network", async () => {
+  const siege = ["--flood=2", "--liars=25%", "--botnet=0.5"];
+  const args = ["--relays=12", "--hours=0.1", ...siege];
+  const { code, printed } = await simulate(...args);
+  assert.equal(code, 0);
+  assert.match(
+    printed[0] ?? "",
+    /INVENTED +GUARD +LAST HOP +BOTH ENDS.*REAL +JOINED/,
+  );
+  const { printed: [text = ""] } = await simulate(...args, "--json");
+  const { experiment, total } = JSON.parse(text);
+  assert.deepEqual(
+    [experiment.world, experiment.siege],
+    ["machines", { flood: 2, liars: 0.25, botnet: 0.5 }],
+  );
+  // 3 boast, 1 invents; 8 honest ones are told of 16, and half of a bot comes in 3 h.
+  assert.deepEqual(
+    [total.siege.told, total.siege.bots, total.hostile],
+    [16, 1, 5],
+  );
+});
+
+Deno.test("anonnet simulate with a siege of 0 is as without", async () => {
+  const without = await simulate(...SMALL);
+  const none = await simulate(...SMALL, "--flood=0", "--liars=0", "--botnet=0");
+  assert.deepEqual(none.printed, without.printed);
+});
+
 const WRONG: readonly (readonly [string, RegExp])[] = [
   ["--relays=9", /write a whole number from 10/],
   ["--relays=1e9", /whole number/],
@@ -81,11 +109,24 @@ const WRONG: readonly (readonly [string, RegExp])[] = [
   ["--world=real", /write one of nodes, machines/],
   ["--loss=1", /share from 0 to 0\.5/],
   ["--listed=49", /whole number from 50/],
+  ["--flood=-1", /whole number from 0 to 1000/],
+  ["--flood=1.5", /whole number/],
+  ["--flood=1001", /whole number/],
+  ["--flood=x", /Cannot .*--flood/],
+  ["--liars=91%", /write a share from 0 to 0\.9/],
+  ["--liars=many", /such as 0\.2 or 20%/],
+  ["--botnet=-1", /write a number from 0 to 100/],
+  ["--botnet=1e2", /such as 3 or 0\.5/],
+  ["--botnet=101", /number from 0 to 100/],
+  ["--world=nodes --flood=2", /leave --world nodes out/],
+  ["--world=nodes --liars=0.1", /leave --world nodes out/],
+  ["--world=nodes --botnet=1", /leave --world nodes out/],
+  ["--evil=0.5 --liars=0.5", /--evil and --liars together/],
 ];
 
-for (const [flag, message] of WRONG) {
-  Deno.test(`anonnet simulate ${flag} is wrong usage`, async () => {
-    const { code, printed, told } = await simulate(flag);
+for (const [flags, message] of WRONG) {
+  Deno.test(`anonnet simulate ${flags} is wrong usage`, async () => {
+    const { code, printed, told } = await simulate(...flags.split(" "));
     assert.deepEqual([code, printed], [2, []]);
     assert.match(told.join("\n"), message);
   });

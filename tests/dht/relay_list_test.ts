@@ -329,6 +329,67 @@ Deno.test("newcomers find no place among relays that have all been there for day
   assert.equal(list.statistics().refused, 1);
 });
 
+Deno.test("our own record comes into a list that is full of relays that have been there for days", () => {
+  const list = makeList(20);
+  for (let number = 0; number < 20; number++) {
+    list.prove(relay(number), 0);
+    list.prove(relay(number), LONG_RECORD_MS);
+  }
+  list.setOwn(relay(99), LONG_RECORD_MS);
+  assert.equal(list.isListed(relay(99).nodeId), true);
+  assert.equal(list.size, 20);
+});
+
+Deno.test("our own record and kept relays are never evicted, whatever comes and in whatever order", () => {
+  const event = fc.record({
+    type: fc.constantFrom("merge", "prove", "doubt", "unlist", "change", "age"),
+    number: fc.nat(80),
+  });
+  const mine = [relay(1), relay(2), relay(3)];
+  fc.assert(
+    fc.property(
+      fc.array(event, { maxLength: 300 }),
+      fc.nat(),
+      (events, seed) => {
+        const list = makeList(8, seed);
+        list.setOwn(relay(0), 0);
+        for (const record of mine) list.merge(record, 0);
+        for (const { nodeId } of mine) list.keep(nodeId);
+        let nowMs = 0;
+        for (const { type, number } of events) {
+          nowMs += MIN_CHANGE_MS;
+          const sequence = NOW + nowMs;
+          const { nodeId } = relay(number);
+          if (type === "merge") list.merge(relay(100 + number), nowMs);
+          if (type === "prove") list.prove(relay(100 + number), nowMs);
+          if (type === "doubt") list.doubt(nodeId, nowMs);
+          if (type === "unlist") list.unlist(nodeId);
+          if (type === "change") list.merge(relay(number, { sequence }), nowMs);
+          if (type === "age") {
+            nowMs += LATELY_MS;
+            list.unlistOld(nowMs);
+          }
+          assert.ok(list.size <= 8);
+          assert.equal(kept(list, [relay(0), ...mine]), 4);
+        }
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("a list that is full of kept relays keeps them, and takes our own record all the same", () => {
+  const list = makeList(10);
+  const all = Array.from({ length: 10 }, (_, number) => relay(number));
+  for (const record of all) reach(list, record, 0);
+  for (const { nodeId } of all) list.keep(nodeId);
+  reach(list, relay(50), 0);
+  assert.equal(kept(list, all), 10);
+  list.setOwn(relay(99), 0);
+  assert.equal(list.isListed(relay(99).nodeId), true);
+  assert.equal(kept(list, all), 9);
+});
+
 Deno.test("the draw cannot be foreseen without its key", () => {
   const survivors = [1, 2, 3].map((seed) => {
     const list = makeList(20, seed);

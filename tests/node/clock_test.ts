@@ -18,7 +18,10 @@ function wrongMachine(world: NodeWorld, offMs: number) {
     unixMs: () => world.clock.unixMs() + off,
     schedule: (delayMs, wake) => world.clock.schedule(delayMs, wake),
   };
-  const start = (relays: readonly RelayNode[]) =>
+  const start = (
+    relays: readonly RelayNode[],
+    role: "client" | "relay" = "client",
+  ) =>
     Node.start({
       state: "state",
       network: networkParameters("local"),
@@ -26,7 +29,9 @@ function wrongMachine(world: NodeWorld, offMs: number) {
       control: "off",
       holder: "test",
       signal: NEVER,
-      client: machine.client,
+      ...role === "client"
+        ? { client: machine.client }
+        : { relay: { listen: machine.listen, advertise: [] } },
     }, { ...machine.runtime, clock });
   return { log: machine.log, start, set: (ms: number) => void (off = ms) };
 }
@@ -62,6 +67,30 @@ for (
       stack.use(await starting);
     }));
 }
+
+Deno.test("a relay whose clock is three hours behind takes no record from the future, costs the others nothing, and is listed once its clock is put right", () =>
+  inNodeWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const relays = await world.relays(6, stack);
+    await sleep(world.clock, 5 * 60_000);
+    const machine = wrongMachine(world, -3 * HOUR_MS);
+    const starting = machine.start(relays, "relay");
+    starting.catch(() => {});
+    await sleep(world.clock, 30 * 60_000);
+    const listed = () =>
+      relays.map(({ relay: { dht } }) => dht.relays.snapshot().length);
+    assert.deepEqual(listed(), relays.map(() => 6));
+    const errors = machine.log.lines.filter(({ level }) => level === "error");
+    assert.match(
+      errors[0]?.message ?? "",
+      /^The clock of this machine seems to be wrong/,
+    );
+    machine.set(0);
+    await sleep(world.clock, 15 * 60_000);
+    const { relay } = stack.use(await starting);
+    assert.deepEqual(listed(), relays.map(() => 7));
+    assert.equal(relay?.dht.relays.snapshot().length, 7);
+  }));
 
 for (const offMs of [-3 * HOUR_MS, 48 * HOUR_MS]) {
   Deno.test(`a node that remembers relays is back within 20 s of its clock being put right from ${offMs / HOUR_MS} h`, () =>

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import type { NodeAddress } from "../../lib/auth/node_address.ts";
+import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import type { Clock } from "../../lib/base/clock.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
@@ -31,6 +32,8 @@ export interface Machine {
   startRelay(
     options?: MachineOptions & Partial<RelayOptions>,
   ): Promise<RelayNode>;
+  /** Where a relay on it listens. */
+  readonly listen: SocketAddress;
   /** Options that let a client dial from it. */
   readonly client: ClientOptions;
 }
@@ -114,7 +117,7 @@ export class NodeWorld {
       };
     };
     const client = { dialFrom: { ...listen, port: 0 }, hops: 3 };
-    return { files, log, runtime, start, startRelay, client };
+    return { files, log, runtime, listen, start, startRelay, client };
   }
 }
 

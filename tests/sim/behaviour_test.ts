@@ -11,6 +11,7 @@ import {
   Conspiracy,
   HOSTILE_KINDS,
   type HostileKind,
+  type SiegeKind,
 } from "../../lib/sim/behaviour.ts";
 import { fakeRecord, point } from "../dht/records/fake_records.ts";
 
@@ -25,7 +26,11 @@ function conspiracy(members = 30): Conspiracy {
   return fellows;
 }
 
-function ask(kind: HostileKind, request: DhtRequest, among = conspiracy()) {
+function ask(
+  kind: HostileKind | SiegeKind,
+  request: DhtRequest,
+  among = conspiracy(),
+) {
   const answer = among.answer(kind, encodeRequest(request));
   return answer.type === "answer"
     ? decodeResponse(network, request.type, answer.response)
@@ -72,6 +77,41 @@ Deno.test("an eclipser lies about its region, and about nothing else", () => {
   assert.ok(typeof answer !== "string" && answer.type === "nodes");
   const elsewhere = { type: "find_node", target: point(0x2b) } as const;
   assert.equal(ask("eclipser", elsewhere), "honest");
+});
+
+Deno.test("boasters and bots name each other alone as the list of relays, and are honest otherwise", () => {
+  for (const kind of ["boaster", "bot"] as const) {
+    assert.equal(ask(kind, find), "honest");
+    assert.equal(ask(kind, get), "honest");
+    assert.equal(ask(kind, store), "honest");
+    const answer = ask(kind, list);
+    assert.ok(typeof answer !== "string" && answer.type === "relays");
+    assert.equal(answer.records.length, 30);
+  }
+});
+
+Deno.test("an inventor names relays that are not there: the closest, and all of them page by page", () => {
+  const among = conspiracy();
+  const made = Array.from(
+    { length: 200 },
+    (_, index) => fakeRecord(point(index, 7 * index, 1)),
+  );
+  among.inventions.records = made;
+  const answer = ask("inventor", find, among);
+  assert.ok(typeof answer !== "string" && answer.type === "nodes");
+  const closest = made.toSorted((a, b) =>
+    compareDistance(TARGET, a.place, b.place)
+  ).slice(0, network.k).map(({ encoded }) => encoded);
+  assert.deepEqual(answer.records, closest);
+
+  const named = new Set<string>();
+  for (let cursor = new Uint8Array(), more = true; more;) {
+    const page = ask("inventor", { type: "list_relays", cursor }, among);
+    assert.ok(typeof page !== "string" && page.type === "relays");
+    for (const record of page.records) named.add(record.toHex());
+    ({ cursor, more } = page);
+  }
+  assert.equal(named.size, 200);
 });
 
 Deno.test("members that left are not named any more", () => {

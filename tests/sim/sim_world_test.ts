@@ -259,3 +259,10 @@ Deno.test("machines: a value outlives its holders", async () => {
     .filter((node) => !before.includes(node));
   assert.ok(after.length >= world.network.k / 2, `${after.length} holders`);
 });
+
+Deno.test("machines: relays are listed for as long as a run may take, though no record is renewed", () => {
+  const world = makeWorld("machines");
+  const { dht, record } = world.add();
+  const weekLater = world.unixMs + 7 * 24 * HOUR_MS;
+  assert.deepEqual([...dht.relays.listedRecords(weekLater)], [record]);
+});

@@ -11,8 +11,15 @@
 import { Buffer } from "node:buffer";
 import { parseIp } from "../../lib/auth/socket_address.ts";
 import { utf8 } from "../../lib/base/bytes.ts";
+import { CELL_BYTES } from "../../lib/circuit/cell.ts";
 import { spyingSuite } from "./spying_suite.ts";
 import type { WholeWorld, WorldMachine, WorldOptions } from "./whole_world.ts";
+
+/**
+ * As much of a cell as no two have in common by chance: behind the name of the relay
+ * that the first cell of a circuit begins with, and before its padding.
+ */
+const CELL_PART = { begin: 256, end: 272 } as const;
 
 /** Something that can be recognised wherever it turns up. */
 export interface Mark {
@@ -29,6 +36,18 @@ export class View {
   readonly peers = new Set<string>();
   /** Bytes looked at. */
   bytes = 0;
+  /** A part of each cell that it sent or was sent, with the hosts at the other end. */
+  readonly cells = new Map<string, Set<string>>();
+
+  /** A cell, or several in a row, went to a host or came from there. */
+  onCells(bytes: Uint8Array, host: string): void {
+    for (let at = 0; at < bytes.length; at += CELL_BYTES) {
+      const { begin, end } = CELL_PART;
+      const part = bytes.subarray(at + begin, at + end).toHex();
+      const hosts = this.cells.get(part) ?? new Set();
+      this.cells.set(part, hosts.add(host));
+    }
+  }
 }
 
 /** All views of a world. */
@@ -60,6 +79,10 @@ export class Taint {
       );
       for (const view of [sender, receiver]) {
         if (view !== undefined) this.#see(view, bytes);
+      }
+      if (isCells(bytes)) {
+        sender?.onCells(bytes, to.host);
+        receiver?.onCells(bytes, from.host);
       }
       sender?.peers.add(to.host);
       receiver?.peers.add(from.host);
@@ -109,6 +132,11 @@ export class Taint {
       if (forms.some((form) => buffer.includes(form))) view.marks.add(name);
     }
   }
+}
+
+/** Whether these are cells, whole ones: links write nothing else in such lengths. */
+function isCells(bytes: Uint8Array): boolean {
+  return bytes.length > 0 && bytes.length % CELL_BYTES === 0;
 }
 
 /** The host of a machine: so long that it is not in other bytes by chance. */

@@ -123,6 +123,37 @@ for (const worldSeed of seeds(1)) {
     }));
 }
 
+Deno.test("no two relays hold both ends of a connection, and a cell that two know went from one to the other", () =>
+  inTaintedWorld(3, async (world, taint, service, clients) => {
+    await visit(world, service, clients, 2);
+    for (const machine of world.machines) await taint.inspect(machine);
+    const relays = world.relays.map(({ machine: { name, host } }) => ({
+      host,
+      view: taint.view(name),
+    }));
+    const ends = ["service key", "service secret", "content"];
+    let [cells, common] = [0, 0];
+    for (const [index, a] of relays.entries()) {
+      for (const hosts of a.view.cells.values()) {
+        // What it passes on looks different from what it was given.
+        assert.equal(hosts.size, 1);
+        cells++;
+      }
+      for (const b of relays.slice(index + 1)) {
+        const marks = a.view.marks.union(b.view.marks);
+        // The two guards of a connection know both hosts, but not what they are to
+        // each other: that is in what neither holds.
+        for (const end of ends) assert.ok(!marks.has(end), end);
+        for (const [cell, hosts] of a.view.cells) {
+          if (!b.view.cells.has(cell)) continue;
+          assert.ok(hosts.has(b.host));
+          common++;
+        }
+      }
+    }
+    assert.ok(cells > 1000 && common > 100, `${common} of ${cells} cells`);
+  }));
+
 Deno.test("relays that store descriptors learn neither the service nor who asks", () =>
   inTaintedWorld(2, async (world, taint, service, clients) => {
     const period = timePeriod(world.clock.unixMs());

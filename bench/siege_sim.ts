@@ -1,0 +1,106 @@
+/**
+ * What a besieged network promises over many seeds, summed up:
+ *
+ *     SIEGE_SEEDS=1-200 SIEGE_RELAYS=200 SIEGE_FILE=docs/figures/siege_promises.jsonl deno task long:siege
+ *
+ * With a file, each experiment is a line of it, and those of former runs count too:
+ * seeds can be run in parts, and a run that was ended goes on where it was. Ends with an
+ * error when a promise is broken: shares of circuits and of look-ups over all seeds,
+ * lists in each of them.
+ *
+ * @module
+ */
+// deno-lint-ignore-file no-console -- a measurement talks to the terminal
+import { networkOf, runExperiment } from "../lib/sim/experiment.ts";
+import {
+  SIEGE_PROMISES,
+  siegeExperiment,
+  siegeFigures,
+} from "../tests/sim/siege_promises.ts";
+
+/** One experiment, as a line of the file. */
+interface Line {
+  readonly promise: string;
+  readonly relays: number;
+  readonly seed: number;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly seconds: number;
+}
+
+/** Clients of one network, each with circuits of its own. */
+const CLIENTS = 1000;
+
+const relays = Number(Deno.env.get("SIEGE_RELAYS") ?? 200);
+const file = Deno.env.get("SIEGE_FILE");
+const lines: Line[] = file === undefined ? [] : await readLines(file);
+
+for (const seed of seedsOf(Deno.env.get("SIEGE_SEEDS") ?? "200")) {
+  for (const promise of SIEGE_PROMISES) {
+    const isDone = lines.some((line) =>
+      line.promise === promise.name && line.relays === relays &&
+      line.seed === seed
+    );
+    if (isDone) continue;
+    const size = { relays, seed };
+    const experiment = siegeExperiment(promise, { ...size, clients: CLIENTS });
+    const beganMs = performance.now();
+    const report = await runExperiment(networkOf(experiment), experiment);
+    const line = {
+      promise: promise.name,
+      ...size,
+      figures: siegeFigures(report),
+      seconds: Math.round((performance.now() - beganMs) / 1000),
+    };
+    lines.push(line);
+    const text = JSON.stringify(line);
+    console.log(text);
+    if (file !== undefined) {
+      await Deno.writeTextFile(file, `${text}\n`, { append: true });
+    }
+  }
+}
+
+let isBroken = false;
+for (const { name, bounds } of SIEGE_PROMISES) {
+  const runs = lines.filter((line) =>
+    line.promise === name && line.relays === relays
+  );
+  console.log(`${name}: ${runs.length} seeds, ${relays} relays`);
+  for (const { figure, least = 0, most = 1 } of bounds) {
+    const values = runs.map(({ figures }) => figures[figure] ?? NaN);
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const isKept = figure.includes("lists")
+      ? low >= least && high <= most
+      : mean >= least && mean <= most;
+    if (!isKept) isBroken = true;
+    console.log(
+      `  ${figure}: ${percent(mean)}, ${percent(low)} to ${percent(high)}, ` +
+        `promised ${percent(least)} to ${percent(most)}`,
+    );
+  }
+}
+if (isBroken) Deno.exit(1);
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}
+
+async function readLines(path: string): Promise<Line[]> {
+  try {
+    const text = await Deno.readTextFile(path);
+    return text.split("\n").filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** `200` is 1 to 200, `21-40` those. */
+function seedsOf(text: string): number[] {
+  const [, from, to] = /^(?:([0-9]+)-)?([0-9]+)$/.exec(text) ?? [];
+  const [first, last] = [Number(from ?? 1), Number(to)];
+  if (!(last >= first)) throw new TypeError(`Cannot run seeds "${text}"`);
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+}
