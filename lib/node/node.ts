@@ -50,6 +50,7 @@ import {
   startRelay,
 } from "./relay_role.ts";
 import type { Runtime } from "../machine/runtime.ts";
+import { claimForNetwork } from "./directory/state_network.ts";
 import { StateWatch } from "./state_watch.ts";
 import type { HostedService } from "./host/hosted_service.ts";
 import { DRAIN_MS } from "./host/session_drain.ts";
@@ -146,6 +147,7 @@ export class Node implements AsyncDisposable {
     if (options.proxies) await checkProxies(options.proxies, runtime);
     await using stack = new AsyncDisposableStack();
     const state = stack.use(await waitForState(options, runtime));
+    await claimForNetwork(state, network);
     stack.use(new StateWatch(state, runtime.clock));
     const parts: NodeParts = { network, state };
     const control = options.control === "off" ? undefined : stack.use(
