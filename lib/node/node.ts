@@ -44,6 +44,8 @@ import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
   checkRelayOptions,
   joinAsRelay,
+  type ReadyRelay,
+  readyRelay,
   relayAddress,
   type RelayOptions,
   type RelayRole,
@@ -82,7 +84,7 @@ export interface NodeOptions {
    * Told when the relay is ready, which is before all the rest: the first node of a
    * network waits for others before it can do anything for its own user.
    */
-  readonly onRelay?: ((address: NodeAddress | undefined) => void) | undefined;
+  readonly onRelay?: ((relay: ReadyRelay) => void) | undefined;
   /**
    * How long streams that carry something may take to end when the node stops, ms.
    * Default `DRAIN_MS`.
@@ -179,7 +181,7 @@ export class Node implements AsyncDisposable {
     if (options.relay) {
       parts.relay = await startRelay(base, options.relay, stack);
       await joinAsRelay(base, parts.relay);
-      options.onRelay?.(relayAddress(parts.relay));
+      options.onRelay?.(readyRelay(base, parts.relay));
     }
     const services: HostedService[] = [];
     if (options.client) {

@@ -213,11 +213,22 @@ export async function startRelay(
  * @throws the signal's reason.
  */
 export async function joinAsRelay(
-  { bootstrap: named, runtime, signal }: NodeBase,
-  { dht }: RelayRole,
+  base: NodeBase,
+  relay: RelayRole,
 ): Promise<void> {
+  const { bootstrap: named, runtime, signal } = base;
+  const { dht } = relay;
   const { clock, random, log } = runtime;
   if (named.length === 0) {
+    const { address, knowsOthers } = readyRelay(base, relay);
+    if (address === undefined && !knowsOthers) {
+      log.warning(
+        "The relay does not know its address, and knows no other relay that could " +
+          "tell it: no node can join the network by it yet; start it again with " +
+          "--advertise IP:PORT, or with --listen on that address",
+      );
+      return;
+    }
     log.info("No bootstrap nodes: others can join the network by this one", {
       remembered: dht.formerContacts.length,
     });
@@ -270,6 +281,23 @@ function tellOfSilence(
     sleep(clock, SILENCE_MS, { signal: over.signal }).then(tell, () => {});
   }
   return { [Symbol.dispose]: () => over.abort() };
+}
+
+/** What a relay knows of its place when it is ready. */
+export interface ReadyRelay {
+  /** Where others can dial it, if that is known. */
+  readonly address: NodeAddress | undefined;
+  /** Whether it has relays to ask, which tell it where they see it. */
+  readonly knowsOthers: boolean;
+}
+
+/** What a relay knows of its place, as of now. */
+export function readyRelay(
+  { bootstrap }: Pick<NodeBase, "bootstrap">,
+  relay: RelayRole,
+): ReadyRelay {
+  const known = bootstrap.length + relay.dht.formerContacts.length;
+  return { address: relayAddress(relay), knowsOthers: known > 0 };
 }
 
 /** Where others can dial a relay, once that is known. */

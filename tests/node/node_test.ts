@@ -18,6 +18,31 @@ Deno.test("Node.start() is ready at once without bootstrap, and with it once lin
     assert.ok(machine.log.messages("info").includes("Peer known"));
   }));
 
+Deno.test("Node.start() says that no node can join by a first relay that does not know its address", () =>
+  inNodeWorld(async (world) => {
+    const listen = { host: "0.0.0.0", port: 4001 };
+    const alone = /no node can join the network by it yet/;
+    await using first = await world.machine().startRelay();
+    for (
+      const [bootstrap, advertise, isAlone] of [
+        [[], [], true],
+        [[], [{ host: "10.9.9.9", port: 4001 }], false],
+        [[first.address], [], false],
+      ] as const
+    ) {
+      const machine = world.machine();
+      const told: unknown[] = [];
+      await using _node = await machine.start({
+        relay: { listen, advertise },
+        bootstrap,
+        onRelay: ({ knowsOthers }) => told.push(knowsOthers),
+      });
+      const warnings = machine.log.messages("warning");
+      assert.equal(warnings.some((text) => alone.test(text)), isAlone);
+      assert.deepEqual(told, [bootstrap.length > 0]);
+    }
+  }));
+
 Deno.test("Node keeps its identity and its onion key over a restart", () =>
   inNodeWorld(async (world) => {
     const machine = world.machine();

@@ -5,16 +5,14 @@
  * @see protocol §9.2 "Start and stop"
  * @module
  */
-import {
-  formatNodeAddress,
-  type NodeAddress,
-} from "../../auth/node_address.ts";
+import { formatNodeAddress } from "../../auth/node_address.ts";
 import {
   formatSocketAddress,
   type SocketAddress,
 } from "../../auth/socket_address.ts";
 import type { ControlPlace } from "../../control/control_note.ts";
 import type { Node } from "../../node/node.ts";
+import type { ReadyRelay } from "../../node/relay_role.ts";
 
 /** The line of `--ready-json`. */
 export function formatReadyLine(node: Node): string {
@@ -39,7 +37,16 @@ export function formatReadyText(node: Node): string[] {
 }
 
 /** Lines for a person, as soon as a relay is ready. */
-export function formatRelayText(address: NodeAddress | undefined): string[] {
+export function formatRelayText(
+  { address, knowsOthers }: ReadyRelay,
+): string[] {
+  if (address === undefined && !knowsOthers) {
+    return [
+      "The relay is ready, but no node can join the network by it yet: it does not",
+      "know its address, and knows no other relay that could tell it. Start it again",
+      "with --advertise IP:PORT, or with --listen on that address",
+    ];
+  }
   if (address === undefined) {
     return [
       "The relay is ready; where others can dial it will turn out when a few " +

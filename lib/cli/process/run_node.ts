@@ -5,8 +5,8 @@
  * @see protocol §9.2 "Start and stop"
  * @module
  */
-import type { NodeAddress } from "../../auth/node_address.ts";
 import { Node, type NodeOptions } from "../../node/node.ts";
+import type { ReadyRelay } from "../../node/relay_role.ts";
 import { systemRuntime } from "../../machine/runtime.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { type ProcessLog, runProcess } from "./process.ts";
@@ -29,9 +29,9 @@ export async function runNode(
     async start(log, signal) {
       const holder = `pid ${Deno.pid}`;
       const runtime = await systemRuntime(log);
-      const onRelay = (address: NodeAddress | undefined) => {
+      const onRelay = (relay: ReadyRelay) => {
         if (options.readyAs === "json") return;
-        for (const line of formatRelayText(address)) terminal.print(line);
+        for (const line of formatRelayText(relay)) terminal.print(line);
       };
       return await Node.start({ ...options, holder, signal, onRelay }, runtime);
     },
