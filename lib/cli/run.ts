@@ -16,13 +16,18 @@ import {
   RELAY_FLAGS,
   relayOptions,
 } from "./flags/node_flags.ts";
-import { MAX_SERVICES } from "../node/host/node_services.ts";
+import {
+  MAX_SERVICES,
+  type ServiceDefinition,
+} from "../node/host/node_services.ts";
 import { runNode } from "./process/run_node.ts";
 import {
+  type ClientWord,
   parseClientWord,
   parseServiceWord,
   withClients,
   withProxyProtocol,
+  withPublic,
 } from "./flags/service_words.ts";
 
 /** `anonnet run`. */
@@ -47,6 +52,11 @@ export const runCommand = defineCommand({
       "let only this client find the service; anonnet client-key prints a client's",
       parseClientWord,
     ),
+    public: listFlag(
+      "NAME",
+      "let every client find this service, also where only some could before",
+      parseText,
+    ),
     "proxy-protocol": listFlag(
       "NAME",
       "tell the targets of this service which streams belong to one visitor",
@@ -57,12 +67,9 @@ export const runCommand = defineCommand({
     ...NODE_FLAGS,
   },
   check(values) {
-    const { relay, socks, http, service, authorise } = values;
+    const { relay, socks, http, service } = values;
     checkProxyFlags(values);
-    withProxyProtocol(
-      withClients(service, authorise),
-      values["proxy-protocol"],
-    );
+    servicesOf(values);
     const isNothing = !relay && socks === undefined && http === undefined &&
       service.length === 0;
     if (!isNothing) return;
@@ -75,10 +82,7 @@ export const runCommand = defineCommand({
   },
   run(values, program) {
     const { socks, http, automap } = values;
-    const services = withProxyProtocol(
-      withClients(values.service, values.authorise),
-      values["proxy-protocol"],
-    );
+    const services = servicesOf(values);
     const hasProxies = socks !== undefined || http !== undefined;
     const isClient = hasProxies || services.length > 0;
     return runNode(program, {
@@ -97,3 +101,19 @@ export const runCommand = defineCommand({
     });
   },
 });
+
+/** The services, with all that other flags say of them. */
+function servicesOf(
+  values: {
+    readonly service: readonly ServiceDefinition[];
+    readonly authorise: readonly ClientWord[];
+    readonly public: readonly string[];
+    readonly "proxy-protocol": readonly string[];
+  },
+): ServiceDefinition[] {
+  const services = withClients(values.service, values.authorise);
+  return withProxyProtocol(
+    withPublic(services, values.public),
+    values["proxy-protocol"],
+  );
+}

@@ -13,7 +13,7 @@ import {
   NODE_FLAGS,
 } from "./flags/node_flags.ts";
 import { runNode } from "./process/run_node.ts";
-import { parsePortWords } from "./flags/service_words.ts";
+import { checkPublic, parsePortWords } from "./flags/service_words.ts";
 
 /** The clients that may find a service, where not every client may. */
 const authoriseFlag = listFlag(
@@ -44,11 +44,17 @@ export const serveCommand = defineCommand({
       },
     ),
     authorise: authoriseFlag,
+    public: switchFlag(
+      "let every client find the service, also where only some could before",
+    ),
     "proxy-protocol": switchFlag(
       "tell the target which streams belong to one visitor (PROXY protocol, version 1)",
     ),
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
+  },
+  check({ name, authorise: clients, public: isPublic }) {
+    checkPublic({ name, clients, isPublic });
   },
   run: (values, program, targets) =>
     runNode(program, {
@@ -57,6 +63,7 @@ export const serveCommand = defineCommand({
       services: [{
         name: values.name,
         targets,
+        isPublic: values.public,
         proxyProtocol: values["proxy-protocol"],
         ...values.authorise.length === 0 ? {} : { clients: values.authorise },
       }],

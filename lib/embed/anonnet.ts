@@ -91,8 +91,14 @@ export interface HostOptions {
   readonly name?: string;
   /** Seed of the service's key, 32 bytes, instead of one in the state directory. */
   readonly key?: Uint8Array;
-  /** Let only these clients find it, as `anonnet client-key` prints them. */
+  /** Let only these clients find it, as `anonnet client-key` prints them; at least one. */
   readonly clients?: readonly string[];
+  /**
+   * Let every client that knows the address find it, also where only some could before.
+   * A service of this name that had `clients` is refused without either. Default
+   * `false`.
+   */
+  readonly public?: boolean;
   /**
    * Begin each connection of {@linkcode AnonNet.forward} to a target with a line of the
    * PROXY protocol, version 1: its source address stands for the visitor's session, so
@@ -251,7 +257,8 @@ export class AnonNet implements AsyncDisposable {
    * Host a site: the handler is given each request, as with `Deno.serve`, and no
    * local socket is involved. Resolves once visitors can reach it.
    *
-   * @throws {ConfigError} `service.name`, `service.twice`, `storage.*`.
+   * @throws {ConfigError} `service.name`, `service.twice`, `service.restricted`,
+   * `service.audience`, `storage.*`.
    * @throws {UnreachableError} `node.closed` once the node is stopped.
    * @throws the reason of `signal`; the service is stopped then.
    */
@@ -343,7 +350,8 @@ const MAX_HOPS = 7;
 
 /** @throws {ConfigError} `service.key`, `service.client_key`. */
 function definitionOf(
-  { name = "default", key, clients, proxyProtocol }: HostOptions,
+  { name = "default", key, clients, public: isPublic, proxyProtocol }:
+    HostOptions,
   targets: ReadonlyMap<number, StreamTarget>,
 ): ServiceDefinition {
   if (key !== undefined && key.length !== SEED_BYTES) {
@@ -357,6 +365,7 @@ function definitionOf(
     targets,
     seed: key && new Uint8Array(key),
     clients: clients?.map(parseClientKey),
+    isPublic,
     proxyProtocol,
   };
 }

@@ -32,7 +32,11 @@ import type { NodeBase } from "./node_base.ts";
 import { openControl } from "./node_control.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { checkProxies, NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
-import { checkServices, type ServiceDefinition } from "./host/node_services.ts";
+import {
+  checkAudiences,
+  checkServices,
+  type ServiceDefinition,
+} from "./host/node_services.ts";
 import { ClientKeys } from "./host/service_keys.ts";
 import {
   registerClientKey,
@@ -150,6 +154,7 @@ export class Node implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const state = stack.use(await waitForState(options, runtime));
     await claimForNetwork(state, network);
+    await checkAudiences(state, options.services ?? []);
     stack.use(new StateWatch(state, runtime.clock));
     const parts: NodeParts = { network, state };
     const control = options.control === "off" ? undefined : stack.use(

@@ -3,6 +3,8 @@ import { sleep } from "../../lib/base/clock.ts";
 import { ConfigError } from "../../lib/base/errors.ts";
 import type { NodeAddress } from "../../lib/auth/node_address.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
+import { ServiceMemory } from "../../lib/node/host/service_keys.ts";
+import { StateDirectory } from "../../lib/storage/state_directory.ts";
 import { testIdentity } from "../support/nodes.ts";
 import { inNodeWorld } from "./node_world.ts";
 
@@ -41,6 +43,28 @@ Deno.test("Node.start() says that no node can join by a first relay that does no
       assert.equal(warnings.some((text) => alone.test(text)), isAlone);
       assert.deepEqual(told, [bootstrap.length > 0]);
     }
+  }));
+
+Deno.test("Node.start() opens no service to all that only some clients could find, before it does anything", () =>
+  inNodeWorld(async (world) => {
+    const machine = world.machine();
+    const { files, crypto } = machine.runtime;
+    {
+      using state = await StateDirectory.open("state", {
+        files,
+        crypto,
+        holder: "test",
+        onSetAside: () => {},
+      });
+      const memory = await ServiceMemory.load(state, "web");
+      await memory.take({ name: "web", clients: [new Uint8Array(32).fill(9)] });
+    }
+    const start = machine.start({
+      client: machine.client,
+      services: [{ name: "web", targets: new Map() }],
+    });
+    await assert.rejects(start, { code: "service.restricted" });
+    assert.equal(world.clock.nowMs(), 0);
   }));
 
 Deno.test("Node keeps its identity and its onion key over a restart", () =>

@@ -14,6 +14,7 @@ import {
 } from "../../node/host/node_services.ts";
 import {
   parseClientKey,
+  type ServiceAudience,
   serviceFileName,
 } from "../../node/host/service_keys.ts";
 import {
@@ -122,6 +123,48 @@ export function withClients(
     const keys = clients.filter(({ name }) => name === service.name)
       .map(({ key }) => key);
     return keys.length === 0 ? service : { ...service, clients: keys };
+  });
+}
+
+/**
+ * Refuse a service that is to be open to all, and to some clients alone.
+ *
+ * @throws {ConfigError} `cli.public`.
+ */
+export function checkPublic(
+  { name, clients = [], isPublic = false }: ServiceAudience,
+): void {
+  if (!isPublic || clients.length === 0) return;
+  throw new ConfigError(
+    "cli.public",
+    `Cannot open service "${name}" to all and to some clients alone: give ` +
+      `--public or --authorise`,
+  );
+}
+
+/**
+ * Services of which some are open to all, also where they were not before.
+ *
+ * @param names Of those.
+ * @throws {ConfigError} `cli.public` for a service that there is not, or that has
+ * clients of its own.
+ */
+export function withPublic(
+  services: readonly ServiceDefinition[],
+  names: readonly string[],
+): ServiceDefinition[] {
+  for (const name of names) {
+    if (services.some((service) => service.name === name)) continue;
+    throw new ConfigError(
+      "cli.public",
+      `Cannot open service "${name}" to all: there is no such service`,
+    );
+  }
+  return services.map((service) => {
+    const isPublic = names.includes(service.name);
+    const opened = isPublic ? { ...service, isPublic } : service;
+    checkPublic(opened);
+    return opened;
   });
 }
 

@@ -18,8 +18,9 @@ import { HostedService, type ServiceStatus } from "./hosted_service.ts";
 import { DRAIN_MS } from "./session_drain.ts";
 import {
   loadServiceIdentity,
-  revisionStore,
+  type ServiceAudience,
   serviceFileName,
+  ServiceMemory,
 } from "./service_keys.ts";
 import type { StreamTarget } from "./stream_target.ts";
 
@@ -27,7 +28,7 @@ import type { StreamTarget } from "./stream_target.ts";
 export const MAX_SERVICES = 64;
 
 /** One service, as its operator describes it. */
-export interface ServiceDefinition {
+export interface ServiceDefinition extends ServiceAudience {
   /** 1 to 32 of `a-z`, `0-9` and `-`. Names its key in the state directory. */
   readonly name: string;
   /**
@@ -37,8 +38,6 @@ export interface ServiceDefinition {
   readonly seed?: Bytes | undefined;
   /** Where streams lead, by virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
-  /** X25519 keys of those who may find it. Default: every client that knows the address. */
-  readonly clients?: readonly Bytes[] | undefined;
   /**
    * Tell targets first, by the PROXY protocol, which streams belong together.
    * Default: no.
@@ -70,6 +69,21 @@ export function checkServices(
     if (names.has(name)) throw twice(name);
     if (names.size >= MAX_SERVICES) throw tooMany(name);
     names.add(name);
+  }
+}
+
+/**
+ * Refuse services whose state directory speaks against them, before anything is begun.
+ *
+ * @throws {ConfigError} `service.restricted`, `service.audience`, `service.name`,
+ * `storage.*`.
+ */
+export async function checkAudiences(
+  state: StateDirectory,
+  services: readonly ServiceAudience[],
+): Promise<void> {
+  for (const audience of services) {
+    (await ServiceMemory.load(state, audience.name)).check(audience);
   }
 }
 
@@ -143,7 +157,7 @@ export class NodeServices implements AsyncDisposable {
    * all of them with the node.
    *
    * @throws {ConfigError} `service.name`, `service.twice`, `service.too_many`,
-   * `storage.*`.
+   * `service.restricted`, `service.audience`, `storage.*`.
    */
   async start(definition: ServiceDefinition): Promise<HostedService> {
     const { name, targets, clients, proxyProtocol } = definition;
@@ -152,11 +166,13 @@ export class NodeServices implements AsyncDisposable {
     if (this.#services.size >= MAX_SERVICES) throw tooMany(name);
     this.#services.set(name, undefined);
     try {
+      const memory = await ServiceMemory.load(this.#state, name);
+      await memory.take(definition);
       const service = await HostedService.start({
         context: this.#context,
         name,
         identity: await this.#identityOf(definition),
-        revisions: revisionStore(this.#state, name),
+        revisions: memory,
         targets,
         drainMs: this.#drainMs,
         proxyProtocol,

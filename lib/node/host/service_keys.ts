@@ -2,11 +2,15 @@
  * What services and their clients keep in the state directory.
  *
  *     service-<name>.key    the service's Ed25519 seed: its address
- *     service-<name>.blob   { revision }: the highest one of its descriptors
+ *     service-<name>.blob   { revision, restricted? }: the highest revision of its
+ *                           descriptors, and whether only some clients may find it
  *     client.key            a seed, from which a key follows for each service that
  *                           wants to know its clients: no two services see the same
  *
  *     client secret = HKDF(seed, service key, "anonnet v1 client key", 32)
+ *
+ * A service that only some could find opens to all when its operator says so, and not
+ * when the operator forgets to name its clients.
  *
  * @see protocol §7.3 "Descriptors", §9.1 "State directory"
  * @module
@@ -71,31 +75,115 @@ export async function loadServiceIdentity(
   return identity;
 }
 
-/** Keeps the revision of a service of this name. @throws {ConfigError} `service.name`. */
-export function revisionStore(
-  state: StateDirectory,
+/** Who may find a service. */
+export interface ServiceAudience {
+  /** What its operator calls it. */
+  readonly name: string;
+  /** X25519 keys of those who may. Default: every client that knows the address. */
+  readonly clients?: readonly Bytes[] | undefined;
+  /** Whether its operator wants it open to all, also where it was not. Default: no. */
+  readonly isPublic?: boolean | undefined;
+}
+
+interface Stored {
+  readonly revision: number;
+  readonly isRestricted: boolean;
+}
+
+/** The memory of one service. */
+export class ServiceMemory implements RevisionStore {
+  readonly #state: StateDirectory;
+  readonly #name: string;
+  #stored: Stored;
+
+  private constructor(state: StateDirectory, name: string, stored: Stored) {
+    this.#state = state;
+    this.#name = name;
+    this.#stored = stored;
+  }
+
+  /** Read what there is. @throws {ConfigError} `service.name`, `storage.*`. */
+  static async load(
+    state: StateDirectory,
+    name: string,
+  ): Promise<ServiceMemory> {
+    return new ServiceMemory(state, name, await readStored(state, name));
+  }
+
+  read(): Promise<number> {
+    return Promise.resolve(this.#stored.revision);
+  }
+
+  async write(revision: number): Promise<void> {
+    await this.#store({ ...this.#stored, revision });
+  }
+
+  /**
+   * Refuse an audience that opens the service by mistake.
+   *
+   * @throws {ConfigError} `service.restricted`, `service.audience`.
+   */
+  check({ name, clients, isPublic = false }: ServiceAudience): void {
+    if (clients?.length === 0) {
+      throw new ConfigError(
+        "service.audience",
+        `Cannot start service "${name}" for no client at all: name one, or leave ` +
+          `the list of clients out, and every client finds it`,
+      );
+    }
+    if (clients !== undefined && isPublic) {
+      throw new ConfigError(
+        "service.audience",
+        `Cannot start service "${name}": it cannot be open to all and to some ` +
+          `clients alone; give --public or --authorise (clients or public)`,
+      );
+    }
+    if (clients !== undefined || isPublic || !this.#stored.isRestricted) return;
+    throw new ConfigError(
+      "service.restricted",
+      `Cannot start service "${name}": only some clients could find it until now, ` +
+        `and every client could from now on; name its clients again with ` +
+        `--authorise (clients), or open it to all with --public (public)`,
+    );
+  }
+
+  /** Check an audience, and remember it before any client hears of the service. */
+  async take(audience: ServiceAudience): Promise<void> {
+    this.check(audience);
+    const isRestricted = audience.clients !== undefined;
+    if (isRestricted === this.#stored.isRestricted) return;
+    await this.#store({ ...this.#stored, isRestricted });
+  }
+
+  async #store({ revision, isRestricted }: Stored): Promise<void> {
+    await this.#state.blobs.write(
+      serviceFileName(this.#name),
+      encodeCbor({ revision, ...isRestricted && { restricted: true } }),
+    );
+    this.#stored = { revision, isRestricted };
+  }
+}
+
+async function readStored(
+  { blobs }: StateDirectory,
   name: string,
-): RevisionStore {
+): Promise<Stored> {
   const file = serviceFileName(name);
-  return {
-    async read() {
-      const stored = await state.blobs.read(file);
-      if (stored === undefined) return 0;
-      try {
-        const fields = decodeFields(stored, "service blob");
-        const revision = fields.uint("revision");
-        fields.finish();
-        return revision;
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        await state.blobs.setAside(file);
-        return 0;
-      }
-    },
-    async write(revision) {
-      await state.blobs.write(file, encodeCbor({ revision }));
-    },
-  };
+  const stored = await blobs.read(file);
+  if (stored !== undefined) {
+    try {
+      const fields = decodeFields(stored, "service blob");
+      const revision = fields.uint("revision");
+      const isRestricted = fields.has("restricted") &&
+        fields.boolean("restricted");
+      fields.finish();
+      return { revision, isRestricted };
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      await blobs.setAside(file);
+    }
+  }
+  return { revision: 0, isRestricted: false };
 }
 
 /** A client's public key as people pass it on: 52 characters. */

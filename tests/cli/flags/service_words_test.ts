@@ -5,6 +5,7 @@ import {
   parseServiceWord,
   withClients,
   withProxyProtocol,
+  withPublic,
 } from "../../../lib/cli/flags/service_words.ts";
 
 const KEY = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrsa";
@@ -76,4 +77,18 @@ Deno.test("withProxyProtocol() marks services by name, and refuses those that ar
   assert.throws(() => withProxyProtocol(services, ["c"]), {
     code: "cli.proxy_protocol",
   });
+});
+
+Deno.test("withPublic() opens the services it names, and none that is for some clients alone", () => {
+  const services = ["a", "b"].map((name) =>
+    parseServiceWord(`${name},80=127.0.0.1:8080`)
+  );
+  assert.deepEqual(
+    withPublic(services, ["b"]).map(({ isPublic }) => isPublic),
+    [undefined, true],
+  );
+  const some = withClients(services, [parseClientWord(`b=${KEY}`)]);
+  for (const name of ["b", "c"]) {
+    assert.throws(() => withPublic(some, [name]), { code: "cli.public" });
+  }
 });

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { sleep } from "../../../lib/base/clock.ts";
-import { NodeServices } from "../../../lib/node/host/node_services.ts";
+import {
+  NodeServices,
+  type ServiceDefinition,
+} from "../../../lib/node/host/node_services.ts";
 import { Visits } from "../../../lib/node/visit/visits.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
@@ -81,4 +84,32 @@ Deno.test("NodeServices.start() refuses a second service of one name, until the 
     await services.stop(first);
     const second = await services.start(DEFINITION);
     assert.equal(second.host, first.host, "its key was kept");
+  }));
+
+Deno.test("NodeServices.start() opens no service to all that only some clients could find, unless told to", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services } = await open(world, stack);
+    const clients = [world.crypto.x25519Public(new Uint8Array(32).fill(9))];
+    const startAndStop = async (audience: Partial<ServiceDefinition>) =>
+      await services.stop(
+        await services.start({ ...DEFINITION, ...audience }),
+      );
+    await startAndStop({});
+    await startAndStop({ clients });
+    for (const audience of [{}, { isPublic: false }]) {
+      await assert.rejects(startAndStop(audience), {
+        code: "service.restricted",
+        message: /--authorise .* --public/,
+      });
+    }
+    await startAndStop({ name: "other" });
+    await startAndStop({ clients });
+    await startAndStop({ isPublic: true });
+    await startAndStop({});
+    for (const audience of [{ clients: [] }, { clients, isPublic: true }]) {
+      await assert.rejects(startAndStop(audience), {
+        code: "service.audience",
+      });
+    }
   }));

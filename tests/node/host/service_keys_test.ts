@@ -9,12 +9,13 @@ import {
   ClientKeys,
   loadServiceIdentity,
   parseClientKey,
-  revisionStore,
   serviceFileName,
   serviceHostOf,
+  ServiceMemory,
 } from "../../../lib/node/host/service_keys.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
+import { encodeCbor } from "../../../lib/wire/cbor.ts";
 
 const crypto = nativeSuite();
 const key = (n: number) => new Uint8Array(32).fill(n);
@@ -55,19 +56,40 @@ Deno.test("serviceFileName() refuses names that files should not have", () => {
   }
 });
 
-Deno.test("revisionStore() keeps the last revision, and goes on without a torn one", async () => {
+Deno.test("ServiceMemory keeps the last revision, and goes on without a torn one", async () => {
   const { state, files, setAside } = await openState();
-  const store = revisionStore(state, "web");
-  assert.equal(await store.read(), 0);
-  await store.write(1_767_225_600_000);
-  assert.equal(await revisionStore(state, "web").read(), 1_767_225_600_000);
-  assert.equal(await revisionStore(state, "mail").read(), 0);
+  const revision = async (name = "web") =>
+    await (await ServiceMemory.load(state, name)).read();
+  assert.equal(await revision(), 0);
+  const memory = await ServiceMemory.load(state, "web");
+  await memory.write(1_767_225_600_000);
+  assert.equal(await memory.read(), 1_767_225_600_000);
+  assert.equal(await revision(), 1_767_225_600_000);
+  assert.equal(await revision("mail"), 0);
   files.plant("state/service-web.blob", new Uint8Array(20));
-  assert.equal(await store.read(), 0);
+  assert.equal(await revision(), 0);
   assert.equal(setAside.length, 1);
   await state.blobs.write("service-web", new Uint8Array([0xa0]));
-  assert.equal(await store.read(), 0, "whole, but of no sense");
+  assert.equal(await revision(), 0, "whole, but of no sense");
   assert.equal(setAside.length, 2);
+});
+
+Deno.test("ServiceMemory keeps over every revision that only some clients may find a service", async () => {
+  const { state } = await openState();
+  // As earlier versions wrote it.
+  await state.blobs.write("service-web", encodeCbor({ revision: 7 }));
+  const name = "web";
+  const clients = [new Uint8Array(32).fill(9)];
+  const memory = await ServiceMemory.load(state, name);
+  memory.check({ name });
+  await memory.take({ name, clients });
+  await memory.write(8);
+  const later = await ServiceMemory.load(state, name);
+  assert.equal(await later.read(), 8);
+  assert.throws(() => later.check({ name }), { code: "service.restricted" });
+  await later.take({ name, isPublic: true });
+  assert.equal(await (await ServiceMemory.load(state, name)).read(), 8);
+  (await ServiceMemory.load(state, name)).check({ name });
 });
 
 Deno.test("ClientKeys makes a key that a node which runs uses at once", async () => {
