@@ -208,22 +208,27 @@ export class NodeServices implements AsyncDisposable {
       port: visits.port,
       isolation: `self-visit ${name}`,
     };
-    for (;;) {
-      try {
-        const stream = await this.#visits.connect(target, { signal });
-        await raceSignal(stream.opened, signal);
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof AnonNetError)) throw error;
-        const outcome = visits.onRefused(error.code, clock.nowMs());
-        if (outcome === "arrived") return;
-        log.part("service").info(
-          "A service cannot reach itself yet; trying again",
-          { name, error },
-        );
+    try {
+      for (;;) {
+        try {
+          const stream = await this.#visits.connect(target, { signal });
+          await raceSignal(stream.opened, signal);
+          return;
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!(error instanceof AnonNetError)) throw error;
+          const outcome = visits.onRefused(error.code, clock.nowMs());
+          if (outcome === "arrived") return;
+          log.part("service").info(
+            "A service cannot reach itself yet; trying again",
+            { name, error },
+          );
+        }
+        await sleep(clock, visits.deadlineMs - clock.nowMs(), { signal });
       }
-      await sleep(clock, visits.deadlineMs - clock.nowMs(), { signal });
+    } finally {
+      // No visitor: among their sessions it would be taken for one.
+      this.#visits.leave(target);
     }
   }
 

@@ -139,6 +139,11 @@ export class Visits implements AsyncDisposable {
     for (const session of this.#open) session.retire();
   }
 
+  /** Close the session for targets of this service and isolation key, if there is one. */
+  leave({ service, isolation }: Omit<ServiceTarget, "port">): void {
+    this.#sessions.get(keyOf(service, this.#isolationText(isolation)))?.close();
+  }
+
   /** We stood still for so long, ms: services may have given our sessions up. */
   onStoodStill(ms: number): void {
     for (const session of this.#open) session.onStoodStill(ms);

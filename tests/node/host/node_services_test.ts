@@ -5,6 +5,7 @@ import {
   type ServiceDefinition,
 } from "../../../lib/node/host/node_services.ts";
 import { Visits } from "../../../lib/node/visit/visits.ts";
+import { parseServiceHost } from "../../../lib/service/address.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
 import { echo } from "../../support/stream_handlers.ts";
@@ -28,7 +29,7 @@ async function open(world: ServiceWorld, stack: AsyncDisposableStack) {
   );
   const visits = stack.use(new Visits({ context }));
   const services = stack.use(new NodeServices(context, visits, state));
-  return { services, log: context.log };
+  return { services, visits, log: context.log };
 }
 
 const DEFINITION = {
@@ -52,6 +53,26 @@ Deno.test("NodeServices.reachable() resolves once the service has visited itself
     world.network.answer = undefined;
     await reachable;
     assert.ok(services.status[0]?.reachable);
+  }));
+
+Deno.test("NodeServices.reachable() leaves no session of its own behind, and closes none of a visitor", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services, visits } = await open(world, stack);
+    const service = await services.start(DEFINITION);
+    await service.ready;
+    const target = {
+      service: parseServiceHost(world.crypto, service.host),
+      port: 80,
+      isolation: "a visitor",
+    };
+    const stream = await visits.connect(target, { signal: NEVER });
+    await stream.opened;
+    await services.reachable(service, { signal: NEVER });
+    await sleep(world.clock, 2_000);
+    assert.equal(services.status[0]?.sessions, 1);
+    assert.deepEqual(services.sessions.map(({ streams }) => streams), [1]);
+    assert.equal(visits.status.sessions, 1);
   }));
 
 Deno.test("NodeServices.reachable() ends when the service is stopped, before it was ready and after", () =>
