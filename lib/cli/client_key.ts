@@ -13,6 +13,7 @@ import { askClientKey } from "./ask/ask_client_key.ts";
 import { defineCommand, type Program } from "./flags/command.ts";
 import { switchFlag } from "./flags/flag.ts";
 import { stateFlag } from "./flags/node_flags.ts";
+import { serviceHostIn } from "./flags/service_host.ts";
 
 /** `anonnet client-key`. */
 export const clientKeyCommand = defineCommand({
@@ -41,11 +42,27 @@ async function keyFor(
   const runtime = await systemRuntime(SILENT_LOG);
   try {
     using state = await openState(path, program, runtime);
-    return await new ClientKeys(state, runtime).keyFor(host);
+    const keys = new ClientKeys(state, runtime);
+    await keys.load();
+    const isNew = !keys.isMade;
+    const key = await keys.keyFor(host);
+    if (isNew) tellOfNew(state, program);
+    return key;
   } catch (error) {
     if (errorCode(error) !== "storage.locked") throw error;
   }
   return await askClientKey(program.files, path, host);
+}
+
+/** A mistyped `--state` makes a key that no node will ever use: say so. */
+function tellOfNew(state: StateDirectory, { terminal }: Program): void {
+  terminal.tell(
+    `anonnet: no node runs on state directory "${state.path}", and it held no ` +
+      `client key: made a new "${
+        state.pathOf("client.key")
+      }". A node visits the ` +
+      `service by this key only if it runs with this --state`,
+  );
 }
 
 async function openState(
@@ -72,6 +89,7 @@ async function readAddress(words: readonly string[]): Promise<string> {
         "anonnet client-key ….anon",
     );
   }
-  parseServiceHost((await systemRuntime(SILENT_LOG)).crypto, word);
-  return word;
+  const host = serviceHostIn(word);
+  parseServiceHost((await systemRuntime(SILENT_LOG)).crypto, host);
+  return host;
 }

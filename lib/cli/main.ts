@@ -109,13 +109,22 @@ function printing(
 function find(name: string): Command {
   const command = COMMANDS.find((command) => command.name === name);
   if (command !== undefined) return command;
-  const names = COMMANDS.map((command) => command.name);
   const what = name.startsWith("-")
     ? `Cannot understand "${name.slice(0, 40)}": the command comes first`
     : `Cannot understand "${name.slice(0, 40)}": there is no such command${
-      suggestion(name, names)
+      suggestedFor(name.toLowerCase())
     }`;
   throw new ConfigError("cli.unknown_command", `${what}; see anonnet --help`);
+}
+
+/** The nearest command, or else the only one that begins so. */
+function suggestedFor(word: string): string {
+  const names = COMMANDS.map(({ name }) => name);
+  const near = suggestion(word, names);
+  const [begun, ...others] = names.filter((name) => name.startsWith(word));
+  return near !== "" || begun === undefined || others.length > 0
+    ? near
+    : suggestion(begun, names);
 }
 
 /** Print what went wrong. What was not thrown on purpose is a bug, and shown whole. */

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import type { Program } from "../../lib/cli/flags/command.ts";
 import { run } from "../../lib/cli/main.ts";
+import { Identity } from "../../lib/auth/identity.ts";
+import { nativeSuite } from "../../lib/crypto/native.ts";
+import { serviceHostOf } from "../../lib/node/host/service_keys.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 
 /** A program that prints into arrays. */
@@ -95,6 +98,28 @@ Deno.test("run() ends wrong usage with 2 and one line, and does nothing", async 
   }
 });
 
+Deno.test("run() names the command that an unknown one is nearest to", async () => {
+  for (
+    const [word, meant] of [
+      ["statsu", "status"],
+      ["service", "services"],
+      ["Relay", "relay"],
+      ["STATUS", "status"],
+      ["clientkey", "client-key"],
+      ["client", "client-key"],
+      ["sim", "simulate"],
+      ["stat", "status"],
+      ["key", "keygen"],
+      ["start", undefined],
+    ] as const
+  ) {
+    const { program, told } = recording();
+    assert.equal(await run([word], program), 2);
+    const [, named] = /did you mean ([a-z-]+)\?/.exec(told.join()) ?? [];
+    assert.equal(named, meant, word);
+  }
+});
+
 Deno.test("run() says which flag opens a proxy to others, and how many services fit", async () => {
   const proxy = recording();
   await run(["proxy", "--socks=0.0.0.0:9250"], proxy.program);
@@ -144,6 +169,29 @@ Deno.test("run() prints a secret key as JSON when asked for both", async () => {
   const made = JSON.parse(printed.join(""));
   assert.deepEqual(Object.keys(made), ["publicKey", "secretKey", "host"]);
   assert.match(made.secretKey, /^anonnet-ed25519-seed v1\n[a-z2-7]{52}\n/);
+});
+
+Deno.test("run() says that client-key made a new key, and where, and then no more", async () => {
+  const files = new MemoryFiles();
+  const crypto = nativeSuite();
+  const { publicKey } = new Identity(crypto, new Uint8Array(32).fill(1));
+  const words = [
+    "client-key",
+    "--state=mistyped",
+    serviceHostOf(crypto, publicKey),
+  ];
+  const first = recording(files);
+  assert.equal(await run(words, first.program), 0);
+  assert.match(
+    first.told.join(),
+    /no node runs on state directory "mistyped".* made a new "mistyped\/client\.key"/,
+  );
+  // As the browser shows it.
+  words.splice(-1, 1, `http://${words.at(-1)}/page`);
+  const second = recording(files);
+  assert.equal(await run(words, second.program), 0);
+  assert.deepEqual(second.told, []);
+  assert.deepEqual(second.printed, first.printed);
 });
 
 Deno.test("run() ends what failed with 1", async () => {

@@ -89,7 +89,8 @@ Deno.test("serve, proxy and what can be asked of them work together in processes
   assert.doesNotMatch(JSON.stringify(circuits), key);
   assert.doesNotMatch(JSON.stringify(carried), key);
 
-  const found = await asked("lookup", proxy.state, service.host, "--json");
+  const url = `http://${service.host}/page`;
+  const found = await asked("lookup", proxy.state, url, "--json");
   assert.equal(found.code, 0, found.stderr);
   const facts = JSON.parse(found.stdout);
   assert.equal(facts.host, service.host);

@@ -9,6 +9,7 @@ import { askNode } from "./ask_node.ts";
 import { defineCommand } from "../flags/command.ts";
 import { switchFlag } from "../flags/flag.ts";
 import { stateFlag } from "../flags/node_flags.ts";
+import { serviceHostIn } from "../flags/service_host.ts";
 import { formatDuration } from "./status.ts";
 
 /** Longest wait, ms: two circuits, each asked for four copies. */
@@ -43,7 +44,9 @@ export const lookupCommand = defineCommand({
 /** One word, judged by the node. */
 function readAddress(words: readonly string[]): string {
   const [word, ...others] = words;
-  if (word !== undefined && others.length === 0) return word;
+  if (word !== undefined && others.length === 0) {
+    return serviceHostIn(word);
+  }
   throw new ConfigError(
     "cli.lookup_address",
     "Cannot look up: give one address, such as anonnet lookup ….anon",

@@ -35,8 +35,8 @@ function parseId(text: string): string {
   if (/^[0-9a-f]{8}$/.test(text)) return text;
   throw new ConfigError(
     "cli.session_id",
-    `it is "${text.slice(0, 40)}"; write the 8 letters and digits of ` +
-      `anonnet services --sessions`,
+    `it is "${text.slice(0, 40)}"; write the ID of anonnet services ` +
+      `--sessions: 8 characters, each 0 to 9 or a to f`,
   );
 }
 

@@ -223,6 +223,11 @@ export class ClientKeys {
     this.#seed = await this.#state.keys.read(CLIENT_KEY);
   }
 
+  /** Whether there is a `client.key`, as far as it was read or made. */
+  get isMade(): boolean {
+    return this.#seed !== undefined;
+  }
+
   /** Our X25519 secret for a service; `undefined` where `client.key` was never made. */
   secret(service: PublicKey): Bytes | undefined {
     return this.#seed === undefined
