@@ -12,6 +12,7 @@
 import {
   AnonNetError,
   BugError,
+  ConfigError,
   errorCode,
   ProtocolError,
   UnreachableError,
@@ -118,7 +119,7 @@ const BAD_ADDRESS = row(
   "badAddress",
   400,
   "This is not a .anon address",
-  "The 56 characters before .anon carry a check, and it does not match: the address is mistyped, cut, or of a later version of AnonNet. Copy it again, whole.",
+  "The 56 characters before .anon are not those of an address. Copy the address again, whole.",
 );
 
 const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
@@ -307,9 +308,11 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
     undefined,
     404,
     "No such page",
-    "The proxy itself has only two pages: / and /proxy.pac.",
+    "The proxy itself has only /, /strict.pac, and /proxy.pac, which is /wpad.dat too.",
   ),
 }));
+
+const COPY_AGAIN = "Copy the address again, whole.";
 
 const TRIES_ON = "This node goes on trying: try again in a moment. " +
   "The service has nothing to do with it.";
@@ -324,7 +327,11 @@ export function describeFailure(error: unknown): Failure {
   const code = errorCode(error);
   const known = ROWS.get(code);
   if (known !== undefined) return { code, ...known };
-  if (code.startsWith("service.address_")) return { code, ...BAD_ADDRESS };
+  if (code.startsWith("service.address_")) {
+    if (!(error instanceof ConfigError)) return { code, ...BAD_ADDRESS };
+    // Words of this node about the address, without it.
+    return { code, ...BAD_ADDRESS, text: `${error.message}. ${COPY_AGAIN}` };
+  }
   if (error instanceof AnonNetError && code.startsWith("path.")) {
     // Figures and words of this node alone: the error is of its own making.
     return { code, ...NO_CIRCUIT, text: `${error.message}. ${TRIES_ON}` };

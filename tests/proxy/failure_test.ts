@@ -5,6 +5,8 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../../lib/base/errors.ts";
+import { nativeSuite } from "../../lib/crypto/native.ts";
+import { parseServiceHost } from "../../lib/service/address.ts";
 import { describeFailure, isOwnFault } from "../../lib/proxy/failure.ts";
 
 /** The rows of protocol §8.2 "Errors": codes, and what its columns say. */
@@ -64,6 +66,37 @@ Deno.test("describeFailure() tells in the words of this node why no circuit can 
   );
   assert.equal(failure.code, "path.too_few_relays");
   assert.ok(failure.text.startsWith(`${why}. This node goes on trying`));
+});
+
+Deno.test("describeFailure() says what is wrong with an address, and repeats nothing of it", () => {
+  const crypto = nativeSuite();
+  const good = "a".repeat(56);
+  for (
+    const [label, words] of [
+      ["abc", /it has 3 characters where 56 belong/],
+      [good.replace("a", "8"), /only letters and the digits 2 to 7/],
+      [good, /its check does not match/],
+    ] as const
+  ) {
+    try {
+      parseServiceHost(crypto, `${label}.anon`);
+      assert.fail(label);
+    } catch (error) {
+      const { status, text } = describeFailure(error);
+      assert.equal(status, 400);
+      assert.match(text, words);
+      assert.match(text, /Copy the address again, whole\.$/);
+      assert.ok(!text.includes(label), text);
+    }
+  }
+});
+
+Deno.test("describeFailure() names all pages of the proxy to who asks for another one", () => {
+  const { text } = describeFailure(new ProtocolError("http.not_found", ""));
+  for (const page of ["/strict.pac", "/proxy.pac", "/wpad.dat"]) {
+    assert.ok(text.includes(page), text);
+  }
+  assert.doesNotMatch(text, /two/);
 });
 
 Deno.test("isOwnFault() blames neither clients nor services nor the network", () => {
