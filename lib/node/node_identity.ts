@@ -19,6 +19,8 @@ const IDENTITY_KEY = "identity";
  * other business gets a turn here.
  */
 const BREATH_MS = 0;
+/** About what one attempt takes on one core, ms. */
+const MS_PER_ATTEMPT = 10;
 /** Attempts between two lines of the log that say how far the search is. */
 const ATTEMPTS_PER_REPORT = 1000;
 
@@ -35,7 +37,11 @@ export async function loadIdentity(
   const { seed, isNew } = await state.keys.readOrMake(IDENTITY_KEY, random);
   const identity = new Identity(crypto, seed);
   seed.fill(0);
-  if (isNew) log.info("Made a new identity; keep a copy of its key file");
+  if (isNew) {
+    log.info("Made a new identity; keep a copy of its key file", {
+      file: state.keys.pathOf(IDENTITY_KEY),
+    });
+  }
   return identity;
 }
 
@@ -61,17 +67,34 @@ export async function loadWork(
   }
   const expected = 2 ** difficulty;
   if (expected > 1) {
-    log.info("Working to prove the identity; this happens once", { expected });
+    log.info("Working to prove the identity; this happens once", {
+      takes: `${roughTime(expected * MS_PER_ATTEMPT)} on one core`,
+    });
   }
   const work = await findWork(crypto, difficulty, publicKey, random, {
     signal: options.signal,
     onProgress(attempts) {
       if (attempts % ATTEMPTS_PER_REPORT === 0) {
-        log.info("Still working to prove the identity", { attempts, expected });
+        log.info(
+          "Still working to prove the identity; it is a matter of luck",
+          {
+            tries: attempts,
+            triesOnAverage: expected,
+          },
+        );
       }
       return expected > 1 ? sleep(clock, BREATH_MS) : undefined;
     },
   });
   await state.blobs.write(name, work.workNonce);
   return work;
+}
+
+/** How long something takes, in words that promise no more than is known. */
+function roughTime(ms: number): string {
+  const minutes = ms / 60_000;
+  if (minutes < 1 / 3) return "some seconds";
+  if (minutes < 1.5) return "about a minute";
+  if (minutes < 90) return `about ${Math.round(minutes)} minutes`;
+  return `about ${Math.round(minutes / 60)} hours`;
 }

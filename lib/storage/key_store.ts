@@ -95,6 +95,11 @@ export class KeyStore {
     }
   }
 
+  /** The file of a key, whether there is one or not. */
+  pathOf(name: string): string {
+    return this.#directory.pathOf(checkName(name) + SUFFIX);
+  }
+
   /**
    * The 32 bytes of a key's seed: read, or drawn and stored where there never was
    * such a key. A new one is durable before the caller sees it.

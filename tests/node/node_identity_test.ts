@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { customNetwork } from "../../lib/auth/network.ts";
 import { placeOf } from "../../lib/auth/proof_of_work.ts";
 import { loadIdentity, loadWork } from "../../lib/node/node_identity.ts";
+import { loadServiceIdentity } from "../../lib/node/host/service_keys.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
 import { inNodeWorld, type Machine, NodeWorld } from "./node_world.ts";
 import { SystemClock } from "../../lib/machine/system_clock.ts";
@@ -89,5 +90,46 @@ Deno.test("loadWork() gives up when told to", async () => {
   await assert.rejects(
     loadWork(state, hard, identity, runtime, { signal: stop.signal }),
     reason,
+  );
+});
+
+Deno.test("loadIdentity() names the file to keep, and loadWork() says how long it takes, in words", async () => {
+  const machine = new NodeWorld().machine();
+  const stop = new AbortController();
+  const reason = new Error("stop");
+  const runtime = { ...machine.runtime, clock: new SystemClock() };
+  using state = await open(machine);
+  const identity = await loadIdentity(state, runtime);
+  await loadServiceIdentity(state, "web", runtime);
+  runtime.random = {
+    bytes(length: number) {
+      stop.abort(reason);
+      return new Uint8Array(length);
+    },
+  };
+  for (const powDifficulty of [8, 12, 16, 20]) {
+    const network = customNetwork({ ...NETWORK, powDifficulty });
+    const options = { signal: stop.signal };
+    await assert.rejects(
+      loadWork(state, network, identity, runtime, options),
+      reason,
+    );
+  }
+  const { lines } = machine.log;
+  assert.deepEqual(
+    lines.map(({ message, fields }) => [message.split(";")[0], fields]),
+    [
+      ["Made a new identity", { file: "state/identity.key" }],
+      ["Made the key of a service", {
+        name: "web",
+        file: "state/service-web.key",
+      }],
+      ...[
+        "some seconds on one core",
+        "about a minute on one core",
+        "about 11 minutes on one core",
+        "about 3 hours on one core",
+      ].map((takes) => ["Working to prove the identity", { takes }]),
+    ],
   );
 });

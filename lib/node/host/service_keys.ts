@@ -70,7 +70,10 @@ export async function loadServiceIdentity(
   const identity = new Identity(crypto, seed);
   seed.fill(0);
   if (isNew) {
-    log.info("Made the key of a service; keep a copy of its file", { name });
+    log.info("Made the key of a service; keep a copy of its file", {
+      name,
+      file: state.keys.pathOf(file),
+    });
   }
   return identity;
 }
