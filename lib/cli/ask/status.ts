@@ -28,6 +28,10 @@ export const statusCommand = defineCommand({
  */
 export function formatFacts(facts: JsonValue, indent = ""): string[] {
   if (!isJsonObject(facts)) return [indent + String(facts)];
+  // A relay has an address, also while it does not know it.
+  const isRelay = typeof facts["publicKey"] === "string";
+  const missing = (name: string) =>
+    isRelay && name === "address" ? "unknown" : "none";
   return Object.entries(facts).flatMap(([name, value]) => {
     const label = wordsOf(name);
     if (isJsonObject(value) && typeof value["words"] === "string") {
@@ -35,7 +39,11 @@ export function formatFacts(facts: JsonValue, indent = ""): string[] {
     }
     return isJsonObject(value)
       ? [indent + label, ...formatFacts(value, `${indent}  `)]
-      : [`${indent}${label.padEnd(20 - indent.length)} ${textOf(name, value)}`];
+      : [
+        `${indent}${label.padEnd(20 - indent.length)} ${
+          value === null ? missing(name) : textOf(name, value)
+        }`,
+      ];
   });
 }
 
@@ -48,7 +56,6 @@ function wordsOf(name: string): string {
 }
 
 function textOf(name: string, value: JsonValue): string {
-  if (value === null) return "unknown";
   return name.endsWith("Ms") && typeof value === "number"
     ? formatDuration(value)
     : String(value);

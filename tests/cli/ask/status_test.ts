@@ -17,12 +17,31 @@ Deno.test("formatDuration() shows the two largest units", () => {
 
 Deno.test("formatFacts() names facts in words, and indents facts within facts", () => {
   assert.deepEqual(
-    formatFacts({ address: null, links: { turnedAway: 3 }, uptimeMs: 5000 }),
+    formatFacts({ state: "fine", links: { turnedAway: 3 }, uptimeMs: 5000 }),
     [
-      "address              unknown",
+      "state                fine",
       "links",
       "  turned away        3",
       "uptime               5 s",
+    ],
+  );
+});
+
+Deno.test("formatFacts() tells what a node does not have from what it does not know", () => {
+  assert.deepEqual(
+    formatFacts({ publicKey: null, address: null, dht: null }),
+    [
+      "public key           none",
+      "address              none",
+      "dht                  none",
+    ],
+  );
+  assert.deepEqual(
+    formatFacts({ publicKey: "abc", address: null, socks: null }),
+    [
+      "public key           abc",
+      "address              unknown",
+      "socks                none",
     ],
   );
 });
