@@ -19,9 +19,10 @@ await using node = await AnonNet.start({
   bootstrap: bootstrap === "" ? [] : [bootstrap],
 });
 await using service = await node.forward(targets);
-console.log(service.host);
-await new Promise<void>((resolve) => {
+const stopped = new Promise<void>((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, resolve);
   }
 });
+console.log(service.host);
+await stopped;

@@ -30,9 +30,10 @@ await using site = await node.serve({ name: "guests" }, async (request) => {
   return new Response(entries.map((entry) => `* ${entry}\n`).join(""));
 });
 
-console.log(`http://${site.host}/`);
-await new Promise<void>((resolve) => {
+const stopped = new Promise<void>((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, resolve);
   }
 });
+console.log(`http://${site.host}/`);
+await stopped;

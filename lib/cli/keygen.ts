@@ -82,7 +82,7 @@ export const keygenCommand = defineCommand({
       );
     } else {
       terminal.print(`public key  ${publicKey}`);
-      terminal.print(`address     ${host ?? `anon://${publicKey}@HOST:PORT`}`);
+      terminal.print(`address     ${host ?? `anon://${publicKey}@IP:PORT`}`);
       terminal.print(
         `key file    ${out} (secret: keep a copy, and never show it)`,
       );

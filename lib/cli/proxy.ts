@@ -28,13 +28,13 @@ export const proxyCommand = defineCommand({
   flags: {
     ...PROXY_FLAGS,
     socks: defaultFlag(
-      "HOST:PORT",
+      "IP:PORT",
       "where the SOCKS5 proxy listens; port 0 for any free one",
       "127.0.0.1:9250",
       parseOwnAddress,
     ),
     http: defaultFlag(
-      "HOST:PORT",
+      "IP:PORT",
       "where the HTTP proxy listens; port 0 for any free one",
       "127.0.0.1:9280",
       parseOwnAddress,

@@ -17,9 +17,11 @@ export const relayCommand = defineCommand({
   name: "relay",
   summary: "run a relay",
   details:
-    "Runs until Ctrl-C or SIGTERM. Without --bootstrap it is the first " +
-    "relay of its network; give the address that it prints to the others. " +
-    "Logs go to standard error.",
+    "Runs until Ctrl-C or SIGTERM. Others join by the address that it prints. " +
+    "Without --bootstrap it is the first relay of its network, which has no " +
+    "peers to tell it where it is: give --advertise, or --listen with an IP " +
+    "address that others reach. On main the first start works for about a " +
+    "minute. Logs go to standard error.",
   flags: { ...RELAY_FLAGS, ...NODE_FLAGS },
   run: (values, program) =>
     runNode(program, {

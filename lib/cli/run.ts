@@ -75,8 +75,8 @@ export const runCommand = defineCommand({
     if (!isNothing) return;
     throw new ConfigError(
       "cli.no_role",
-      "Cannot run: there is nothing to do; give --relay, --socks HOST:PORT, " +
-        "--http HOST:PORT or --service NAME,PORT=TARGET, or write them into " +
+      "Cannot run: there is nothing to do; give --relay, --socks IP:PORT, " +
+        "--http IP:PORT or --service NAME,PORT=TARGET, or write them into " +
         "the file that --config names",
     );
   },

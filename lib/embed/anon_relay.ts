@@ -18,7 +18,7 @@ export interface AnonRelayOptions {
   readonly state: string;
   /** `"main"`, `"local"`, or a network of one's own. Default `"main"`. */
   readonly network?: string | NetworkTraits;
-  /** The UDP address to listen on, `HOST:PORT`; port 0 for any free one. */
+  /** The UDP address to listen on, `IP:PORT`; port 0 for any free one. */
   readonly listen: string;
   /** Where others can dial it, if not there. */
   readonly advertise?: readonly string[];

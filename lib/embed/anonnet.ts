@@ -44,22 +44,22 @@ export interface AnonNetOptions {
   readonly state: string;
   /** `"main"`, `"local"`, or a network of one's own. Default `"main"`. */
   readonly network?: string | NetworkTraits;
-  /** Relays to join the network by, as `anon://KEY@HOST:PORT`. Later starts remember. */
+  /** Relays to join the network by, as `anon://KEY@IP:PORT`. Later starts remember. */
   readonly bootstrap?: readonly string[];
   /** Relays of a circuit, 1 to 7; the far side may add one. Default 3. */
   readonly hops?: number;
-  /** The UDP address to dial from, `HOST:PORT`. Default `"[::]:0"`. */
+  /** The UDP address to dial from, `IP:PORT`. Default `"[::]:0"`. */
   readonly dialFrom?: string;
   /** Relay for others too. */
   readonly relay?: {
-    /** The UDP address to listen on, `HOST:PORT`. */
+    /** The UDP address to listen on, `IP:PORT`. */
     readonly listen: string;
     /** Where others can dial it, if not there. */
     readonly advertise?: readonly string[];
     /** Bytes per second that it will carry. Default: what it has carried. */
     readonly bandwidth?: number;
   };
-  /** Open proxies for other programs on this machine, each at `HOST:PORT`. */
+  /** Open proxies for other programs on this machine, each at `IP:PORT`. */
   readonly proxies?: { readonly socks?: string; readonly http?: string };
   /** Whether `anonnet status` and its like find this node. Default no. */
   readonly control?: boolean;
@@ -196,7 +196,7 @@ export class AnonNet implements AsyncDisposable {
     return address && formatNodeAddress(address);
   }
 
-  /** `HOST:PORT` of the proxies that were asked for; none once it is stopped. */
+  /** `IP:PORT` of the proxies that were asked for; none once it is stopped. */
   get proxies(): { readonly socks?: string; readonly http?: string } {
     if (this.#closing.signal.aborted) return {};
     const { socks, http } = this.#node.proxies ?? {};

@@ -313,7 +313,7 @@ function noRelayToAsk({ network }: NodeBase): ConfigError {
   return new ConfigError(
     "node.no_bootstrap",
     `Cannot join network ${network.name}: no node of it is known yet; give ` +
-      `the address of one with --bootstrap anon://KEY@HOST:PORT. The operator ` +
+      `the address of one with --bootstrap anon://KEY@IP:PORT. The operator ` +
       `of a relay can tell you its address: the relay prints it when it is ready`,
   );
 }

@@ -56,6 +56,18 @@ Deno.test("run() takes --help after -- for an operand", async () => {
   assert.match(told.join(), /takes only flags/);
 });
 
+Deno.test("run() asks for IP addresses in every help, for names are refused", async () => {
+  const asked = ["proxy", "serve", "relay", "run"].map(async (name) => {
+    const { program, printed } = recording();
+    await run(["help", name], program);
+    return printed.join("\n");
+  });
+  for (const help of await Promise.all(asked)) {
+    assert.match(help, / IP:PORT/);
+    assert.doesNotMatch(help, /HOST/);
+  }
+});
+
 Deno.test("run() keeps every line of every help within 80 columns", async () => {
   for (const name of ["relay", "status", "peers", "keygen", "version"]) {
     const { program, printed } = recording();

@@ -1,64 +1,29 @@
 /** The programs in `examples/`, as a reader would run them. */
 import assert from "node:assert/strict";
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Lines } from "../support/process.ts";
+import { readProjectFile } from "../../tools/project_files.ts";
+import { EmbeddingProgram } from "../support/embedding_program.ts";
 import { ProcessNetwork } from "../support/process_network.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** An example that runs; killed on dispose. */
-class Example implements AsyncDisposable {
-  readonly stdout: Lines;
-  readonly #child: Deno.ChildProcess;
-  readonly #errors: Lines;
-
-  constructor(name: string, words: readonly string[], input: string = "") {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-prompt",
-        `--config=${PROJECT}deno.json`,
-        "-P",
-        `${PROJECT}examples/${name}.ts`,
-        ...words,
-      ],
-      env: { NO_COLOR: "1" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.stdout = new Lines(this.#child.stdout);
-    this.#errors = new Lines(this.#child.stderr);
-    new Blob([input]).stream().pipeTo(this.#child.stdin).catch(() => {});
-  }
-
-  stop(signal: "SIGINT" | "SIGTERM"): void {
-    this.#child.kill(signal);
-  }
-
-  /** Wait for its end. @returns All it printed. */
-  async end(): Promise<string> {
-    const { code } = await this.#child.status;
-    assert.equal(code, 0, await this.#errors.all);
-    return await this.stdout.all;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await this.#child.status;
-    await Promise.all([this.stdout.all, this.#errors.all]);
-  }
+/** An example that runs. */
+function example(
+  name: string,
+  words: readonly string[],
+  input = "",
+): EmbeddingProgram {
+  return new EmbeddingProgram(`${PROJECT}examples/${name}.ts`, {
+    words,
+    input,
+  });
 }
 
 Deno.test("examples/own_network.ts makes a network, a site and a visitor", async () => {
-  await using example = new Example("own_network", []);
-  assert.equal(await example.end(), "5 relays\nOnly members get here.\n");
+  await using program = example("own_network", []);
+  assert.equal(await program.end(), "5 relays\nOnly members get here.\n");
 });
 
 Deno.test("examples visit a site, keep its address, forward ports and carry streams", async () => {
@@ -68,18 +33,18 @@ Deno.test("examples visit a site, keep its address, forward ports and carry stre
   const siteWords = [...join, home.pathOf("guests")];
   let url: string;
   {
-    await using site = new Example("site", siteWords);
+    await using site = example("site", siteWords);
     url = await site.stdout.until((line) => line.startsWith("http://"));
     const host = new URL(url).host;
     const body = "Kilroy was here";
-    await using stream = new Example(
+    await using stream = example(
       "stream",
       [...join, home.pathOf("stream"), host, "80"],
       `POST / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n` +
         `Content-Length: ${body.length}\r\n\r\n${body}`,
     );
     assert.match(await stream.end(), /^HTTP\/1\.1 303 /);
-    await using visit = new Example("visit", [
+    await using visit = example("visit", [
       ...join,
       home.pathOf("visit"),
       url,
@@ -90,7 +55,7 @@ Deno.test("examples visit a site, keep its address, forward ports and carry stre
   }
   {
     // It remembers the relays: a later start needs no address of one.
-    await using site = new Example("site", [
+    await using site = example("site", [
       "local",
       "",
       home.pathOf("guests"),
@@ -106,12 +71,47 @@ Deno.test("examples visit a site, keep its address, forward ports and carry stre
   );
   const target = `80=127.0.0.1:${server.addr.port}`;
   const state = home.pathOf("forward");
-  await using forward = new Example("forward", [...join, state, target]);
+  await using forward = example("forward", [...join, state, target]);
   const host = await forward.stdout.until((line) => line.endsWith(".anon"));
-  await using visit = new Example("visit", [
+  await using visit = example("visit", [
     ...join,
     home.pathOf("visit"),
     `http://${host}/`,
   ]);
   assert.match(await visit.end(), /from behind/);
+});
+
+/** A relay, in a directory beside the clone. */
+const ELSEWHERE = `
+await using relay = await AnonRelay.start({
+  state: "state",
+  network: "local",
+  listen: "127.0.0.1:0",
+});
+console.log(relay.address);
+`;
+
+Deno.test("a program outside the clone embeds a node with the settings of the clone, as the README has it, and cannot without", async () => {
+  const [, command = ""] =
+    /`(deno run -P --config [^`]+)`/.exec(readProjectFile("README.md")) ?? [];
+  const [, named = ""] = / --config (\S+) program\.ts$/.exec(command) ?? [];
+  assert.match(named, /^\.\.\/anonnet\/deno\.json$/);
+  await using home = await TemporaryDirectory.create();
+  const clone = relative(await Deno.realPath(home.path), PROJECT)
+    .replaceAll("\\", "/");
+  const library = `${clone}/lib/mod.ts`;
+  await Deno.writeTextFile(
+    home.pathOf("program.ts"),
+    `import { AnonRelay } from "${library}";\n${ELSEWHERE}`,
+  );
+
+  const config = named.replace("../anonnet", clone);
+  const cwd = home.path;
+  await using program = new EmbeddingProgram("program.ts", { cwd, config });
+  assert.match(await program.end(), /^anon:\/\//);
+  const made = await Array.fromAsync(Deno.readDir(cwd), ({ name }) => name);
+  assert.deepEqual(made.sort(), ["program.ts", "state"]);
+
+  await using without = new EmbeddingProgram("program.ts", { cwd, config: "" });
+  assert.match(await without.failure(), /Import "cborg" not a dependency/);
 });

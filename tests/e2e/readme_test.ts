@@ -1,12 +1,15 @@
 /**
- * Every command of the README, run. What stands for something (`BOOTSTRAP`,
- * `ADDRESS`, ports, directories) is put in; a command that this test does not know fails.
+ * Every command of the README, run in its order in one directory. What stands for
+ * something (`BOOTSTRAP`, `ADDRESS`, `KEY`) and ports are put in, and all networks are the
+ * local one; a command that this test does not know fails.
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { readProjectFile } from "../../tools/project_files.ts";
+import { EmbeddingProgram } from "../support/embedding_program.ts";
 import { ProgramProcess, runProgram } from "../support/process.ts";
-import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
+import { NodeProcess } from "../support/process_network.ts";
+import { TemporaryDirectory } from "../support/temporary_directory.ts";
 
 const README = readProjectFile("README.md");
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
@@ -25,91 +28,93 @@ const COMMANDS = blocks("sh").flatMap((text) => text.trim().split("\n"));
 /** Commands that run until they are told to stop. */
 const NODES = new Set(["proxy", "serve", "relay", "run"]);
 
-/** Where commands that ask a node find one. */
-const ASKED: Readonly<Record<string, string>> = {
-  lookup: "proxy",
-  circuits: "proxy",
-  newnym: "proxy",
-  services: "serve",
-  status: "relay",
-  peers: "relay",
-};
+/** Where nodes keep what they must not lose, and are found by commands that ask. */
+const DEFAULT_STATE = "anonnet-state";
 
-/** What a reader has who follows the README. */
+/** A web server, for which the test has one of its own. */
+const WEB_SERVER =
+  "python3 -m http.server 8080 --bind 127.0.0.1 --directory site";
+
+/** What a visitor tells curl. */
+const VISIT = ["--proxy", "http://127.0.0.1:9280", "http://ADDRESS.anon/"];
+
+/**
+ * What a reader has who follows the README, in a directory that stands for the clone:
+ * a site, and nodes by their state directories. A node that is started where another
+ * one runs takes its place: the reader has pressed Ctrl-C.
+ */
 class Reader implements AsyncDisposable {
-  readonly #network: ProcessNetwork;
-  readonly #target: Deno.HttpServer<Deno.NetAddr>;
+  readonly home: TemporaryDirectory;
   readonly #stack: AsyncDisposableStack;
   readonly #nodes = new Map<string, NodeProcess>();
+  #site: Deno.HttpServer<Deno.NetAddr> | undefined;
+  #bootstrap = "";
   #host = "";
   #clientKey = "";
-  #count = 0;
+  #sessionId = "";
 
-  private constructor(
-    network: ProcessNetwork,
-    target: Deno.HttpServer<Deno.NetAddr>,
-    stack: AsyncDisposableStack,
-  ) {
-    this.#network = network;
-    this.#target = target;
+  private constructor(home: TemporaryDirectory, stack: AsyncDisposableStack) {
+    this.home = home;
     this.#stack = stack;
   }
 
   static async create(): Promise<Reader> {
-    await using stack = new AsyncDisposableStack();
-    const target = stack.use(
-      Deno.serve(
-        { hostname: "127.0.0.1", port: 0, onListen() {} },
-        () => new Response("the site of a reader\n"),
-      ),
-    );
-    const network = stack.use(await ProcessNetwork.start({ relays: 4 }));
-    const reader = new Reader(network, target, stack.move());
-    const site = `80=127.0.0.1:${target.addr.port}`;
-    reader.#host = (await network.serve([site])).host;
-    return reader;
+    const stack = new AsyncDisposableStack();
+    const home = stack.use(await TemporaryDirectory.create());
+    return new Reader(home, stack);
   }
 
   /** Put in what words and texts stand for. */
   fill(text: string): string {
-    const proxy = this.#nodes.get("proxy");
+    const proxy = this.#nodes.get(DEFAULT_STATE);
     return text
-      .replaceAll("BOOTSTRAP", this.#network.relays[0]?.address ?? "")
+      .replaceAll("BOOTSTRAP", this.#bootstrap)
       .replaceAll("ADDRESS.anon", this.#host)
-      .replaceAll("KEY", this.#clientKey)
+      .replaceAll(/\bKEY\b/g, this.#clientKey)
+      .replaceAll(/\bID\b/g, this.#sessionId)
       .replaceAll("127.0.0.1:9250", proxy?.socks ?? "127.0.0.1:0")
       .replaceAll("127.0.0.1:9280", proxy?.http ?? "127.0.0.1:0")
-      .replaceAll("127.0.0.1:8080", `127.0.0.1:${this.#target.addr.port}`)
-      .replaceAll("service.key", this.path("service.key"));
-  }
-
-  path(name: string): string {
-    return this.#network.home.pathOf(name);
+      .replaceAll("127.0.0.1:8080", `127.0.0.1:${this.#site?.addr.port}`);
   }
 
   /** Run one command line, and see that it does what it should. */
   async follow(line: string): Promise<void> {
-    const [program, ...words] = line.split(" ");
+    const [program = "", ...words] = line.split(" ");
+    if (program === "anonnet()") return await this.#define(line);
     if (program === "anonnet") return await this.#anonnet(words);
     if (program === "curl") return await this.#curl(words);
+    if (program === "mkdir") return void await this.#shell(line);
+    if (line === WEB_SERVER) return this.#serveSite();
     assert.ok(program === "deno" && words[0] === "run", `unknown: ${line}`);
     const main = words.indexOf("main.ts");
     await this.#node(words.slice(main + 1), words.slice(1, main));
+  }
+
+  /** The function that stands for the program in all other lines. */
+  async #define(line: string): Promise<void> {
+    const npx = "npx --yes deno@2.9.6";
+    assert.ok(line.includes(npx), line);
+    const own = line.replace(npx, `"${Deno.execPath()}"`);
+    const shown = await this.#shell(`${own}\nanonnet version`, PROJECT);
+    assert.equal(shown, (await runProgram(["version"])).stdout);
   }
 
   async #anonnet(words: readonly string[]): Promise<void> {
     const [command = "", ...rest] = words;
     if (NODES.has(command)) return await this.#node(words);
     const filled = rest.map((word) => this.fill(word));
-    const asked = this.#nodes.get(ASKED[command] ?? "");
-    const state = asked === undefined
-      ? command === "client-key" ? [`--state=${this.path("client")}`] : []
-      : [`--state=${asked.state}`];
-    const outcome = await runProgram([command, ...filled, ...state]);
-    assert.equal(outcome.code, 0, `${command}: ${outcome.stderr}`);
-    assert.notEqual(outcome.stdout, "", command);
-    if (command === "client-key") this.#clientKey = outcome.stdout.trim();
-    if (command === "keygen") assert.match(outcome.stdout, /address +ab/);
+    const cwd = this.home.path;
+    // A visitor has come, whose session is there to see.
+    if (words.includes("--sessions")) await this.#curl(VISIT);
+    const { code, stdout, stderr } = await runProgram([command, ...filled], {
+      cwd,
+    });
+    assert.equal(code, 0, `${command}: ${stderr}`);
+    assert.notEqual(stdout, "", command);
+    if (command === "client-key") this.#clientKey = stdout.trim();
+    if (command === "keygen") assert.match(stdout, /address +ab/);
+    const [id] = /^[0-9a-f]{8}\b/m.exec(stdout) ?? [];
+    if (words.includes("--sessions")) this.#sessionId = id ?? "none";
   }
 
   /** Start a node and wait until it is ready. */
@@ -118,72 +123,98 @@ class Reader implements AsyncDisposable {
     permissions?: readonly string[],
   ): Promise<void> {
     const [command = "", ...rest] = words;
-    const name = `my-${command}-${this.#count++}`;
-    const state = await this.#stateFor(command, rest) ?? this.path(name);
+    let state = DEFAULT_STATE;
     const flags: string[] = [];
     for (let index = 0; index < rest.length; index++) {
       const word = rest[index] ?? "";
       const value = rest[index + 1] ?? "";
       if (word === "--listen") flags.push("--listen=127.0.0.1:0");
-      else if (word === "--config") flags.push(await this.#config(value));
-      else if (word !== "--state" && word !== "--network") {
+      else if (word === "--config") {
+        state = await this.#configure(value);
+        flags.push(word, value);
+      } else if (word === "--state") state = value;
+      else if (word !== "--network") {
         flags.push(this.fill(word));
         continue;
-      } else assert.match(value, /^[a-z0-9-]+$/);
+      }
       index++;
     }
     if (command === "proxy") {
       flags.push("--socks=127.0.0.1:0", "--http=127.0.0.1:0");
     }
+    await this.#nodes.get(state)?.end();
     const node = this.#stack.use(
-      new NodeProcess(name, state, [command, ...flags], {
-        ...permissions && {
-          permissions: permissions
-            .map((flag) => flag.replaceAll("anonnet-state", state)),
-        },
+      new NodeProcess(words.join(" "), state, [command, ...flags], {
+        cwd: this.home.path,
+        ...permissions && { permissions },
       }),
     );
-    this.#nodes.set(command, await node.becomeReady());
+    this.#nodes.set(state, await node.becomeReady());
+    if (command === "relay" && this.#bootstrap === "") {
+      this.#bootstrap = node.address;
+    }
+    if (command === "serve") this.#host = node.host;
   }
 
-  /** A node that is told of no peer to join by is one that was there before. */
-  async #stateFor(
-    command: string,
-    words: readonly string[],
-  ): Promise<string | undefined> {
-    const isNew = ["--bootstrap", "--config", "--network"]
-      .some((flag) => words.includes(flag));
-    if (isNew) return undefined;
-    const former = this.#nodes.get(command);
-    await former?.end();
-    return former?.state;
-  }
-
-  async #config(name: string): Promise<string> {
+  /** Write the configuration file. @returns The state directory that it names. */
+  async #configure(name: string): Promise<string> {
     const [text = ""] = blocks("toml");
-    const path = this.path(name);
-    await Deno.writeTextFile(
-      path,
-      this.fill(text).replace("0.0.0.0:4001", "127.0.0.1:0")
-        // Taken by the proxy that the reader has open already.
-        .replace(/^socks = .*$/m, 'socks = "127.0.0.1:0"'),
+    const own = text.replace("0.0.0.0:4001", "127.0.0.1:0")
+      // Taken by the proxy that the reader has open already.
+      .replaceAll(/^(socks|http) = .*$/gm, '$1 = "127.0.0.1:0"');
+    await Deno.writeTextFile(this.home.pathOf(name), this.fill(own));
+    const [, state] = /^state = "(.+)"$/m.exec(text) ?? [];
+    return state ?? DEFAULT_STATE;
+  }
+
+  #serveSite(): void {
+    const page = this.home.pathOf("site/index.html");
+    this.#site = this.#stack.use(
+      Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen() {} },
+        async () => new Response(await Deno.readTextFile(page)),
+      ),
     );
-    return `--config=${path}`;
   }
 
   async #curl(words: readonly string[]): Promise<void> {
-    const { code, stdout, stderr } = await new Deno.Command("curl", {
-      args: ["-sS", ...words.map((word) => this.fill(word))],
-      stdin: "null",
-    }).output();
-    const decoder = new TextDecoder();
-    assert.equal(code, 0, decoder.decode(stderr));
-    assert.equal(decoder.decode(stdout), "the site of a reader\n");
+    const filled = words.map((word) => this.fill(word));
+    assert.equal(await run("curl", ["-sS", ...filled]), "It works\n");
+  }
+
+  async #shell(text: string, cwd = this.home.path): Promise<string> {
+    return await run("sh", ["-c", text], cwd);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** Run a program that is to succeed. @returns What it printed. */
+async function run(
+  program: string,
+  args: readonly string[],
+  cwd = PROJECT,
+): Promise<string> {
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    cwd,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  assert.equal(code, 0, decoder.decode(stderr));
+  return decoder.decode(stdout);
+}
+
+/** Whether a line of `.gitignore` keeps `name`, beside it, out of a commit. */
+function isIgnored(name: string): boolean {
+  return readProjectFile(".gitignore").split("\n").some((line) => {
+    const [, glob] = /^\/?([^#/][^/]*)\/?$/.exec(line) ?? [];
+    if (glob === undefined) return false;
+    const pattern = glob.replaceAll(".", "\\.").replaceAll("*", ".*");
+    return new RegExp(`^${pattern}$`).test(name);
+  });
 }
 
 /** Lines that the test has its own way to run. */
@@ -223,7 +254,17 @@ Deno.test("the demo of the README stays, and what it prints can be pasted into a
   assert.doesNotMatch(outcome.stderr, /bug|error/i);
 });
 
-Deno.test("every other command of the README works, in its order", async () => {
+Deno.test("each node of the README's network of one's own says that it is of it", () => {
+  const [, section = ""] =
+    /^## A network of your own\n([^]*?)^## /m.exec(README) ?? [];
+  const nodes = section.split("\n").filter((line) =>
+    /^anonnet (proxy|serve|relay|run) /.test(line)
+  );
+  assert.equal(nodes.filter((line) => line.includes(" relay ")).length, 4);
+  for (const line of nodes) assert.match(line, / --network local /);
+});
+
+Deno.test("every other command of the README works, in its order, and makes nothing that git would take", async () => {
   await using reader = await Reader.create();
   const lines = COMMANDS.filter((line) =>
     line !== DEMO && !FRESH_CLONE.includes(line)
@@ -233,31 +274,26 @@ Deno.test("every other command of the README works, in its order", async () => {
 
   // The program that embeds a node, too.
   const [program = ""] = blocks("ts");
-  const path = reader.path("embed.ts");
+  const path = reader.home.pathOf("embed.ts");
   await Deno.writeTextFile(
     path,
     reader.fill(program)
       .replace("./lib/mod.ts", `${PROJECT}lib/mod.ts`)
-      .replace(
-        'state: "state",',
-        `state: "${reader.path("embed")}",
-        network: "local",`,
-      ),
+      .replace('state: "state",', 'state: "state", network: "local",'),
   );
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--no-prompt",
-      `--config=${PROJECT}deno.json`,
-      "-P",
-      path,
-    ],
-    stdin: "null",
-  }).output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  await using embedding = new EmbeddingProgram(path, {
+    cwd: reader.home.path,
+  });
+  await embedding.stdout.until((line) => line.startsWith("http://"));
+  embedding.stop("SIGINT");
   assert.match(
-    new TextDecoder().decode(stdout),
-    /^http:\/\/[a-z2-7]{56}\.anon\/\n$/,
+    await embedding.end(),
+    /^It works\n\nhttp:\/\/[a-z2-7]{56}\.anon\/\n$/,
   );
+
+  const made: string[] = [];
+  for await (const { name } of Deno.readDir(reader.home.path)) {
+    if (name !== "embed.ts" && !isIgnored(name)) made.push(name);
+  }
+  assert.deepEqual(made, [], "not in .gitignore");
 });

@@ -17,7 +17,15 @@ const TASK = [DENO, "task", "start"];
 
 /** As the README has it; `--offline` keeps the test from asking a registry. */
 const NPX = ["npx", "--offline", "--yes", "deno@2.9.6"];
-const NPX_RUN = [...NPX, "run", "-P", "main.ts", "--stop-with-parent"];
+const NPX_RUN = [
+  ...NPX,
+  "run",
+  "--quiet",
+  "--no-prompt",
+  "-P",
+  "main.ts",
+  "--stop-with-parent",
+];
 
 /** Whether npx has the runtime at hand. */
 function hasNpx(): boolean {

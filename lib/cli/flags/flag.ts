@@ -2,7 +2,7 @@
  * Flags: what each is called, explains, and accepts. A command lists its flags
  * in one object, and gets an object of the same shape with the values.
  *
- *     { listen: optionalFlag("HOST:PORT", "…", parseSocketAddress) }
+ *     { listen: optionalFlag("IP:PORT", "…", parseSocketAddress) }
  *     { listen: SocketAddress | undefined }
  *
  * @module

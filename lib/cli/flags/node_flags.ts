@@ -58,17 +58,18 @@ export const NODE_FLAGS = {
   state: stateFlag,
   network: defaultFlag(
     "NAME",
-    "the network to take part in: main, or local for one machine",
+    "the network to take part in: main, or local for one's own machines; all " +
+      "of its nodes must say the same",
     "main",
     networkParameters,
   ),
   bootstrap: listFlag(
     "ADDRESS",
-    "a node to join the network by, as anon://KEY@HOST:PORT",
+    "a node to join the network by, as anon://KEY@IP:PORT",
     parseNodeAddress,
   ),
   control: optionalFlag(
-    "HOST:PORT",
+    "IP:PORT",
     "where on this machine to answer anonnet status, instead of in the state directory",
     parseLoopbackAddress,
   ),
@@ -100,8 +101,8 @@ export const NODE_FLAGS = {
   ),
   config: optionalFlag(
     "FILE",
-    "a TOML file with any of these flags; the command line wins, and --no-NAME " +
-      "turns a switch of it off",
+    "a TOML file with any of these flags, its path seen from the working " +
+      "directory; the command line wins, and --no-NAME turns a switch of it off",
     parseText,
   ),
 };
@@ -109,13 +110,13 @@ export const NODE_FLAGS = {
 /** Where a relay is found: what relays have on top. */
 export const RELAY_FLAGS = {
   listen: defaultFlag(
-    "HOST:PORT",
+    "IP:PORT",
     "the UDP address to listen on; port 0 for any free one",
     "0.0.0.0:4001",
     parseOwnAddress,
   ),
   advertise: listFlag(
-    "HOST:PORT",
+    "IP:PORT",
     "where others can dial it, if not where it listens: behind a port forwarding",
     parseSocketAddress,
   ),
@@ -129,7 +130,7 @@ export const RELAY_FLAGS = {
 /** How circuits are built: what all have that use the network themselves. */
 export const CLIENT_FLAGS = {
   "dial-from": defaultFlag(
-    "HOST:PORT",
+    "IP:PORT",
     "the UDP address that circuits start from; port 0 for any free one",
     "[::]:0",
     parseOwnAddress,
@@ -146,12 +147,12 @@ export const CLIENT_FLAGS = {
 /** Where proxies listen, for those who may do without. */
 export const PROXY_FLAGS = {
   socks: optionalFlag(
-    "HOST:PORT",
+    "IP:PORT",
     "open a SOCKS5 proxy there; port 0 for any free one",
     parseOwnAddress,
   ),
   http: optionalFlag(
-    "HOST:PORT",
+    "IP:PORT",
     "open an HTTP proxy there; port 0 for any free one",
     parseOwnAddress,
   ),

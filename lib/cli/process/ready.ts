@@ -84,6 +84,8 @@ function proxyLines({ proxies, services: [service] }: Node): string[] {
       "",
       `    curl --proxy socks5h://${formatSocketAddress(socks)} ${site}`,
       "",
+      "(Mind the h: with socks5:// curl tells a name server whom you visit.)",
+      "",
     ],
     ...http === undefined ? [] : [
       `The HTTP proxy is open at ${

@@ -35,8 +35,7 @@ export type StreamHandler = (
 const UNIX_PREFIX = "unix:";
 
 /**
- * Read a target as operators write it: `HOST:PORT` with an IP address, or
- * `unix:PATH`.
+ * Read a target as operators write it: `IP:PORT`, or `unix:PATH`.
  *
  * @throws {ConfigError} `service.target`; the message says what to write.
  */
