@@ -15,6 +15,8 @@ const PART = new Uint8Array(300_000).fill(0x61);
 
 /** Until a session whose client is gone is given up, and some more, ms. */
 const LOST_MS = 120_000;
+/** A killed proxy is given up after a minute: that is waited for where nothing else runs. */
+const IS_LONG = Deno.env.get("ALONE") !== undefined;
 
 /** How an upload ended, as its target sees it. */
 type UploadEnd = "end" | "ECONNRESET";
@@ -190,15 +192,14 @@ Deno.test("an upload that is cut reaches its target as a reset, and a whole one 
   for (const [way, start] of Object.entries(starts)) {
     await upload(way, start, (uploader) => uploader.reset());
   }
-  await upload(
-    "SOCKS, the proxy killed",
-    bySocks,
-    () => proxy.end("kill"),
-    LOST_MS,
-  );
+  const cut = Object.keys(starts);
+  if (IS_LONG) {
+    const killed = "SOCKS, the proxy killed";
+    await upload(killed, bySocks, () => proxy.end("kill"), LOST_MS);
+    cut.push(killed);
+  }
   assert.deepEqual(seen, [
     "SOCKS, whole: end",
-    ...Object.keys(starts).map((way) => `${way}: ECONNRESET`),
-    "SOCKS, the proxy killed: ECONNRESET",
+    ...cut.map((way) => `${way}: ECONNRESET`),
   ]);
 });

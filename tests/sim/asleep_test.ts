@@ -19,6 +19,8 @@ import {
 
 /** Within this time from waking up a program knows, ms. */
 const TOLD_MS = 5_000;
+/** What was not lost goes on by then, over legs that may have to be built first, ms. */
+const GOES_ON_MS = 8_000;
 const MINUTE = 60_000;
 /** The other side has given the session up, or has it still. */
 const LONG_MS = 10 * MINUTE;
@@ -146,7 +148,7 @@ for (const what of ["process", "machine"] as const satisfies Stillness[]) {
         const wokeMs = clock.nowMs();
         assert.equal(await ask(stream), "still here?");
         const tookMs = clock.nowMs() - wokeMs;
-        assert.ok(tookMs <= TOLD_MS, `${tookMs} ms`);
+        assert.ok(tookMs <= GOES_ON_MS, `${tookMs} ms`);
         assert.equal(program.cutMs, undefined);
       }));
   }

@@ -26,7 +26,7 @@ for (const world of ["nodes", "machines"] as const) {
   Deno.test(`${world}: the same experiment gives the same report, and another seed another`, async () => {
     const changes: Partial<Experiment> = {
       world,
-      relays: 16,
+      relays: 12,
       hours: 0.1,
       churn: 2,
       splitMinutes: 1,
@@ -71,7 +71,7 @@ Deno.test("all look-ups of a network without faults succeed, and all relays are 
 for (const promise of DHT_PROMISES) {
   const percent = 100 * promise.least;
   Deno.test(`${percent} % of the look-ups succeed: ${promise.name}`, async () => {
-    const size = { relays: 80, seed: 1 };
+    const size = { relays: 60, seed: 1 };
     const report = await runExperiment(network, experimentOf(promise, size));
     const found = foundIn(report);
     for (const kind of promise.about) {
