@@ -12,7 +12,7 @@
  *                                    └─ sim ─ cli ─ main.ts
  *
  * `dht/records`, `dht/table`, `dht/lookup` and `service/meeting` come before the
- * folders that they are in. The rooms of `node/` stand on each other in the order of
+ * folders that they are in, `dht/join` after its own. The rooms of `node/` stand on each other in the order of
  * their rows: link < directory < circuit < session, relay < visit < host < node.
  *
  * `tests/project/imports_test.ts` holds the code against these tables, so a new
@@ -33,6 +33,7 @@ export const PURE_FOLDERS = [
   "dht/table",
   "dht/lookup",
   "dht",
+  "dht/join",
   "path",
   "pool",
   "circuit",
@@ -57,6 +58,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   "dht/table": ["base", "auth", "dht/records"],
   "dht/lookup": ["auth", "dht/records", "dht/table"],
   dht: [...UP_TO_AUTH, "dht/records", "dht/table", "dht/lookup"],
+  "dht/join": ["base", "auth", "dht/table", "dht"],
   path: UP_TO_AUTH,
   pool: ["base", "auth", "path"],
   circuit: UP_TO_AUTH,
@@ -83,6 +85,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "dht/records",
     "dht/table",
     "dht",
+    "dht/join",
     "storage",
     "log",
     "machine",
@@ -187,6 +190,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "dht/records",
     "dht/table",
     "dht",
+    "dht/join",
     "path",
     "transport",
     "storage",

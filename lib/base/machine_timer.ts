@@ -7,22 +7,31 @@
  *
  * @module
  */
-import type { Clock, Timer } from "./clock.ts";
+import type { Clock, ScheduleOptions, Timer } from "./clock.ts";
 
 /** Calls back once, when a deadline has come. */
 export class MachineTimer {
   readonly #clock: Clock;
   readonly #onTime: () => void;
+  readonly #options: ScheduleOptions;
   #timer: Timer | undefined;
   /** When the wake-up comes. */
   #wakeMs = Infinity;
   /** When the owner wants to be called. */
   #dueMs = Infinity;
 
-  /** @param onTime Called once for each deadline that was set and has come. */
-  constructor(clock: Clock, onTime: () => void) {
+  /**
+   * @param onTime Called once for each deadline that was set and has come.
+   * @param options Whether a process waits for it; by default it does not.
+   */
+  constructor(
+    clock: Clock,
+    onTime: () => void,
+    options: ScheduleOptions = { keepAlive: false },
+  ) {
     this.#clock = clock;
     this.#onTime = onTime;
+    this.#options = options;
   }
 
   /** Call back at `dueMs`, and at no other time that was set before. `Infinity`: never. */
@@ -47,9 +56,11 @@ export class MachineTimer {
     this.#cancel();
     this.#wakeMs = this.#dueMs;
     const waitMs = Math.max(0, this.#dueMs - this.#clock.nowMs());
-    this.#timer = this.#clock.schedule(waitMs, () => this.#onWake(), {
-      keepAlive: false,
-    });
+    this.#timer = this.#clock.schedule(
+      waitMs,
+      () => this.#onWake(),
+      this.#options,
+    );
   }
 
   #onWake(): void {

@@ -20,10 +20,7 @@ import { decodeResponse, encodeRequest } from "../dht/messages.ts";
 import { nodeKey } from "../dht/table/node_key.ts";
 import { RelayList } from "../dht/relay_list.ts";
 import { RelaySync, type SyncAction } from "../dht/relay_sync.ts";
-import {
-  RelayWitnesses,
-  type Witness,
-} from "../node/directory/relay_witnesses.ts";
+import { RelayWitnesses, type Witness } from "../dht/join/relay_witnesses.ts";
 import type { RelaySource } from "../path/path_selection.ts";
 import type { Place } from "./geography.ts";
 import type { MachineWorld } from "./machine_world.ts";

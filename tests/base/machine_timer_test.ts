@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Clock } from "../../lib/base/clock.ts";
 import { MachineTimer } from "../../lib/base/machine_timer.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 
@@ -52,4 +53,19 @@ Deno.test("MachineTimer does not call back once stopped or set to never", async 
   set(Infinity);
   await clock.advance(1000);
   assert.deepEqual(calls, []);
+});
+
+Deno.test("MachineTimer keeps a process alive only for an owner that says so", () => {
+  const asked: (boolean | undefined)[] = [];
+  const clock: Clock = {
+    nowMs: () => 0,
+    unixMs: () => 0,
+    schedule(_delayMs, _wake, options) {
+      asked.push(options?.keepAlive);
+      return { cancel() {} };
+    },
+  };
+  new MachineTimer(clock, () => {}).set(1);
+  new MachineTimer(clock, () => {}, { keepAlive: true }).set(1);
+  assert.deepEqual(asked, [false, true]);
 });

@@ -1,11 +1,8 @@
 /**
- * Finding a first peer: all given addresses at once, again and again until one
- * answers.
+ * Finding a first peer: dials what {@linkcode FirstContact} names, and tells the
+ * operator what it finds.
  *
- *     dial all ── one answers → done
- *              ── none does   → wait 1 s, 2 s, 4 s … 60 s, each ± 25 % → dial all
- *              ── all of them have other keys → give up and say so
- *              ── a record is of another time → our clock; try again
+ *     FirstContact ─ dial ─▶ link, handshake ─▶ answer │ silence │ other key │ other time
  *
  * @see protocol §9.2 "Start and stop"
  * @module
@@ -13,16 +10,16 @@
 import { shortKey } from "../../auth/identity.ts";
 import { RecordDateError } from "../../auth/node_record.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
-import { type Clock, sleep } from "../../base/clock.ts";
-import { ConfigError, ProtocolError } from "../../base/errors.ts";
-import { type Random, randomBetween, shuffled } from "../../base/random.ts";
+import { type Clock, raceSignal } from "../../base/clock.ts";
+import { ProtocolError } from "../../base/errors.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
+import type { Random } from "../../base/random.ts";
+import { TaskSet } from "../../base/task_set.ts";
+import {
+  type ContactAction,
+  FirstContact,
+} from "../../dht/join/first_contact.ts";
 import { type Log, thrown } from "../../log/log.ts";
-
-const FIRST_WAIT_MS = 1_000;
-/** A network that is down must be found again within a minute of its return. */
-const MAX_WAIT_MS = 60_000;
-/** Addresses dialled at once: enough that a few dead ones cost no time. */
-const MAX_DIALS = 8;
 
 /** What finding a peer takes. */
 interface BootstrapOptions {
@@ -52,105 +49,105 @@ interface BootstrapOptions {
  * relay: waiting would not help.
  */
 export async function bootstrap(options: BootstrapOptions): Promise<void> {
-  const { clock, random, log, signal } = options;
-  const hopeful = new Set(options.addresses);
-  log.info("Joining the network", { nodes: hopeful.size });
-  for (
-    let waitMs = FIRST_WAIT_MS;;
-    waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)
-  ) {
-    signal.throwIfAborted();
-    const addresses = shuffled(random, [...hopeful]);
-    if (await dialAll(addresses, hopeful, options)) return;
-    signal.throwIfAborted();
-    if (hopeful.size === 0) throw noAddressLeft(options.addresses.length);
-    const pauseMs = Math.round(waitMs * randomBetween(random, 0.75, 1.25));
-    log.warning("No bootstrap node answers; trying again", {
-      nodes: hopeful.size,
-      inMs: pauseMs,
-    });
-    await sleep(clock, pauseMs, { signal });
-  }
+  options.signal.throwIfAborted();
+  await using search = new Search(options);
+  await search.found();
 }
 
-/** Dial addresses, some at once. Whether one answered; the rest are called off. */
-async function dialAll(
-  addresses: readonly NodeAddress[],
-  hopeful: Set<NodeAddress>,
-  options: BootstrapOptions,
-): Promise<boolean> {
-  const waiting = [...addresses];
-  const found = new AbortController();
-  const signal = AbortSignal.any([options.signal, found.signal]);
-  const dialInTurn = async () => {
-    for (let next; !signal.aborted && (next = waiting.pop()) !== undefined;) {
-      try {
-        await options.dial(next, { signal });
-        found.abort();
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof RecordDateError) {
-          reportClock(next, error, options.log);
-          continue;
-        }
-        if (error instanceof ProtocolError) hopeful.delete(next);
-        report(next, error, options.log);
+/** One search under way. */
+class Search implements AsyncDisposable {
+  readonly #options: BootstrapOptions;
+  readonly #machine: FirstContact;
+  readonly #timer: MachineTimer;
+  readonly #done = Promise.withResolvers<void>();
+  readonly #dials = new TaskSet((error) => this.#done.reject(error));
+  readonly #over = new AbortController();
+  /** Calls dials off. */
+  readonly #signal: AbortSignal;
+
+  constructor(options: BootstrapOptions) {
+    const { addresses, clock, random, signal } = options;
+    this.#options = options;
+    this.#machine = new FirstContact(addresses, random);
+    this.#signal = AbortSignal.any([signal, this.#over.signal]);
+    this.#timer = new MachineTimer(
+      clock,
+      () => this.#obey(this.#machine.onTime(clock.nowMs())),
+      { keepAlive: true }, // a program may have nothing else to do
+    );
+  }
+
+  async found(): Promise<void> {
+    const { clock, log, signal } = this.#options;
+    log.info("Joining the network", { nodes: this.#machine.hopeful });
+    this.#obey(this.#machine.start(clock.nowMs()));
+    await raceSignal(this.#done.promise, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
+    this.#timer.stop();
+    await this.#dials.ended();
+  }
+
+  #obey(actions: readonly ContactAction[]): void {
+    const { log } = this.#options;
+    for (const action of actions) {
+      switch (action.type) {
+        case "dial":
+          this.#dials.run(this.#dial(action.address));
+          break;
+        case "joined":
+          this.#done.resolve();
+          this.#over.abort();
+          break;
+        case "failed":
+          this.#done.reject(action.error);
+          break;
+        case "wrong_clock":
+          log.error(
+            "The clock of this machine seems to be wrong: set it, and the node goes on",
+            {
+              peer: shortKey(action.address.publicKey),
+              error: action.error,
+            },
+          );
+          break;
+        case "silence":
+          log.warning("No bootstrap node answers; trying again", {
+            nodes: action.nodes,
+            inMs: action.inMs,
+          });
       }
     }
-  };
-  await Promise.all(Array.from({ length: MAX_DIALS }, dialInTurn));
-  return found.signal.aborted;
-}
+    this.#timer.set(this.#machine.deadlineMs);
+  }
 
-function report(node: NodeAddress, error: unknown, log: Log): void {
-  const fields = {
-    peer: shortKey(node.publicKey),
-    error: thrown(error),
-  };
-  if (error instanceof ProtocolError) {
-    log.error("A bootstrap node is not the one it should be", fields);
-  } else log.info("A bootstrap node does not answer", fields);
-}
+  async #dial(address: NodeAddress): Promise<void> {
+    const signal = this.#signal;
+    try {
+      await this.#options.dial(address, { signal });
+    } catch (error) {
+      if (!signal.aborted) this.#onError(address, error);
+      return;
+    }
+    this.#obey(this.#machine.onAnswer(address));
+  }
 
-/** The peer has proven who it is: one of the two clocks is wrong, and it is tried again. */
-function reportClock(
-  node: NodeAddress,
-  { aheadMs }: RecordDateError,
-  log: Log,
-): void {
-  const off = `at least ${formatHours(Math.abs(aheadMs))} ${
-    aheadMs > 0 ? "behind" : "ahead"
-  }`;
-  log.error(
-    "The clock of this machine seems to be wrong: set it, and the node goes on",
-    {
-      peer: shortKey(node.publicKey),
-      error: new ConfigError(
-        "node.clock",
-        `Cannot join the network: this machine's clock is ${off}, by what a ` +
-          `bootstrap node has signed`,
-      ),
-    },
-  );
-}
-
-/** Such as `2 h 10 min`, or `3 d 2 h`. */
-function formatHours(ms: number): string {
-  const minutes = Math.floor(ms / 60_000);
-  const hours = Math.floor(minutes / 60);
-  return hours < 24
-    ? `${hours} h ${minutes % 60} min`
-    : `${Math.floor(hours / 24)} d ${hours % 24} h`;
-}
-
-function noAddressLeft(count: number): ConfigError {
-  return new ConfigError(
-    "node.bootstrap",
-    `Cannot join the network: ${
-      count === 1
-        ? "the bootstrap address answers, but not with its key"
-        : `all ${count} bootstrap addresses answer, but not with their keys`
-    } or protocol; compare each --bootstrap, letter by letter, with what the ` +
-      `node printed, and --network on both sides`,
-  );
+  #onError(address: NodeAddress, error: unknown): void {
+    const machine = this.#machine;
+    const { log } = this.#options;
+    const nowMs = this.#options.clock.nowMs();
+    if (error instanceof RecordDateError) {
+      return this.#obey(machine.onOtherTime(address, error.aheadMs, nowMs));
+    }
+    const fields = { peer: shortKey(address.publicKey), error: thrown(error) };
+    if (error instanceof ProtocolError) {
+      log.error("A bootstrap node is not the one it should be", fields);
+      this.#obey(machine.onOther(address, nowMs));
+    } else {
+      log.info("A bootstrap node does not answer", fields);
+      this.#obey(machine.onSilence(address, nowMs));
+    }
+  }
 }

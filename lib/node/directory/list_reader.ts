@@ -21,7 +21,7 @@ import { nodeKey } from "../../dht/table/node_key.ts";
 import type { Link } from "../link/link.ts";
 import type { PeerAddress } from "../link/link_dial.ts";
 import type { LinkTable } from "../link/link_table.ts";
-import type { Witness } from "./relay_witnesses.ts";
+import type { Witness } from "../../dht/join/relay_witnesses.ts";
 import { verifyRecords } from "./verify_records.ts";
 
 /** A node that is asked for its list. */

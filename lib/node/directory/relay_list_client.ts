@@ -31,7 +31,10 @@ import {
 import { randomBetween, sampled, shuffled } from "../../base/random.ts";
 import { nodeKey } from "../../dht/table/node_key.ts";
 import { RelayList } from "../../dht/relay_list.ts";
-import { RelayWitnesses, type Witness } from "./relay_witnesses.ts";
+import {
+  RelayWitnesses,
+  type Witness,
+} from "../../dht/join/relay_witnesses.ts";
 import { MAX_PAGES, RelaySync, type SyncAction } from "../../dht/relay_sync.ts";
 import type { BlobStore } from "../../storage/blob_store.ts";
 import { ListMemory } from "./list_memory.ts";

@@ -12,8 +12,8 @@
  * @module
  */
 import type { NodeRecord } from "../../auth/node_record.ts";
-import { nodeKey } from "../../dht/table/node_key.ts";
-import { MAX_RELAYS } from "../../dht/relay_list.ts";
+import { nodeKey } from "../table/node_key.ts";
+import { MAX_RELAYS } from "../relay_list.ts";
 
 /** Protocol: voices that list a relay. */
 const VOICES = 2;

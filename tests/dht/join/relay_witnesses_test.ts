@@ -3,9 +3,9 @@ import {
   MAX_WAITING_OF_ONE,
   RelayWitnesses,
   type Witness,
-} from "../../../lib/node/directory/relay_witnesses.ts";
+} from "../../../lib/dht/join/relay_witnesses.ts";
 import { TEST_UNIX_MS } from "../../support/nodes.ts";
-import { fakeRecord, point } from "../../dht/records/fake_records.ts";
+import { fakeRecord, point } from "../records/fake_records.ts";
 
 function witness(key: string, changes: Partial<Witness> = {}): Witness {
   return { key, group: `group of ${key}`, voice: key, ...changes };
