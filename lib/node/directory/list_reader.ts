@@ -1,46 +1,25 @@
 /**
  * Nodes that are asked for their relay lists, and the pages that they send.
  *
- *     address ─ dial ─▶ source ─ ListRelays{cursor} ─▶ Relays ─ verify ─▶ page
+ *     address ─ dial ─▶ link ─ ListRelays{cursor} ─▶ Relays ─ verify ─▶ page
  *
  * @see protocol §4.7 "The relay list"
  * @module
  */
 import type { NetworkParameters } from "../../auth/network.ts";
-import type { NodeRecord } from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
-import { addressGroup, PATH_PREFIX } from "../../auth/subnet.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { type Clock, raceSignal } from "../../base/clock.ts";
+import type { ListPage } from "../../dht/join/list_action.ts";
 import {
   decodeResponse,
   DHT_METHOD,
   encodeRequest,
 } from "../../dht/messages.ts";
-import { nodeKey } from "../../dht/table/node_key.ts";
 import type { Link } from "../link/link.ts";
 import type { PeerAddress } from "../link/link_dial.ts";
 import type { LinkTable } from "../link/link_table.ts";
-import type { Witness } from "../../dht/join/relay_witnesses.ts";
 import { verifyRecords } from "./verify_records.ts";
-
-/** A node that is asked for its list. */
-export interface ListSource {
-  readonly link: Link;
-  /** Its own record. */
-  readonly record: NodeRecord;
-  readonly witness: Witness;
-}
-
-/** A page of a source's list. */
-interface ListPage {
-  /** Those that are true, up to the first lie. */
-  readonly records: readonly NodeRecord[];
-  /** Code of the first that no honest node would pass on. */
-  readonly lie: string | undefined;
-  readonly cursor: Bytes;
-  readonly more: boolean;
-}
 
 /** What reading takes. */
 interface ListReaderOptions {
@@ -71,31 +50,12 @@ export class ListReader {
   }
 
   /**
-   * The node at the other end of a link, as one to ask.
-   *
-   * @param voice Through whom it was found; none when we knew it ourselves.
-   * @returns `undefined` when it is no relay.
-   */
-  sourceOf(link: Link, voice: Witness | undefined): ListSource | undefined {
-    const { record } = link;
-    if (record === undefined) return undefined;
-    const key = nodeKey(record);
-    const group = this.#options.network.allowPrivateAddresses
-      ? key
-      : addressGroup(link.remoteAddress, PATH_PREFIX);
-    return { link, record, witness: { key, group, voice: voice?.key ?? key } };
-  }
-
-  /**
    * Ask a source for the page after `cursor`.
    *
    * @returns `undefined` when it has no list for us.
    * @throws {AnonNetError} when it does not answer, or breaks the protocol.
    */
-  async readPage(
-    { link }: ListSource,
-    cursor: Bytes,
-  ): Promise<ListPage | undefined> {
+  async readPage(link: Link, cursor: Bytes): Promise<ListPage | undefined> {
     const { network, verifier, clock, signal } = this.#options;
     const type = "list_relays";
     const answer = await raceSignal(
