@@ -11,11 +11,11 @@
  */
 import { networkParameters } from "../lib/auth/network.ts";
 import { seededRandom } from "../lib/base/random.ts";
-import { Conspiracy } from "../lib/sim/behaviour.ts";
-import { MachineWorld } from "../lib/sim/machine_world.ts";
-import { NodeWorld } from "../lib/sim/node_world.ts";
-import { rememberingSuite } from "../lib/sim/remembering_suite.ts";
-import type { SimWorld } from "../lib/sim/sim_world.ts";
+import { Conspiracy } from "../lib/sim/world/behaviour.ts";
+import { MachineWorld } from "../lib/sim/world/machine_world.ts";
+import { NodeWorld } from "../lib/sim/world/node_world.ts";
+import { rememberingSuite } from "../lib/sim/world/remembering_suite.ts";
+import type { SimWorld } from "../lib/sim/world/sim_world.ts";
 
 const MINUTE_MS = 60_000;
 const network = networkParameters("local");

@@ -13,7 +13,7 @@ import { seededRandom } from "../lib/base/random.ts";
 import { VirtualClock } from "../lib/base/virtual_clock.ts";
 import { Identity } from "../lib/auth/identity.ts";
 import { nativeSuite } from "../lib/crypto/native.ts";
-import { createDrain } from "../lib/sim/drain.ts";
+import { createDrain } from "../lib/sim/world/drain.ts";
 import {
   createLeaf,
   SERVER_NAME,

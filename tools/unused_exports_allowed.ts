@@ -44,7 +44,7 @@ export const ALLOWED_MEMBERS: readonly AllowedExport[] = [
     reason: "tests stop processes, and let machines sleep",
   },
   {
-    file: "lib/sim/event_queue.ts",
+    file: "lib/sim/world/event_queue.ts",
     name: "EventQueue.runNext",
     reason: "worlds of tests look around after each event",
   },

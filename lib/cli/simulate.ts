@@ -4,7 +4,7 @@
  * @module
  */
 import { ConfigError } from "../base/errors.ts";
-import { HOSTILE_KINDS, type HostileKind } from "../sim/behaviour.ts";
+import { HOSTILE_KINDS, type HostileKind } from "../sim/world/behaviour.ts";
 import {
   type Experiment,
   networkOf,

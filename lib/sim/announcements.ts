@@ -11,8 +11,8 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ANNOUNCE_WINDOW_MS, MAX_ANNOUNCED } from "../dht/gossip.ts";
 import { encodeRequest, MAX_PAGE_RECORDS } from "../dht/messages.ts";
-import type { Inventions } from "./behaviour.ts";
-import type { SimWorld } from "./sim_world.ts";
+import type { Inventions } from "./world/behaviour.ts";
+import type { SimWorld } from "./world/sim_world.ts";
 
 /** Time between two beginnings of telling of all of them, ms: rumours are held for hours. */
 const AGAIN_MS = 30 * 60_000;

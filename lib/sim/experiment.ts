@@ -8,19 +8,22 @@ import { type NetworkParameters, networkParameters } from "../auth/network.ts";
 import { type Random, seededRandom } from "../base/random.ts";
 import { sharedPrefixBits } from "../dht/records/distance.ts";
 import type { NodeId } from "../auth/identity.ts";
-import { type Behaviour, Conspiracy } from "./behaviour.ts";
+import { type Behaviour, Conspiracy } from "./world/behaviour.ts";
 import { Flood } from "./flood.ts";
-import { MachineWorld, type MachineWorldOptions } from "./machine_world.ts";
-import { NodeWorld, type NodeWorldOptions } from "./node_world.ts";
+import {
+  MachineWorld,
+  type MachineWorldOptions,
+} from "./world/machine_world.ts";
+import { NodeWorld, type NodeWorldOptions } from "./world/node_world.ts";
 import { Publication } from "./publication.ts";
-import { rememberingSuite } from "./remembering_suite.ts";
+import { rememberingSuite } from "./world/remembering_suite.ts";
 import {
   besiegedNetwork,
   drawBandwidth,
   Siege,
   type SiegeStrength,
 } from "./siege.ts";
-import { seedFrom, type SimWorld } from "./sim_world.ts";
+import { seedFrom, type SimWorld } from "./world/sim_world.ts";
 import {
   simulate,
   type SimulationOptions,

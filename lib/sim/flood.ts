@@ -11,7 +11,7 @@ import {
   createStoredRecord,
   type StoredRecord,
 } from "../dht/records/stored_record.ts";
-import type { SimNode, SimWorld } from "./sim_world.ts";
+import type { SimNode, SimWorld } from "./world/sim_world.ts";
 
 const TURN_MS = 1000;
 /** Records of one batch. */

@@ -22,9 +22,9 @@ import { RelayList } from "../dht/relay_list.ts";
 import { RelaySync, type SyncAction } from "../dht/relay_sync.ts";
 import { RelayWitnesses, type Witness } from "../dht/join/relay_witnesses.ts";
 import type { RelaySource } from "../path/path_selection.ts";
-import type { Place } from "./geography.ts";
-import type { MachineWorld } from "./machine_world.ts";
-import type { SimNode } from "./sim_world.ts";
+import type { Place } from "./world/geography.ts";
+import type { MachineWorld } from "./world/machine_world.ts";
+import type { SimNode } from "./world/sim_world.ts";
 
 /** Sources that are asked in one round. */
 const MAX_SOURCES = 4;

@@ -11,7 +11,7 @@ import {
   selfCertifyingKey,
   type StoredRecord,
 } from "../dht/records/stored_record.ts";
-import type { SimWorld } from "./sim_world.ts";
+import type { SimWorld } from "./world/sim_world.ts";
 
 /** Bytes of a simulated value: those of a small descriptor. */
 const VALUE_BYTES = 1024;

@@ -19,10 +19,10 @@ import {
   randomFloat,
   seededRandom,
 } from "../base/random.ts";
-import type { Behaviour, Conspiracy, SiegeKind } from "./behaviour.ts";
+import type { Behaviour, Conspiracy, SiegeKind } from "./world/behaviour.ts";
 import { Announcements } from "./announcements.ts";
-import type { MachineWorld } from "./machine_world.ts";
-import { seedFrom, type SimNode } from "./sim_world.ts";
+import type { MachineWorld } from "./world/machine_world.ts";
+import { seedFrom, type SimNode } from "./world/sim_world.ts";
 import { type CircuitCounts, SiegeClient } from "./siege_client.ts";
 import {
   addCounts,

@@ -15,10 +15,10 @@ import { Layer2Set } from "../path/layer2.ts";
 import { PathSelector } from "../path/path_selection.ts";
 import { relayKey } from "../path/relay_key.ts";
 import { Tenure } from "../path/tenure.ts";
-import { latencyMs, type Place, randomPlace } from "./geography.ts";
+import { latencyMs, type Place, randomPlace } from "./world/geography.ts";
 import { ListFollower } from "./list_follower.ts";
-import type { MachineWorld } from "./machine_world.ts";
-import type { SimNode } from "./sim_world.ts";
+import type { MachineWorld } from "./world/machine_world.ts";
+import type { SimNode } from "./world/sim_world.ts";
 
 /** Relays of a circuit to the middle of a connection. */
 const HOPS = 3;

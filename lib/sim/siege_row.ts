@@ -5,9 +5,9 @@
  */
 import type { NodeRecord } from "../auth/node_record.ts";
 import { nodeKey } from "../dht/table/node_key.ts";
-import type { MachineWorld } from "./machine_world.ts";
+import type { MachineWorld } from "./world/machine_world.ts";
 import type { CircuitCounts } from "./siege_client.ts";
-import type { SimNode } from "./sim_world.ts";
+import type { SimNode } from "./world/sim_world.ts";
 
 /** Figures of a span of time. Shares are from 0 to 1, `null` of nothing. */
 export interface SiegeRow {

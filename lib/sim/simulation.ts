@@ -14,11 +14,11 @@
 import { randomBetween, shuffled } from "../base/random.ts";
 import type { Random } from "../base/random.ts";
 import { randomChoice, randomFloat } from "../base/random.ts";
-import type { Behaviour, HostileKind } from "./behaviour.ts";
+import type { Behaviour, HostileKind } from "./world/behaviour.ts";
 import { Publication } from "./publication.ts";
 import type { Siege } from "./siege.ts";
 import type { SiegeRow } from "./siege_row.ts";
-import type { SimNode, SimWorld } from "./sim_world.ts";
+import type { SimNode, SimWorld } from "./world/sim_world.ts";
 import { Survey, type SurveyRow } from "./survey.ts";
 
 const SECOND_MS = 1000;

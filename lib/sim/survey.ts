@@ -10,7 +10,7 @@ import { nodeKey } from "../dht/table/node_key.ts";
 import type { StoredRecord } from "../dht/records/stored_record.ts";
 import type { Publication } from "./publication.ts";
 import { rounded } from "./siege_row.ts";
-import type { SimNode, SimWorld } from "./sim_world.ts";
+import type { SimNode, SimWorld } from "./world/sim_world.ts";
 
 /** Newcomers count when they have been there for so long, ms. */
 const GROWN_UP_MS = 120_000;

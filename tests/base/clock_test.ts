@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { deadline, raceSignal, sleep } from "../../lib/base/clock.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 
 function newClock(): VirtualClock {
   return new VirtualClock({ drain: createDrain() });

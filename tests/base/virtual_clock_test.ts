@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Timer } from "../../lib/base/clock.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 
 function newClock(): VirtualClock {
   return new VirtualClock({ drain: createDrain() });

@@ -34,7 +34,7 @@ import {
   encodeResponse,
 } from "../../lib/dht/messages.ts";
 import { MAX_RELAYS } from "../../lib/dht/relay_list.ts";
-import { EventQueue } from "../../lib/sim/event_queue.ts";
+import { EventQueue } from "../../lib/sim/world/event_queue.ts";
 import { TEST_UNIX_MS, testRecord } from "../support/nodes.ts";
 
 export const crypto = nativeSuite();

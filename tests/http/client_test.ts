@@ -3,7 +3,7 @@ import { UnreachableError } from "../../lib/base/errors.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { HttpClient } from "../../lib/http/client.ts";
 import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import type { PairEnd } from "../proxy/stream_pair.ts";
 import { FakeGateway, HOST } from "../proxy/world.ts";
 import { runOn } from "../transport/world.ts";

@@ -14,7 +14,7 @@ import {
   type SiteHandler,
 } from "../../lib/http/site_answer.ts";
 import { latin1Bytes, latin1Text } from "../../lib/http/latin1.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { SMUGGLING_CORPUS } from "./smuggling_corpus.ts";
 import { type PairEnd, streamPair } from "../proxy/stream_pair.ts";
 import { HOST } from "../proxy/world.ts";

@@ -7,7 +7,7 @@ import {
   UPSTREAM_IDLE_MS,
   UpstreamPool,
 } from "../../lib/http/upstream.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { streamPair } from "../proxy/stream_pair.ts";
 import { HOST, until } from "../proxy/world.ts";
 

@@ -15,7 +15,7 @@ import type { ClientOptions } from "../../lib/node/client_role.ts";
 import { Node, type NodeOptions } from "../../lib/node/node.ts";
 import type { RelayOptions, RelayRole } from "../../lib/node/relay_role.ts";
 import type { Runtime } from "../../lib/machine/runtime.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { MemoryNetwork } from "../../lib/transport/memory_network.ts";
 import { RecordingLog } from "../support/recording_log.ts";

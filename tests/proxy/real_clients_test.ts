@@ -3,7 +3,7 @@ import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { HttpServer } from "../../lib/proxy/http_server.ts";
 import { passwordIsolation } from "../../lib/proxy/isolation_key.ts";
 import { SocksServer } from "../../lib/proxy/socks/socks_server.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { LoopbackGateway } from "./loopback_gateway.ts";
 import { HOST, RawClient } from "./world.ts";
 

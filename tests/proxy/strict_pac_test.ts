@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { HttpServer } from "../../lib/proxy/http_server.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { command, isInstalled } from "../support/client_programs.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 import { LoopbackGateway } from "./loopback_gateway.ts";

@@ -15,7 +15,7 @@ import {
   type SocksServerOptions,
 } from "../../lib/proxy/socks/socks_server.ts";
 import type { ProxyOptions } from "../../lib/proxy/tcp_acceptor.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { type PairEnd, streamPair } from "./stream_pair.ts";
 
 /** A host that the fake gateway serves. */

@@ -38,7 +38,7 @@ import type { HostedService } from "../../lib/node/host/hosted_service.ts";
 import type { StreamHandler } from "../../lib/node/host/stream_target.ts";
 import type { CircuitPurpose } from "../../lib/pool/purpose.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { MemoryNetwork } from "../../lib/transport/memory_network.ts";
 import type { Endpoint } from "../../lib/transport/transport.ts";

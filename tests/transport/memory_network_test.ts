@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { errorCode } from "../../lib/base/errors.ts";
 import { randomBelow, seededRandom } from "../../lib/base/random.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import type { TransportLimits } from "../../lib/transport/endpoint_options.ts";
 import {

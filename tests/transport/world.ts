@@ -10,7 +10,7 @@ import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { Identity } from "../../lib/auth/identity.ts";
 import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../lib/sim/world/drain.ts";
 import type {
   EndpointOptions,
   TransportLimits,

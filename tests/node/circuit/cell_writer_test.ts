@@ -12,7 +12,7 @@ import {
 } from "../../../lib/node/circuit/cell_buffers.ts";
 import { CellWriter } from "../../../lib/node/circuit/cell_writer.ts";
 import { FLUSH_MS, RelayStream } from "../../../lib/node/relay/relay_stream.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { FakeStream, settle } from "./fake_stream.ts";
 
 const random = seededRandom(5);

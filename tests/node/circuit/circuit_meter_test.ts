@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { CircuitMeter } from "../../../lib/node/circuit/circuit_meter.ts";
 
 const MIB = 1024 * 1024;

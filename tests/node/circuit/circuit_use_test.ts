@@ -10,7 +10,7 @@ import {
 } from "../../../lib/node/circuit/circuit_use.ts";
 import type { WaitLimit } from "../../../lib/node/circuit/circuits.ts";
 import { CROWD, TRIES } from "../../../lib/pool/circuit_tries.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { runOn } from "../../transport/world.ts";
 import { FakeCircuits, FakeNetwork } from "./fake_circuits.ts";
 

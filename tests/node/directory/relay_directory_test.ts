@@ -4,7 +4,7 @@ import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { RelayList } from "../../../lib/dht/relay_list.ts";
 import { WatchedRelays } from "../../../lib/node/directory/relay_directory.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { fakeRecord, point } from "../../dht/records/fake_records.ts";
 
 function makeDirectory() {

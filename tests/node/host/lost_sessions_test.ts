@@ -6,7 +6,7 @@ import {
   MAX_TOLD,
 } from "../../../lib/node/host/lost_sessions.ts";
 import { decodeRendezvous1 } from "../../../lib/service/meeting/rendezvous.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 
 /** A circuit that a client waits at the end of. */
 class ToldCircuit {

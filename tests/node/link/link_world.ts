@@ -30,7 +30,7 @@ import {
   type LinkTableOptions,
 } from "../../../lib/node/link/link_table.ts";
 import { SystemClock } from "../../../lib/machine/system_clock.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import type { TransportLimits } from "../../../lib/transport/endpoint_options.ts";
 import { MemoryNetwork } from "../../../lib/transport/memory_network.ts";
 import { openQuicEndpoint } from "../../../lib/transport/quic_endpoint.ts";

@@ -21,7 +21,7 @@ import {
 } from "../../../lib/node/host/hosted_service.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { RecordingLog } from "../../support/recording_log.ts";
 import { echo } from "../../support/stream_handlers.ts";
 import { runOn } from "../../transport/world.ts";

@@ -9,7 +9,7 @@ import { SessionDriver } from "../../../lib/node/session/session_driver.ts";
 import { ACK_DELAY_MS, SESSION_CELL_BYTES } from "../../../lib/session/leg.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
 import { Session } from "../../../lib/session/session.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 
 /** A circuit that takes cells when the test says so. */
 class SlowCarrier implements LegCarrier {

@@ -6,7 +6,7 @@ import {
   OUTAGE_WAIT_MS,
   OutageWatch,
 } from "../../../lib/node/visit/outage_watch.ts";
-import { createDrain } from "../../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { runOn } from "../../transport/world.ts";
 
 const WHY = new UnreachableError("path.guards_down", "None answers");

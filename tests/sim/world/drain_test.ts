@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createDrain } from "../../lib/sim/drain.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 
 Deno.test("createDrain() lets chains of promises end, however long", async () => {
   const drain = createDrain();

@@ -1,25 +1,25 @@
 /** What both worlds have in common: relays join, find each other, and go away. */
 import assert from "node:assert/strict";
-import { networkParameters } from "../../lib/auth/network.ts";
-import { seededRandom } from "../../lib/base/random.ts";
-import { nodeKey } from "../../lib/dht/table/node_key.ts";
-import { RECORD_STORE_LIMITS } from "../../lib/dht/records/record_store.ts";
-import type { StoredRecord } from "../../lib/dht/records/stored_record.ts";
-import { Conspiracy } from "../../lib/sim/behaviour.ts";
-import { Flood } from "../../lib/sim/flood.ts";
+import { networkParameters } from "../../../lib/auth/network.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import { nodeKey } from "../../../lib/dht/table/node_key.ts";
+import { RECORD_STORE_LIMITS } from "../../../lib/dht/records/record_store.ts";
+import type { StoredRecord } from "../../../lib/dht/records/stored_record.ts";
+import { Conspiracy } from "../../../lib/sim/world/behaviour.ts";
+import { Flood } from "../../../lib/sim/flood.ts";
 import {
   MachineWorld,
   type MachineWorldOptions,
-} from "../../lib/sim/machine_world.ts";
-import { NodeWorld } from "../../lib/sim/node_world.ts";
-import { Publication } from "../../lib/sim/publication.ts";
-import { rememberingSuite } from "../../lib/sim/remembering_suite.ts";
+} from "../../../lib/sim/world/machine_world.ts";
+import { NodeWorld } from "../../../lib/sim/world/node_world.ts";
+import { Publication } from "../../../lib/sim/publication.ts";
+import { rememberingSuite } from "../../../lib/sim/world/remembering_suite.ts";
 import type {
   SimNode,
   SimNodesFound,
   SimWorld,
-} from "../../lib/sim/sim_world.ts";
-import { TEST_UNIX_MS } from "../support/nodes.ts";
+} from "../../../lib/sim/world/sim_world.ts";
+import { TEST_UNIX_MS } from "../../support/nodes.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

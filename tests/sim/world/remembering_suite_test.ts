@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { nativeSuite } from "../../lib/crypto/native.ts";
-import { rememberingSuite } from "../../lib/sim/remembering_suite.ts";
-import { testBytes } from "../support/nodes.ts";
+import { nativeSuite } from "../../../lib/crypto/native.ts";
+import { rememberingSuite } from "../../../lib/sim/world/remembering_suite.ts";
+import { testBytes } from "../../support/nodes.ts";
 
 const SEED = testBytes("a seed", 32);
 const MESSAGE = testBytes("a message", 100);

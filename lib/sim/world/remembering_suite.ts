@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { type Bytes, concat, equalBytes } from "../base/bytes.ts";
-import { RecentMap } from "../base/recent_map.ts";
-import { repeatableSuite } from "../crypto/repeatable.ts";
-import type { CryptoSuite, Signer } from "../crypto/suite.ts";
+import { type Bytes, concat, equalBytes } from "../../base/bytes.ts";
+import { RecentMap } from "../../base/recent_map.ts";
+import { repeatableSuite } from "../../crypto/repeatable.ts";
+import type { CryptoSuite, Signer } from "../../crypto/suite.ts";
 
 /** Signatures remembered, about 1 KiB each: most are verified a moment after they are made. */
 const MAX_SIGNATURES = 8192;

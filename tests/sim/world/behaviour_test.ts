@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import { networkParameters } from "../../lib/auth/network.ts";
-import { ProtocolError } from "../../lib/base/errors.ts";
-import { compareDistance } from "../../lib/dht/records/distance.ts";
+import { networkParameters } from "../../../lib/auth/network.ts";
+import { ProtocolError } from "../../../lib/base/errors.ts";
+import { compareDistance } from "../../../lib/dht/records/distance.ts";
 import {
   decodeResponse,
   type DhtRequest,
   encodeRequest,
-} from "../../lib/dht/messages.ts";
+} from "../../../lib/dht/messages.ts";
 import {
   Conspiracy,
   HOSTILE_KINDS,
   type HostileKind,
   type SiegeKind,
-} from "../../lib/sim/behaviour.ts";
-import { fakeRecord, point } from "../dht/records/fake_records.ts";
+} from "../../../lib/sim/world/behaviour.ts";
+import { fakeRecord, point } from "../../dht/records/fake_records.ts";
 
 const network = networkParameters("local");
 const TARGET = point(0xab, 0xcd);

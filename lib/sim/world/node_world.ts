@@ -13,30 +13,34 @@
  *
  * @module
  */
-import { Identity, type NodeId, type PublicKey } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeAddress } from "../auth/node_address.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
-import type { Place as DhtPlace } from "../auth/proof_of_work.ts";
-import { RecordVerifier } from "../auth/record_verifier.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
-import type { Bytes } from "../base/bytes.ts";
-import { AnonNetError, BugError } from "../base/errors.ts";
-import { type Random, randomFloat, seededRandom } from "../base/random.ts";
-import { VirtualClock } from "../base/virtual_clock.ts";
-import type { CryptoSuite } from "../crypto/suite.ts";
-import { DHT_METHOD } from "../dht/messages.ts";
-import type { DhtKey } from "../dht/records/distance.ts";
-import type { StoredRecord } from "../dht/records/stored_record.ts";
-import type { DhtDriver } from "../node/directory/dht_driver.ts";
-import { type Log, SILENT_LOG } from "../log/log.ts";
-import type { NodeBase } from "../node/node_base.ts";
-import { joinAsRelay, type RelayRole, startRelay } from "../node/relay_role.ts";
-import type { Runtime } from "../machine/runtime.ts";
-import { MemoryFiles } from "../storage/memory_files.ts";
-import { StateDirectory } from "../storage/state_directory.ts";
-import { MemoryNetwork } from "../transport/memory_network.ts";
-import type { Endpoint } from "../transport/transport.ts";
+import { Identity, type NodeId, type PublicKey } from "../../auth/identity.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import type { NodeAddress } from "../../auth/node_address.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { Place as DhtPlace } from "../../auth/proof_of_work.ts";
+import { RecordVerifier } from "../../auth/record_verifier.ts";
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import { AnonNetError, BugError } from "../../base/errors.ts";
+import { type Random, randomFloat, seededRandom } from "../../base/random.ts";
+import { VirtualClock } from "../../base/virtual_clock.ts";
+import type { CryptoSuite } from "../../crypto/suite.ts";
+import { DHT_METHOD } from "../../dht/messages.ts";
+import type { DhtKey } from "../../dht/records/distance.ts";
+import type { StoredRecord } from "../../dht/records/stored_record.ts";
+import type { DhtDriver } from "../../node/directory/dht_driver.ts";
+import { type Log, SILENT_LOG } from "../../log/log.ts";
+import type { NodeBase } from "../../node/node_base.ts";
+import {
+  joinAsRelay,
+  type RelayRole,
+  startRelay,
+} from "../../node/relay_role.ts";
+import type { Runtime } from "../../machine/runtime.ts";
+import { MemoryFiles } from "../../storage/memory_files.ts";
+import { StateDirectory } from "../../storage/state_directory.ts";
+import { MemoryNetwork } from "../../transport/memory_network.ts";
+import type { Endpoint } from "../../transport/transport.ts";
 import type { Behaviour, Conspiracy } from "./behaviour.ts";
 import { createDrain } from "./drain.ts";
 import {

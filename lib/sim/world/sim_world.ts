@@ -7,16 +7,16 @@
  *
  * @module
  */
-import type { PublicKey } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
-import type { Place } from "../auth/proof_of_work.ts";
-import type { Bytes } from "../base/bytes.ts";
-import { type Random, randomFloat } from "../base/random.ts";
-import type { CryptoSuite } from "../crypto/suite.ts";
-import type { DhtNode } from "../dht/dht_node.ts";
-import type { DhtKey } from "../dht/records/distance.ts";
-import type { StoredRecord } from "../dht/records/stored_record.ts";
+import type { PublicKey } from "../../auth/identity.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import { type Random, randomFloat } from "../../base/random.ts";
+import type { CryptoSuite } from "../../crypto/suite.ts";
+import type { DhtNode } from "../../dht/dht_node.ts";
+import type { DhtKey } from "../../dht/records/distance.ts";
+import type { StoredRecord } from "../../dht/records/stored_record.ts";
 import type { Behaviour } from "./behaviour.ts";
 
 /** The end of a look-up for nodes. */

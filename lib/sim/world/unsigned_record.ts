@@ -5,11 +5,11 @@
  *
  * @module
  */
-import { Identity, type NodeId } from "../auth/identity.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import { createNodeRecord, type NodeRecord } from "../auth/node_record.ts";
-import { seededRandom } from "../base/random.ts";
-import type { CryptoSuite } from "../crypto/suite.ts";
+import { Identity, type NodeId } from "../../auth/identity.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import { createNodeRecord, type NodeRecord } from "../../auth/node_record.ts";
+import { seededRandom } from "../../base/random.ts";
+import type { CryptoSuite } from "../../crypto/suite.ts";
 
 /** Makes records after one that is signed. */
 export class UnsignedRecords {

@@ -18,20 +18,20 @@
  *
  * @module
  */
-import type { Place } from "../auth/proof_of_work.ts";
-import type { NetworkParameters } from "../auth/network.ts";
-import type { NodeRecord } from "../auth/node_record.ts";
-import { type Bytes, compareBytes } from "../base/bytes.ts";
+import type { Place } from "../../auth/proof_of_work.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
+import type { NodeRecord } from "../../auth/node_record.ts";
+import { type Bytes, compareBytes } from "../../base/bytes.ts";
 import {
   closestTo,
   type DhtKey,
   sharedPrefixBits,
-} from "../dht/records/distance.ts";
+} from "../../dht/records/distance.ts";
 import {
   decodeRequest,
   encodeResponse,
   MAX_PAGE_RECORDS,
-} from "../dht/messages.ts";
+} from "../../dht/messages.ts";
 
 /** How a relay behaves. */
 export type Behaviour = "honest" | HostileKind | SiegeKind;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { EventQueue } from "../../lib/sim/event_queue.ts";
+import { EventQueue } from "../../../lib/sim/world/event_queue.ts";
 
 Deno.test("EventQueue runs events in order of time, and of one moment in order of scheduling", () => {
   fc.assert(fc.property(

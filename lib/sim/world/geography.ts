@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type Random, randomFloat } from "../base/random.ts";
+import { type Random, randomFloat } from "../../base/random.ts";
 
 const NEAREST_MS = 5;
 const ACROSS_MS = 110;

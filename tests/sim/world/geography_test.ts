@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { seededRandom } from "../../lib/base/random.ts";
-import { latencyMs, type Place, randomPlace } from "../../lib/sim/geography.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import {
+  latencyMs,
+  type Place,
+  randomPlace,
+} from "../../../lib/sim/world/geography.ts";
 
 const place = fc.record({
   x: fc.float({ min: 0, max: 1, noNaN: true }),

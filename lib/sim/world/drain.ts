@@ -11,7 +11,7 @@
  */
 import process from "node:process";
 import { setImmediate } from "node:timers";
-import type { DrainMoment } from "../base/virtual_clock.ts";
+import type { DrainMoment } from "../../base/virtual_clock.ts";
 
 /** What a drain has to wait for. */
 export interface DrainOptions {
