@@ -19,6 +19,14 @@ import type { CryptoSuite } from "../crypto/suite.ts";
  */
 const RECORD_RENEWAL_MS = 6 * 60 * 60 * 1000;
 
+/**
+ * Protocol: a relay that carries more and more signs no more often than this for
+ * it, ms.
+ */
+const MIN_CHANGE_MS = 60 * 60 * 1000;
+/** Protocol: it signs when it carried so many times what the record says. */
+const MORE = 2;
+
 /** What stays the same over all records of a node. */
 export interface OwnRecordOptions {
   readonly crypto: CryptoSuite;
@@ -55,7 +63,7 @@ export class OwnRecord {
     return this.#current;
   }
 
-  /** When to sign again at the latest, unix ms. */
+  /** When to sign again at the latest, unix ms, if the clock is not set back. */
   get renewAtMs(): number {
     return this.#current === undefined
       ? 0
@@ -79,15 +87,29 @@ export class OwnRecord {
     return this.#current;
   }
 
+  /**
+   * Whether to sign now though no key or address has changed: the record is old, or of
+   * the future, or has said for a while half of what the relay carries.
+   *
+   * @param bandwidth What the next record would declare.
+   */
+  isDue(bandwidth: number, unixMs: number): boolean {
+    const current = this.#current;
+    return current === undefined || unixMs >= this.renewAtMs ||
+      this.#isFuture(unixMs) ||
+      bandwidth >= MORE * current.bandwidth &&
+        unixMs - current.sequence >= MIN_CHANGE_MS;
+  }
+
   /** Whether the clock was set back so far that no peer takes the record any more. */
-  isFuture(unixMs: number): boolean {
+  #isFuture(unixMs: number): boolean {
     const { maxClockSkewMs } = this.#options.network;
     return (this.#current?.sequence ?? 0) > unixMs + maxClockSkewMs;
   }
 
   /** Above the last one, so that the new record replaces it, if that can be. */
   #nextSequence(unixMs: number): number {
-    if (this.#current === undefined || this.isFuture(unixMs)) return unixMs;
+    if (this.#current === undefined || this.#isFuture(unixMs)) return unixMs;
     return Math.max(unixMs, this.#current.sequence + 1);
   }
 }

@@ -29,9 +29,6 @@ const ONION_KEYS_BLOB = "onion-keys";
  */
 const MAX_LOOK_MS = 10 * 60_000;
 
-/** A relay that carries more and more signs no more often than this for it, ms. */
-const MIN_CHANGE_MS = 3600_000;
-
 /** What a keeper is made of. */
 export interface RecordKeeperOptions extends OwnRecordOptions {
   readonly blobs: BlobStore;
@@ -144,18 +141,9 @@ export class RecordKeeper implements AsyncDisposable {
     if (this.onionKeys.rotate(unixMs)) {
       // Stored before it is announced: a restart must not forget it.
       this.#tasks.run(this.#store().then(() => this.#renew()));
-    } else if (
-      unixMs >= this.#record.renewAtMs || this.#record.isFuture(unixMs) ||
-      this.#carriesMore(unixMs)
-    ) this.#renew();
-    else this.#arm();
-  }
-
-  /** Whether the record says half of what the relay carries, and has said so for a while. */
-  #carriesMore(unixMs: number): boolean {
-    const { bandwidth, sequence } = this.#current;
-    return this.#options.bandwidth() >= 2 * bandwidth &&
-      unixMs - sequence >= MIN_CHANGE_MS;
+    } else if (this.#record.isDue(this.#options.bandwidth(), unixMs)) {
+      this.#renew();
+    } else this.#arm();
   }
 
   #renew(): void {
