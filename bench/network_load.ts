@@ -7,6 +7,7 @@
  *           2  the target swallows so many, and sends one
  *           3  the target sends everything back
  *           4  as 1, at PACED_BYTES_PER_SECOND
+ *           5  as 1, a byte at a time: 2 bytes of ms, which lie between two, come first
  *
  * @module
  */
@@ -17,7 +18,7 @@ export const PACED_BYTES_PER_SECOND: number = 3 * 1024 * 1024;
 
 const CHUNK_BYTES = 64 * 1024;
 const REQUEST_BYTES = 7;
-const KIND = { send: 1, swallow: 2, echo: 3, sendPaced: 4 } as const;
+const KIND = { send: 1, swallow: 2, echo: 3, sendPaced: 4, drip: 5 } as const;
 
 /** Serve requests until disposed of. */
 export function startTarget(): Deno.TcpListener {
@@ -48,6 +49,14 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
         const dueMs = startMs + sent * 1000 / PACED_BYTES_PER_SECOND;
         await pause(dueMs - performance.now());
         await writeAll(conn, chunk.subarray(0, length - sent));
+      }
+      return conn.closeWrite();
+    }
+    case KIND.drip: {
+      const every = new DataView((await readExactly(conn, 2)).buffer);
+      for (let sent = 0; sent < length; sent++) {
+        await writeAll(conn, chunk.subarray(0, 1));
+        await pause(every.getUint16(0));
       }
       return conn.closeWrite();
     }
@@ -86,9 +95,13 @@ export interface Visit {
 }
 
 /** Open a stream. */
-async function open(visit: Visit): Promise<Deno.TcpConn> {
+async function open(
+  visit: Visit,
+  signal?: AbortSignal,
+): Promise<Deno.TcpConn> {
   const [hostname = "", port = ""] = visit.socks.split(":");
   const conn = await Deno.connect({ hostname, port: Number(port) });
+  signal?.addEventListener("abort", () => close(conn), { once: true });
   conn.setNoDelay(true);
   const text = new TextEncoder();
   const isolation = text.encode(visit.isolation ?? "");
@@ -108,6 +121,15 @@ async function open(visit: Visit): Promise<Deno.TcpConn> {
   return conn;
 }
 
+/** Close, unless it is closed. */
+function close(conn: Deno.TcpConn): void {
+  try {
+    conn.close();
+  } catch {
+    // It has ended already.
+  }
+}
+
 async function ask(
   conn: Deno.TcpConn,
   kind: keyof typeof KIND,
@@ -124,7 +146,8 @@ async function ask(
 /** What a download takes beside where from. */
 export interface DownloadOptions {
   readonly bytes: number;
-  readonly pace?: "full" | "paced";
+  /** A number of seconds lies between each byte and the next, 65 at most. */
+  readonly pace?: "full" | "paced" | { readonly everySeconds: number };
   /** Hears of bytes as they come. */
   readonly onBytes?: (count: number) => void;
   readonly signal?: AbortSignal;
@@ -136,9 +159,13 @@ export async function download(
   { bytes, pace = "full", onBytes, signal }: DownloadOptions,
 ): Promise<number> {
   const startMs = performance.now();
-  using conn = await open(visit);
-  signal?.addEventListener("abort", () => conn.close(), { once: true });
-  await ask(conn, pace === "full" ? "send" : "sendPaced", bytes);
+  using conn = await open(visit, signal);
+  if (typeof pace === "object") {
+    await ask(conn, "drip", bytes);
+    const every = new DataView(new ArrayBuffer(2));
+    every.setUint16(0, pace.everySeconds * 1000);
+    await writeAll(conn, new Uint8Array(every.buffer));
+  } else await ask(conn, pace === "full" ? "send" : "sendPaced", bytes);
   const buffer = new Uint8Array(4 * CHUNK_BYTES);
   let received = 0;
   for (;;) {
