@@ -31,8 +31,7 @@ async function openRaw(
   const { clock, crypto, random } = client;
   const [first, ...rest] = relays;
   if (first === undefined) throw new RangeError("Cannot build without a hop");
-  const link = await client.links.getOrDial(first.record);
-  const stream = await link.openCircuit();
+  const stream = await client.links.openCircuit(first.record);
   const machine = new ClientCircuit(crypto, random);
   const finish = async (request: Bytes | undefined) => {
     if (request === undefined) throw new Error("The circuit is closed");

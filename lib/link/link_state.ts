@@ -63,6 +63,12 @@ export interface LinkStats {
   readonly openStreams: number;
 }
 
+/**
+ * Tuning: a deadline that is noticed so late was missed because this node stood
+ * still or had too much to do, ms.
+ */
+const LATE_MS = 1_000;
+
 /** What one neighbour does, held against what it may. */
 export class LinkState {
   readonly #limits: LinkLimits;
@@ -122,6 +128,11 @@ export class LinkState {
     return { ...this.#stats };
   }
 
+  /** Circuits that the peer would still let us open. */
+  get freeCircuits(): number {
+    return this.isDraining ? 0 : this.#maxOwnCircuits - this.#ownCircuits;
+  }
+
   /** When the link was last of use: `Infinity` while a stream is open. */
   get usedMs(): number {
     return this.#stats.openStreams > 0 ? Infinity : this.#usedMs;
@@ -153,8 +164,24 @@ export class LinkState {
     return this.#takenMs + this.#limits.stallMs;
   }
 
+  /** When the peer was last heard of. Monotonic, ms. */
+  get heardMs(): number {
+    return this.#heardMs;
+  }
+
+  /**
+   * A ping found no stream of those that the peer grants: it is full, and it is not
+   * asked before it has been silent for as long again. The transport notices
+   * meanwhile if it is gone.
+   */
+  onPingUnsent(nowMs: number): void {
+    this.#pingedMs = undefined;
+    this.#heardMs = nowMs;
+  }
+
   /** The deadline has come. Calls before it do nothing. */
   onTime(nowMs: number): LinkAction[] {
+    if (nowMs >= this.deadlineMs + LATE_MS) this.#forgive(nowMs);
     if (nowMs >= this.#stallMs) return close("link.stalled");
     if (nowMs >= this.#idleMs) {
       return close(this.isDraining ? "link.drained" : "link.idle");
@@ -163,6 +190,15 @@ export class LinkState {
     if (this.#pingedMs !== undefined) return close("link.silent");
     this.#pingedMs = nowMs;
     return [{ type: "ping" }];
+  }
+
+  /**
+   * We stood still, not the peer: what it sent meanwhile lies unread. Its time
+   * begins anew.
+   */
+  #forgive(nowMs: number): void {
+    if (this.#pingedMs !== undefined) this.#pingedMs = nowMs;
+    if (this.#waitingWrites > 0) this.#takenMs = nowMs;
   }
 
   /** Bytes arrived. @returns How long to wait before reading on, ms. */

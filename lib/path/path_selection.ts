@@ -111,6 +111,9 @@ interface Search {
   readonly nowMs: number;
 }
 
+/** Tuning: how long a guard that bears no more circuits is tried last, ms. */
+const FULL_MS = 2_000;
+
 /** Chooses the relays of circuits, and learns from what becomes of these. */
 export class PathSelector {
   readonly guards: GuardSet;
@@ -124,6 +127,8 @@ export class PathSelector {
   readonly #subnets: PathSubnets;
   readonly #tenure: Tenure | undefined;
   readonly #silent = new SilentRelays();
+  /** Guards that bear no more circuits, and until when they are tried last. */
+  readonly #fullUntilMs = new Map<RelayKey, number>();
   #relays: WeightedRelays | undefined;
   #version = -1;
   #weighedMs = -Infinity;
@@ -248,8 +253,27 @@ export class PathSelector {
     }
   }
 
+  /** A guard is there, and bears no more circuits of ours: others are tried first. */
+  onFull(guard: NodeId, nowMs: number): void {
+    for (const [key, untilMs] of this.#fullUntilMs) {
+      if (untilMs <= nowMs) this.#fullUntilMs.delete(key);
+    }
+    this.#fullUntilMs.set(relayKey(guard), nowMs + FULL_MS);
+  }
+
+  /** Whether all guards that may be tried bear no more circuits. */
+  areGuardsFull(nowMs: number): boolean {
+    return this.guards.candidates(nowMs)
+      .every(({ key }) => this.#isFull(key, nowMs));
+  }
+
+  #isFull(key: RelayKey, nowMs: number): boolean {
+    return (this.#fullUntilMs.get(key) ?? -Infinity) > nowMs;
+  }
+
   /** The machine is on another network, or awake again: what failed may work. */
   onNetworkChange(): void {
+    this.#fullUntilMs.clear();
     this.guards.retryAll();
     this.layer2.retryAll();
     this.failures.clear();
@@ -381,7 +405,7 @@ export class PathSelector {
       search,
       this.guards.candidates(search.nowMs),
       behind,
-      search.isFailing,
+      (key) => search.isFailing(key) || this.#isFull(key, search.nowMs),
     );
   }
 

@@ -44,10 +44,15 @@ import {
 } from "./purpose.ts";
 import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 
-/** Builds at once. More would only slow one another down. */
-export const MAX_BUILDS = 3;
-/** Tuning: circuits of a node, built and being built. Two guards carry 512 streams each. */
-const MAX_CIRCUITS = 900;
+/** Builds at once for the reserve. More would only slow one another down. */
+export const MAX_WARM_BUILDS = 3;
+/** Tuning: builds at once, where requests wait: what a visited service needs. */
+export const MAX_BUILDS = 8;
+/**
+ * Tuning: circuits of a node, built and being built. Two guards with 32 links each
+ * carry 7,168.
+ */
+const MAX_CIRCUITS = 7_000;
 /** Tuning: how long a circuit waits for its first request, ms: least and most, drawn for each. */
 export const UNUSED_FOR_MS = { least: 1_200_000, most: 1_800_000 } as const;
 
@@ -256,8 +261,10 @@ export class CircuitPool {
     const circuit = this.#circuits.get(id);
     if (circuit === undefined) return [];
     if (circuit.isOpen) return this.onClosed(id, "lost", nowMs);
+    const actions: PoolAction[] = [];
     this.#lose(circuit, hop, failure, nowMs);
-    return this.#plan([], nowMs);
+    if (failure === "full") this.#onFull(circuit, actions, nowMs);
+    return this.#plan(actions, nowMs);
   }
 
   /**
@@ -296,7 +303,7 @@ export class CircuitPool {
   /** Time has passed. */
   onTime(nowMs: number): PoolAction[] {
     const actions: PoolAction[] = [];
-    for (const circuit of [...this.#circuits]) {
+    for (const circuit of [...this.#circuits.untaken]) {
       if (nowMs < circuit.deadlineMs) continue;
       if (!circuit.isOpen) {
         actions.push({ type: "close", id: circuit.id });
@@ -442,7 +449,7 @@ export class CircuitPool {
   #warm(lane: Lane, actions: PoolAction[], nowMs: number): void {
     let missing = lane.warmTarget(nowMs) -
       this.#circuits.countWarm(lane.purpose);
-    while (missing-- > 0 && this.building < MAX_BUILDS) {
+    while (missing-- > 0 && this.building < MAX_WARM_BUILDS) {
       if (nowMs < lane.blockedUntilMs) return this.#wakeAt(lane.blockedUntilMs);
       if (this.#circuits.isFull) return;
       if (!this.#mayRebuild(lane, WARM_RESERVE, actions, nowMs)) return;
@@ -473,13 +480,33 @@ export class CircuitPool {
     return circuit;
   }
 
+  /** A guard bears no more: the other one is tried, or we wait. */
+  #onFull(
+    { path, purpose }: PoolCircuit,
+    actions: PoolAction[],
+    nowMs: number,
+  ): void {
+    const [guard] = path;
+    if (guard !== undefined) this.#selector.onFull(guard.nodeId, nowMs);
+    if (!this.#selector.areGuardsFull(nowMs)) return;
+    // An unused circuit has a place there that a request needs more.
+    if (this.#waiting.size > 0) this.#closeIdle(actions);
+    this.#block(this.#lanes[purpose], { reason: "full" }, actions, nowMs);
+  }
+
   /** Room for one circuit more: an unused one makes way. */
   #makeRoom(lane: Lane, actions: PoolAction[], nowMs: number): boolean {
-    if (!this.#circuits.isFull) return true;
+    if (!this.#circuits.isFull || this.#closeIdle(actions)) return true;
+    this.#block(lane, { reason: "full" }, actions, nowMs);
+    return false;
+  }
+
+  /** The oldest unused circuit makes way. @returns Whether there was one. */
+  #closeIdle(actions: PoolAction[]): boolean {
     const idle = this.#circuits.idle();
-    if (idle !== undefined) this.#close(idle, actions);
-    else this.#block(lane, { reason: "full" }, actions, nowMs);
-    return idle !== undefined;
+    if (idle === undefined) return false;
+    this.#close(idle, actions);
+    return true;
   }
 
   #mayRebuild(
@@ -537,7 +564,8 @@ export class CircuitPool {
     if (request !== undefined) request.failure = failure;
     this.#remove(circuit);
     this.#counts.failed++;
-    if (failure === "cancelled") return;
+    // No relay is to blame: what we have used up ourselves is no loss.
+    if (failure === "cancelled" || failure === "full") return;
     this.#selector.onFailed(circuit.path, hop, nowMs);
     this.#lanes[circuit.purpose].budget.onLost(nowMs);
   }

@@ -18,6 +18,11 @@ export class CircuitStock implements Iterable<PoolCircuit> {
   readonly #circuits = new Map<CircuitId, PoolCircuit>();
   /** Those of them being built. */
   readonly #builds = new Set<PoolCircuit>();
+  /**
+   * Those that no request has, built or being built: few, where thousands are in
+   * use, and all that a decision looks at.
+   */
+  readonly #untaken = new Set<PoolCircuit>();
   #nextId = 1;
 
   /** @param capacity Most circuits. */
@@ -40,10 +45,15 @@ export class CircuitStock implements Iterable<PoolCircuit> {
     return this.#builds;
   }
 
+  /** Those that no request has, the oldest first. They may leave meanwhile. */
+  get untaken(): ReadonlySet<PoolCircuit> {
+    return this.#untaken;
+  }
+
   /** When the first of them is to be given up; `Infinity` with none. */
   get deadlineMs(): number {
     let deadlineMs = Infinity;
-    for (const circuit of this) {
+    for (const circuit of this.#untaken) {
       deadlineMs = Math.min(deadlineMs, circuit.deadlineMs);
     }
     return deadlineMs;
@@ -80,6 +90,7 @@ export class CircuitStock implements Iterable<PoolCircuit> {
     };
     this.#circuits.set(circuit.id, circuit);
     this.#builds.add(circuit);
+    this.#untaken.add(circuit);
     return circuit;
   }
 
@@ -93,6 +104,7 @@ export class CircuitStock implements Iterable<PoolCircuit> {
   /** A request has a circuit, for good. */
   give(circuit: PoolCircuit): void {
     circuit.isTaken = true;
+    this.#untaken.delete(circuit);
     circuit.deadlineMs = Infinity;
   }
 
@@ -100,6 +112,7 @@ export class CircuitStock implements Iterable<PoolCircuit> {
   remove(circuit: PoolCircuit): void {
     this.#circuits.delete(circuit.id);
     this.#builds.delete(circuit);
+    this.#untaken.delete(circuit);
   }
 
   /** The best circuit for a request, of those that are built. */
@@ -110,7 +123,7 @@ export class CircuitStock implements Iterable<PoolCircuit> {
   ): PoolCircuit | undefined {
     let best: PoolCircuit | undefined;
     let bestRank = Infinity;
-    for (const circuit of this) {
+    for (const circuit of this.#untaken) {
       if (!circuit.isOpen || !suits(circuit, want, rule, nowMs)) continue;
       const circuitRank = rank(circuit, want);
       if (circuitRank >= bestRank) continue;
@@ -122,8 +135,8 @@ export class CircuitStock implements Iterable<PoolCircuit> {
 
   /** The oldest that is built and that no request has. */
   idle(): PoolCircuit | undefined {
-    for (const circuit of this) {
-      if (circuit.isOpen && !circuit.isTaken) return circuit;
+    for (const circuit of this.#untaken) {
+      if (circuit.isOpen) return circuit;
     }
     return undefined;
   }
@@ -131,9 +144,8 @@ export class CircuitStock implements Iterable<PoolCircuit> {
   /** How many of a purpose no request has or waits for. */
   countWarm(purpose: CircuitPurpose): number {
     let count = 0;
-    for (const circuit of this) {
-      if (circuit.purpose !== purpose || circuit.isTaken) continue;
-      if (!circuit.isClaimed) count++;
+    for (const circuit of this.#untaken) {
+      if (circuit.purpose === purpose && !circuit.isClaimed) count++;
     }
     return count;
   }

@@ -29,6 +29,8 @@ export type BuildFailure =
   | "protocol"
   /** It ended without a word. */
   | "destroyed"
+  /** The first hop is there, and bears no more circuits of ours. */
+  | "full"
   /** We stopped it ourselves; no relay is to blame. */
   | "cancelled";
 
@@ -37,7 +39,7 @@ export type PoolObstacle =
   | NoPath
   /** So many circuits failed that building more would serve an attacker. */
   | { readonly reason: "rebuild_budget"; readonly retryMs: number }
-  /** As many circuits as this node will have, all in use. */
+  /** As many circuits as this node will have, or its guards bear, all in use. */
   | { readonly reason: "full" };
 
 /** Why a request gets no circuit. */

@@ -164,9 +164,9 @@ Deno.test("clients, at once and through another relay, find a place at a relay t
 Deno.test("idle circuits between two relays keep no other client from going that way", () =>
   withCircuits<MemoryWorld>(inMemory)(async (world) => {
     const guard = await startRelay(world);
-    // 16 of these stay free for requests.
+    // 16 of these stay free for requests, and it takes no further link.
     const next = await startRelay(world, {
-      node: { linkLimits: { openStreams: 24 } },
+      node: { linkLimits: { openStreams: 24 }, tableLimits: { links: 1 } },
     });
     const path = [guard, next];
     const hostile = await startClient(world);
@@ -189,5 +189,27 @@ Deno.test("idle circuits between two relays keep no other client from going that
     const other = await build(hostile, path);
     for (const used of [circuit, other]) assert.ok(await used.ping({}) >= 0);
     assert.equal(guard.server.stats.ends.evicted, 2);
+    assert.deepEqual([...guard.errors, ...next.errors], []);
+  }));
+
+Deno.test("no circuit between two relays gives way while a further link can be had", () =>
+  withCircuits<MemoryWorld>(inMemory)(async (world) => {
+    const guard = await startRelay(world);
+    const next = await startRelay(world, {
+      node: { linkLimits: { openStreams: 24 } },
+    });
+    const hostile = await startClient(world);
+    const idle: OwnCircuit[] = [];
+    for (let count = 0; count < 20; count++) {
+      idle.push(await build(hostile, [guard, next]));
+    }
+    // They would give way to any by now, and to who has fewer at once.
+    await sleep(world.clock, LATER_MS);
+    for (const client of [hostile, await startClient(world)]) {
+      const circuit = await build(client, [guard, next]);
+      assert.ok(await circuit.ping({}) >= 0);
+    }
+    assert.ok(idle.every(({ isOpen }) => isOpen));
+    assert.equal(guard.server.stats.ends.evicted, undefined);
     assert.deepEqual([...guard.errors, ...next.errors], []);
   }));

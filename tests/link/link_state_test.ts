@@ -54,6 +54,37 @@ Deno.test("LinkState pings a silent peer, and closes if nothing comes back", () 
   });
 });
 
+Deno.test("LinkState does not take its own standstill for silence of the peer", () => {
+  const state = new LinkState(LIMITS, 0);
+  assert.equal(state.onPeerStream(), true);
+  assert.deepEqual(state.onTime(20_000), [{ type: "ping" }]);
+  // The timer should have fired at 30 s.
+  assert.deepEqual(state.onTime(34_000), []);
+  assert.deepEqual(state.onTime(43_999), []);
+  assert.deepEqual(state.onTime(44_000), [
+    { type: "close", reason: "link.silent" },
+  ]);
+});
+
+Deno.test("LinkState does not take its own standstill for a peer that takes no bytes", () => {
+  const state = new LinkState(LIMITS, 0);
+  state.onWrite(100, 0);
+  state.onBytesIn(1, 5_000);
+  assert.deepEqual(state.onTime(14_000), []);
+  assert.deepEqual(state.onTime(24_000), [
+    { type: "close", reason: "link.stalled" },
+  ]);
+});
+
+Deno.test("LinkState.onPingUnsent() waits as long again before it asks anew", () => {
+  const state = new LinkState(LIMITS, 0);
+  assert.equal(state.onPeerStream(), true);
+  assert.deepEqual(state.onTime(20_000), [{ type: "ping" }]);
+  state.onPingUnsent(25_000);
+  assert.deepEqual(state.onTime(44_999), []);
+  assert.deepEqual(state.onTime(45_000), [{ type: "ping" }]);
+});
+
 Deno.test("LinkState closes an idle link although its pings are answered", () => {
   const state = new LinkState(LIMITS, 0);
   const { pings, nowMs, reason } = fate(state, "answers");

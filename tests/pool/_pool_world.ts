@@ -63,6 +63,8 @@ export class PoolWorld {
   readonly paths: (readonly NodeRecord[])[] = [];
   /** Relays that do not answer, and when they do again. */
   readonly dead = new Set<RelayKey>();
+  /** How many circuits a guard bears at once, where that is not without end. */
+  readonly bears = new Map<RelayKey, number>();
   nowMs = 0;
 
   constructor(options: PoolWorldOptions) {
@@ -182,6 +184,12 @@ export class PoolWorld {
       circuit.nextMs = Infinity; // until the pool gives it up
       return;
     }
+    if (circuit.hops === 0 && this.#isFull(relay)) {
+      this.circuits.delete(circuit.id);
+      const { id } = circuit;
+      this.do(this.pool.onFailed(id, undefined, "full", this.nowMs));
+      return;
+    }
     circuit.hops++;
     circuit.nextMs = this.nowMs + (this.options.hopMs ?? 50);
     if (circuit.hops < circuit.path.length) {
@@ -190,6 +198,14 @@ export class PoolWorld {
     }
     circuit.isOpen = true;
     this.do(this.pool.onBuilt(circuit.id, this.nowMs));
+  }
+
+  #isFull(guard: NodeRecord): boolean {
+    let has = 0;
+    for (const { path, hops } of this.circuits.values()) {
+      if (hops > 0 && path[0]?.nodeId === guard.nodeId) has++;
+    }
+    return has >= (this.bears.get(relayKey(guard.nodeId)) ?? Infinity);
   }
 
   /** Close everything and begin again, with guards as they were. */

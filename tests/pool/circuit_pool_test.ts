@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { avoiding } from "../../lib/path/path_avoid.ts";
 import fc from "fast-check";
-import { MAX_BUILDS, UNUSED_FOR_MS } from "../../lib/pool/circuit_pool.ts";
+import { MAX_WARM_BUILDS, UNUSED_FOR_MS } from "../../lib/pool/circuit_pool.ts";
 import {
   type CircuitPurpose,
   PURPOSE_RULES,
@@ -29,7 +29,7 @@ function warm(options: Partial<PoolWorldOptions> = {}): PoolWorld {
 
 Deno.test("CircuitPool keeps circuits ready before a request comes, three builds at a time", () => {
   const world = new PoolWorld({ relays: LIST });
-  assert.equal(world.statesOf("building"), MAX_BUILDS);
+  assert.equal(world.statesOf("building"), MAX_WARM_BUILDS);
   world.run(1000);
   assert.equal(world.statesOf("unused"), WARM);
   assert.equal(world.statesOf("building"), 0);
@@ -362,6 +362,50 @@ Deno.test("CircuitPool makes room by closing unused circuits, and says when ther
   assert.equal(world.given.size, 7);
   world.run(90_000);
   assert.deepEqual([...world.failed.values()], [{ reason: "full" }]);
+});
+
+Deno.test("CircuitPool goes by the other guard when one bears no more circuits", () => {
+  const world = warm();
+  const [full] = world.selector.guards.inUse;
+  assert.ok(full);
+  world.bears.set(full.key, 5);
+  for (let count = 0; count < 40; count++) {
+    world.take();
+    world.run(world.nowMs + 500);
+  }
+  world.run(world.nowMs + 5_000);
+  assert.equal(world.given.size, 40);
+  const over = world.taken.filter(({ path: [guard] }) =>
+    guard?.nodeId === full.record.nodeId
+  );
+  assert.ok(over.length <= 5);
+  // Nothing was lost: it was our own load.
+  assert.deepEqual(world.obstacles, []);
+  assert.equal(world.failed.size, 0);
+});
+
+Deno.test("CircuitPool says that it is full when no guard bears more, and loses no guard and no budget by it", () => {
+  const world = warm();
+  const before = world.selector.guards.inUse.map(({ key }) => key);
+  for (const { key } of world.selector.guards.inUse) world.bears.set(key, 10);
+  const requests = Array.from({ length: 60 }, () => world.take());
+  world.run(60_000);
+  assert.ok(world.given.size >= 18 && world.given.size <= 20);
+  assert.deepEqual(
+    new Set([...world.failed.values()].map(({ reason }) => reason)),
+    new Set(["full"]),
+  );
+  assert.equal(world.given.size + world.failed.size, requests.length);
+  // When visitors leave, others come in at once: nothing was used up.
+  for (const circuit of world.taken) world.kill(circuit, "done");
+  world.run(65_000);
+  const after = Array.from({ length: 12 }, () => world.take());
+  world.run(75_000);
+  assert.ok(after.every((request) => world.given.has(request)));
+  assert.deepEqual(
+    world.selector.guards.inUse.map(({ key }) => key),
+    before,
+  );
 });
 
 Deno.test("CircuitPool.cancel() forgets a request, and keeps what was being built for it", () => {

@@ -90,8 +90,7 @@ const slowLoris: Attack = async (world, victim) => {
   await Promise.all(
     Array.from({ length: 200 }, () =>
       again(world, 1_000, async () => {
-        const link = await links.getOrDial(victim.role.record.current);
-        const stream = await link.openCircuit();
+        const stream = await links.openCircuit(victim.role.record.current);
         for (let sent = 0; sent < CELL_BYTES; sent++) {
           await stream.write(new Uint8Array(1));
           await sleep(world.clock, 2_000);
@@ -101,7 +100,7 @@ const slowLoris: Attack = async (world, victim) => {
   );
 };
 
-/** Circuits from one link, as many as it can. */
+/** Circuits from one client, as many as it can, over as many links as it needs. */
 const floodOfCircuits: Attack = async (world, victim) => {
   const client = await BareClient.open(world, "flooder");
   const { links } = client.host;
@@ -109,11 +108,10 @@ const floodOfCircuits: Attack = async (world, victim) => {
   const first = random.bytes(CELL_BYTES);
   let begun = 0;
   while (begun < 10_000) {
-    const link = await links.getOrDial(victim.role.record.current);
     await Promise.all(Array.from({ length: 100 }, async () => {
       begun++;
       try {
-        const stream = await link.openCircuit();
+        const stream = await links.openCircuit(victim.role.record.current);
         await stream.write(first);
         await sleep(world.clock, 100);
         stream.closeWrite();

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isOverload } from "./circuit_links.ts";
 import type { ExtendFailure } from "../../circuit/control_messages.ts";
 import type { BuildFailure as PoolBuildFailure } from "../../pool/pool_circuit.ts";
 import type { BuildFailure, CircuitEnd } from "./circuit_build.ts";
@@ -19,7 +20,10 @@ export function blame(failure: BuildFailure): BlamedHop {
   const hop = failure.hop - 1;
   switch (failure.code) {
     case "unlinked":
-      return { hop, failure: "unreachable" };
+      // The streams of a guard that is there, used up by ourselves.
+      return isOverload(failure.error)
+        ? { hop: undefined, failure: "full" }
+        : { hop, failure: "unreachable" };
     case "not_extended":
       return { hop, failure: EXTEND_FAILURES[failure.reason] };
     case "ended":
@@ -58,9 +62,17 @@ function blameEnd(end: CircuitEnd, hop: number): BlamedHop {
  * Whether replacing an open circuit that has ended is to be counted. Only our own
  * word is taken for it that all was done: that of the far end would be free for
  * an adversary who wants to see us build circuits without end.
+ *
+ * A joined circuit is a leg: its session counts what takes its place. Visitors
+ * leave when they like, and a popular service must not run out of rebuilds by it.
+ *
+ * @param use Whether it was joined to that of the other side.
  */
-export function howEnded({ code }: CircuitEnd): "done" | "lost" {
-  return code === "done" ? "done" : "lost";
+export function howEnded(
+  { code }: CircuitEnd,
+  use: "joined" | "alone",
+): "done" | "lost" {
+  return code === "done" || use === "joined" ? "done" : "lost";
 }
 
 /** For a message; says nothing of which relay it was. */

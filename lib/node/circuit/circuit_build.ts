@@ -71,8 +71,7 @@ export async function openFirst(
     signal,
   );
   try {
-    const link = await links.getOrDial(first, { signal: limit.signal });
-    return await link.openCircuit({ signal: limit.signal });
+    return await links.openCircuit(first, { signal: limit.signal });
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof AnonNetError) return error;

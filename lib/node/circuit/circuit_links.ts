@@ -8,20 +8,17 @@ import type { ExtendFailure } from "../../circuit/control_messages.ts";
 import type { ByteStream, OpenOptions } from "../../transport/transport.ts";
 import type { PeerAddress } from "../link/link_dial.ts";
 
-/** A link, as a circuit sees it. */
-export interface CircuitLink {
-  /**
-   * Open a stream for a new circuit. The caller ends it, both ways.
-   *
-   * @throws {UnreachableError} `link.lost`, or the signal's reason.
-   */
-  openCircuit(options?: OpenOptions): Promise<ByteStream>;
-}
-
 /** All links of a node, as circuits see them; the table of links is one. */
 export interface CircuitLinks {
-  /** The link to a peer, dialled if need be. @throws {AnonNetError} as the table does. */
-  getOrDial(peer: PeerAddress, options?: OpenOptions): Promise<CircuitLink>;
+  /** See to a link to a peer, dialled if need be. @throws {AnonNetError} as the table does. */
+  getOrDial(peer: PeerAddress, options?: OpenOptions): Promise<unknown>;
+  /**
+   * Open a stream for a new circuit to a peer. The caller ends it, both ways.
+   *
+   * @throws {AnonNetError} as the table does; `link.streams` when the peer bears no
+   * more circuits.
+   */
+  openCircuit(peer: PeerAddress, options?: OpenOptions): Promise<ByteStream>;
 }
 
 /** Errors that say: too much to do, here or there. */
@@ -34,9 +31,12 @@ const OVERLOADED = new Set([
   "circuit.checks_busy",
 ]);
 
+/** Whether an error says that there is too much to do, and nothing of who is there. */
+export function isOverload(error: unknown): boolean {
+  return error instanceof AnonNetError && OVERLOADED.has(error.code);
+}
+
 /** What a client is told when a link or stream to the next relay failed. */
 export function extendFailureOf(error: unknown): ExtendFailure {
-  const isOverload = error instanceof AnonNetError &&
-    OVERLOADED.has(error.code);
-  return isOverload ? "overloaded" : "unreachable";
+  return isOverload(error) ? "overloaded" : "unreachable";
 }

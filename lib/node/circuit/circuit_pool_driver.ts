@@ -449,7 +449,9 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     this.#circuits.set(id, circuit);
-    this.#tasks.run(circuit.closed.then((end) => this.#onClosed(id, end)));
+    this.#tasks.run(
+      circuit.closed.then((end) => this.#onClosed(id, circuit, end)),
+    );
     // Measured only while no request waits.
     const roundTripMs = this.#pool.waiting > 0
       ? undefined
@@ -460,9 +462,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     this.#first.resolve();
   }
 
-  #onClosed(id: CircuitId, end: CircuitEnd): void {
+  #onClosed(id: CircuitId, circuit: OwnCircuit, end: CircuitEnd): void {
     this.#circuits.delete(id);
-    this.#obey(this.#pool.onClosed(id, howEnded(end), this.#nowMs));
+    const how = howEnded(end, circuit.isJoined ? "joined" : "alone");
+    this.#obey(this.#pool.onClosed(id, how, this.#nowMs));
   }
 
   #onFault(error: unknown): void {

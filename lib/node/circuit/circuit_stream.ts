@@ -100,6 +100,11 @@ export class CircuitStream {
     return this.#end;
   }
 
+  /** Whether data may come. */
+  get expectsData(): boolean {
+    return this.#expectsData;
+  }
+
   /** Cells of data that it has carried, both ways together. */
   get cellsCarried(): number {
     return this.#cellsCarried;

@@ -134,6 +134,11 @@ export class OwnCircuit implements ServiceCircuit {
     return this.#stream.end === undefined;
   }
 
+  /** Whether it was ever joined to the circuit of another client. */
+  get isJoined(): boolean {
+    return this.#stream.expectsData;
+  }
+
   /** Cells of data that it has carried, both ways together. */
   get cellsCarried(): number {
     return this.#stream.cellsCarried;

@@ -98,6 +98,12 @@ const LINK_ENDED = new UnreachableError(
   "Cannot use link: it has ended",
 );
 
+/**
+ * Tuning: a time-out that is noticed so late says nothing of the peer, ms: this
+ * node had too much to do to read.
+ */
+const STANDSTILL_MS = 250;
+
 /** Whose dial brought a link up: `outbound` is ours. */
 export type LinkDirection = "outbound" | "inbound";
 
@@ -218,6 +224,11 @@ export class Link {
     return this.#connection.remoteAddress;
   }
 
+  /** Circuits that the peer would still let us open. */
+  get freeCircuits(): number {
+    return this.#isOpen ? this.#state.freeCircuits : 0;
+  }
+
   /** The counters now. */
   get stats(): LinkStats {
     return this.#state.stats;
@@ -232,7 +243,7 @@ export class Link {
    * Ask the peer something.
    *
    * @returns The body of its answer.
-   * @throws {UnreachableError} `link.lost`, `link.request_timeout`,
+   * @throws {UnreachableError} `link.lost`, `link.request_timeout`, `link.streams`,
    * `link.rpc_busy`, `link.rpc_failed`, `link.rpc_unknown_method`.
    * @throws {ProtocolError} if the answer is none; the link is closed then.
    * @throws {RangeError} if `body` is longer than 64 KiB less 64 bytes.
@@ -258,11 +269,25 @@ export class Link {
     const { signal } = limit;
     if (waitMs > 0) await sleep(clock, waitMs, { signal });
     const use = method === PING_METHOD ? "ping" : "request";
-    const stream = await this.#open(use, signal);
+    const stream = await this.#openInTime(use, signal, options.signal);
     try {
       return await raceSignal(this.#ask(stream, request), signal);
     } finally {
       stream.cancel();
+    }
+  }
+
+  /** A stream, or the word that there is none: the peer was not asked then. */
+  async #openInTime(
+    use: StreamUse,
+    limit: AbortSignal,
+    caller: AbortSignal | undefined,
+  ): Promise<LinkStream> {
+    try {
+      return await this.#open(use, limit);
+    } catch (error) {
+      const isLate = limit.aborted && !caller?.aborted && this.#isOpen;
+      throw isLate ? unsent() : error;
     }
   }
 
@@ -288,12 +313,24 @@ export class Link {
   }
 
   /**
-   * See whether the peer is still there: if no answer comes in time, the link ends.
-   * Nothing is asked while an answer is waited for.
+   * See whether the peer is still there: if nothing comes of it in time, the link
+   * ends. Nothing is asked while an answer is waited for. A peer whose streams are
+   * all in use is full, and not silent: the transport watches over it.
    */
   async probe(answerMs: number): Promise<void> {
     if (this.#isProbed) return;
     this.#isProbed = true;
+    try {
+      while (await this.#isSilent(answerMs) === "unknown");
+    } finally {
+      this.#isProbed = false;
+    }
+  }
+
+  /** Ping once, and close the link if that shows that the peer is gone. */
+  async #isSilent(answerMs: number): Promise<"known" | "unknown"> {
+    const { clock } = this.#host;
+    const sinceMs = clock.nowMs();
     try {
       await this.request(PING_METHOD, new Uint8Array(), {
         timeoutMs: answerMs,
@@ -301,12 +338,14 @@ export class Link {
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       // A peer that says "busy" is there.
-      if (error.code === "link.request_timeout") {
-        this.close(CLOSE_CODE.done, "link.silent");
-      }
-    } finally {
-      this.#isProbed = false;
+      if (error.code !== "link.request_timeout") return "known";
+      if (this.#state.heardMs > sinceMs) return "known";
+      // We stood still ourselves: what it answered lies unread.
+      const lateMs = clock.nowMs() - sinceMs - answerMs;
+      if (lateMs >= STANDSTILL_MS) return "unknown";
+      this.close(CLOSE_CODE.done, "link.silent");
     }
+    return "known";
   }
 
   /**
@@ -401,8 +440,24 @@ export class Link {
 
   /** Whatever comes back will do; silence is the state's to notice. */
   #ping(): void {
-    this.request(PING_METHOD).catch(() => {});
+    const timeoutMs = this.#host.limits.silenceMs / 2;
+    this.request(PING_METHOD, new Uint8Array(), { timeoutMs }).catch(
+      (error: unknown) => {
+        const isUnsent = error instanceof AnonNetError &&
+          error.code === "link.streams";
+        if (!isUnsent) return;
+        this.#state.onPingUnsent(this.#host.clock.nowMs());
+        this.#arm();
+      },
+    );
   }
+}
+
+function unsent(): UnreachableError {
+  return new UnreachableError(
+    "link.streams",
+    "Cannot ask: all streams that the peer grants are in use",
+  );
 }
 
 function bodyOf(answer: RpcAnswer): Bytes {

@@ -1,5 +1,6 @@
 /**
- * The links that a node has: one of use per peer, and those that drain.
+ * The links that a node has: one of use per peer, those beside it for more
+ * circuits, and those that drain.
  *
  *     add ─▶ first of its peer ──────────────▶ of use ─┐
  *        └─▶ second ─▶ which one stays? ─ loser ─▶ drains ─▶ removed
@@ -22,10 +23,21 @@ const SIMULTANEOUS_MS = 20_000;
 export class LinkSet {
   readonly #ofUse = new Map<string, Link>();
   readonly #draining = new Set<Link>();
+  readonly #further = new Set<Link>();
 
   /** Links in all. */
   get size(): number {
-    return this.#ofUse.size + this.#draining.size;
+    return this.#ofUse.size + this.#draining.size + this.#further.size;
+  }
+
+  /** All links. */
+  get all(): readonly Link[] {
+    return [...this.#ofUse.values(), ...this.#further, ...this.#draining];
+  }
+
+  /** Links beside the one of use to the same peer. */
+  get further(): readonly Link[] {
+    return [...this.#further];
   }
 
   /** The links of use, one per peer. */
@@ -63,6 +75,11 @@ export class LinkSet {
     loser.drain();
   }
 
+  /** Take in a link of ours beside the one of use; it carries circuits alone. */
+  addFurther(link: Link): void {
+    this.#further.add(link);
+  }
+
   /** End an idle link for the sake of another. */
   evict(link: Link): void {
     link.close(CLOSE_CODE.done, "link.evicted");
@@ -74,15 +91,14 @@ export class LinkSet {
     const key = link.peerKey.toHex();
     if (this.#ofUse.get(key) === link) this.#ofUse.delete(key);
     this.#draining.delete(link);
+    this.#further.delete(link);
   }
 
   /** The link idle for longest; `undefined` while all are in use. */
   get idlest(): Link | undefined {
     let idlest: Link | undefined;
-    for (const links of [this.#draining, this.#ofUse.values()]) {
-      for (const link of links) {
-        if (link.usedMs < (idlest?.usedMs ?? Infinity)) idlest = link;
-      }
+    for (const link of this.all) {
+      if (link.usedMs < (idlest?.usedMs ?? Infinity)) idlest = link;
     }
     return idlest;
   }

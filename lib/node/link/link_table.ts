@@ -7,10 +7,12 @@
  *                                                                 │
  *                            two links to one peer: one of them drains
  *
+ *     openCircuit ─▶ getOrDial ─▶ FurtherLinks ─▶ a link with a free stream
+ *
  * @see protocol §3.6 "Limits", §3.7 "Two links, and the end of a link"
  * @module
  */
-import type { Identity, NodeId, PublicKey } from "../../auth/identity.ts";
+import { Identity, type NodeId, type PublicKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
@@ -38,6 +40,7 @@ import {
 } from "../../link/link_room.ts";
 import type { Load } from "../../link/link_state.ts";
 import type {
+  ByteStream,
   Connection,
   Endpoint,
   OpenOptions,
@@ -48,6 +51,7 @@ import {
   type LinkHandlers,
   type LinkHost,
 } from "./link.ts";
+import { FurtherLinks } from "./further_links.ts";
 import { LinkAnswerer } from "./link_answerer.ts";
 import { dialPeer, type PeerAddress } from "./link_dial.ts";
 import { dialHandshake } from "./link_handshake.ts";
@@ -110,6 +114,8 @@ export interface LinkTableOptions {
 /** Numbers for a status page. */
 interface LinkTableStats {
   readonly links: number;
+  /** Links beside those, for more circuits to the same peers. */
+  readonly further: number;
   readonly draining: number;
   readonly dialling: number;
   /** Handshakes towards us under way. */
@@ -127,6 +133,7 @@ export class LinkTable implements AsyncDisposable {
   readonly #links = new LinkSet();
   readonly #room: LinkRoom<Connection, Link>;
   readonly #answerer: LinkAnswerer;
+  readonly #further: FurtherLinks;
   readonly #dials = new Map<string, Promise<Link>>();
   /** By key alone. */
   readonly #dialsOf = new Places(Infinity, MAX_DIALS_OF_PEER);
@@ -163,8 +170,15 @@ export class LinkTable implements AsyncDisposable {
       room: this.#room,
       links: this.#links,
       onEstablished: (connection, result) => {
-        this.#register(connection, result, "inbound", identity.nodeId);
+        this.#take(
+          this.#linkOf(connection, result, "inbound", identity.nodeId),
+        );
       },
+    });
+    this.#further = new FurtherLinks({
+      clock: options.clock,
+      dial: (first) => this.#dialBeside(first),
+      run: (work) => this.#tasks.run(work),
     });
     this.#backoff = new DialBackoff(
       random,
@@ -195,6 +209,7 @@ export class LinkTable implements AsyncDisposable {
   get stats(): LinkTableStats {
     return {
       links: this.#links.ofUse.length,
+      further: this.#links.further.length,
       draining: this.#links.draining.length,
       dialling: this.#dials.size,
       answering: this.#room.handshakes,
@@ -252,7 +267,22 @@ export class LinkTable implements AsyncDisposable {
    */
   async dialAnew(peer: PeerAddress): Promise<Link> {
     this.#checkDial(peer);
-    return await this.#dialAndShake(peer);
+    return await this.#dialOfUse(peer);
+  }
+
+  /**
+   * Open a stream for a circuit to a peer, on a link beside the first if need be.
+   * The caller ends it, both ways.
+   *
+   * @throws {AnonNetError} as {@linkcode getOrDial}; `link.streams` when the peer
+   * bears no more circuits.
+   */
+  async openCircuit(
+    peer: PeerAddress,
+    options: OpenOptions = {},
+  ): Promise<ByteStream> {
+    const first = await this.getOrDial(peer, options);
+    return await this.#further.openCircuit(first, options);
   }
 
   /**
@@ -266,7 +296,9 @@ export class LinkTable implements AsyncDisposable {
 
   /** Close the links that do not answer within `answerMs`. */
   probe(answerMs: number): void {
-    for (const link of this.links) this.#tasks.run(link.probe(answerMs));
+    for (const link of this.#links.all) {
+      this.#tasks.run(link.probe(answerMs));
+    }
   }
 
   /** Close all links and the endpoint. Idempotent. */
@@ -285,8 +317,7 @@ export class LinkTable implements AsyncDisposable {
         "Cannot link: the node is stopping",
       ),
     );
-    const { ofUse, draining } = this.#links;
-    for (const link of [...ofUse, ...draining]) link.close();
+    for (const link of this.#links.all) link.close();
     await this.#options.endpoint.close();
     await this.#answerer.stopped();
     await this.#tasks.ended();
@@ -306,7 +337,13 @@ export class LinkTable implements AsyncDisposable {
         { cause: refusal.error },
       );
     }
-    const verdict = this.#room.forDial(this.#links, clock.nowMs());
+    this.#makeRoom();
+  }
+
+  /** @throws {UnreachableError} `link.full`. */
+  #makeRoom(): void {
+    const nowMs = this.#options.clock.nowMs();
+    const verdict = this.#room.forDial(this.#links, nowMs);
     if (verdict.type === "evict") this.#links.evict(verdict.link);
     else if (verdict.type === "full") {
       throw new UnreachableError("link.full", "Cannot dial: too many links");
@@ -317,7 +354,7 @@ export class LinkTable implements AsyncDisposable {
     const { clock } = this.#options;
     const key = dialKey(peer);
     try {
-      const link = await this.#dialAndShake(peer);
+      const link = await this.#dialOfUse(peer);
       this.#backoff.onSuccess(key);
       return this.get(peer.publicKey) ?? link;
     } catch (error) {
@@ -331,9 +368,33 @@ export class LinkTable implements AsyncDisposable {
     }
   }
 
-  async #dialAndShake(peer: PeerAddress): Promise<Link> {
+  /** A link of use, under the identity that we have towards the peer. */
+  async #dialOfUse(peer: PeerAddress): Promise<Link> {
+    const { identityFor, identity } = this.#options;
+    const self = identityFor?.(peer) ?? identity;
+    return this.#take(await this.#dialAndShake(peer, self));
+  }
+
+  /**
+   * Link once more to where a peer has proven to be: an address that a client of
+   * ours names could be wrong. The identity is made for this link, of relays too:
+   * under their own it would take the place of the first. One dial at a time and at
+   * that one address: it is not counted with those of {@linkcode getOrDial}, which an
+   * identity may have go to wherever it signs.
+   */
+  async #dialBeside({ peerKey, remoteAddress }: Link): Promise<Link> {
+    const { crypto, identityFor, random } = this.#options;
+    this.#stopping.signal.throwIfAborted();
+    this.#makeRoom();
+    const peer = { publicKey: peerKey, addresses: [remoteAddress] };
+    const self = identityFor?.(peer) ?? Identity.generate(crypto, random);
+    const link = await this.#dialAndShake(peer, self);
+    this.#links.addFurther(link);
+    return this.#begin(link);
+  }
+
+  async #dialAndShake(peer: PeerAddress, self: Identity): Promise<Link> {
     const { clock, endpoint, identity, network, record } = this.#options;
-    const self = this.#options.identityFor?.(peer) ?? identity;
     using limit = deadline(
       clock,
       network.linkHandshakeMs,
@@ -349,25 +410,33 @@ export class LinkTable implements AsyncDisposable {
         record: self === identity ? record?.() : undefined,
         peerKey: peer.publicKey,
       });
-      return this.#register(connection, result, "outbound", self.nodeId);
+      return this.#linkOf(connection, result, "outbound", self.nodeId);
     } finally {
       if (self !== identity) self[Symbol.dispose]();
     }
   }
 
-  #register(
+  #linkOf(
     connection: Connection,
     result: HandshakeResult,
     direction: LinkDirection,
     localId: NodeId,
   ): Link {
     const host = this.#host;
-    const link = new Link({ connection, result, direction, localId, host });
+    return new Link({ connection, result, direction, localId, host });
+  }
+
+  /** A link of use has come up. */
+  #take(link: Link): Link {
+    this.#links.add(link);
+    return this.#begin(link);
+  }
+
+  #begin(link: Link): Link {
     this.#tasks.run(this.#watch(link));
     if (this.#stopping.signal.aborted) link.close();
-    this.#links.add(link);
     link.start();
-    this.#report(() => host.handlers.onLink?.(link));
+    this.#report(() => this.#host.handlers.onLink?.(link));
     return link;
   }
 

@@ -329,12 +329,11 @@ export class RelayedCircuit {
     }
   }
 
-  /** Where the link is full of circuits, one that is not used gives way. */
+  /** Where all links to a relay are full of circuits, one that is not used gives way. */
   async #streamTo(peer: NodeRecord, signal: AbortSignal): Promise<ByteStream> {
     const { links, exits, clock } = this.#host;
-    const link = await links.getOrDial(peer, { signal });
     try {
-      return await link.openCircuit({ signal });
+      return await links.openCircuit(peer, { signal });
     } catch (error) {
       if (errorCode(error) !== "link.streams") throw error;
       const next = peer.nodeId.toHex();
@@ -342,7 +341,7 @@ export class RelayedCircuit {
       if (unused === undefined) throw error;
       unused.destroy("evicted", "drop");
       await raceSignal(unused.#gone.promise, signal);
-      return await link.openCircuit({ signal });
+      return await links.openCircuit(peer, { signal });
     }
   }
 

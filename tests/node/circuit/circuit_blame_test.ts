@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { UnreachableError } from "../../../lib/base/errors.ts";
 import { blame, howEnded } from "../../../lib/node/circuit/circuit_blame.ts";
 
 Deno.test("howEnded() takes no word but ours that a circuit is done", () => {
-  assert.equal(howEnded({ code: "done" }), "done");
-  assert.equal(howEnded({ code: "destroyed" }), "lost");
+  assert.equal(howEnded({ code: "done" }, "alone"), "done");
+  assert.equal(howEnded({ code: "destroyed" }, "alone"), "lost");
   for (
     const reason of [
       "done",
@@ -12,9 +13,9 @@ Deno.test("howEnded() takes no word but ours that a circuit is done", () => {
       "overloaded",
       "stopping",
     ] as const
-  ) assert.equal(howEnded({ code: "closed", hop: 3, reason }), "lost");
+  ) assert.equal(howEnded({ code: "closed", hop: 3, reason }, "alone"), "lost");
   for (const code of ["bad_cell", "protocol", "timeout"] as const) {
-    assert.equal(howEnded({ code, hop: 2 }), "lost");
+    assert.equal(howEnded({ code, hop: 2 }, "alone"), "lost");
   }
 });
 
@@ -45,4 +46,24 @@ Deno.test("blame() accuses the relay that was to be added when the one before it
       failure,
     });
   }
+});
+
+Deno.test("howEnded() leaves joined circuits to the budget of their session", () => {
+  assert.equal(howEnded({ code: "destroyed" }, "joined"), "done");
+  assert.equal(howEnded({ code: "timeout", hop: 1 }, "joined"), "done");
+});
+
+Deno.test("blame() takes a guard whose streams we have used up for full, not for gone", () => {
+  for (const code of ["link.full", "link.streams", "link.busy"]) {
+    const error = new UnreachableError(code, "No room");
+    assert.deepEqual(blame({ code: "unlinked", hop: 1, error }), {
+      hop: undefined,
+      failure: "full",
+    });
+  }
+  const error = new UnreachableError("link.lost", "Gone");
+  assert.deepEqual(blame({ code: "unlinked", hop: 1, error }), {
+    hop: 0,
+    failure: "unreachable",
+  });
 });

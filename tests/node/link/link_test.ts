@@ -376,3 +376,35 @@ Deno.test("Link.openCircuit() rejects with the reason when told to give up", () 
     assert.equal(link.stats.openStreams, 1);
     only.cancel();
   }));
+
+Deno.test("Link takes a peer for full, not for silent, when no stream is left for a ping", () =>
+  inMemory(async (world) => {
+    const a = await world.node();
+    // It promises more than its transport grants, as one does that ends streams late.
+    const b = await world.node({ transport: { maxStreams: 4 } });
+    const link = await a.table.getOrDial(b.peer);
+    for (let count = 0; count < 4; count++) await link.openCircuit();
+    await link.probe(2_000);
+    assert.equal(link.isOpen, true);
+    await sleep(world.clock, 3_600_000);
+    assert.equal(link.isOpen, true);
+  }));
+
+Deno.test("Link.probe() takes any byte of the peer for a sign of life", () =>
+  inMemory(async (world) => {
+    const a = await world.node();
+    const { link, connection } = await toRawPeer(world, a);
+    const circuit = await link.openCircuit();
+    const theirs = await connection.acceptStream();
+    assert.ok(theirs !== undefined);
+    const reading = readAll(circuit);
+    const probing = link.probe(2_000);
+    await sleep(world.clock, 1_000);
+    await theirs.write(Uint8Array.of(1));
+    await probing;
+    assert.equal(link.isOpen, true);
+    // One that then says nothing at all is silent.
+    await link.probe(2_000);
+    assert.equal((await link.closed).reason, "link.silent");
+    await reading.catch(() => {});
+  }));
