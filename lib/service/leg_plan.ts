@@ -1,12 +1,16 @@
 /**
  * How many legs the client of a session keeps, and when it builds another.
  *
- *     age of the session      wanted     built
- *     below 3 s               1
- *     3 s and in use          2          one that is gone or suspect: soon
+ *     the session             wanted     built
+ *     moves data, below 3 s   1
+ *     moves data, 3 s and on  2          one that is gone or suspect: soon
  *     … and a leg was lost    3          for 30 s: what kills legs may go on
- *     not in use              0          as they are
+ *     moves none, streams     1          the others are let go after a minute
+ *     has no streams          0          as they are; parked after two minutes
  *     none left, streams open 1          at once
+ *
+ * A session that rests costs a circuit while it has streams, for the service may
+ * speak first, and none when it has not: it is met again by ticket.
  *
  * Replacements are jittered and capped: an attacker that kills our circuits must not
  * make us build new ones as fast as it kills them.
@@ -18,7 +22,7 @@ import { type Random, randomBetween } from "../base/random.ts";
 import { TokenBucket } from "../base/token_bucket.ts";
 import type { LegNumber } from "../session/frames.ts";
 
-/** A session this old gets a second leg, ms: most are over sooner. */
+/** A session that moves data for so long gets a second leg, ms: most are over sooner. */
 export const WARM_AFTER_MS = 3_000;
 /** Legs kept by a session in use, and for a while after one was lost. */
 const WARM_LEGS = { calm: 2, storm: 3 } as const;
@@ -26,6 +30,12 @@ const WARM_LEGS = { calm: 2, storm: 3 } as const;
 export const STORM_MS = 30_000;
 /** A session without a stream for so long is not in use, ms. */
 export const IN_USE_MS = 30_000;
+/** Tuning: a session that moved no data for so long rests, ms. */
+const REST_MS = 20_000;
+/** Tuning: one that rests lets go of all legs but one after this time without data, ms. */
+export const LET_GO_MS = 60_000;
+/** Tuning: one without streams lets go of the last after this time without data, ms. */
+export const PARK_MS = 120_000;
 /** Legs built at once, and then one per two seconds. */
 export const LEG_BURST = 8;
 export const LEG_EVERY_MS = 2_000;
@@ -46,45 +56,72 @@ export type LegAction =
 /** The legs of one session, at its client. */
 export class LegPlan {
   readonly #random: Random;
-  readonly #bornMs: number;
   /** Since when each leg is suspect; `Infinity`: it is not. */
   readonly #legs = new Map<LegNumber, number>();
   #building = 0;
   #streams = 0;
   #usedMs: number;
+  /** When data last moved, and since when it does without a rest. */
+  #dataMs: number;
+  #busySinceMs: number;
   #failures = 0;
   #buildMs = Infinity;
   #waitUntilMs = -Infinity;
   /** When a leg was lost last. */
   #lostMs = -Infinity;
   readonly #builds: TokenBucket;
-  /** When the plan was last looked at. */
-  #seenMs: number;
 
   /** @param first The leg that the session began with. */
   constructor(random: Random, first: LegNumber, nowMs: number) {
     this.#random = random;
     this.#legs.set(first, Infinity);
-    this.#bornMs = nowMs;
     this.#usedMs = nowMs;
+    this.#dataMs = nowMs;
+    this.#busySinceMs = nowMs;
     this.#builds = new TokenBucket(
       { perSecond: 1000 / LEG_EVERY_MS, burst: LEG_BURST },
       nowMs,
     );
-    this.#seenMs = nowMs;
   }
 
   /** When {@linkcode onTime} has something to do. */
   get deadlineMs(): number {
     let due = Math.max(this.#buildMs, this.#builds.readyMs(1));
-    const warmMs = this.#bornMs + WARM_AFTER_MS;
-    if (this.#streams > 0 && this.#seenMs < warmMs) due = Math.min(due, warmMs);
+    due = Math.min(due, this.#letGoMs, this.#parkMs);
     if (this.#carrying > 0) {
       for (const sinceMs of this.#legs.values()) {
         due = Math.min(due, sinceMs + GIVE_UP_MS);
       }
     }
     return due;
+  }
+
+  /** When legs beyond the first are let go of. */
+  get #letGoMs(): number {
+    const isSpare = this.#carrying > 1 && this.#building === 0;
+    return isSpare ? this.#dataMs + LET_GO_MS : Infinity;
+  }
+
+  /** When the last leg is. */
+  get #parkMs(): number {
+    const isNeeded = this.#streams > 0 || this.#building > 0;
+    if (isNeeded || this.#legs.size === 0) return Infinity;
+    return Math.max(this.#usedMs, this.#dataMs) + PARK_MS;
+  }
+
+  /** Bytes of streams came or went. Need not be told more than twice a second. */
+  onData(nowMs: number): LegAction[] {
+    if (nowMs - this.#dataMs >= REST_MS) this.#busySinceMs = nowMs;
+    this.#dataMs = nowMs;
+    return this.onTime(nowMs);
+  }
+
+  /** The service was met again, after all legs had been let go of. */
+  onWoken(leg: LegNumber, nowMs: number): LegAction[] {
+    this.#legs.set(leg, Infinity);
+    this.#failures = 0;
+    this.#usedMs = nowMs;
+    return this.onTime(nowMs);
   }
 
   /** A leg that was to be built carries cells. */
@@ -133,8 +170,7 @@ export class LegPlan {
 
   /** Build what is wanted, give up what is dead. */
   onTime(nowMs: number): LegAction[] {
-    this.#seenMs = nowMs;
-    const actions = this.#dropDead(nowMs);
+    const actions = [...this.#dropDead(nowMs), ...this.#letGo(nowMs)];
     for (;;) {
       const missing = this.#wanted(nowMs) - this.#carrying - this.#building;
       if (missing <= 0) {
@@ -162,10 +198,32 @@ export class LegPlan {
     const isInUse = this.#streams > 0 || nowMs - this.#usedMs < IN_USE_MS;
     if (!isInUse) return 0;
     if (this.#legs.size === 0) return this.#streams > 0 ? 1 : 0;
-    if (nowMs - this.#bornMs < WARM_AFTER_MS) return 1;
+    if (!this.#isBusy(nowMs)) return 1;
     const isStorm = this.#carrying < this.#legs.size ||
       nowMs - this.#lostMs < STORM_MS;
     return isStorm ? WARM_LEGS.storm : WARM_LEGS.calm;
+  }
+
+  /** Whether data moves, and not for a moment only. */
+  #isBusy(nowMs: number): boolean {
+    return nowMs - this.#dataMs < REST_MS &&
+      this.#dataMs - this.#busySinceMs >= WARM_AFTER_MS;
+  }
+
+  /** What a session that rests does not need, the newest legs first. */
+  #letGo(nowMs: number): LegAction[] {
+    const keep = nowMs >= this.#parkMs
+      ? 0
+      : nowMs >= this.#letGoMs
+      ? 1
+      : Infinity;
+    const actions: LegAction[] = [];
+    for (const leg of [...this.#legs.keys()].reverse()) {
+      if (this.#legs.size <= keep) break;
+      this.#legs.delete(leg);
+      actions.push({ type: "drop", leg });
+    }
+    return actions;
   }
 
   #dropDead(nowMs: number): LegAction[] {

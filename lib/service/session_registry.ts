@@ -14,7 +14,7 @@
 import type { Bytes } from "../base/bytes.ts";
 
 /** Sessions of one service at once, about 20 KiB each when idle. */
-export const MAX_SESSIONS = 1024;
+export const MAX_SESSIONS = 8_192;
 /** Sessions whose client has not been heard of yet. */
 export const MAX_HALF_OPEN = 128;
 /** How long a client may be silent to begin with, ms. */

@@ -32,7 +32,7 @@ import { FIRST_STREAM, SessionStreams } from "./session_streams.ts";
 import { Standstill } from "./standstill.ts";
 import type { ReadResult } from "./stream.ts";
 
-/** A session without a leg fails after this long, ms. */
+/** A session with streams and without a leg fails after this long, ms. */
 export const LEGLESS_MS = 60_000;
 /** Round trip assumed before one was measured, ms. */
 const ASSUMED_ROUND_TRIP_MS = 100;
@@ -87,10 +87,15 @@ export class Session implements SessionView {
   readonly #standstill = new Standstill();
   #events: SessionEvent[] = [];
   #closed: number | undefined;
+  #dataMs: number;
+  /** When a stream was last opened here. */
+  #openedMs: number;
 
   constructor(options: SessionOptions, nowMs: number) {
     const { crypto, role, quota } = options;
     this.role = role;
+    this.#dataMs = nowMs;
+    this.#openedMs = nowMs;
     this.#secret = new Uint8Array(options.secret);
     const spread = options.spread ?? "one";
     this.#legs = new LegTable({ crypto, role, spread }, nowMs);
@@ -136,11 +141,20 @@ export class Session implements SessionView {
   /** When to call {@linkcode onTime} next; `Infinity` when nothing is due. */
   get deadlineMs(): number {
     if (this.#closed !== undefined) return Infinity;
-    return Math.min(
-      this.#legs.dueMs(this.#anyStreams),
-      this.#legs.leglessSinceMs + LEGLESS_MS,
-      this.#standstill.deadlineMs,
-    );
+    return Math.min(this.#legs.dueMs(this.#anyStreams), this.#failMs);
+  }
+
+  /** When it fails for want of a leg, or of an answer. Without streams it misses no leg. */
+  get #failMs(): number {
+    const legMs = this.#streams.size === 0
+      ? Infinity
+      : Math.max(this.#legs.leglessSinceMs, this.#openedMs) + LEGLESS_MS;
+    return Math.min(legMs, this.#standstill.deadlineMs);
+  }
+
+  /** When bytes of a stream last came or went, ms; the beginning before that. */
+  get dataMs(): number {
+    return this.#dataMs;
   }
 
   get #anyStreams(): "some" | "none" {
@@ -226,6 +240,7 @@ export class Session implements SessionView {
     decodeFrames(frames, {
       onStreamData: (id, offset, bytes) => {
         wantsAck = isNews = true;
+        this.#dataMs = nowMs;
         this.#streams.onData(id, offset, bytes, nowMs);
       },
       onControlFrame: (frame) => {
@@ -305,6 +320,7 @@ export class Session implements SessionView {
    * @returns Its id, or `undefined` while as many are open as may be.
    */
   openStream(port: number, nowMs: number): StreamId | undefined {
+    this.#openedMs = nowMs;
     return this.#closed === undefined
       ? this.#streams.open(port, nowMs)
       : undefined;
@@ -380,6 +396,7 @@ export class Session implements SessionView {
       if (lane !== "bulk") at = this.#streams.fillControl(cell, at, load);
       if (state.leg.hasRoom) at = this.#streams.fill(cell, at, load, lane);
     }
+    if (load.data.length > 0) this.#dataMs = nowMs;
     cell.fill(0, at, FRAME_SPACE_BYTES);
     state.leg.seal(cell);
     const isEliciting = isPingWanted || load.control.length > 0 ||
@@ -414,19 +431,20 @@ export class Session implements SessionView {
       this.#events.push({ type: "legSuspect", leg: leg.number });
     }
     this.#rescue();
-    const isOver = nowMs - this.#legs.leglessSinceMs >= LEGLESS_MS ||
-      nowMs >= this.#standstill.deadlineMs;
-    if (isOver) this.#finish(SESSION_CODE.noLeg, [], "theirs");
+    if (nowMs >= this.#failMs) {
+      this.#finish(SESSION_CODE.noLeg, [], "theirs");
+    }
     return this.takeEvents();
   }
 
   /**
    * We stood still for `ms`, until now. Where the other end has given the session up
    * by now, unless it stood still as well, it is asked, and the session ends without
-   * an answer.
+   * an answer. One without legs and streams is given up by neither end.
    */
   onStoodStill(ms: number, nowMs: number): void {
     if (this.#closed !== undefined) return;
+    if (this.#streams.size === 0 && this.legNumbers.length === 0) return;
     this.#standstill.onStoodStill(ms, nowMs);
     if (this.#standstill.isDoubtful) this.#legs.askAll(nowMs);
   }

@@ -52,7 +52,7 @@ export class SessionStreams {
     say: (event: SessionEvent) => void,
   ) {
     this.#role = role;
-    this.#table = new StreamTable(role, quota);
+    this.#table = new StreamTable(role, quota, () => this.#shed());
     this.#say = say;
   }
 
@@ -75,7 +75,7 @@ export class SessionStreams {
     this.#sayAccepted(stream);
     this.#table.hold(stream.receive.onData(offset, bytes));
     this.#sayReadable(stream);
-    if (this.#table.isOverQuota) this.#shed();
+    this.#table.relieveQuota();
   }
 
   /** Anything else of a stream. @throws {ProtocolError} `session.*`. */
@@ -236,6 +236,8 @@ export class SessionStreams {
     stream.send.write(bytes);
     this.#table.hold(bytes.length);
     this.#round.queue(stream);
+    this.#table.relieveQuota();
+    if (!this.#table.has(id)) return "gone";
     if (stream.hasRoom) return "taken";
     stream.isWriterWaiting = true;
     return "full";
@@ -382,7 +384,7 @@ export class SessionStreams {
     this.#say({ type: "finished", id: stream.id });
   }
 
-  /** Over the quota: the stream that holds most is reset. */
+  /** The process is over its quota, and we hold most: our largest stream is reset. */
   #shed(): void {
     const stream = this.#table.largest;
     if (stream === undefined) return;

@@ -15,8 +15,8 @@
  */
 
 /**
- * An end that has no leg for a minute gives the session up, and some seconds pass
- * until it has none, ms.
+ * An end that has streams and no leg for a minute gives the session up, and some
+ * seconds pass until it has none, ms.
  */
 const GIVEN_UP_MS = 75_000;
 /** Tuning: time that the other end has to answer, ms; as long as a guard has. */

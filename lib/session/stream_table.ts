@@ -12,7 +12,7 @@
 import { ProtocolError } from "../base/errors.ts";
 import type { StreamId } from "./frames.ts";
 import type { SessionRole } from "./leg.ts";
-import type { SessionQuota } from "./quota.ts";
+import type { QuotaHolder, SessionQuota } from "./quota.ts";
 import { SessionStream } from "./stream.ts";
 
 /**
@@ -22,18 +22,31 @@ import { SessionStream } from "./stream.ts";
 export const MAX_STREAMS = 4096;
 
 /** The streams of one end of a session. */
-export class StreamTable {
+export class StreamTable implements QuotaHolder {
   readonly #role: SessionRole;
   readonly #quota: SessionQuota;
+  readonly #onShed: () => void;
   readonly #streams = new Map<StreamId, SessionStream>();
   /** Ids below the highest seen that are still to come. */
   readonly #skipped = new Set<StreamId>();
   #highest = 0;
   #heldBytes = 0;
 
-  constructor(role: SessionRole, quota: SessionQuota) {
+  /** @param onShed The process holds too much, and this session most of it. */
+  constructor(role: SessionRole, quota: SessionQuota, onShed: () => void) {
     this.#role = role;
     this.#quota = quota;
+    this.#onShed = onShed;
+  }
+
+  /** Bytes that all of them hold. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** The process holds too much, and these streams most of it. */
+  shed(): void {
+    this.#onShed();
   }
 
   /** Streams there are. */
@@ -44,11 +57,6 @@ export class StreamTable {
   /** Whether as many are there as may be. */
   get isFull(): boolean {
     return this.#streams.size >= MAX_STREAMS;
-  }
-
-  /** Whether all sessions of the process together hold too much. */
-  get isOverQuota(): boolean {
-    return this.#quota.isExceeded;
   }
 
   get(id: StreamId): SessionStream | undefined {
@@ -124,7 +132,12 @@ export class StreamTable {
   /** Count bytes that streams hold more than before, or fewer when negative. */
   hold(bytes: number): void {
     this.#heldBytes += bytes;
-    this.#quota.add(bytes);
+    this.#quota.add(bytes, this);
+  }
+
+  /** If all sessions of the process hold too much, the one with most lets go. */
+  relieveQuota(): void {
+    this.#quota.relieve();
   }
 
   /** Whether the process has memory for windows larger by `bytes`. */

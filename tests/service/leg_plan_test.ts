@@ -8,23 +8,32 @@ import {
   LEG_EVERY_MS,
   type LegAction,
   LegPlan,
+  LET_GO_MS,
+  PARK_MS,
   STORM_MS,
   WARM_AFTER_MS,
 } from "../../lib/service/leg_plan.ts";
 
-/** Let the plan run until `untilMs`. @returns What it wanted, and when. */
+/**
+ * Let the plan run until `untilMs`. Data moves all the time, unless it `rests`.
+ *
+ * @returns What it wanted, and when.
+ */
 function run(
   plan: LegPlan,
   fromMs: number,
   untilMs: number,
+  data: "moves" | "rests" = "moves",
 ): { ms: number; action: LegAction }[] {
   const wanted: { ms: number; action: LegAction }[] = [];
-  for (let ms = fromMs, turns = 0; plan.deadlineMs <= untilMs; turns++) {
+  for (let ms = fromMs, turns = 0;; turns++) {
     assert.ok(turns < 10_000, "it looks at the clock without end");
-    ms = Math.max(ms, plan.deadlineMs);
-    for (const action of plan.onTime(ms)) wanted.push({ ms, action });
+    const dataMs = data === "moves" ? ms + 500 : Infinity;
+    ms = Math.max(ms, Math.min(plan.deadlineMs, dataMs));
+    if (ms > untilMs) return wanted;
+    const actions = data === "moves" ? plan.onData(ms) : plan.onTime(ms);
+    for (const action of actions) wanted.push({ ms, action });
   }
-  return wanted;
 }
 
 function inUse(): LegPlan {
@@ -44,15 +53,50 @@ Deno.test("LegPlan wants a second leg for a session that lasts, and one only", (
   assert.deepEqual(run(plan, 10_000, 600_000), []);
 });
 
-Deno.test("LegPlan wants nothing for a session that is not in use", () => {
+Deno.test("LegPlan builds nothing for a session that no caller uses, and parks it", () => {
   const plan = new LegPlan(seededRandom(1), 0, 0);
-  assert.deepEqual(run(plan, 0, 600_000), []);
+  const park = { type: "drop", leg: 0 } as const;
+  assert.deepEqual(run(plan, 0, 1e6, "rests"), [{ ms: PARK_MS, action: park }]);
   const used = inUse();
   run(used, 0, 5_000);
   used.onAdded(1, 5_000);
   used.onStreams(0, 6_000);
   used.onGone(1, 6_000 + IN_USE_MS);
-  assert.deepEqual(run(used, 6_000 + IN_USE_MS, 1e6), []);
+  assert.deepEqual(run(used, 6_000 + IN_USE_MS, 1e6, "rests"), [
+    { ms: 6_000 + PARK_MS, action: park },
+  ]);
+});
+
+Deno.test("LegPlan lets go of the second leg of a session that rests, and keeps the first while streams are open", () => {
+  const plan = inUse();
+  run(plan, 0, 5_000);
+  plan.onAdded(1, 5_000);
+  plan.onData(8_000);
+  assert.deepEqual(run(plan, 8_000, 3_600_000, "rests"), [
+    { ms: 8_000 + LET_GO_MS, action: { type: "drop", leg: 1 } },
+  ]);
+});
+
+Deno.test("LegPlan wants one leg for a byte each 30 s, and two again once data goes on moving", () => {
+  const plan = inUse();
+  const actions: LegAction[] = [];
+  for (let ms = 30_000; ms <= 3_600_000; ms += 30_000) {
+    run(plan, ms - 30_000, ms - 1, "rests");
+    actions.push(...plan.onData(ms));
+  }
+  assert.deepEqual(actions, []);
+  const wanted = run(plan, 3_600_000, 3_610_000);
+  assert.deepEqual(wanted.map(({ action }) => action.type), ["build"]);
+  assert.ok((wanted[0]?.ms ?? 0) >= 3_600_000 + WARM_AFTER_MS);
+});
+
+Deno.test("LegPlan replaces the one leg of a session that rests, by one", () => {
+  const plan = inUse();
+  run(plan, 0, 2_000, "rests");
+  plan.onData(2_000);
+  plan.onSuspect(0, 500_000);
+  const wanted = run(plan, 500_000, 520_000, "rests");
+  assert.deepEqual(wanted.map(({ action }) => action.type), ["build"]);
 });
 
 Deno.test("LegPlan wants a leg at once when none is left and streams are open", () => {

@@ -48,9 +48,9 @@ Deno.test("SessionRegistry makes room by what is idle for longest, and turns awa
     registry.onHeard(id(n));
   }
   registry.get(id(1)); // used just now
-  assert.deepEqual(registry.add(id(5000), 5000, 0), [3]);
-  for (let n = 0; n < 6000; n++) busy.add(n);
-  registry.onHeard(id(5000));
-  assert.equal(registry.add(id(5001), 5001, 0), "full");
+  assert.deepEqual(registry.add(id(50_000), 50_000, 0), [3]);
+  for (let n = 0; n < 60_000; n++) busy.add(n);
+  registry.onHeard(id(50_000));
+  assert.equal(registry.add(id(50_001), 50_001, 0), "full");
   assert.equal(registry.size, MAX_SESSIONS);
 });

@@ -275,6 +275,21 @@ Deno.test("Session waits for a new leg, and fails closed after a minute without 
   assert.equal(pair.client.resets.get(id), RESET_CODE.failed);
 });
 
+Deno.test("Session without streams misses no leg, for hours, and goes on over the next one", () => {
+  const pair = new SessionPair();
+  pair.addLeg(0);
+  pair.at(50, () => pair.killLeg(0));
+  const wakeMs = 2 * 3_600_000;
+  pair.at(wakeMs, () => pair.addLeg(1));
+  pair.run(() => pair.nowMs > wakeMs, wakeMs + 1_000);
+  assert.equal(pair.client.session.closedCode, undefined);
+  assert.equal(pair.service.session.closedCode, undefined);
+  const id = opened(pair);
+  pair.client.write(id, pattern(1_000));
+  pair.run(() => pair.service.ended.has(id), wakeMs + 60_000);
+  assert.deepEqual(pair.service.bytesOf(id), pattern(1_000));
+});
+
 Deno.test("Session goes on over a leg that is added while it has none", () => {
   const pair = new SessionPair();
   pair.addLeg(0);

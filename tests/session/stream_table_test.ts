@@ -11,8 +11,8 @@ function refused(run: () => unknown): void {
   );
 }
 
-const service = () => new StreamTable("service", new SessionQuota());
-const client = () => new StreamTable("client", new SessionQuota());
+const service = () => new StreamTable("service", new SessionQuota(), () => {});
+const client = () => new StreamTable("client", new SessionQuota(), () => {});
 
 Deno.test("StreamTable makes streams that the client names first, in any order, once each", () => {
   const table = service();
@@ -69,17 +69,35 @@ Deno.test("StreamTable of a client knows its own streams alone", () => {
 
 Deno.test("StreamTable counts what is held, and gives all of it back", () => {
   const quota = new SessionQuota(1000);
-  const table = new StreamTable("client", quota);
+  let shed = 0;
+  const table = new StreamTable("client", quota, () => shed++);
   const [small, large] = [table.open(0), table.open(0)];
   for (const [stream, bytes] of [[small, 300], [large, 800]] as const) {
     stream.send.write(new Uint8Array(bytes));
     table.hold(bytes);
   }
-  assert.ok(table.isOverQuota && quota.isExceeded);
+  assert.ok(quota.isExceeded);
+  table.relieveQuota();
+  assert.equal(shed, 1);
   assert.equal(table.largest, large);
   table.forget(large);
   assert.equal(quota.usedBytes, 300);
   assert.ok(!table.mayGrow(300) && table.mayGrow(200));
   table.clear();
   assert.equal(quota.usedBytes, 0);
+});
+
+Deno.test("StreamTable of a session that holds little is left alone when another holds too much", () => {
+  const quota = new SessionQuota(1000);
+  const shed: string[] = [];
+  const little = new StreamTable("service", quota, () => shed.push("little"));
+  const greedy = new StreamTable("service", quota, () => shed.push("greedy"));
+  greedy.hold(950);
+  little.hold(100);
+  // It is the little one that passed the limit.
+  little.relieveQuota();
+  assert.deepEqual(shed, ["greedy"]);
+  greedy.hold(-950);
+  little.relieveQuota();
+  assert.deepEqual(shed, ["greedy"]);
 });

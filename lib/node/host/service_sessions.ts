@@ -42,7 +42,7 @@ import { LostSessions } from "./lost_sessions.ts";
 import { MeetingPlaces, meetingsFull } from "./meeting_places.ts";
 
 /** A session without a stream for so long is closed; clients do it sooner, ms. */
-const SERVICE_IDLE_MS = 15 * 60_000;
+export const SERVICE_IDLE_MS = 15 * 60_000;
 const SWEEP_MS = 60_000;
 
 /**

@@ -28,6 +28,9 @@ import { SESSION_LOST, SessionStreamHandle } from "./session_stream.ts";
 /** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
 const OVERDUE_MS = 5;
 
+/** Tuning: between two words that data moves, ms. */
+const TELL_DATA_MS = 500;
+
 /** What a session's owner hears. */
 export interface SessionHandlers {
   /** The client has opened a stream to a virtual port. */
@@ -47,6 +50,8 @@ export interface SessionHandlers {
    * on it: let it go on in another session, or reset it with the code `why`.
    */
   onOrphan?(stream: SessionStreamHandle, why: number): void;
+  /** Bytes of streams came or went; told twice a second at most. */
+  onData?(): void;
   /** The peer broke the protocol; for the log. */
   onError?(error: AnonNetError): void;
 }
@@ -63,6 +68,8 @@ export class SessionDriver {
   /** When the timer last called. */
   #lookedMs = -Infinity;
   #usedMs: number;
+  /** Of the data that the owner was told of. */
+  #toldMs = -Infinity;
   #isHeard = false;
 
   constructor(session: Session, clock: Clock, handlers: SessionHandlers = {}) {
@@ -89,7 +96,7 @@ export class SessionDriver {
     return this.#session;
   }
 
-  /** When a stream was last opened, ms. */
+  /** When a stream was last opened, or one ended, ms. */
   get usedMs(): number {
     return this.#usedMs;
   }
@@ -109,6 +116,7 @@ export class SessionDriver {
         const isFilled = this.#session.buildCell(number, body, nowMs);
         this.#dispatch(this.#session.takeEvents());
         if (!isFilled) this.#arm();
+        this.#tellData();
         return isFilled;
       },
       onCell: (body) => this.#onCell(number, body),
@@ -213,6 +221,7 @@ export class SessionDriver {
         this.#turn();
       },
       reset: (code) => {
+        this.#usedMs = this.#clock.nowMs();
         this.#streams.delete(id);
         this.#session.streams.reset(id, code);
         this.#turn();
@@ -238,6 +247,14 @@ export class SessionDriver {
       return;
     }
     this.#turn();
+    this.#tellData();
+  }
+
+  #tellData(): void {
+    const { dataMs } = this.#session;
+    if (dataMs - this.#toldMs < TELL_DATA_MS) return;
+    this.#toldMs = dataMs;
+    this.#handlers.onData?.();
   }
 
   #onHeard(): void {
@@ -299,10 +316,12 @@ export class SessionDriver {
         case "reset":
           // With the whole session: `closed` follows, and sees to all streams.
           if (this.#session.closedCode === SESSION_CODE.noLeg) break;
+          this.#usedMs = this.#clock.nowMs();
           this.#streams.get(event.id)?.onReset(event.code, event.unread);
           this.#streams.delete(event.id);
           break;
         case "finished":
+          this.#usedMs = this.#clock.nowMs();
           this.#streams.get(event.id)?.onFinished();
           this.#streams.delete(event.id);
           break;

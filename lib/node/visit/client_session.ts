@@ -7,6 +7,9 @@
  *                           a leg lives: LegOffers ◀─────────┤
  *                   none does: approachService {ticket} ◀────┘
  *
+ * One without streams is parked after a while: it has no leg, costs no circuit, and
+ * meets the service again by ticket before the next stream is opened.
+ *
  * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
@@ -29,8 +32,8 @@ import type { DescriptorFinder } from "./descriptor_finder.ts";
 import { LegOffers } from "./leg_offers.ts";
 import type { Met } from "./meeting.ts";
 
-/** A session without a stream for so long is closed, ms. */
-export const CLIENT_IDLE_MS = 5 * 60_000;
+/** A session without a stream for so long is closed, ms: sooner than services do. */
+export const CLIENT_IDLE_MS = 10 * 60_000;
 
 /** The caller that asked for the first stream takes it by then, or has given up, ms. */
 const CLAIM_MS = 1_000;
@@ -81,6 +84,8 @@ export class ClientSession {
   readonly #ports = new WeakMap<SessionStreamHandle, number>();
   /** Until when the first stream waits; `Infinity` when it does not. */
   #claimMs: number;
+  #isLettingGo = false;
+  #waking: Promise<void> | undefined;
 
   /**
    * @param met How the session began; its secret is wiped.
@@ -108,6 +113,7 @@ export class ClientSession {
       },
       onLegGone: (leg) => this.#onLegGone(leg),
       onOrphan: (stream, why) => this.#onOrphan(stream, why),
+      onData: () => this.#legs((nowMs) => this.#plan.onData(nowMs)),
       onError: (error) => options.log.debug("A service broke off", { error }),
     });
     this.#offers = new LegOffers(
@@ -139,6 +145,12 @@ export class ClientSession {
     return this.#driver.view;
   }
 
+  /** Whether it has let go of its last leg: {@linkcode wake} it before a stream is opened. */
+  get isParked(): boolean {
+    const { legNumbers, streamCount } = this.view;
+    return this.isOpen && legNumbers.length === 0 && streamCount === 0;
+  }
+
   /** When a stream was last opened, ms. */
   get usedMs(): number {
     return this.#driver.usedMs;
@@ -162,6 +174,35 @@ export class ClientSession {
     this.#ports.set(stream, port);
     this.#onStreams();
     return stream;
+  }
+
+  /**
+   * Meet the service again, by ticket. Several callers share one meeting. Never
+   * rejects: where it came to nothing the session is over, and another one is to be
+   * begun.
+   */
+  wake(): Promise<void> {
+    return this.#waking ??= this.#wake().finally(() => {
+      this.#waking = undefined;
+    });
+  }
+
+  async #wake(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const met = await this.#approach();
+      if (!this.isOpen) return met.circuit.close();
+      this.#attach(met);
+      this.#legs((nowMs) => this.#plan.onWoken(met.leg, nowMs));
+    } catch (error) {
+      if (!this.isOpen) return;
+      if (errorCode(error) === "service.session_lost") return this.#onLost();
+      const fields = { error: thrown(error) };
+      if (error instanceof AnonNetError) {
+        log.debug("A session that was parked cannot be met again", fields);
+      } else log.error("A fault in meeting a service again", fields);
+      this.close();
+    }
   }
 
   #watched(stream: SessionStreamHandle): SessionStreamHandle {
@@ -204,9 +245,8 @@ export class ClientSession {
     this.#paths.delete(leg);
     this.#judge();
     this.#legs((nowMs) => this.#plan.onGone(leg, nowMs));
-    // No stream needs it now: the next one begins a new session.
-    const { legNumbers, streamCount } = this.view;
-    if (legNumbers.length === 0 && streamCount === 0) this.close();
+    // Lost and not parked: the service may be gone, so the next stream begins a new one.
+    if (this.isParked && !this.#isLettingGo) this.close();
   }
 
   #onTime(): void {
@@ -227,7 +267,11 @@ export class ClientSession {
     const { clock } = this.#options.context;
     for (const action of happened(clock.nowMs())) {
       if (action.type === "build") this.#build();
-      else this.#driver.dropLeg(action.leg);
+      else {
+        this.#isLettingGo = true;
+        this.#driver.dropLeg(action.leg);
+        this.#isLettingGo = false;
+      }
     }
     this.#arm();
   }

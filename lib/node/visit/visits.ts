@@ -4,6 +4,8 @@
  *
  *     connect ─▶ a sound session? ── yes ──▶ stream, no round trip
  *                   │ no
+ *                   ├─▶ one that is parked? ── yes ──▶ wake ─▶ stream
+ *                   │ no                                └─▶ the service has forgotten it
  *                   └─▶ being begun? ── no ──▶ approachService ─▶ session ─▶ stream
  *
  * @see protocol §7.6 "Legs, and staying reachable"
@@ -27,8 +29,8 @@ import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 
-/** Sessions at once, those being begun included: about 30 KiB and two circuits each. */
-const MAX_CLIENT_SESSIONS = 256;
+/** Sessions at once, those being begun included: about 30 KiB and up to three circuits each. */
+const MAX_CLIENT_SESSIONS = 2_048;
 
 /** What visits are made of. */
 export interface VisitsOptions {
@@ -57,6 +59,8 @@ export interface VisitsStatus {
 /** A target with the isolation key that keeps it apart from all others. */
 interface IsolatedTarget extends ServiceTarget {
   readonly isolation: string;
+  /** The number of the identity that it was asked for under. */
+  readonly identity: number;
 }
 
 /** A session that is being begun, and how many wait for it. */
@@ -116,10 +120,12 @@ export class Visits implements AsyncDisposable {
     this.#stopping.signal.throwIfAborted();
     const isolation = this.#isolationText(target.isolation);
     const key = keyOf(target.service, isolation);
-    const there = this.#sessions.get(key);
-    const session = there?.isSound
-      ? there
-      : await this.#beginInTime(key, { ...target, isolation }, signal);
+    const session = this.#there(key) ??
+      await this.#foundInTime(
+        key,
+        { ...target, isolation, identity: this.#identity },
+        signal,
+      );
     const stream = session.openStream(target.port);
     const watch = this.#watch(session, stream);
     const end = () => watch[Symbol.dispose]();
@@ -166,7 +172,7 @@ export class Visits implements AsyncDisposable {
   }
 
   /** A session, or soon the reason why no circuit can be built for one. */
-  async #beginInTime(
+  async #foundInTime(
     key: string,
     target: IsolatedTarget,
     signal: AbortSignal,
@@ -179,7 +185,7 @@ export class Visits implements AsyncDisposable {
     });
     const limit = AbortSignal.any([signal, outage.signal]);
     try {
-      return await this.#begun(key, target, limit);
+      return await this.#found(key, target, limit);
     } catch (error) {
       const isVague = errorCode(error) === "service.unreachable";
       throw isVague ? watch.why ?? error : error;
@@ -194,6 +200,23 @@ export class Visits implements AsyncDisposable {
       stream.giveUp(why);
       return "done";
     });
+  }
+
+  /** The session for further streams, if there is one and it carries. */
+  #there(key: string): ClientSession | undefined {
+    const there = this.#sessions.get(key);
+    return there?.isSound && !there.isParked ? there : undefined;
+  }
+
+  /** A session: the one that is there, met again if it is parked, or another. */
+  async #found(
+    key: string,
+    target: IsolatedTarget,
+    signal: AbortSignal,
+  ): Promise<ClientSession> {
+    const parked = this.#sessions.get(key);
+    if (parked?.isParked) await raceSignal(parked.wake(), signal);
+    return this.#there(key) ?? await this.#begun(key, target, signal);
   }
 
   /** The session, once it has begun. A caller that gives up leaves it to the others. */
@@ -217,8 +240,7 @@ export class Visits implements AsyncDisposable {
   #begin(key: string, target: IsolatedTarget): Beginning {
     this.#makeRoom();
     const control = new AbortController();
-    const { service, isolation } = target;
-    const identity = this.#identity;
+    const { service, isolation, identity } = target;
     const options = {
       context: this.#context,
       finder: this.#finder,
@@ -266,10 +288,7 @@ export class Visits implements AsyncDisposable {
     stream.closed.then(() => given.abort());
     const signal = AbortSignal.any([given.signal, this.#stopping.signal]);
     try {
-      const there = this.#sessions.get(key);
-      const session = there?.isSound
-        ? there
-        : await this.#begun(key, target, signal);
+      const session = await this.#found(key, target, signal);
       stream.goOnAs(session.openStream(target.port));
     } catch (error) {
       stream.onReset(RESET_CODE.failed);

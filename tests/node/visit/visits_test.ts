@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
-import { sleep } from "../../../lib/base/clock.ts";
+import { raceSignal, sleep } from "../../../lib/base/clock.ts";
 import { UnreachableError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import {
@@ -8,6 +8,8 @@ import {
   decodeStoredRecord,
 } from "../../../lib/dht/records/stored_record.ts";
 import { networkParameters } from "../../../lib/auth/network.ts";
+import { PARK_MS } from "../../../lib/service/leg_plan.ts";
+import { SERVICE_IDLE_MS } from "../../../lib/node/host/service_sessions.ts";
 import { CLIENT_IDLE_MS } from "../../../lib/node/visit/client_session.ts";
 import { OUTAGE_WAIT_MS } from "../../../lib/node/visit/outage_watch.ts";
 import { VisitGateway } from "../../../lib/node/visit/visit_gateway.ts";
@@ -569,20 +571,138 @@ Deno.test("Visits gives a session that was being begun to those who waited, and 
     assert.equal(client.visits.status.sessions, 1);
   }));
 
-Deno.test("Visits closes a session that no caller has used for minutes, and its circuits", () =>
+Deno.test("Visits parks a session that no caller has used for minutes, and closes it later", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
     const client = world.client();
     const stream = await connect(client, service);
     await exchange(stream, pattern(10));
-    await sleep(world.clock, CLIENT_IDLE_MS - 1000);
+    // The service still has its end, and no circuit for it.
+    await sleep(world.clock, PARK_MS - 1000);
+    assert.equal(client.visits.status.legs, 1);
+    await sleep(world.clock, 3000);
+    assert.equal(client.visits.status.legs, 0);
     assert.equal(client.visits.status.sessions, 1);
-    await sleep(world.clock, 2000);
-    assert.equal(client.visits.status.sessions, 0);
-    await sleep(world.clock, 1000);
     assert.equal(client.circuits.open.size, 0);
-    assert.equal(service.driver.status.sessions, 0);
+    assert.equal(service.driver.status.sessions, 1);
     assert.equal(service.circuits.open.size, 3); // its introduction points
+    await sleep(world.clock, CLIENT_IDLE_MS);
+    assert.equal(client.visits.status.sessions, 0);
+    await sleep(world.clock, SERVICE_IDLE_MS);
+    assert.equal(service.driver.status.sessions, 0);
+  }));
+
+Deno.test("Visits meets the service of a parked session again by ticket", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    await exchange(await connect(client, service), pattern(10));
+    await sleep(world.clock, PARK_MS + 5_000);
+    assert.equal(client.visits.status.legs, 0);
+    const both = await Promise.all([
+      connect(client, service),
+      connect(client, service),
+    ]);
+    for (const stream of both) {
+      assert.deepEqual(
+        await exchange(stream, pattern(70_000)),
+        pattern(70_000),
+      );
+    }
+    // The very session that was there, at both ends.
+    assert.equal(client.visits.status.sessions, 1);
+    assert.equal(service.driver.status.sessions, 1);
+  }));
+
+Deno.test("Visits begins a new session where the service has forgotten the parked one", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    await exchange(await connect(client, service), pattern(10));
+    await sleep(world.clock, PARK_MS + 5_000);
+    await service.driver[Symbol.asyncDispose]();
+    const again = await world.readyService();
+    const startMs = world.clock.nowMs();
+    const stream = await connect(client, again);
+    assert.deepEqual(await exchange(stream, pattern(10)), pattern(10));
+    // It says so: there is no time-out to wait for.
+    assert.ok(world.clock.nowMs() - startMs < 2_000);
+    assert.equal(client.visits.status.sessions, 1);
+  }));
+
+Deno.test("Visits tells a caller why a parked session cannot be met, and meets the service when it can", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    await exchange(await connect(client, service), pattern(10));
+    await sleep(world.clock, PARK_MS + 5_000);
+    client.circuits.outage = OUTAGE;
+    const take = client.circuits.take.bind(client.circuits);
+    client.circuits.take = ({ signal }) =>
+      raceSignal(new Promise<never>(() => {}), signal);
+    const startMs = world.clock.nowMs();
+    await assert.rejects(connect(client, service), OUTAGE);
+    assert.equal(world.clock.nowMs() - startMs, OUTAGE_WAIT_MS);
+    client.circuits.take = take;
+    client.circuits.outage = undefined;
+    const stream = await connect(client, service);
+    assert.deepEqual(await exchange(stream, pattern(10)), pattern(10));
+  }));
+
+Deno.test("Visits leaves no session of before where a new identity is wished for while a parked one is met again", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    await exchange(await connect(client, service), pattern(10));
+    await sleep(world.clock, PARK_MS + 5_000);
+    const waiting = connect(client, service);
+    await sleep(world.clock, 1);
+    client.visits.newIdentity();
+    const stream = await waiting;
+    assert.deepEqual(await exchange(stream, pattern(10)), pattern(10));
+    await sleep(world.clock, 1000);
+    assert.equal(client.visits.status.sessions, 0);
+  }));
+
+Deno.test("Visits keeps a parked session through a long sleep, and the service keeps its end", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    await exchange(await connect(client, service), pattern(10));
+    await sleep(world.clock, PARK_MS + 5_000);
+    client.visits.onStoodStill(10 * MINUTE);
+    service.driver.onNetworkChange(10 * MINUTE);
+    await sleep(world.clock, 10_000);
+    assert.equal(client.visits.status.sessions, 1);
+    assert.equal(service.driver.status.sessions, 1);
+    const stream = await connect(client, service);
+    assert.deepEqual(await exchange(stream, pattern(10)), pattern(10));
+    assert.equal(service.driver.status.sessions, 1);
+  }));
+
+Deno.test("Visits keeps one leg for a connection that rests, and the service can speak first", () =>
+  inServiceWorld(async (world) => {
+    const gate = Promise.withResolvers<void>();
+    const service = await world.readyService({
+      targets: new Map([[80, {
+        type: "handler",
+        handle: async (stream) => {
+          await gate.promise;
+          await stream.write(pattern(5));
+          await stream.closeWrite();
+        },
+      }]]),
+    });
+    const client = world.client();
+    const stream = await connect(client, service);
+    await sleep(world.clock, 60 * MINUTE);
+    const { legs } = client.visits.status;
+    const startMs = world.clock.nowMs();
+    gate.resolve();
+    assert.deepEqual(await readAll(stream), pattern(5));
+    assert.ok(world.clock.nowMs() - startMs < 1_000);
+    stream.abort();
+    assert.equal(legs, 1);
   }));
 
 Deno.test("Visits tells what becomes of a stream that the service does not take", () =>
@@ -602,7 +722,11 @@ Deno.test("Visits keeps a second leg warm over other relays", () =>
     const stream = await connect(client, service);
     await stream.opened;
     assert.equal(client.visits.status.legs, 1);
-    await sleep(world.clock, 8_000);
+    // While data moves; the echo comes back beside it.
+    for (let ms = 0; ms < 8_000; ms += 500) {
+      await stream.write(pattern(10));
+      await sleep(world.clock, 500);
+    }
     assert.equal(client.visits.status.legs, 2);
     const legs = client.circuits.taken.filter(({ purpose }) =>
       purpose === "rendezvous"
