@@ -122,7 +122,7 @@ async function sample(
     proxiesMiB: Math.round(Math.max(...of(1, 1 + proxies.length))),
     relayMiB: Math.round(Math.max(...of(1 + proxies.length, nodes.length))),
     serviceCircuits: own?.own?.circuits?.length ?? -1,
-    serviceLinks: state?.links?.links ?? -1,
+    serviceLinks: (state?.links?.links ?? -1) + (state?.links?.further ?? 0),
     sessions: hosted?.[0]?.sessions ?? -1,
     proxyCircuits: sum(visits.map((of) => of?.own?.circuits?.length ?? 0)),
     relayedCircuits: sum(relayed.map((of) => {
