@@ -90,7 +90,9 @@ export class FollowedList {
 
   /** Whom it would ask now: guards, or nodes to join by. */
   get sources(): readonly ListPeer[] {
-    return this.#sources.choose({ hasList: this.list.size > 0 });
+    if (this.list.size === 0) return this.#sources.choose("empty");
+    const isScarce = this.list.size < this.#options.leastRelays;
+    return this.#sources.choose(isScarce ? "scarce" : "ample");
   }
 
   /** Guards have come, gone, or been linked with: to be told before each other event. */

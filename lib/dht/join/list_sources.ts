@@ -3,6 +3,7 @@
  *
  *     named nodes that have moved   until a guard is reached; in turn with guards
  *     guards                        where there are any, and a list
+ *     guards, and those below       where that list is too short to build circuits over
  *     guards of the last run        for two rounds: they know us already
  *     named nodes, those of the last run, its guards
  *
@@ -106,17 +107,28 @@ export class ListSources {
   }
 
   /** All that may be asked now. */
-  choose(known: { readonly hasList: boolean }): readonly ListPeer[] {
+  choose(list: "empty" | "scarce" | "ample"): readonly ListPeer[] {
     const { bootstrap, contacts, formerGuards } = this.#known;
     const guards = this.#guards.peers;
     // In turn with guards: those may be dialled where they were, or be there still.
     if (this.#failures % 2 === 0 && this.isMoving) return this.#moved;
-    if (guards.length > 0 && known.hasList) return guards;
+    if (guards.length > 0 && list === "ample") return guards;
+    // One guard that is left is one witness, and lists nothing: others are asked too.
+    if (guards.length > 0 && list === "scarce") {
+      return distinct([...guards, ...bootstrap, ...contacts, ...formerGuards]);
+    }
     if (formerGuards.length > 0 && this.#failures < GUARD_ROUNDS) {
       return formerGuards;
     }
     return [...bootstrap, ...contacts, ...formerGuards];
   }
+}
+
+/** Each node once, as it stands first. */
+function distinct(peers: readonly ListPeer[]): ListPeer[] {
+  return peers.filter(({ publicKey }, at) =>
+    at === peers.findIndex((peer) => equalBytes(peer.publicKey, publicKey))
+  );
 }
 
 function shareAddress(one: ListPeer, other: ListPeer): boolean {

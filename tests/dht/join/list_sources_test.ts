@@ -22,25 +22,34 @@ function sources(known: Partial<KnownPeers> = {}): ListSources {
 Deno.test("named nodes and those of the last run are asked, and guards alone once there are any and a list", () => {
   const [named, contact, guard] = [peer(1), peer(2), peer(3)];
   const all = sources({ bootstrap: [named], contacts: [contact] });
-  assert.deepEqual(all.choose({ hasList: true }), [named, contact]);
+  assert.deepEqual(all.choose("ample"), [named, contact]);
   assert.equal(all.hasGuards, false);
   all.onGuards({ peers: [guard], isLinked: false });
   assert.equal(all.hasGuards, true);
-  assert.deepEqual(all.choose({ hasList: true }), [guard]);
+  assert.deepEqual(all.choose("ample"), [guard]);
   // Guards without a list: the list has ended, and guards are asked as former ones.
-  assert.deepEqual(all.choose({ hasList: false }), [named, contact]);
+  assert.deepEqual(all.choose("empty"), [named, contact]);
+});
+
+Deno.test("guards are asked beside all others while too few relays are listed", () => {
+  const [named, contact, guard] = [peer(1), peer(2), peer(3)];
+  const all = sources({ bootstrap: [named, guard], contacts: [contact] });
+  assert.deepEqual(all.choose("scarce"), [named, guard, contact]);
+  all.onGuards({ peers: [guard], isLinked: true });
+  assert.deepEqual(all.choose("scarce"), [guard, named, contact]);
+  assert.deepEqual(all.choose("ample"), [guard]);
 });
 
 Deno.test("guards of the last run are asked alone for two rounds, and among all others then", () => {
   const [named, former] = [peer(1), peer(2)];
   const all = sources({ bootstrap: [named], formerGuards: [former] });
   for (let round = 0; round < 2; round++) {
-    assert.deepEqual(all.choose({ hasList: false }), [former]);
+    assert.deepEqual(all.choose("empty"), [former]);
     all.onFailure();
   }
-  assert.deepEqual(all.choose({ hasList: false }), [named, former]);
+  assert.deepEqual(all.choose("empty"), [named, former]);
   all.onList();
-  assert.deepEqual(all.choose({ hasList: false }), [former]);
+  assert.deepEqual(all.choose("empty"), [former]);
 });
 
 Deno.test("a named node that the list has elsewhere is asked first, in turn with guards, until one is reached", () => {
@@ -49,11 +58,11 @@ Deno.test("a named node that the list has elsewhere is asked first, in turn with
   all.onGuards({ peers: [guard], isLinked: false });
   all.onRecalled([elsewhere(1), other, guard]);
   assert.equal(all.isMoving, true);
-  assert.deepEqual(all.choose({ hasList: true }), [named]);
+  assert.deepEqual(all.choose("ample"), [named]);
   all.onFailure();
-  assert.deepEqual(all.choose({ hasList: true }), [guard]);
+  assert.deepEqual(all.choose("ample"), [guard]);
   all.onFailure();
-  assert.deepEqual(all.choose({ hasList: true }), [named]);
+  assert.deepEqual(all.choose("ample"), [named]);
   // For three rounds at least: its list is old at first, too.
   all.onGuards({ peers: [guard], isLinked: true });
   for (let round = 0; round < 3; round++) {
@@ -61,7 +70,7 @@ Deno.test("a named node that the list has elsewhere is asked first, in turn with
     all.onList();
   }
   assert.equal(all.isMoving, false);
-  assert.deepEqual(all.choose({ hasList: true }), [guard]);
+  assert.deepEqual(all.choose("ample"), [guard]);
   all.onGuards({ peers: [guard], isLinked: false });
   assert.equal(all.isMoving, true);
 });
