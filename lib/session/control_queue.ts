@@ -32,9 +32,14 @@ export class ControlQueue {
     return this.#frames.length < ROOM_FRAMES;
   }
 
+  /** Whether nothing more may be said. */
+  get isFull(): boolean {
+    return this.#frames.length >= MAX_CONTROL_FRAMES;
+  }
+
   /** @throws {ProtocolError} `session.control_flood`. */
   push(frame: ControlFrame): void {
-    if (this.#frames.length >= MAX_CONTROL_FRAMES) {
+    if (this.isFull) {
       throw new ProtocolError(
         "session.control_flood",
         "Cannot answer: too many frames waiting",

@@ -33,8 +33,7 @@ export class RangeSet {
       ranges.push({ start, end });
       return;
     }
-    let from = 0;
-    while (from < ranges.length && (ranges[from] as Range).end < start) from++;
+    const from = this.#firstEndingAt(start);
     let to = from;
     let low = start;
     let high = end;
@@ -49,18 +48,34 @@ export class RangeSet {
     ranges.splice(from, to - from, { start: low, end: high });
   }
 
-  /** Take away all bytes below `offset`. */
-  removeBelow(offset: number): void {
+  /** Index of the first range that ends at `offset` or behind it. */
+  #firstEndingAt(offset: number): number {
+    let low = 0;
+    let high = this.#ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#ranges[middle] as Range).end < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Take away all bytes below `offset`. @returns How many there were. */
+  removeBelow(offset: number): number {
     let drop = 0;
+    let bytes = 0;
     for (const range of this.#ranges) {
       if (range.end > offset) break;
+      bytes += range.end - range.start;
       drop++;
     }
     if (drop > 0) this.#ranges.splice(0, drop);
     const first = this.#ranges[0];
     if (first !== undefined && first.start < offset) {
+      bytes += offset - first.start;
       this.#ranges[0] = { start: offset, end: first.end };
     }
+    return bytes;
   }
 
   /** Take at most `length` bytes away from the low end. */
@@ -80,8 +95,8 @@ export class RangeSet {
   missingIn(start: number, end: number): Range[] {
     const missing: Range[] = [];
     let at = start;
-    for (const range of this.#ranges) {
-      if (range.end <= at) continue;
+    for (let i = this.#firstEndingAt(start); i < this.#ranges.length; i++) {
+      const range = this.#ranges[i] as Range;
       if (range.start >= end) break;
       if (range.start > at) missing.push({ start: at, end: range.start });
       at = range.end;

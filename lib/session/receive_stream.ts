@@ -7,31 +7,20 @@
  */
 import type { Bytes } from "../base/bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
+import { ChunkList } from "./chunk_list.ts";
+import { EarlyBytes } from "./early_bytes.ts";
 import { MAX_OFFSET } from "./frames.ts";
 
 /** Window that every stream begins with, bytes. */
 export const INITIAL_WINDOW_BYTES = 256 * 1024;
 /** Largest window, bytes: one that fills 12 MiB/s over 600 ms. */
 export const MAX_WINDOW_BYTES = 8 * 1024 * 1024;
-/**
- * Gaps that a stream may have at once. Three legs make a handful; a peer that
- * sends every second byte would make millions.
- */
-export const MAX_GAPS = 4096;
-
-interface Piece {
-  readonly offset: number;
-  readonly bytes: Bytes;
-}
-
 /** Bytes of one stream on their way from the peer. */
 export class ReceiveStream {
   /** In order, ready to be read. */
-  #ready: Bytes[] = [];
-  #readyBytes = 0;
-  /** Beyond a gap, sorted by offset, without overlaps. */
-  #early: Piece[] = [];
-  #earlyBytes = 0;
+  readonly #ready = new ChunkList();
+  /** Beyond a gap. */
+  readonly #early = new EarlyBytes();
   /** Next byte that is missing. */
   #next = 0;
   #consumed = 0;
@@ -45,14 +34,19 @@ export class ReceiveStream {
     this.#grantedAtMs = nowMs;
   }
 
-  /** Bytes held: in order or not, not yet read. */
+  /** Bytes that have come, in order or not, and are not yet read. */
   get bufferedBytes(): number {
-    return this.#readyBytes + this.#earlyBytes;
+    return this.#ready.bytes + this.#early.bytes;
+  }
+
+  /** Memory that they take. */
+  get heldBytes(): number {
+    return this.#ready.heldBytes + this.#early.heldBytes;
   }
 
   /** Whether `read` has something, be it the end. */
   get isReadable(): boolean {
-    return this.#readyBytes > 0 || this.isAtEnd;
+    return this.#ready.bytes > 0 || this.isAtEnd;
   }
 
   /** Everything has arrived and been read. */
@@ -89,69 +83,15 @@ export class ReceiveStream {
     this.#highest = Math.max(this.#highest, end);
     if (end <= this.#next) return 0;
     const before = this.bufferedBytes;
-    if (offset <= this.#next) {
-      this.#append(new Uint8Array(bytes.subarray(this.#next - offset)));
-      if (this.#early.length > 0) this.#drainEarly();
-    } else this.#insertEarly(offset, bytes);
+    if (offset > this.#next) this.#early.add(offset, bytes);
+    else {
+      const from = this.#next;
+      this.#ready.copy(bytes.subarray(from - offset));
+      this.#next = this.#early.isEmpty
+        ? end
+        : this.#early.drain(from, end, this.#ready);
+    }
     return this.bufferedBytes - before;
-  }
-
-  #append(bytes: Bytes): void {
-    this.#ready.push(bytes);
-    this.#readyBytes += bytes.length;
-    this.#next += bytes.length;
-  }
-
-  #drainEarly(): void {
-    let drop = 0;
-    for (const piece of this.#early) {
-      if (piece.offset > this.#next) break;
-      drop++;
-      this.#earlyBytes -= piece.bytes.length;
-      const skip = this.#next - piece.offset;
-      if (skip < piece.bytes.length) this.#append(piece.bytes.subarray(skip));
-    }
-    this.#early.splice(0, drop);
-  }
-
-  #insertEarly(offset: number, bytes: Uint8Array): void {
-    let at = this.#early.length;
-    while (at > 0 && (this.#early[at - 1] as Piece).offset > offset) at--;
-    const before = this.#early[at - 1];
-    let start = offset;
-    if (before !== undefined) {
-      start = Math.max(start, before.offset + before.bytes.length);
-    }
-    const end = offset + bytes.length;
-    const pieces: Piece[] = [];
-    let drop = 0;
-    let added = 0;
-    const take = (from: number, to: number) => {
-      if (from >= to) return;
-      pieces.push({
-        offset: from,
-        bytes: new Uint8Array(bytes.subarray(from - offset, to - offset)),
-      });
-      added += to - from;
-    };
-    for (let i = at; i < this.#early.length; i++) {
-      const piece = this.#early[i] as Piece;
-      if (piece.offset >= end) break;
-      take(start, piece.offset);
-      pieces.push(piece);
-      drop++;
-      start = Math.max(start, piece.offset + piece.bytes.length);
-    }
-    take(start, end);
-    if (added === 0) return;
-    if (this.#early.length + pieces.length - drop > MAX_GAPS) {
-      throw new ProtocolError(
-        "session.gaps",
-        "Cannot take stream data: too many gaps",
-      );
-    }
-    this.#early.splice(at, drop, ...pieces);
-    this.#earlyBytes += added;
   }
 
   /**
@@ -178,22 +118,20 @@ export class ReceiveStream {
     this.#final = offset;
   }
 
-  /** Take the next bytes in order, as they arrived; `undefined` when none are there. */
-  read(): Bytes | undefined {
-    const bytes = this.#ready.shift();
-    if (bytes === undefined) return undefined;
-    this.#readyBytes -= bytes.length;
-    this.#consumed += bytes.length;
-    return bytes;
+  /**
+   * Take bytes in order: what is there, at most `maxBytes` unless the first piece
+   * alone is longer.
+   */
+  read(maxBytes: number): Bytes[] {
+    const before = this.#ready.bytes;
+    const chunks = this.#ready.take(maxBytes);
+    this.#consumed += before - this.#ready.bytes;
+    return chunks;
   }
 
   /** Take all bytes in order that are there. */
   readAll(): Bytes[] {
-    const all = this.#ready;
-    this.#ready = [];
-    this.#consumed += this.#readyBytes;
-    this.#readyBytes = 0;
-    return all;
+    return this.read(Infinity);
   }
 
   /**
@@ -227,9 +165,7 @@ export class ReceiveStream {
 
   /** Forget all bytes: the stream was reset. */
   drop(): void {
-    this.#ready = [];
-    this.#readyBytes = 0;
-    this.#early = [];
-    this.#earlyBytes = 0;
+    this.#ready.clear();
+    this.#early.clear();
   }
 }

@@ -9,6 +9,7 @@
  * @module
  */
 import { BugError } from "../base/errors.ts";
+import { ChunkList } from "./chunk_list.ts";
 import { RangeSet } from "./range_set.ts";
 
 /** Tuning: bytes of a burst that have precedence. A page and its requests, not a file. */
@@ -16,7 +17,7 @@ export const YOUNG_BYTES = 64 * 1024;
 
 /** Bytes of one stream on their way to the peer. */
 export class SendStream {
-  #chunks: Uint8Array[] = [];
+  readonly #chunks = new ChunkList();
   /** Offset of the first byte of `#chunks`. */
   #base = 0;
   #end = 0;
@@ -39,6 +40,11 @@ export class SendStream {
   /** Bytes kept: written, not yet acknowledged. */
   get bufferedBytes(): number {
     return this.#end - this.#base;
+  }
+
+  /** Memory that they take. */
+  get heldBytes(): number {
+    return this.#chunks.heldBytes;
   }
 
   /** Bytes written and never sent so far. */
@@ -71,7 +77,7 @@ export class SendStream {
     }
     if (bytes.length === 0) return;
     if (this.#base === this.#end) this.#burstStart = this.#end;
-    this.#chunks.push(bytes);
+    this.#chunks.adopt(bytes);
     this.#end += bytes.length;
   }
 
@@ -149,7 +155,7 @@ export class SendStream {
     let to = at;
     let left = length;
     while (left > 0) {
-      const chunk = this.#chunks[index];
+      const chunk = this.#chunks.at(index);
       if (chunk === undefined) {
         throw new BugError("session.copy", "Cannot copy what is not kept");
       }
@@ -187,26 +193,12 @@ export class SendStream {
   }
 
   #release(offset: number): void {
-    let base = this.#base;
-    let drop = 0;
-    for (const chunk of this.#chunks) {
-      if (base + chunk.length > offset) break;
-      base += chunk.length;
-      drop++;
-    }
-    if (drop > 0) {
-      this.#chunks.splice(0, drop);
-      this.#cursor = this.#cursor.index >= drop
-        ? { index: this.#cursor.index - drop, offset: this.#cursor.offset }
-        : { index: 0, offset: base };
-    }
-    if (offset > base) {
-      // The rest of a half acknowledged chunk: a view keeps it alive no longer than needed.
-      const chunk = this.#chunks[0] as Uint8Array;
-      this.#chunks[0] = chunk.subarray(offset - base);
-      this.#cursor = { index: 0, offset };
-      base = offset;
-    }
+    const base = Math.max(this.#base, offset);
+    const gone = this.#chunks.release(base - this.#base);
+    // The chunk that the cursor is in may have lost its beginning.
+    this.#cursor = this.#cursor.index > gone
+      ? { index: this.#cursor.index - gone, offset: this.#cursor.offset }
+      : { index: 0, offset: base };
     this.#base = base;
     this.#again.removeBelow(base);
   }
@@ -221,7 +213,7 @@ export class SendStream {
 
   /** Forget all bytes: the stream was reset. */
   drop(): void {
-    this.#chunks = [];
+    this.#chunks.clear();
     this.#base = this.#next = this.#end;
     this.#again.clear();
     this.#acknowledged.clear();

@@ -85,6 +85,11 @@ export class Session implements SessionView {
   readonly #legs: LegTable;
   readonly #streams: SessionStreams;
   readonly #standstill = new Standstill();
+  /**
+   * Called when memory was short and streams of this session went: {@linkcode
+   * takeEvents} has news that no call to this session has caused.
+   */
+  onShed: (() => void) | undefined;
   #events: SessionEvent[] = [];
   #closed: number | undefined;
   #dataMs: number;
@@ -102,7 +107,11 @@ export class Session implements SessionView {
     this.#streams = new SessionStreams(
       role,
       quota,
-      (event) => this.#events.push(event),
+      {
+        onEvent: (event) => this.#events.push(event),
+        onShed: () => this.onShed?.(),
+      },
+      nowMs,
     );
   }
 
@@ -141,7 +150,11 @@ export class Session implements SessionView {
   /** When to call {@linkcode onTime} next; `Infinity` when nothing is due. */
   get deadlineMs(): number {
     if (this.#closed !== undefined) return Infinity;
-    return Math.min(this.#legs.dueMs(this.#anyStreams), this.#failMs);
+    return Math.min(
+      this.#streams.dueMs,
+      this.#legs.dueMs(this.#anyStreams),
+      this.#failMs,
+    );
   }
 
   /** When it fails for want of a leg, or of an answer. Without streams it misses no leg. */
@@ -336,13 +349,19 @@ export class Session implements SessionView {
   /**
    * Read what is there in order.
    *
+   * @param maxBytes Take no more, unless the first piece alone is longer: what was
+   * taken counts for nothing any more, and the peer may send as much again.
    * @returns Chunks, perhaps none, and whether the peer has ended its direction
    * behind them; `undefined` when the stream is over.
    */
-  read(id: StreamId, nowMs: number): ReadResult | undefined {
+  read(
+    id: StreamId,
+    nowMs: number,
+    maxBytes: number = Infinity,
+  ): ReadResult | undefined {
     const roundTripMs = this.#legs.primary?.leg.congestion.roundTripMs ??
       ASSUMED_ROUND_TRIP_MS;
-    return this.#streams.read(id, roundTripMs, nowMs);
+    return this.#streams.read(id, maxBytes, roundTripMs, nowMs);
   }
 
   // ---- sending ----
@@ -427,6 +446,7 @@ export class Session implements SessionView {
   /** The deadline has passed. Call {@linkcode buildCell} for each leg afterwards. */
   onTime(nowMs: number): readonly SessionEvent[] {
     if (this.#closed !== undefined) return NO_EVENTS;
+    this.#streams.onTime(nowMs);
     for (const { leg } of this.#legs.onTime(this.#anyStreams, nowMs)) {
       this.#events.push({ type: "legSuspect", leg: leg.number });
     }

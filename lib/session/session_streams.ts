@@ -18,6 +18,7 @@ import {
   type StreamId,
 } from "./frames.ts";
 import type { SentCell, SessionRole } from "./leg.ts";
+import { OpenPace } from "./open_pace.ts";
 import type { SessionQuota } from "./quota.ts";
 import { type CellLoad, type SendLane, SendRound } from "./send_round.ts";
 import type { SessionEvent } from "./session_event.ts";
@@ -36,6 +37,14 @@ export type StreamFrame = Extract<
 /** Whether a writer should wait for `writable` before it writes again. */
 export type WriteResult = "taken" | "full" | "gone";
 
+/** What the owner of streams hears. */
+export interface StreamsHandlers {
+  /** Something happened. */
+  onEvent(event: SessionEvent): void;
+  /** Memory was short, and streams went: events wait that no call of ours has caused. */
+  onShed(): void;
+}
+
 /** The streams of one end of a session, and what waits to be sent of them. */
 export class SessionStreams {
   /** Frames other than data that wait for a cell, those of legs included. */
@@ -43,17 +52,24 @@ export class SessionStreams {
   readonly #role: SessionRole;
   readonly #table: StreamTable;
   readonly #round = new SendRound();
-  readonly #say: (event: SessionEvent) => void;
+  readonly #pace: OpenPace;
+  readonly #handlers: StreamsHandlers;
 
-  /** @param say Hears of every event. */
   constructor(
     role: SessionRole,
     quota: SessionQuota,
-    say: (event: SessionEvent) => void,
+    handlers: StreamsHandlers,
+    nowMs: number,
   ) {
     this.#role = role;
-    this.#table = new StreamTable(role, quota, () => this.#shed());
-    this.#say = say;
+    this.#handlers = handlers;
+    this.#pace = new OpenPace(nowMs);
+    const share = quota.open((bytes) => this.#shed(bytes));
+    this.#table = new StreamTable(role, share);
+  }
+
+  #say(event: SessionEvent): void {
+    this.#handlers.onEvent(event);
   }
 
   /** Streams there are. */
@@ -73,9 +89,34 @@ export class SessionStreams {
     const stream = this.#streamOf(id, nowMs);
     if (stream === undefined) return;
     this.#sayAccepted(stream);
-    this.#table.hold(stream.receive.onData(offset, bytes));
+    this.#table.counted(stream, () => stream.receive.onData(offset, bytes));
     this.#sayReadable(stream);
-    this.#table.relieveQuota();
+    this.#dropUnopened(stream);
+    this.#table.relieve();
+  }
+
+  /** Too much waits for streams that may never be opened: the one that came last goes. */
+  #dropUnopened(stream: SessionStream): void {
+    if (stream.isOpen || !this.#table.isUnopenedFull) return;
+    this.reset(stream.id, RESET_CODE.exhausted);
+  }
+
+  /** When {@linkcode onTime} has something to do; `Infinity` if never. */
+  get dueMs(): number {
+    return this.#pace.dueMs;
+  }
+
+  /** Streams that had to wait may be opened. */
+  onTime(nowMs: number): void {
+    for (const { id, port } of this.#pace.onTime(nowMs)) {
+      this.#sayOpened(id, port);
+    }
+  }
+
+  #sayOpened(id: StreamId, port: number): void {
+    this.#say({ type: "opened", id, port });
+    const stream = this.#table.get(id);
+    if (stream !== undefined) this.#sayReadable(stream);
   }
 
   /** Anything else of a stream. @throws {ProtocolError} `session.*`. */
@@ -91,22 +132,28 @@ export class SessionStreams {
     switch (frame.type) {
       case "streamOpen":
         if (stream.isOpen) return; // a repetition by another leg
-        stream.isOpen = true;
-        this.#say({ type: "opened", id: frame.id, port: frame.port });
-        return this.#sayReadable(stream);
+        this.#table.onOpened(stream);
+        if (this.#pace.mayOpen(frame, nowMs)) {
+          this.#sayOpened(frame.id, frame.port);
+        }
+        return this.#table.relieve();
       case "streamWindow":
         stream.send.raiseLimit(frame.max);
         this.#sayAccepted(stream);
-        return this.#round.queue(stream);
+        this.#round.queue(stream);
+        return this.#dropUnopened(stream);
       case "streamFin":
         stream.receive.onFin(frame.offset);
         this.#sayAccepted(stream);
-        return this.#sayReadable(stream);
+        this.#sayReadable(stream);
+        return this.#dropUnopened(stream);
       case "streamReset": {
         const { id, code } = frame;
+        if (this.#role === "service") this.#pace.onGivenUp(nowMs);
+        const isKnown = stream.isOpen && !this.#pace.isWaiting(id);
         const unread = this.#takeUnread(stream);
-        this.#table.forget(stream);
-        if (stream.isOpen) this.#say({ type: "reset", id, code, ...unread });
+        this.#forget(stream);
+        if (isKnown) this.#say({ type: "reset", id, code, ...unread });
       }
     }
   }
@@ -118,10 +165,16 @@ export class SessionStreams {
   #takeUnread(stream: SessionStream): { readonly unread?: ReadResult } {
     if (this.#role === "service") return {};
     const isEnd = stream.receive.isComplete;
-    const before = stream.receive.bufferedBytes;
-    const chunks = stream.receive.readAll();
-    this.#table.hold(stream.receive.bufferedBytes - before);
+    const chunks = this.#table.counted(
+      stream,
+      () => stream.receive.readAll(),
+    );
     return chunks.length > 0 || isEnd ? { unread: { chunks, isEnd } } : {};
+  }
+
+  #forget(stream: SessionStream): void {
+    this.#pace.forget(stream.id);
+    this.#table.forget(stream);
   }
 
   /** The stream that the peer speaks of; `undefined` when there is nothing to do with it. */
@@ -129,6 +182,7 @@ export class SessionStreams {
     const stream = this.#table.named(id, nowMs);
     if (typeof stream === "object") return stream;
     if (stream === "full") {
+      this.#pace.onGivenUp(nowMs);
       const code = RESET_CODE.exhausted;
       this.control.push({ type: "streamReset", id, code });
     }
@@ -140,9 +194,10 @@ export class SessionStreams {
     for (const { id, offset, length } of cell.data) {
       const stream = this.#table.get(id);
       if (stream === undefined) continue;
-      const before = stream.send.bufferedBytes;
-      stream.send.onAcknowledged(offset, length);
-      this.#table.hold(stream.send.bufferedBytes - before);
+      this.#table.counted(
+        stream,
+        () => stream.send.onAcknowledged(offset, length),
+      );
       this.#sayWritable(stream);
       this.#finishIfOver(stream);
       this.#breakOffIfDue(stream);
@@ -233,12 +288,11 @@ export class SessionStreams {
   write(id: StreamId, bytes: Uint8Array): WriteResult {
     const stream = this.#table.get(id);
     if (stream === undefined) return "gone";
-    stream.send.write(bytes);
-    this.#table.hold(bytes.length);
+    this.#table.counted(stream, () => stream.send.write(bytes));
     this.#round.queue(stream);
-    this.#table.relieveQuota();
+    this.#table.relieve();
     if (!this.#table.has(id)) return "gone";
-    if (stream.hasRoom) return "taken";
+    if (this.#table.hasRoom(stream)) return "taken";
     stream.isWriterWaiting = true;
     return "full";
   }
@@ -255,7 +309,7 @@ export class SessionStreams {
   reset(id: StreamId, code: number): void {
     const stream = this.#table.get(id);
     if (stream === undefined) return;
-    this.#table.forget(stream);
+    this.#forget(stream);
     this.control.push({ type: "streamReset", id, code });
   }
 
@@ -282,20 +336,23 @@ export class SessionStreams {
   /**
    * Take what is there in order.
    *
+   * @param maxBytes Take no more than that, unless the first piece alone is longer.
    * @param roundTripMs Of the session: how fast a window may have to grow.
    * @returns `undefined` when the stream is over.
    */
   read(
     id: StreamId,
+    maxBytes: number,
     roundTripMs: number,
     nowMs: number,
   ): ReadResult | undefined {
     const stream = this.#table.get(id);
     if (stream === undefined) return undefined;
     stream.isReadableSaid = false;
-    const before = stream.receive.bufferedBytes;
-    const chunks = stream.receive.readAll();
-    this.#table.hold(stream.receive.bufferedBytes - before);
+    const chunks = this.#table.counted(
+      stream,
+      () => stream.receive.read(maxBytes),
+    );
     const grant = stream.receive.takeGrant(
       nowMs,
       roundTripMs,
@@ -337,9 +394,10 @@ export class SessionStreams {
    */
   end(lastWords: readonly ControlFrame[], why: "ours" | "theirs"): void {
     for (const stream of this.#table.all()) {
-      const { id, isOpen } = stream;
-      this.#table.forget(stream);
-      if (why === "ours" || !isOpen) continue;
+      const { id } = stream;
+      const isKnown = stream.isOpen && !this.#pace.isWaiting(id);
+      this.#forget(stream);
+      if (why === "ours" || !isKnown) continue;
       this.#say({ type: "reset", id, code: RESET_CODE.failed });
     }
     this.#round.clear();
@@ -365,32 +423,39 @@ export class SessionStreams {
   }
 
   #sayReadable(stream: SessionStream): void {
-    if (stream.isReadableSaid || !stream.isOpen || !stream.receive.isReadable) {
-      return;
-    }
+    if (
+      stream.isReadableSaid || !stream.isOpen || !stream.receive.isReadable ||
+      this.#pace.isWaiting(stream.id)
+    ) return;
     stream.isReadableSaid = true;
     this.#say({ type: "readable", id: stream.id });
   }
 
   #sayWritable(stream: SessionStream): void {
-    if (!stream.isWriterWaiting || !stream.hasRoom) return;
+    if (!stream.isWriterWaiting || !this.#table.hasRoom(stream)) return;
     stream.isWriterWaiting = false;
     this.#say({ type: "writable", id: stream.id });
   }
 
   #finishIfOver(stream: SessionStream): void {
     if (!stream.isOver || !this.#table.has(stream.id)) return;
-    this.#table.forget(stream);
+    this.#forget(stream);
     this.#say({ type: "finished", id: stream.id });
   }
 
-  /** The process is over its quota, and we hold most: our largest stream is reset. */
-  #shed(): void {
-    const stream = this.#table.largest;
-    if (stream === undefined) return;
-    const { id, isOpen } = stream;
+  /** Memory is short, and we hold most of it: the largest streams are reset. */
+  #shed(bytes: number): void {
     const code = RESET_CODE.exhausted;
-    this.reset(id, code);
-    if (isOpen) this.#say({ type: "reset", id, code });
+    for (const stream of this.#table.largest(bytes)) {
+      const { id } = stream;
+      const isKnown = stream.isOpen && !this.#pace.isWaiting(id);
+      this.#forget(stream);
+      // It may be another session that runs now: what is wrong with us is not its fault.
+      if (!this.control.isFull) {
+        this.control.push({ type: "streamReset", id, code });
+      }
+      if (isKnown) this.#say({ type: "reset", id, code });
+    }
+    this.#handlers.onShed();
   }
 }

@@ -10,7 +10,11 @@ import { INITIAL_WINDOW_BYTES, ReceiveStream } from "./receive_stream.ts";
 import { SendStream } from "./send_stream.ts";
 
 /** Bytes that may be written ahead of what the window lets out. */
-const WRITE_AHEAD_BYTES = 256 * 1024;
+export const WRITE_AHEAD_BYTES = 256 * 1024;
+/** … and in a session that holds much already. */
+export const CROWDED_AHEAD_BYTES = 16 * 1024;
+/** Tuning: what a stream takes before it carries a byte. */
+export const STREAM_BYTES = 1024;
 
 /** Reason codes of StreamReset; others are allowed and mean `failed`. */
 export const RESET_CODE = {
@@ -58,14 +62,9 @@ export class SessionStream {
     this.isOpen = isOpen === "open";
   }
 
-  /** Bytes held by both halves. */
+  /** Memory that it takes. */
   get heldBytes(): number {
-    return this.send.bufferedBytes + this.receive.bufferedBytes;
-  }
-
-  /** Whether another write is welcome. */
-  get hasRoom(): boolean {
-    return this.send.unsentBytes < WRITE_AHEAD_BYTES;
+    return STREAM_BYTES + this.send.heldBytes + this.receive.heldBytes;
   }
 
   /** Both directions are over, and nothing is left to say or to read. */

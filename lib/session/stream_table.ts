@@ -12,41 +12,39 @@
 import { ProtocolError } from "../base/errors.ts";
 import type { StreamId } from "./frames.ts";
 import type { SessionRole } from "./leg.ts";
-import type { QuotaHolder, SessionQuota } from "./quota.ts";
-import { SessionStream } from "./stream.ts";
+import type { SessionShare } from "./quota.ts";
+import {
+  CROWDED_AHEAD_BYTES,
+  SessionStream,
+  STREAM_BYTES,
+  WRITE_AHEAD_BYTES,
+} from "./stream.ts";
 
 /**
  * Streams that may be open at once in a session, and how far ids may leap: each
  * costs about 1 KiB before it carries a byte.
  */
 export const MAX_STREAMS = 4096;
+/**
+ * What streams may hold together whose StreamOpen has not come. It travels on
+ * another leg, and is late by a round trip at the most: four windows of uploads.
+ */
+export const MAX_UNOPENED_BYTES = 1024 * 1024;
 
 /** The streams of one end of a session. */
-export class StreamTable implements QuotaHolder {
+export class StreamTable {
   readonly #role: SessionRole;
-  readonly #quota: SessionQuota;
-  readonly #onShed: () => void;
+  readonly #share: SessionShare;
   readonly #streams = new Map<StreamId, SessionStream>();
   /** Ids below the highest seen that are still to come. */
   readonly #skipped = new Set<StreamId>();
   #highest = 0;
-  #heldBytes = 0;
+  /** Of those whose StreamOpen has not come. */
+  #unopenedBytes = 0;
 
-  /** @param onShed The process holds too much, and this session most of it. */
-  constructor(role: SessionRole, quota: SessionQuota, onShed: () => void) {
+  constructor(role: SessionRole, share: SessionShare) {
     this.#role = role;
-    this.#quota = quota;
-    this.#onShed = onShed;
-  }
-
-  /** Bytes that all of them hold. */
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
-  /** The process holds too much, and these streams most of it. */
-  shed(): void {
-    this.#onShed();
+    this.#share = share;
   }
 
   /** Streams there are. */
@@ -74,7 +72,7 @@ export class StreamTable implements QuotaHolder {
 
   /** A new stream of ours, with the next id. */
   open(nowMs: number): SessionStream {
-    return this.#add(++this.#highest, "open", nowMs);
+    return this.#add(new SessionStream(++this.#highest, nowMs, "open"));
   }
 
   /**
@@ -95,7 +93,9 @@ export class StreamTable implements QuotaHolder {
     }
     if (id > this.#highest) this.#leapTo(id);
     else if (!this.#skipped.delete(id)) return "over";
-    return this.isFull ? "full" : this.#add(id, "expected", nowMs);
+    return this.isFull
+      ? "full"
+      : this.#add(new SessionStream(id, nowMs, "expected"));
   }
 
   #leapTo(id: StreamId): void {
@@ -111,54 +111,78 @@ export class StreamTable implements QuotaHolder {
     this.#highest = id;
   }
 
-  #add(
-    id: StreamId,
-    state: "open" | "expected",
-    nowMs: number,
-  ): SessionStream {
-    const stream = new SessionStream(id, nowMs, state);
-    this.#streams.set(id, stream);
+  #add(stream: SessionStream): SessionStream {
+    this.#streams.set(stream.id, stream);
+    this.#count(stream, STREAM_BYTES);
     return stream;
   }
 
   /** A stream is over: forget it and what it holds. */
   forget(stream: SessionStream): void {
     this.#streams.delete(stream.id);
-    this.hold(-stream.heldBytes);
+    this.#count(stream, -stream.heldBytes);
     stream.send.drop();
     stream.receive.drop();
   }
 
-  /** Count bytes that streams hold more than before, or fewer when negative. */
-  hold(bytes: number): void {
-    this.#heldBytes += bytes;
-    this.#quota.add(bytes, this);
+  /** Its StreamOpen has come. */
+  onOpened(stream: SessionStream): void {
+    this.#unopenedBytes -= stream.heldBytes;
+    stream.isOpen = true;
   }
 
-  /** If all sessions of the process hold too much, the one with most lets go. */
-  relieveQuota(): void {
-    this.#quota.relieve();
-  }
-
-  /** Whether the process has memory for windows larger by `bytes`. */
-  mayGrow(bytes: number): boolean {
-    return this.#quota.mayGrow(bytes);
-  }
-
-  /** The stream that holds most. */
-  get largest(): SessionStream | undefined {
-    let largest: SessionStream | undefined;
-    for (const stream of this.#streams.values()) {
-      if (largest === undefined || stream.heldBytes > largest.heldBytes) {
-        largest = stream;
-      }
+  /** Do something to a stream, and count what it holds more or less afterwards. */
+  counted<T>(stream: SessionStream, run: () => T): T {
+    const before = stream.heldBytes;
+    try {
+      return run();
+    } finally {
+      this.#count(stream, stream.heldBytes - before);
     }
-    return largest;
+  }
+
+  #count({ isOpen }: SessionStream, bytes: number): void {
+    this.#share.add(bytes);
+    if (!isOpen) this.#unopenedBytes += bytes;
+  }
+
+  /** Whether streams that were never opened hold too much. */
+  get isUnopenedFull(): boolean {
+    return this.#unopenedBytes > MAX_UNOPENED_BYTES;
+  }
+
+  /** Whether there is memory for windows larger by `bytes`. */
+  mayGrow(bytes: number): boolean {
+    return this.#share.mayGrow(bytes);
+  }
+
+  /** Whether another write to a stream is welcome. */
+  hasRoom({ send }: SessionStream): boolean {
+    const aheadBytes = this.#share.isCrowded
+      ? CROWDED_AHEAD_BYTES
+      : WRITE_AHEAD_BYTES;
+    return send.unsentBytes < aheadBytes;
+  }
+
+  /** If this session, or all of the process together, hold too much: see to it that streams go. */
+  relieve(): void {
+    this.#share.relieve();
+  }
+
+  /** The streams that hold most: as many as hold `bytes` together. */
+  largest(bytes: number): SessionStream[] {
+    const streams = this.all().sort((a, b) => b.heldBytes - a.heldBytes);
+    let held = 0;
+    const count = streams.findIndex((stream) =>
+      (held += stream.heldBytes) >= bytes
+    );
+    return count < 0 ? streams : streams.slice(0, count + 1);
   }
 
   /** Forget everything. */
   clear(): void {
-    this.hold(-this.#heldBytes);
+    this.#share.close();
+    this.#unopenedBytes = 0;
     this.#streams.clear();
   }
 }

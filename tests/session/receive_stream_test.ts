@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { concat } from "../../lib/base/bytes.ts";
 import { ProtocolError } from "../../lib/base/errors.ts";
 import { randomBelow, seededRandom } from "../../lib/base/random.ts";
+import { MAX_GAPS } from "../../lib/session/early_bytes.ts";
 import {
   INITIAL_WINDOW_BYTES,
-  MAX_GAPS,
   MAX_WINDOW_BYTES,
   ReceiveStream,
 } from "../../lib/session/receive_stream.ts";
@@ -127,14 +127,50 @@ Deno.test("ReceiveStream is readable when something is in order, be it the end",
   const stream = new ReceiveStream(0);
   stream.onData(5, bytesFrom(5, 5));
   assert.ok(!stream.isReadable);
-  assert.equal(stream.read(), undefined);
+  assert.deepEqual(stream.readAll(), []);
   stream.onData(0, bytesFrom(0, 5));
   assert.ok(stream.isReadable);
-  assert.deepEqual(stream.read(), bytesFrom(0, 5));
-  assert.deepEqual(stream.read(), bytesFrom(5, 5));
+  assert.deepEqual(concat(...stream.readAll()), bytesFrom(0, 10));
   assert.ok(!stream.isReadable);
   stream.onFin(10);
   assert.ok(stream.isReadable && stream.isAtEnd);
   stream.drop();
   assert.equal(stream.bufferedBytes, 0);
+});
+
+Deno.test("ReceiveStream.read() takes no more than asked for, and the rest later", () => {
+  const stream = new ReceiveStream(0);
+  for (let at = 0; at < 12_000; at += 3000) {
+    stream.onData(at, bytesFrom(at, 3000));
+  }
+  assert.deepEqual(concat(...stream.read(6500)), bytesFrom(0, 6000));
+  assert.deepEqual(concat(...stream.read(1)), bytesFrom(6000, 3000));
+  assert.deepEqual(concat(...stream.readAll()), bytesFrom(9000, 3000));
+});
+
+Deno.test("ReceiveStream takes memory by what comes, not by how many pieces it is in", () => {
+  const pieces = new ReceiveStream(0);
+  const early = new ReceiveStream(0);
+  for (let at = 0; at < 100_000; at++) {
+    pieces.onData(at, bytesFrom(at, 1));
+    early.onData(at + 1, bytesFrom(at + 1, 1));
+  }
+  for (const { heldBytes } of [pieces, early]) {
+    assert.ok(heldBytes >= 100_000 && heldBytes < 120_000, `${heldBytes}`);
+  }
+  assert.equal(pieces.readAll().length, Math.ceil(100_000 / 4096));
+  early.onData(0, bytesFrom(0, 1));
+  assert.deepEqual(concat(...early.readAll()), bytesFrom(0, 100_001));
+  for (const { heldBytes } of [pieces, early]) assert.equal(heldBytes, 0);
+});
+
+Deno.test("ReceiveStream counts a page for each byte that stands alone", () => {
+  const stream = new ReceiveStream(0);
+  for (let at = 5000; at < INITIAL_WINDOW_BYTES; at += 5000) {
+    stream.onData(at, bytesFrom(at, 1));
+  }
+  assert.equal(stream.bufferedBytes, 52);
+  assert.ok(stream.heldBytes >= 52 * 4096);
+  stream.drop();
+  assert.equal(stream.heldBytes, 0);
 });

@@ -132,7 +132,14 @@ export class SessionPair {
   #queue: Arrival[] = [];
   #order = 0;
 
-  constructor(options: { spread?: "one" | "all"; quotaBytes?: number } = {}) {
+  /** @param options `quota` is of the service's process, where others share it. */
+  constructor(
+    options: {
+      spread?: "one" | "all";
+      quotaBytes?: number;
+      quota?: SessionQuota;
+    } = {},
+  ) {
     const crypto = nativeSuite();
     const secret = new Uint8Array(32).fill(7);
     const make = (role: "client" | "service") =>
@@ -141,7 +148,9 @@ export class SessionPair {
           crypto,
           role,
           secret,
-          quota: new SessionQuota(options.quotaBytes),
+          quota: role === "service" && options.quota !== undefined
+            ? options.quota
+            : new SessionQuota(options.quotaBytes),
           ...(options.spread === undefined ? {} : { spread: options.spread }),
         }, 0),
       );

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../lib/base/errors.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
-import { MAX_STREAMS, StreamTable } from "../../lib/session/stream_table.ts";
+import { STREAM_BYTES } from "../../lib/session/stream.ts";
+import {
+  MAX_STREAMS,
+  MAX_UNOPENED_BYTES,
+  StreamTable,
+} from "../../lib/session/stream_table.ts";
 
 function refused(run: () => unknown): void {
   assert.throws(
@@ -11,8 +16,10 @@ function refused(run: () => unknown): void {
   );
 }
 
-const service = () => new StreamTable("service", new SessionQuota(), () => {});
-const client = () => new StreamTable("client", new SessionQuota(), () => {});
+const tableOf = (role: "client" | "service", quota = new SessionQuota()) =>
+  new StreamTable(role, quota.open(() => {}));
+const service = () => tableOf("service");
+const client = () => tableOf("client");
 
 Deno.test("StreamTable makes streams that the client names first, in any order, once each", () => {
   const table = service();
@@ -68,36 +75,37 @@ Deno.test("StreamTable of a client knows its own streams alone", () => {
 });
 
 Deno.test("StreamTable counts what is held, and gives all of it back", () => {
-  const quota = new SessionQuota(1000);
-  let shed = 0;
-  const table = new StreamTable("client", quota, () => shed++);
+  const quota = new SessionQuota(100_000);
+  const table = tableOf("client", quota);
   const [small, large] = [table.open(0), table.open(0)];
-  for (const [stream, bytes] of [[small, 300], [large, 800]] as const) {
-    stream.send.write(new Uint8Array(bytes));
-    table.hold(bytes);
+  for (const [stream, bytes] of [[small, 3000], [large, 8000]] as const) {
+    table.counted(stream, () => stream.send.write(new Uint8Array(bytes)));
   }
-  assert.ok(quota.isExceeded);
-  table.relieveQuota();
-  assert.equal(shed, 1);
-  assert.equal(table.largest, large);
+  assert.equal(quota.usedBytes, small.heldBytes + large.heldBytes);
+  assert.ok(small.heldBytes > STREAM_BYTES + 3000);
+  assert.deepEqual(table.largest(1), [large]);
+  assert.deepEqual(table.largest(large.heldBytes + 1), [large, small]);
   table.forget(large);
-  assert.equal(quota.usedBytes, 300);
-  assert.ok(!table.mayGrow(300) && table.mayGrow(200));
+  assert.equal(quota.usedBytes, small.heldBytes);
   table.clear();
   assert.equal(quota.usedBytes, 0);
 });
 
-Deno.test("StreamTable of a session that holds little is left alone when another holds too much", () => {
-  const quota = new SessionQuota(1000);
-  const shed: string[] = [];
-  const little = new StreamTable("service", quota, () => shed.push("little"));
-  const greedy = new StreamTable("service", quota, () => shed.push("greedy"));
-  greedy.hold(950);
-  little.hold(100);
-  // It is the little one that passed the limit.
-  little.relieveQuota();
-  assert.deepEqual(shed, ["greedy"]);
-  greedy.hold(-950);
-  little.relieveQuota();
-  assert.deepEqual(shed, ["greedy"]);
+Deno.test("StreamTable says when streams that were never opened hold too much", () => {
+  const table = service();
+  const first = table.named(1, 0);
+  assert.ok(typeof first === "object");
+  for (let id = 2; !table.isUnopenedFull; id++) table.named(id, 0);
+  assert.equal(table.size, MAX_UNOPENED_BYTES / STREAM_BYTES + 1);
+  table.onOpened(first);
+  assert.ok(!table.isUnopenedFull);
+});
+
+Deno.test("StreamTable lets a crowded session write in small portions", () => {
+  const table = tableOf("client", new SessionQuota(1_000_000));
+  const stream = table.open(0);
+  table.counted(stream, () => stream.send.write(new Uint8Array(50_000)));
+  assert.ok(table.hasRoom(stream));
+  table.counted(stream, () => stream.send.write(new Uint8Array(50_000)));
+  assert.ok(!table.hasRoom(stream));
 });

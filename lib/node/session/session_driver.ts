@@ -23,7 +23,11 @@ import {
   type SessionEvent,
 } from "../../session/session_event.ts";
 import { RESET_CODE } from "../../session/stream.ts";
-import { SESSION_LOST, SessionStreamHandle } from "./session_stream.ts";
+import {
+  READ_BYTES,
+  SESSION_LOST,
+  SessionStreamHandle,
+} from "./session_stream.ts";
 
 /** Tuning: time between two looks at what is overdue and cannot be sent, ms. */
 const OVERDUE_MS = 5;
@@ -78,6 +82,7 @@ export class SessionDriver {
     this.#handlers = handlers;
     this.#usedMs = clock.nowMs();
     this.#timer = new MachineTimer(clock, () => this.#onTime());
+    session.onShed = () => queueMicrotask(() => this.#onShed());
     this.#arm();
   }
 
@@ -206,7 +211,8 @@ export class SessionDriver {
         return result;
       },
       read: () => {
-        const result = this.#session.read(id, this.#clock.nowMs());
+        const nowMs = this.#clock.nowMs();
+        const result = this.#session.read(id, nowMs, READ_BYTES);
         this.#dispatch(this.#session.takeEvents());
         this.#turn();
         return result;
@@ -255,6 +261,13 @@ export class SessionDriver {
     if (dataMs - this.#toldMs < TELL_DATA_MS) return;
     this.#toldMs = dataMs;
     this.#handlers.onData?.();
+  }
+
+  /** Memory was short: some of our streams are gone. */
+  #onShed(): void {
+    if (!this.isOpen) return;
+    this.#dispatch(this.#session.takeEvents());
+    this.#turn();
   }
 
   #onHeard(): void {

@@ -13,7 +13,7 @@ import type { WriteResult } from "../../session/session_streams.ts";
 import { type ReadResult, RESET_CODE } from "../../session/stream.ts";
 
 /** Bytes that one read hands out at most: what a socket takes well at once. */
-const READ_BYTES = 64 * 1024;
+export const READ_BYTES = 64 * 1024;
 
 /**
  * How streams end, here alone, whose session the service does not know any more. No
