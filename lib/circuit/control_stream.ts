@@ -52,6 +52,16 @@ export class ControlReader {
     return this.#frames !== undefined;
   }
 
+  /** Memory that the beginning of a message takes. */
+  get heldBytes(): number {
+    return this.#frames?.capacity ?? 0;
+  }
+
+  /** Forget the beginning of a message. */
+  clear(): void {
+    this.#frames = undefined;
+  }
+
   /**
    * Take the body of the next CONTROL payload.
    *

@@ -53,6 +53,11 @@ export const EXTEND_TIMEOUT_MS = 10_000;
  * addresses by a list, one after the other.
  */
 export const MAX_EXTEND_ATTEMPTS = 4;
+/**
+ * Protocol: time from the first cell of a control message to its last, ms. Six
+ * cells at most: a client that lets them wait only means to have memory held.
+ */
+const MESSAGE_TIMEOUT_MS = 10_000;
 /** Protocol: DHT requests of one circuit under way. Each is work for others. */
 export const MAX_DHT_REQUESTS = 4;
 
@@ -113,6 +118,7 @@ export class RelayCircuit {
   #partner: RelayCircuit | undefined;
   #attempt = 0;
   #extendDeadlineMs = Infinity;
+  #messageDeadlineMs = Infinity;
 
   /**
    * A circuit that has just been created, and ends here.
@@ -146,7 +152,12 @@ export class RelayCircuit {
 
   /** When to call {@linkcode onTime} next, ms; `Infinity` with nothing to wait for. */
   get deadlineMs(): number {
-    return this.#extendDeadlineMs;
+    return Math.min(this.#extendDeadlineMs, this.#messageDeadlineMs);
+  }
+
+  /** Memory that a control message takes of which only the beginning has come. */
+  get heldBytes(): number {
+    return this.#control.heldBytes;
   }
 
   /**
@@ -247,6 +258,7 @@ export class RelayCircuit {
 
   /** The deadline has come. */
   onTime(nowMs: number): RelayAction[] {
+    if (nowMs >= this.#messageDeadlineMs) return this.#destroyed("protocol");
     if (nowMs < this.#extendDeadlineMs) return [];
     return [
       { type: "cancel_extend", attempt: this.#attempt },
@@ -276,7 +288,8 @@ export class RelayCircuit {
   destroy(): void {
     if (this.#state !== "destroyed") this.#layer.wipe();
     this.#state = "destroyed";
-    this.#extendDeadlineMs = Infinity;
+    this.#extendDeadlineMs = this.#messageDeadlineMs = Infinity;
+    this.#control.clear();
     this.#partner = undefined;
     this.#dhtRequests.clear();
     this.#binding.fill(0);
@@ -300,7 +313,14 @@ export class RelayCircuit {
     let message: RelayBound;
     try {
       const bytes = this.#control.push(body);
-      if (bytes === undefined) return [];
+      if (bytes === undefined) {
+        this.#messageDeadlineMs = Math.min(
+          this.#messageDeadlineMs,
+          nowMs + MESSAGE_TIMEOUT_MS,
+        );
+        return [];
+      }
+      this.#messageDeadlineMs = Infinity;
       message = decodeRelayBound(bytes);
     } catch (error) {
       if (error instanceof ProtocolError) return this.#destroyed("protocol");

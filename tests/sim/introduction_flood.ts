@@ -182,7 +182,10 @@ class Attacker {
     const { relay, key } = point;
     let demand: WorkDemand | undefined;
     this.sent++;
-    const forget = () => relay.carryOut(relay.introductions.remove(circuit));
+    const forget = () => {
+      relay.carryOut(relay.introductions.withdraw(circuit));
+      relay.introductions.forget(circuit);
+    };
     const fake: Pick<FakeCircuit, "acknowledge" | "end"> = {
       acknowledge: (answer: IntroduceAnswer) => {
         if (answer.status === "passed") this.passed++;

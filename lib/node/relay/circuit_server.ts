@@ -251,11 +251,12 @@ export class CircuitServer implements AsyncDisposable {
       tasks: this.#tasks,
       listener: {
         onRequest: (circuit, request) => this.#onRequest(circuit, request),
-        onUnavailable: (circuit) => this.#points.forget(circuit),
+        onUnavailable: (circuit) => this.#points.withdraw(circuit),
         onGone: (circuit) => {
           this.#circuits.delete(circuit);
           this.#places.remove(circuit);
           this.#exits.remove(circuit);
+          this.#points.forget(circuit);
         },
       },
     };

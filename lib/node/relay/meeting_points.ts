@@ -84,9 +84,14 @@ export class MeetingPoints {
   }
 
   /** A circuit has ended, or ends elsewhere now. */
-  forget(circuit: RelayedCircuit): void {
+  withdraw(circuit: RelayedCircuit): void {
     this.#rendezvous.remove(circuit);
-    this.#carryOut(this.#introductions.remove(circuit));
+    this.#carryOut(this.#introductions.withdraw(circuit));
+  }
+
+  /** Nothing is left of a circuit. */
+  forget(circuit: RelayedCircuit): void {
+    this.#introductions.forget(circuit);
   }
 
   /** Forget the timer: the node stops. */

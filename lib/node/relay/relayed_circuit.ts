@@ -43,6 +43,7 @@ import {
 import type { ByteStream } from "../../transport/transport.ts";
 import { extendFailureOf } from "../circuit/circuit_links.ts";
 import type { CircuitHost } from "./circuit_host.ts";
+import { HeldMessage } from "./held_message.ts";
 import { type CloseManner, RelayStream } from "./relay_stream.ts";
 import type { RelayedEnd } from "./relay_traffic.ts";
 
@@ -70,6 +71,7 @@ export class RelayedCircuit {
   /** Aborts the attempt to extend that is under way. */
   #extending: AbortController | undefined;
   #work: AbortController | undefined;
+  readonly #held: HeldMessage<RelayedCircuit>;
   readonly #timer: MachineTimer;
   #hasRequest = false;
   #usedMs: number;
@@ -89,6 +91,7 @@ export class RelayedCircuit {
     this.#host = host;
     this.account = account;
     this.#usedMs = host.clock.nowMs();
+    this.#held = new HeldMessage(host.quota, this);
     this.#previous = new RelayStream(stream, host, this, {
       onCells: (cells) => this.#onForward(cells),
       onHangUp: () => this.destroy("hung_up"),
@@ -169,6 +172,7 @@ export class RelayedCircuit {
     this.#extending = undefined;
     this.#work?.abort(GONE);
     this.#machine?.destroy();
+    this.#countMessage();
     this.#host.listener.onUnavailable(this);
     this.#host.traffic.onEnded(end);
     this.#close(manner);
@@ -194,6 +198,7 @@ export class RelayedCircuit {
       if (start >= cells.length || machine.state === "destroyed") return false;
       const cell = cells.subarray(start, start + CELL_BYTES);
       this.#perform(machine.receive(cell, this.#host.clock.nowMs()));
+      this.#countMessage();
     }
     const rest = start === 0 ? cells : cells.subarray(start);
     if (rest.length === 0) return false;
@@ -205,6 +210,16 @@ export class RelayedCircuit {
     const partner = this.#partner;
     if (partner !== undefined) return partner.#write(partner.#previous, rest);
     return this.#next !== undefined && this.#write(this.#next, rest);
+  }
+
+  /** A control message begins, goes on or has ended. */
+  #countMessage(): void {
+    const heldBytes = this.#machine?.heldBytes ?? 0;
+    if (heldBytes === this.#held.freeableBytes) return;
+    this.#held.set(heldBytes, this.#host.clock.nowMs());
+    if (this.#isDestroyed) return;
+    this.#armTimer();
+    this.#checkQuota();
   }
 
   /** Cells from the next hop. @returns Whether their memory is kept. */

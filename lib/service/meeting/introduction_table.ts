@@ -178,15 +178,18 @@ export class IntroductionTable<Circuit> {
     });
   }
 
-  /** A circuit is gone: clients that waited for it hear that no service listens. */
-  remove(circuit: Circuit): TableAction<Circuit>[] {
+  /**
+   * A circuit does not end here any more, or perhaps not: clients that waited for
+   * it hear that no service listens. What it asked for is still known: it may end
+   * here again, and its work must not count twice.
+   */
+  withdraw(circuit: Circuit): TableAction<Circuit>[] {
     if (this.#asked.get(circuit)?.isTaken === true) {
       for (const listener of this.#busy) {
         listener.gate.remove(({ asker }) => asker.circuit === circuit);
         this.#settle(listener);
       }
     }
-    this.#asked.delete(circuit);
     const name = this.#keys.get(circuit);
     const listener = this.#listeners.get(name ?? "");
     if (name === undefined || listener === undefined) return [];
@@ -198,6 +201,11 @@ export class IntroductionTable<Circuit> {
       client: asker.circuit,
       answer: { status: "unknown" },
     }));
+  }
+
+  /** Nothing is left of a circuit. */
+  forget(circuit: Circuit): void {
+    this.#asked.delete(circuit);
   }
 
   #passOn(

@@ -402,7 +402,8 @@ export class FakeCircuit implements ServiceCircuit {
     this.#owner.open.delete(this);
     for (const relay of this.#relays) {
       relay.circuits.delete(this);
-      relay.carryOut(relay.introductions.remove(this));
+      relay.carryOut(relay.introductions.withdraw(this));
+      relay.introductions.forget(this);
       relay.rendezvous.remove(this);
     }
     this.#closed.resolve();

@@ -464,7 +464,7 @@ Deno.test("Visits goes by another introduction point when some fail", () =>
     assert.equal(listening.length, 3);
     const [dead, deaf] = listening;
     for (const circuit of [...dead?.circuits ?? []]) {
-      if (circuit.last === dead) dead?.introductions.remove(circuit);
+      if (circuit.last === dead) dead?.introductions.withdraw(circuit);
     }
     if (deaf !== undefined) deaf.isDeaf = true;
     for (let n = 0; n < 6; n++) {

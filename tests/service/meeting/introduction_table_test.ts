@@ -84,7 +84,7 @@ Deno.test("IntroductionTable passes introductions to who listens", () => {
     { type: "pass", service: "a", client: "x", sealed },
   ]);
   assert.deepEqual(bench.ask("y", 2), [unknown("y")]);
-  table.remove("a");
+  table.withdraw("a");
   assert.deepEqual(bench.ask("z"), [unknown("z")]);
   assert.equal(table.size, 0);
 });
@@ -96,7 +96,7 @@ Deno.test("IntroductionTable moves a key to a new circuit without a new burst", 
   const result = table.establish(key(1), "b", undefined, 0);
   assert.deepEqual(result, { replaced: "service 1" });
   demandOf(bench.ask("x"));
-  assert.deepEqual(table.remove("service 1"), []);
+  assert.deepEqual(table.withdraw("service 1"), []);
   const [passed] = bench.work("y", LEAST_EFFORT, 1, 1000);
   assert.ok(passed?.type === "pass" && passed.service === "b");
 });
@@ -127,7 +127,9 @@ Deno.test("IntroductionTable lets a circuit ask so many times", () => {
     assert.deepEqual(bench.ask("x"), [unknown("x")]);
   }
   assert.deepEqual(bench.ask("x"), [{ type: "refuse", client: "x" }]);
-  bench.table.remove("x");
+  bench.table.withdraw("x");
+  assert.deepEqual(bench.ask("x"), [{ type: "refuse", client: "x" }]);
+  bench.table.forget("x");
   assert.deepEqual(bench.ask("x"), [unknown("x")]);
 });
 
@@ -181,9 +183,9 @@ Deno.test("IntroductionTable answers those who wait when their service goes, and
   bench.crowd();
   bench.work("x", LEAST_EFFORT);
   bench.work("y", LEAST_EFFORT);
-  assert.deepEqual(bench.table.remove("x"), []);
+  assert.deepEqual(bench.table.withdraw("x"), []);
   assert.equal(bench.table.waiting, 1);
-  assert.deepEqual(bench.table.remove("service 1"), [unknown("y")]);
+  assert.deepEqual(bench.table.withdraw("service 1"), [unknown("y")]);
   assert.equal(bench.table.deadlineMs, Infinity);
 });
 
