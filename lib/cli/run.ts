@@ -20,12 +20,16 @@ import {
   MAX_SERVICES,
   type ServiceDefinition,
 } from "../node/host/node_services.ts";
+import { DEFAULT_MAX_STREAMS } from "../node/host/stream_desk.ts";
 import { runNode } from "./process/run_node.ts";
 import {
   type ClientWord,
+  type MaxStreamsWord,
   parseClientWord,
+  parseMaxStreamsWord,
   parseServiceWord,
   withClients,
+  withMaxStreams,
   withProxyProtocol,
   withPublic,
 } from "./flags/service_words.ts";
@@ -61,6 +65,12 @@ export const runCommand = defineCommand({
       "NAME",
       "tell the targets of this service which streams belong to one visitor",
       parseText,
+    ),
+    "max-streams": listFlag(
+      "NAME=N",
+      `let a session of this service have so many streams at once, ` +
+        `${DEFAULT_MAX_STREAMS} otherwise`,
+      parseMaxStreamsWord,
     ),
     ...PROXY_FLAGS,
     ...CLIENT_FLAGS,
@@ -109,11 +119,15 @@ function servicesOf(
     readonly authorise: readonly ClientWord[];
     readonly public: readonly string[];
     readonly "proxy-protocol": readonly string[];
+    readonly "max-streams": readonly MaxStreamsWord[];
   },
 ): ServiceDefinition[] {
-  const services = withClients(values.service, values.authorise);
-  return withProxyProtocol(
-    withPublic(services, values.public),
+  const services = withProxyProtocol(
+    withPublic(
+      withClients(values.service, values.authorise),
+      values.public,
+    ),
     values["proxy-protocol"],
   );
+  return withMaxStreams(services, values["max-streams"]);
 }

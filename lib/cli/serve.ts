@@ -4,8 +4,14 @@
  * @module
  */
 import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
+import { DEFAULT_MAX_STREAMS } from "../node/host/stream_desk.ts";
 import { defineCommand } from "./flags/command.ts";
-import { defaultFlag, listFlag, switchFlag } from "./flags/flag.ts";
+import {
+  defaultFlag,
+  listFlag,
+  optionalFlag,
+  switchFlag,
+} from "./flags/flag.ts";
 import {
   CLIENT_FLAGS,
   clientOptions,
@@ -13,7 +19,11 @@ import {
   NODE_FLAGS,
 } from "./flags/node_flags.ts";
 import { runNode } from "./process/run_node.ts";
-import { checkPublic, parsePortWords } from "./flags/service_words.ts";
+import {
+  checkPublic,
+  parseMaxStreams,
+  parsePortWords,
+} from "./flags/service_words.ts";
 
 /** The clients that may find a service, where not every client may. */
 const authoriseFlag = listFlag(
@@ -50,6 +60,11 @@ export const serveCommand = defineCommand({
     "proxy-protocol": switchFlag(
       "tell the target which streams belong to one visitor (PROXY protocol, version 1)",
     ),
+    "max-streams": optionalFlag(
+      "N",
+      `let a session have so many streams at once, ${DEFAULT_MAX_STREAMS} otherwise`,
+      parseMaxStreams,
+    ),
     ...CLIENT_FLAGS,
     ...NODE_FLAGS,
   },
@@ -65,6 +80,7 @@ export const serveCommand = defineCommand({
         targets,
         isPublic: values.public,
         proxyProtocol: values["proxy-protocol"],
+        maxStreams: values["max-streams"],
         ...values.authorise.length === 0 ? {} : { clients: values.authorise },
       }],
     }),

@@ -105,6 +105,8 @@ export interface HostOptions {
    * that the target can limit by it. Default `false`.
    */
   readonly proxyProtocol?: boolean;
+  /** Streams that one session of a visitor may have at once, 1 to 4,096. Default 1,024. */
+  readonly maxStreams?: number;
   /** Gives up waiting for visitors to reach it; the service is stopped then. */
   readonly signal?: AbortSignal;
 }
@@ -350,10 +352,10 @@ const MAX_HOPS = 7;
 
 /** @throws {ConfigError} `service.key`, `service.client_key`. */
 function definitionOf(
-  { name = "default", key, clients, public: isPublic, proxyProtocol }:
-    HostOptions,
+  options: HostOptions,
   targets: ReadonlyMap<number, StreamTarget>,
 ): ServiceDefinition {
+  const { name = "default", key, clients, proxyProtocol, maxStreams } = options;
   if (key !== undefined && key.length !== SEED_BYTES) {
     throw new ConfigError(
       "service.key",
@@ -365,8 +367,9 @@ function definitionOf(
     targets,
     seed: key && new Uint8Array(key),
     clients: clients?.map(parseClientKey),
-    isPublic,
+    isPublic: options.public,
     proxyProtocol,
+    maxStreams,
   };
 }
 

@@ -17,6 +17,7 @@ import {
   type ServiceAudience,
   serviceFileName,
 } from "../../node/host/service_keys.ts";
+import { checkMaxStreams } from "../../node/host/stream_desk.ts";
 import {
   parseStreamTarget,
   type StreamTarget,
@@ -165,6 +166,72 @@ export function withPublic(
     const opened = isPublic ? { ...service, isPublic } : service;
     checkPublic(opened);
     return opened;
+  });
+}
+
+/** How many streams a session of one service may have at once. */
+export interface MaxStreamsWord {
+  readonly name: string;
+  readonly maxStreams: number;
+}
+
+/**
+ * How many streams a session may have at once.
+ *
+ * @throws {ConfigError} `service.max_streams`.
+ */
+export function parseMaxStreams(text: string): number {
+  const maxStreams = /^[0-9]{1,9}$/.test(text) ? Number(text) : NaN;
+  checkMaxStreams(maxStreams, text.slice(0, 80));
+  return maxStreams;
+}
+
+/**
+ * `NAME=N`.
+ *
+ * @throws {ConfigError} `cli.max_streams`, `service.name`, `service.max_streams`.
+ */
+export function parseMaxStreamsWord(word: string): MaxStreamsWord {
+  const [, name, count] = /^([^=]*)=(.*)$/.exec(word) ?? [];
+  if (name === undefined || count === undefined) {
+    throw new ConfigError(
+      "cli.max_streams",
+      `Cannot understand "${word.slice(0, 80)}": write NAME=N`,
+    );
+  }
+  serviceFileName(name);
+  return { name, maxStreams: parseMaxStreams(count) };
+}
+
+/**
+ * Services of which some limit the streams of a session.
+ *
+ * @throws {ConfigError} `cli.max_streams` for a service that there is not, or that
+ * is named twice.
+ */
+export function withMaxStreams(
+  services: readonly ServiceDefinition[],
+  words: readonly MaxStreamsWord[],
+): ServiceDefinition[] {
+  const limits = new Map<string, number>();
+  for (const { name, maxStreams } of words) {
+    if (limits.has(name)) {
+      throw new ConfigError(
+        "cli.max_streams",
+        `Cannot limit the streams of service "${name}" twice: write it once`,
+      );
+    }
+    if (!services.some((service) => service.name === name)) {
+      throw new ConfigError(
+        "cli.max_streams",
+        `Cannot limit the streams of service "${name}": there is no such service`,
+      );
+    }
+    limits.set(name, maxStreams);
+  }
+  return services.map((service) => {
+    const maxStreams = limits.get(service.name);
+    return maxStreams === undefined ? service : { ...service, maxStreams };
   });
 }
 

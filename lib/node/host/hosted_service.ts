@@ -50,7 +50,7 @@ import {
   type ServiceSessionStatus,
 } from "./service_sessions.ts";
 import { DRAIN_MS, drainSessions } from "./session_drain.ts";
-import { StreamDesk } from "./stream_desk.ts";
+import { DEFAULT_MAX_STREAMS, StreamDesk } from "./stream_desk.ts";
 import type { StreamTarget } from "./stream_target.ts";
 import { systemDial, type TargetDial } from "./target_dial.ts";
 import { TargetLog } from "./target_log.ts";
@@ -74,6 +74,11 @@ export interface HostedServiceOptions {
    * Default: no.
    */
   readonly proxyProtocol?: boolean | undefined;
+  /**
+   * Streams of one session that are served at once, from 1 to 4,096; others are
+   * reset. Default 1,024.
+   */
+  readonly maxStreams?: number | undefined;
   /**
    * How long streams may take to end when the service is stopped, ms; some never
    * would. Default `DRAIN_MS`.
@@ -170,6 +175,7 @@ export class HostedService implements AsyncDisposable {
         targets,
         dial,
         proxyProtocol: options.proxyProtocol ?? false,
+        maxStreams: options.maxStreams ?? DEFAULT_MAX_STREAMS,
         targetLog: new TargetLog(this.#log, clock, options.name),
       },
       this.#tasks,

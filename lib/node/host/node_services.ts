@@ -22,6 +22,7 @@ import {
   serviceFileName,
   ServiceMemory,
 } from "./service_keys.ts";
+import { checkMaxStreams } from "./stream_desk.ts";
 import type { StreamTarget } from "./stream_target.ts";
 
 /** Services of one process. Each keeps three circuits and publishes hourly. */
@@ -43,6 +44,11 @@ export interface ServiceDefinition extends ServiceAudience {
    * Default: no.
    */
   readonly proxyProtocol?: boolean | undefined;
+  /**
+   * Streams of one session that are served at once, from 1 to 4,096; others are
+   * reset. Default 1,024.
+   */
+  readonly maxStreams?: number | undefined;
 }
 
 /** A session of a service of this node. */
@@ -59,15 +65,16 @@ export interface NodeServiceStatus extends ServiceStatus {
 /**
  * Refuse services that could not all be started, before any is.
  *
- * @throws {ConfigError} `service.twice`, `service.too_many`.
+ * @throws {ConfigError} `service.twice`, `service.too_many`, `service.max_streams`.
  */
 export function checkServices(
-  services: readonly Pick<ServiceDefinition, "name">[],
+  services: readonly Pick<ServiceDefinition, "name" | "maxStreams">[],
 ): void {
   const names = new Set<string>();
-  for (const { name } of services) {
+  for (const { name, maxStreams } of services) {
     if (names.has(name)) throw twice(name);
     if (names.size >= MAX_SERVICES) throw tooMany(name);
+    if (maxStreams !== undefined) checkMaxStreams(maxStreams);
     names.add(name);
   }
 }
@@ -157,11 +164,12 @@ export class NodeServices implements AsyncDisposable {
    * all of them with the node.
    *
    * @throws {ConfigError} `service.name`, `service.twice`, `service.too_many`,
-   * `service.restricted`, `service.audience`, `storage.*`.
+   * `service.max_streams`, `service.restricted`, `service.audience`, `storage.*`.
    */
   async start(definition: ServiceDefinition): Promise<HostedService> {
-    const { name, targets, clients, proxyProtocol } = definition;
+    const { name, targets, clients, proxyProtocol, maxStreams } = definition;
     serviceFileName(name); // refuses what is no name
+    if (maxStreams !== undefined) checkMaxStreams(maxStreams);
     if (this.#services.has(name)) throw twice(name);
     if (this.#services.size >= MAX_SERVICES) throw tooMany(name);
     this.#services.set(name, undefined);
@@ -176,6 +184,7 @@ export class NodeServices implements AsyncDisposable {
         targets,
         drainMs: this.#drainMs,
         proxyProtocol,
+        maxStreams,
         ...clients === undefined ? {} : { clients },
       });
       this.#services.set(name, service);

@@ -6,6 +6,7 @@
  */
 import type { Bytes } from "../../base/bytes.ts";
 import type { Clock } from "../../base/clock.ts";
+import { ConfigError } from "../../base/errors.ts";
 import { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
 import { proxyLine, type SessionMark } from "../../service/proxy_line.ts";
@@ -17,9 +18,30 @@ import type { StreamTarget } from "./stream_target.ts";
 import { announcing, type TargetDial } from "./target_dial.ts";
 import type { TargetLog } from "./target_log.ts";
 
-/** Streams of one service that are served at once, and of one session: each takes a socket. */
+/** Streams of one service that are served at once: each takes a socket. */
 const MAX_SERVED = 4096;
-const MAX_SERVED_PER_SESSION = 1024;
+/** Streams of one session that are served at once, unless the operator says otherwise. */
+export const DEFAULT_MAX_STREAMS = 1024;
+
+/**
+ * Refuse a limit that no session could have.
+ *
+ * @param maxStreams Streams of one session that are served at once.
+ * @param word How the operator wrote it.
+ * @throws {ConfigError} `service.max_streams`.
+ */
+export function checkMaxStreams(
+  maxStreams: number,
+  word = String(maxStreams),
+): void {
+  const isCount = Number.isInteger(maxStreams);
+  if (isCount && maxStreams >= 1 && maxStreams <= MAX_SERVED) return;
+  throw new ConfigError(
+    "service.max_streams",
+    `Cannot limit the streams of a session to "${word}": write a whole number from ` +
+      `1 to ${MAX_SERVED}`,
+  );
+}
 
 /** Where streams lead. */
 export interface StreamDeskOptions {
@@ -29,15 +51,21 @@ export interface StreamDeskOptions {
   readonly dial: TargetDial;
   /** Whether targets that are dialled are told first which session a stream is of. */
   readonly proxyProtocol: boolean;
+  /** Streams of one session that are served at once; others are reset. */
+  readonly maxStreams: number;
   /** Hears of streams whose target failed. */
   readonly targetLog: TargetLog;
 }
 
 /** What one session has been given. */
 class Share {
-  readonly places = new Places(MAX_SERVED_PER_SESSION);
+  readonly places: Places;
   /** Streams there ever were. */
   streams = 0;
+
+  constructor(maxStreams: number) {
+    this.places = new Places(maxStreams);
+  }
 }
 
 /** The streams of one service that are being served. */
@@ -60,10 +88,13 @@ export class StreamDesk {
 
   /** Serve a stream, or reset it. @param session Whose it is: the same for all of it. */
   serve(stream: SessionStreamHandle, port: number, session: SessionMark): void {
-    const { clock, targets, targetLog } = this.#options;
+    const { clock, targets, targetLog, maxStreams } = this.#options;
     const target = targets.get(port);
     if (target === undefined) return stream.abort(RESET_CODE.noSuchPort);
-    const share = this.#shares.getOrInsertComputed(session, () => new Share());
+    const share = this.#shares.getOrInsertComputed(
+      session,
+      () => new Share(maxStreams),
+    );
     if (!share.places.take()) return stream.abort(RESET_CODE.exhausted);
     if (!this.#served.take()) {
       share.places.give();

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import {
   parseClientWord,
+  parseMaxStreams,
+  parseMaxStreamsWord,
   parsePortWords,
   parseServiceWord,
   withClients,
+  withMaxStreams,
   withProxyProtocol,
   withPublic,
 } from "../../../lib/cli/flags/service_words.ts";
@@ -77,6 +80,31 @@ Deno.test("withProxyProtocol() marks services by name, and refuses those that ar
   assert.throws(() => withProxyProtocol(services, ["c"]), {
     code: "cli.proxy_protocol",
   });
+});
+
+Deno.test("parseMaxStreams() takes whole numbers from 1 to 4,096", () => {
+  assert.deepEqual(["1", "0064", "4096"].map(parseMaxStreams), [1, 64, 4096]);
+  for (const text of ["", "0", "-1", "4097", "1.5", "1e3", "many", " 8"]) {
+    assert.throws(() => parseMaxStreams(text), {
+      code: "service.max_streams",
+      message: /from 1 to 4096/,
+    }, text);
+  }
+});
+
+Deno.test("withMaxStreams() limits services by name, and refuses those that are not there or named twice", () => {
+  const services = ["a", "b"].map((name) =>
+    parseServiceWord(`${name},80=127.0.0.1:8080`)
+  );
+  const limit = (...words: string[]) =>
+    withMaxStreams(services, words.map(parseMaxStreamsWord))
+      .map(({ maxStreams }) => maxStreams);
+  assert.deepEqual(limit("b=8"), [undefined, 8]);
+  for (const words of [["c=8"], ["a=8", "a=9"], ["8"]]) {
+    assert.throws(() => limit(...words), { code: "cli.max_streams" });
+  }
+  assert.throws(() => limit("a=0"), { code: "service.max_streams" });
+  assert.throws(() => limit("A b=8"), { code: "service.name" });
 });
 
 Deno.test("withPublic() opens the services it names, and none that is for some clients alone", () => {

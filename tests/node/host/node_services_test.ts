@@ -107,6 +107,17 @@ Deno.test("NodeServices.start() refuses a second service of one name, until the 
     assert.equal(second.host, first.host, "its key was kept");
   }));
 
+Deno.test("NodeServices.start() refuses a limit of streams that no session could have, and begins nothing", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services } = await open(world, stack);
+    await assert.rejects(services.start({ ...DEFINITION, maxStreams: 0 }), {
+      code: "service.max_streams",
+    });
+    assert.deepEqual(services.status, []);
+    await services.start({ ...DEFINITION, maxStreams: 1 });
+  }));
+
 Deno.test("NodeServices.start() opens no service to all that only some clients could find, unless told to", () =>
   inServiceWorld(async (world) => {
     await using stack = new AsyncDisposableStack();

@@ -66,7 +66,12 @@ export interface TestClient {
 export type ServiceChanges = Partial<
   Pick<
     HostedServiceOptions,
-    "targets" | "clients" | "dial" | "revisions" | "proxyProtocol"
+    | "targets"
+    | "clients"
+    | "dial"
+    | "revisions"
+    | "proxyProtocol"
+    | "maxStreams"
   >
 >;
 
