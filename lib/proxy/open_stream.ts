@@ -14,7 +14,8 @@ export const CONNECT_MS = 120_000;
 
 /**
  * What a stream is for. A `request` has arrived before the stream is asked for: its
- * client may have ended its side. The client of a `tunnel` that does so has left.
+ * client may have ended its side. The client of a `tunnel` that does so has left,
+ * unless it has said all that it had to say before.
  */
 type StreamPurpose = "request" | "tunnel";
 
@@ -47,7 +48,8 @@ export async function openStream(
   );
   const given = new AbortController();
   using _watch = watchClient(client, (end, cause) => {
-    if (end === "closed" || purpose === "tunnel") given.abort(cause);
+    const mayWait = purpose === "request" || client.source.bytes.length > 0;
+    if (end === "closed" || !mayWait) given.abort(cause);
   });
   const signal = AbortSignal.any([limit.signal, given.signal]);
   const connecting = gateway.connect(target, { signal });

@@ -24,6 +24,17 @@ export class TemporaryDirectory implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
+    for (let triesLeft = 3;; triesLeft--) {
+      try {
+        return await Deno.remove(this.path, { recursive: true });
+      } catch (error) {
+        // A browser that was ended still has helpers, which write to the last.
+        if (triesLeft === 0 || !isNotEmpty(error)) throw error;
+      }
+    }
   }
+}
+
+function isNotEmpty(error: unknown): boolean {
+  return error instanceof Error && /not empty/i.test(error.message);
 }

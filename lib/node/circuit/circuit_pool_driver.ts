@@ -206,6 +206,11 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     return this.#pool.waiting;
   }
 
+  get outageNow(): UnreachableError | undefined {
+    const why = this.#pool.shortage(this.#nowMs);
+    return why === undefined ? undefined : shortageError(why);
+  }
+
   outageSince(sinceMs: number): UnreachableError | undefined {
     const why = this.#pool.outageSince(sinceMs, this.#nowMs);
     return why === undefined ? undefined : shortageError(why);

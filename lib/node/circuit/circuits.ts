@@ -57,6 +57,8 @@ export interface Circuits {
    * `path.guards_down`, `path.guards_missing` or `path.too_few_relays`.
    */
   outageSince(sinceMs: number): UnreachableError | undefined;
+  /** The same for a caller whose circuits have failed: what is known by now. */
+  readonly outageNow: UnreachableError | undefined;
 }
 
 /**

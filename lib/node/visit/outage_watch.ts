@@ -47,18 +47,13 @@ export class OutageWatch implements Disposable {
     this.#look(OUTAGE_WAIT_MS);
   }
 
-  /** Why its caller waits in vain, where that is known. */
-  get why(): UnreachableError | undefined {
-    return this.#circuits.outageSince(this.#sinceMs);
-  }
-
   [Symbol.dispose](): void {
     this.#timer?.cancel();
   }
 
   #look(inMs: number): void {
     this.#timer = this.#clock.schedule(inMs, () => {
-      const { why } = this;
+      const why = this.#circuits.outageSince(this.#sinceMs);
       if (why !== undefined && this.#onOutage(why) === "done") return;
       this.#look(LOOK_MS);
     });

@@ -179,7 +179,7 @@ export class Visits implements AsyncDisposable {
   ): Promise<ClientSession> {
     const { clock, circuits } = this.#context;
     const outage = new AbortController();
-    using watch = new OutageWatch(clock, circuits, (why) => {
+    using _watch = new OutageWatch(clock, circuits, (why) => {
       outage.abort(why);
       return "done";
     });
@@ -188,7 +188,7 @@ export class Visits implements AsyncDisposable {
       return await this.#found(key, target, limit);
     } catch (error) {
       const isVague = errorCode(error) === "service.unreachable";
-      throw isVague ? watch.why ?? error : error;
+      throw isVague ? circuits.outageNow ?? error : error;
     }
   }
 

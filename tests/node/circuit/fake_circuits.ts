@@ -201,6 +201,10 @@ export class FakeCircuits implements Circuits {
   outage: UnreachableError | undefined;
   #builtMs = -Infinity;
 
+  get outageNow(): UnreachableError | undefined {
+    return this.outage;
+  }
+
   outageSince(sinceMs: number): UnreachableError | undefined {
     return this.#builtMs < sinceMs ? this.outage : undefined;
   }

@@ -124,6 +124,17 @@ Deno.test("Visits tells a caller after 15 s why no circuit can be built, and ser
     stream.abort();
   }));
 
+Deno.test("Visits tells a caller whose circuits failed what is known of them, also where some were built", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    world.network.isDown = true;
+    // Some are built, so that a caller is not told in the meantime.
+    client.circuits.outageSince = () => undefined;
+    client.circuits.outage = OUTAGE;
+    await assert.rejects(connect(client, service), OUTAGE);
+  }));
+
 Deno.test("Visits gives up a new stream whose session has no leg left, and leaves those that run", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();

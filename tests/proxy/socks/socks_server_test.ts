@@ -91,6 +91,33 @@ Deno.test("SocksServer takes a handshake and first data all at once", async () =
   assert.equal(latin1Text(await client.read(5)), "early");
 });
 
+Deno.test("SocksServer serves a client that has said all and ended its side before there is a session", async () => {
+  await using world = await socksWorld();
+  const begun = Promise.withResolvers<void>();
+  const connect = world.gateway.connect.bind(world.gateway);
+  let asked = 0;
+  world.gateway.connect = async (target, { signal }) => {
+    asked++;
+    await begun.promise;
+    signal.throwIfAborted();
+    return connect(target, { signal });
+  };
+  using client = await world.connect();
+  await client.send(concat(GREETING, request(HOST, 80), utf8("request")));
+  await client.end();
+  await until(() => asked === 1);
+  await settle();
+  begun.resolve();
+  assert.deepEqual(await client.read(2), Uint8Array.of(5, 0));
+  assert.deepEqual(await client.read(10), SUCCESS);
+  const { service } = world.gateway.last;
+  assert.deepEqual(await service.read(), utf8("request"));
+  assert.equal(await service.read(), undefined);
+  await service.write(utf8("answer"));
+  await service.closeWrite();
+  assert.equal(await client.readAll(), "answer");
+});
+
 Deno.test("SocksServer keeps half-closes, in both directions", async () => {
   await using world = await socksWorld();
   using client = await tunnel(world);
@@ -337,7 +364,7 @@ Deno.test("SocksServer gives up connecting in time, and when the client leaves",
   assert.equal(world.gateway.signals[0]?.aborted, true);
 
   const leaving = await world.connect();
-  await leaving.send(concat(GREETING, request(HOST, 80), utf8("early data")));
+  await leaving.send(concat(GREETING, request(HOST, 80)));
   await until(() => world.gateway.asked.length === 2);
   leaving.close();
   await until(() => world.gateway.signals[1]?.aborted === true);
