@@ -71,7 +71,7 @@ Deno.test("all look-ups of a network without faults succeed, and all relays are 
 for (const promise of DHT_PROMISES) {
   const percent = 100 * promise.least;
   Deno.test(`${percent} % of the look-ups succeed: ${promise.name}`, async () => {
-    const size = { relays: 60, seed: 1 };
+    const size = { relays: 50, seed: 1 };
     const report = await runExperiment(network, experimentOf(promise, size));
     const found = foundIn(report);
     for (const kind of promise.about) {

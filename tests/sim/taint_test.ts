@@ -21,7 +21,7 @@ const RELAYS = 20;
 const CLIENTS = ["client-1", "client-2", "client-3"] as const;
 const ENDS = ["service", ...CLIENTS] as const;
 /** Sessions of each client, one after the other, with a key of its own each. */
-const SESSIONS = sized(5, 80);
+const SESSIONS = sized(3, 80);
 /** A client meets three nodes to join by, and its guards. */
 const MAX_NEIGHBOURS = 5;
 
