@@ -72,7 +72,10 @@ class KillingWorld implements AsyncDisposable {
   ): Promise<Strike[]> {
     const strikes: Strike[] = [];
     for (const [hop, signal] of signals) {
-      const circuit = await this.#takeAround(strikes.map(({ relay }) => relay));
+      const circuit = await this.#takeAround(
+        strikes.map(({ relay }) => relay),
+        hop,
+      );
       if (circuit === undefined) break;
       const relay = this.#find(circuit.path[hop]);
       assert.ok(relay !== undefined);
@@ -84,16 +87,26 @@ class KillingWorld implements AsyncDisposable {
 
   async #takeAround(
     relays: readonly RelayProcess[],
+    hop: number,
   ): Promise<OwnCircuit | undefined> {
     for (let tries = 0; tries < 50; tries++) {
       const circuit = await this.client.take();
       const path = circuit.path.map((hop) => this.#find(hop));
-      if (!path.some((relay) => relay && relays.includes(relay))) {
+      // A guard may be a later hop too. Without both, others stand in after a minute.
+      const isGuard = hop !== GUARD && this.#isGuard(circuit.path[hop]);
+      if (!isGuard && !path.some((relay) => relay && relays.includes(relay))) {
         return circuit;
       }
       circuit.close();
     }
     return undefined;
+  }
+
+  #isGuard(hop: NodeRecord | undefined): boolean {
+    return hop !== undefined &&
+      this.client.guards.some((guard) =>
+        relayKey(guard) === relayKey(hop.nodeId)
+      );
   }
 
   /** Strike all at once. Resolves when the last of their circuits has ended. */

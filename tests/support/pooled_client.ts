@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { NodeId } from "../../lib/auth/identity.ts";
 import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { CircuitPoolDriver } from "../../lib/node/circuit/circuit_pool_driver.ts";
@@ -76,6 +77,11 @@ export class PooledClient implements AsyncDisposable {
       }),
     );
     return new PooledClient(pool, stack.move());
+  }
+
+  /** Its first hops, as far as they are stored. */
+  get guards(): readonly NodeId[] {
+    return this.#pool.guards.map(({ nodeId }) => nodeId);
   }
 
   /** Hops of all circuits, built and being built. */
