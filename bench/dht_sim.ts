@@ -18,6 +18,7 @@ import {
   type Found,
   foundIn,
 } from "../tests/sim/dht_promises.ts";
+import { readLines, seedsOf } from "./seed_file.ts";
 
 /** One experiment, as a line of the file. */
 interface Line {
@@ -70,22 +71,3 @@ for (const { name, least, about } of DHT_PROMISES) {
   }
 }
 if (isBroken) Deno.exit(1);
-
-async function readLines(path: string): Promise<Line[]> {
-  try {
-    const text = await Deno.readTextFile(path);
-    return text.split("\n").filter((line) => line !== "")
-      .map((line) => JSON.parse(line));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-/** `200` is 1 to 200, `21-40` those. */
-function seedsOf(text: string): number[] {
-  const [, from, to] = /^(?:([0-9]+)-)?([0-9]+)$/.exec(text) ?? [];
-  const [first, last] = [Number(from ?? 1), Number(to)];
-  if (!(last >= first)) throw new TypeError(`Cannot run seeds "${text}"`);
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-}

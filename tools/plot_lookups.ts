@@ -14,6 +14,7 @@
 // deno-lint-ignore-file no-console -- a tool talks to the terminal
 import type { Experiment } from "../lib/sim/experiment.ts";
 import type { SimulationReport } from "../lib/sim/simulation.ts";
+import { drawWithGnuplot } from "./gnuplot.ts";
 
 const [input, output] = Deno.args;
 if (input === undefined || output === undefined) {
@@ -54,14 +55,4 @@ plot $data using 1:3 with linespoints lw 2 pt 7 title "requests, look-up of node
      $data using 1:4 with linespoints lw 2 pt 5 title "requests, look-up of a value", \\
      $data using 1:2 axes x1y2 with linespoints lw 2 dt 2 pt 9 title "hops, look-up of nodes (right axis)"
 `;
-const gnuplot = new Deno.Command("gnuplot", {
-  stdin: "piped",
-  stdout: "piped",
-  stderr: "inherit",
-}).spawn();
-const writer = gnuplot.stdin.getWriter();
-await writer.write(new TextEncoder().encode(script));
-await writer.close();
-const { success, stdout } = await gnuplot.output();
-if (!success) Deno.exit(1);
-await Deno.writeFile(output, stdout);
+await drawWithGnuplot(script, output);

@@ -11,6 +11,7 @@
  */
 // deno-lint-ignore-file no-console -- a tool talks to the terminal
 import type { SimulationReport } from "../lib/sim/simulation.ts";
+import { drawWithGnuplot } from "./gnuplot.ts";
 
 const [input, output] = Deno.args;
 if (input === undefined || output === undefined) {
@@ -64,14 +65,4 @@ ${lines.join("\n")}
 END
 plot ${curves.join(", \\\n     ")}
 `;
-const gnuplot = new Deno.Command("gnuplot", {
-  stdin: "piped",
-  stdout: "piped",
-  stderr: "inherit",
-}).spawn();
-const writer = gnuplot.stdin.getWriter();
-await writer.write(new TextEncoder().encode(script));
-await writer.close();
-const { success, stdout } = await gnuplot.output();
-if (!success) Deno.exit(1);
-await Deno.writeFile(output, stdout);
+await drawWithGnuplot(script, output);

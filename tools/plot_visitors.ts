@@ -9,6 +9,7 @@
  * @module
  */
 // deno-lint-ignore-file no-console -- a tool talks to the terminal
+import { drawWithGnuplot } from "./gnuplot.ts";
 
 const [input, output] = Deno.args;
 if (input === undefined || output === undefined) {
@@ -67,14 +68,4 @@ plot $samples using 1:3 with lines lw 2 title "sessions", \\
      $samples using 1:2 axes x1y2 with lines lw 2 dt 2 title "memory of the service (right axis)"
 unset multiplot
 `;
-const gnuplot = new Deno.Command("gnuplot", {
-  stdin: "piped",
-  stdout: "piped",
-  stderr: "inherit",
-}).spawn();
-const writer = gnuplot.stdin.getWriter();
-await writer.write(new TextEncoder().encode(script));
-await writer.close();
-const { success, stdout } = await gnuplot.output();
-if (!success) Deno.exit(1);
-await Deno.writeFile(output, stdout);
+await drawWithGnuplot(script, output);

@@ -28,9 +28,9 @@ export function sortArguments(
   args: readonly string[],
 ): GivenArguments {
   const options = Object.fromEntries(
-    Object.entries(flags).map(([name, { placeholder }]) => [
+    Object.entries(flags).map(([name, { valueName }]) => [
       name,
-      { type: placeholder === undefined ? "boolean" : "string" } as const,
+      { type: valueName === undefined ? "boolean" : "string" } as const,
     ]),
   );
   // Not strict, as its errors do not name the nearest flag.
@@ -60,7 +60,7 @@ export function sortArguments(
         }`,
       );
     }
-    if (flag.placeholder === undefined && value !== undefined) {
+    if (flag.valueName === undefined && value !== undefined) {
       throw new ConfigError(
         "cli.unwanted_value",
         `Cannot use --${name}: it takes no value; write --${name} alone`,
@@ -69,11 +69,11 @@ export function sortArguments(
     // `--state --json` forgot a value; it did not name a directory "--json".
     const isForgotten = value === undefined ||
       (!inlineValue && /^-./.test(value));
-    if (flag.placeholder !== undefined && isForgotten) {
+    if (flag.valueName !== undefined && isForgotten) {
       throw new ConfigError(
         "cli.missing_value",
         `Cannot use --${name}: the value is missing; write --${name} ` +
-          `${flag.placeholder}, or --${name}=VALUE when it begins with a hyphen`,
+          `${flag.valueName}, or --${name}=VALUE when it begins with a hyphen`,
       );
     }
     const texts = given.get(name) ?? [];
@@ -87,9 +87,7 @@ export function sortArguments(
 function switchedOff(flags: Flags, rawName: string): string | undefined {
   const [, name = ""] = /^--no-(.+)$/.exec(rawName) ?? [];
   const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
-  return flag === undefined || flag.placeholder !== undefined
-    ? undefined
-    : name;
+  return flag === undefined || flag.valueName !== undefined ? undefined : name;
 }
 
 function repeated(name: string): ConfigError {

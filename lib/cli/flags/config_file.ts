@@ -74,7 +74,7 @@ function textsOf(
       "cli.key_type",
       `Cannot use "${key}" of ${path}: write ${expected}`,
     );
-  if (flag.placeholder === undefined) {
+  if (flag.valueName === undefined) {
     if (typeof value !== "boolean") throw fail("true or false");
     return value ? [""] : [];
   }

@@ -12,7 +12,7 @@ import { ConfigError } from "../../base/errors.ts";
 /** One flag, without its name. */
 export interface Flag<T> {
   /** What stands for the value in the help, such as `FILE`; none for a switch. */
-  readonly placeholder?: string;
+  readonly valueName?: string;
   /** One sentence for the help, in lower case, no full stop. */
   readonly help: string;
   /** Whether it may be given more than once. */
@@ -43,12 +43,12 @@ export function switchFlag(help: string): Flag<boolean> {
 
 /** A flag that may be left out. */
 export function optionalFlag<T>(
-  placeholder: string,
+  valueName: string,
   help: string,
   parse: (text: string) => T,
 ): Flag<T | undefined> {
   return {
-    placeholder,
+    valueName,
     help,
     repeatable: false,
     read: ([text]) => text === undefined ? undefined : parse(text),
@@ -57,13 +57,13 @@ export function optionalFlag<T>(
 
 /** A flag with a value for when it is left out, given as its text. */
 export function defaultFlag<T>(
-  placeholder: string,
+  valueName: string,
   help: string,
   defaultText: string,
   parse: (text: string) => T,
 ): Flag<T> {
   return {
-    placeholder,
+    valueName,
     help,
     repeatable: false,
     defaultText,
@@ -73,12 +73,12 @@ export function defaultFlag<T>(
 
 /** A flag that may be given many times. */
 export function listFlag<T>(
-  placeholder: string,
+  valueName: string,
   help: string,
   parse: (text: string) => T,
 ): Flag<readonly T[]> {
   return {
-    placeholder,
+    valueName,
     help,
     repeatable: true,
     read: (texts) => texts.map(parse),

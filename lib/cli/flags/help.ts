@@ -23,7 +23,7 @@ export interface HelpSubject {
 export function formatCommandHelp(subject: HelpSubject): string {
   const { name, summary, details, operands, flags } = subject;
   const rows = Object.entries(flags).map(([flagName, flag]) => {
-    const value = flag.placeholder === undefined ? "" : ` ${flag.placeholder}`;
+    const value = flag.valueName === undefined ? "" : ` ${flag.valueName}`;
     const notes = [
       ...flag.repeatable ? ["may be repeated"] : [],
       ...flag.defaultText === undefined ? [] : [`default ${flag.defaultText}`],

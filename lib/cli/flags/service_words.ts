@@ -114,10 +114,11 @@ export function withClients(
 ): ServiceDefinition[] {
   checkServices(services);
   for (const { name } of clients) {
-    if (services.some((service) => service.name === name)) continue;
-    throw new ConfigError(
+    checkNamed(
+      services,
+      name,
       "cli.client_word",
-      `Cannot authorise a client of service "${name}": there is no such service`,
+      `Cannot authorise a client of service "${name}"`,
     );
   }
   return services.map((service) => {
@@ -155,10 +156,11 @@ export function withPublic(
   names: readonly string[],
 ): ServiceDefinition[] {
   for (const name of names) {
-    if (services.some((service) => service.name === name)) continue;
-    throw new ConfigError(
+    checkNamed(
+      services,
+      name,
       "cli.public",
-      `Cannot open service "${name}" to all: there is no such service`,
+      `Cannot open service "${name}" to all`,
     );
   }
   return services.map((service) => {
@@ -221,12 +223,12 @@ export function withMaxStreams(
         `Cannot limit the streams of service "${name}" twice: write it once`,
       );
     }
-    if (!services.some((service) => service.name === name)) {
-      throw new ConfigError(
-        "cli.max_streams",
-        `Cannot limit the streams of service "${name}": there is no such service`,
-      );
-    }
+    checkNamed(
+      services,
+      name,
+      "cli.max_streams",
+      `Cannot limit the streams of service "${name}"`,
+    );
     limits.set(name, maxStreams);
   }
   return services.map((service) => {
@@ -246,13 +248,25 @@ export function withProxyProtocol(
   names: readonly string[],
 ): ServiceDefinition[] {
   for (const name of names) {
-    if (services.some((service) => service.name === name)) continue;
-    throw new ConfigError(
+    checkNamed(
+      services,
+      name,
       "cli.proxy_protocol",
-      `Cannot use the PROXY protocol for service "${name}": there is no such service`,
+      `Cannot use the PROXY protocol for service "${name}"`,
     );
   }
   return services.map((service) =>
     names.includes(service.name) ? { ...service, proxyProtocol: true } : service
   );
+}
+
+/** @throws {ConfigError} `code`, with `what` cannot be done, for a service that there is not. */
+function checkNamed(
+  services: readonly ServiceDefinition[],
+  name: string,
+  code: string,
+  what: string,
+): void {
+  if (services.some((service) => service.name === name)) return;
+  throw new ConfigError(code, `${what}: there is no such service`);
 }

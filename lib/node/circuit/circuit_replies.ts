@@ -145,7 +145,7 @@ export async function answerInTime<T>(
   return await raceSignal(answer, limit.signal);
 }
 
-/** The circuit takes no more questions for now. */
+/** As many questions are open on the circuit as may be. */
 export function busyError(): UnreachableError {
   return new UnreachableError(
     "circuit.busy",

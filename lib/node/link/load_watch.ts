@@ -72,10 +72,13 @@ export class LoadWatch implements Disposable {
     const { log, quotaShare } = this.#options;
     if (load === "normal") log.info("Takes new links and circuits again");
     else {
-      log.warning("Too much to do: takes no new links and circuits for now", {
-        lateMs: Math.round(lateMs),
-        waitingPercent: Math.round(100 * quotaShare()),
-      });
+      log.warning(
+        "Too much to do: takes no new links and circuits until it is less",
+        {
+          lateMs: Math.round(lateMs),
+          waitingPercent: Math.round(100 * quotaShare()),
+        },
+      );
     }
   }
 }

@@ -124,7 +124,7 @@ export class RelayedCircuit {
       : Math.max(this.#usedMs, partner.#usedMs);
   }
 
-  /** The client asks for something of the DHT. @returns Whether it may, for now. */
+  /** The client asks for something of the DHT. @returns Whether its share allows it. */
   spendDhtRequest(nowMs: number): boolean {
     this.#dhtRequests ??= new TokenBucket(DHT_OF_CIRCUIT, nowMs);
     return this.#dhtRequests.take(1, nowMs);
