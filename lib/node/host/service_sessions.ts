@@ -23,7 +23,10 @@ import {
   respondToRendezvous,
 } from "../../service/meeting/rendezvous.ts";
 import { MARK_BYTES, type SessionMark } from "../../service/proxy_line.ts";
-import { SessionRegistry } from "../../service/session_registry.ts";
+import {
+  HALF_OPEN_MS,
+  SessionRegistry,
+} from "../../service/session_registry.ts";
 import {
   isTicketValid,
   sessionId,
@@ -35,6 +38,7 @@ import { useCircuit } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
+import { TimedPlaces } from "../../base/timed_places.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
@@ -51,6 +55,14 @@ const SWEEP_MS = 60_000;
  * then one per 2 s, some of them asked for several times: it does not notice.
  */
 export const LEGS: TokenRate = { perSecond: 1, burst: 32 };
+
+/**
+ * Targets that are asked before the first cell of their client has shown that it holds the
+ * session's secret. A client has its place until that cell comes, or for as long as it
+ * may be silent: one that goes away makes no room. The targets of others are asked with
+ * their first cell.
+ */
+export const UNHEARD_TARGETS = 16;
 
 /** No client holds this secret: unknown sessions are checked against it. */
 const NO_SECRET = new Uint8Array(KEY_BYTES);
@@ -102,6 +114,10 @@ export class ServiceSessions implements Disposable {
     ({ driver }) => driver.view.streamCount === 0,
   );
   readonly #sessions = new Set<ServiceSession>();
+  readonly #unheard = new TimedPlaces<SessionMark>(
+    UNHEARD_TARGETS,
+    HALF_OPEN_MS,
+  );
   readonly #places: MeetingPlaces;
   readonly #lost: LostSessions;
   readonly #timer: MachineTimer;
@@ -333,6 +349,7 @@ export class ServiceSessions implements Disposable {
     );
     const id = sessionId(crypto, secret);
     const mark = this.#newMark();
+    const isEarly = port !== undefined && this.#mayAskEarly();
     let isHeard = false;
     const driver = new SessionDriver(machine, clock, {
       onStream: (stream, port) => this.#handlers.onStream(stream, port, mark),
@@ -345,6 +362,8 @@ export class ServiceSessions implements Disposable {
       onHeard: () => {
         isHeard = true;
         this.#registry.onHeard(id);
+        this.#unheard.give(mark);
+        if (port !== undefined && !isEarly) driver.onKnownStream(port);
       },
       onLegOffered: (offer) => this.#onOffer(session, offer),
       onLegGone: (leg) => session.paths.delete(leg),
@@ -370,8 +389,16 @@ export class ServiceSessions implements Disposable {
     this.#sessions.add(session);
     driver.closed.then(() => this.#forget(session));
     this.#attach(session, 0, circuit);
-    if (port !== undefined) driver.onKnownStream(port);
+    if (isEarly) {
+      this.#unheard.take(mark, clock.nowMs());
+      driver.onKnownStream(port);
+    }
     this.#arm();
+  }
+
+  /** Whether the target of one more client may be asked before it is heard of. */
+  #mayAskEarly(): boolean {
+    return this.#unheard.makeRoom(() => {}, this.#context.clock.nowMs());
   }
 
   async #addLeg(

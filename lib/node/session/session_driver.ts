@@ -183,6 +183,7 @@ export class SessionDriver {
 
   /** The client's introduction asks for a stream to this virtual port. */
   onKnownStream(port: number): void {
+    if (!this.isOpen) return; // closed by the very cell that we waited for
     this.#dispatch(this.#session.onKnownStream(port, this.#clock.nowMs()));
     this.#turn();
   }
