@@ -17,7 +17,7 @@ import { ProtocolError } from "../base/errors.ts";
 import { type CryptoSuite, SIGNATURE_BYTES } from "../crypto/suite.ts";
 import { X25519_BYTES } from "../crypto/suite.ts";
 import { decodeCbor, type DecodedCbor, encodeCbor } from "../wire/cbor.ts";
-import { Fields } from "../wire/fields.ts";
+import { decodeFields, Fields } from "../wire/fields.ts";
 import {
   asPublicKey,
   type Identity,
@@ -147,6 +147,21 @@ export function decodeNodeRecord(
     throw fail("signature", "the signature is wrong");
   }
   return record;
+}
+
+/**
+ * When a record was written by its own word; none of it is checked.
+ *
+ * @throws {ProtocolError} `auth.record_size`, `wire.*`.
+ */
+export function claimedSequence(
+  network: NetworkParameters,
+  encoded: Uint8Array,
+): number {
+  if (encoded.length > network.maxNodeRecordBytes) {
+    throw fail("size", `${encoded.length} bytes`);
+  }
+  return decodeFields(encoded, "node record").uint("sequence");
 }
 
 /**

@@ -2,7 +2,17 @@
  * The record that a relay signs of itself, renewed long before it ends and
  * whenever what it says has changed.
  *
- * @see protocol §2.3 "Node records"
+ * Its dates tell nothing of how far the machine's clock is off, which would tie the relay
+ * to whatever else runs there:
+ *
+ *     lag      = 15 min + u · 1 h / 2³²             u: HKDF(seed, "", "anonnet v1 record lag", 4)
+ *     shown    = Unix time − lag
+ *     quarter  = ⌊shown / 15 min⌋
+ *     sequence = quarter · 15 min + base + ⌊(shown mod 15 min) / 1 s⌋
+ *     base     = HKDF(seed, quarter(8), "anonnet v1 record sequence", 4) mod 890,000
+ *     expiry   = quarter · 15 min + 24 h            in 22½ to 23¾ h
+ *
+ * @see protocol §2.3 "Node records", docs/decisions/0049-no-clock-on-the-wire.md
  * @module
  */
 import type { Identity } from "./identity.ts";
@@ -10,7 +20,7 @@ import type { NetworkParameters } from "./network.ts";
 import { createNodeRecord, type NodeRecord } from "./node_record.ts";
 import type { Work } from "./proof_of_work.ts";
 import type { SocketAddress } from "./socket_address.ts";
-import type { Bytes } from "../base/bytes.ts";
+import { type Bytes, utf8, wipe } from "../base/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 
 /**
@@ -26,6 +36,15 @@ const RECORD_RENEWAL_MS = 6 * 60 * 60 * 1000;
 const MIN_CHANGE_MS = 60 * 60 * 1000;
 /** Protocol: it signs when it carried so many times what the record says. */
 const MORE = 2;
+
+/** Records say the time by quarters of an hour, ms. */
+const QUARTER_MS = 15 * 60 * 1000;
+/** Lags are spread over so much, ms. */
+const LAG_SPREAD_MS = 60 * 60 * 1000;
+/** Where in its quarter a sequence may begin, ms: behind it is room for the seconds, and for more. */
+const BASES = 890_000;
+const LAG_INFO = utf8("anonnet v1 record lag");
+const SEQUENCE_INFO = utf8("anonnet v1 record sequence");
 
 /** What stays the same over all records of a node. */
 export interface OwnRecordOptions {
@@ -49,10 +68,14 @@ export interface OwnRecordContent {
 /** A node's own record. */
 export class OwnRecord {
   readonly #options: OwnRecordOptions;
+  readonly #lagMs: number;
   #current: NodeRecord | undefined;
+  #signedMs = 0;
 
   constructor(options: OwnRecordOptions) {
     this.#options = options;
+    const drawn = this.#derive(new Uint8Array(0), LAG_INFO);
+    this.#lagMs = QUARTER_MS + Math.floor(drawn * LAG_SPREAD_MS / 2 ** 32);
   }
 
   /**
@@ -65,9 +88,7 @@ export class OwnRecord {
 
   /** When to sign again at the latest, unix ms, if the clock is not set back. */
   get renewAtMs(): number {
-    return this.#current === undefined
-      ? 0
-      : this.#current.sequence + RECORD_RENEWAL_MS;
+    return this.#current === undefined ? 0 : this.#signedMs + RECORD_RENEWAL_MS;
   }
 
   /** Sign a new record, which replaces the one before everywhere. */
@@ -75,13 +96,15 @@ export class OwnRecord {
     const { crypto, identity, network, work } = this.#options;
     const addresses = content.addresses.slice(0, network.maxAddresses);
     const sequence = this.#nextSequence(unixMs);
+    this.#signedMs = unixMs;
     this.#current = createNodeRecord(crypto, identity, network, {
       onionKey: content.onionKey,
       addresses,
       flags: addresses.length === 0 ? [] : ["relay"],
       bandwidth: content.bandwidth,
       sequence,
-      expiry: sequence + network.maxNodeRecordLifeMs,
+      expiry: Math.floor(sequence / QUARTER_MS) * QUARTER_MS +
+        network.maxNodeRecordLifeMs,
       ...work,
     });
     return this.#current;
@@ -98,7 +121,7 @@ export class OwnRecord {
     return current === undefined || unixMs >= this.renewAtMs ||
       this.#isFuture(unixMs) ||
       bandwidth >= MORE * current.bandwidth &&
-        unixMs - current.sequence >= MIN_CHANGE_MS;
+        unixMs - this.#signedMs >= MIN_CHANGE_MS;
   }
 
   /** Whether the clock was set back so far that no peer takes the record any more. */
@@ -109,7 +132,28 @@ export class OwnRecord {
 
   /** Above the last one, so that the new record replaces it, if that can be. */
   #nextSequence(unixMs: number): number {
-    if (this.#current === undefined || this.#isFuture(unixMs)) return unixMs;
-    return Math.max(unixMs, this.#current.sequence + 1);
+    const sequence = this.#sequenceAt(unixMs);
+    if (this.#current === undefined || this.#isFuture(unixMs)) return sequence;
+    return Math.max(sequence, this.#current.sequence + 1);
+  }
+
+  /** Rises with the time, over restarts as well, and says no more than the quarter. */
+  #sequenceAt(unixMs: number): number {
+    const shownMs = Math.max(0, unixMs - this.#lagMs);
+    const quarter = Math.floor(shownMs / QUARTER_MS);
+    const salt = new Uint8Array(8);
+    new DataView(salt.buffer).setBigUint64(0, BigInt(quarter));
+    const base = this.#derive(salt, SEQUENCE_INFO) % BASES;
+    const startMs = quarter * QUARTER_MS;
+    return startMs + base + Math.floor((shownMs - startMs) / 1000);
+  }
+
+  /** 32 bits that only the holder of the identity can work out. */
+  #derive(salt: Uint8Array, info: Uint8Array): number {
+    const { crypto, identity } = this.#options;
+    const seed = identity.exportSeed();
+    const okm = crypto.hkdf(seed, salt, info, 4);
+    wipe(seed);
+    return new DataView(okm.buffer, okm.byteOffset).getUint32(0);
   }
 }

@@ -40,7 +40,7 @@ export function registerNodeCommands(
   server.register("services", () => servicesOf(parts));
   server.register(
     "lookup",
-    (args, { signal }) => lookUp(parts, args, clock, signal),
+    (args, { signal }) => lookUp(parts, args, signal),
   );
   server.register(
     "contacts",
@@ -93,7 +93,6 @@ function relayOf({ relay }: NodeParts): RelayRole {
 async function lookUp(
   { client }: NodeParts,
   args: JsonObject,
-  clock: Clock,
   signal: AbortSignal,
 ): Promise<JsonObject> {
   if (client === undefined) throw noClient("look up");
@@ -102,7 +101,7 @@ async function lookUp(
     typeof host === "string" ? host : "",
     signal,
   );
-  return { ...facts, ageMs: Math.max(0, clock.unixMs() - facts.announcedMs) };
+  return { ...facts };
 }
 
 function noClient(wish: string): ConfigError {

@@ -6,8 +6,8 @@
  *     points to name ────────┼─▶ due? ─▶ publish ─▶ stored: again in an hour
  *     time ──────────────────┘                └──▶ not stored: again soon
  *
- * Revisions follow the clock and never go back, whatever the clock does: what is
- * published later always replaces what was published before.
+ * Revisions of a period rise with the time and never go back, whatever the clock does:
+ * what is published later always replaces what was published before.
  *
  * @see protocol §7.3 "Descriptors"
  * @module
@@ -15,7 +15,8 @@
 import type { Moment } from "../base/clock.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { PointId } from "./introduction_points.ts";
-import { publishedPeriods, type TimePeriod } from "./time_period.ts";
+import type { DescriptorDates } from "./descriptor_dates.ts";
+import type { TimePeriod } from "./time_period.ts";
 
 /** How often descriptors are published anew, a tenth more or less, ms. */
 export const PUBLISH_MS = 3_600_000;
@@ -25,6 +26,8 @@ export const SETTLE_MS = 1_500;
 export const PUBLISH_GAP_MS = 5_000;
 /** First and longest wait after a publication that no node stored, ms. */
 export const RETRY_MS = { first: 1_000, longest: 30_000 } as const;
+/** Revisions are remembered of so many periods that are over. */
+const KEPT_PERIODS = 2;
 /** A further period is begun within this time, so that not all services do it at once, ms. */
 const PERIOD_JITTER_MS = 60_000;
 
@@ -32,11 +35,14 @@ const PERIOD_JITTER_MS = 60_000;
 export interface PublishAction {
   readonly type: "publish";
   readonly period: TimePeriod;
-  /** Higher than all before. */
+  /** Higher than all before of this period. */
   readonly revision: number;
   /** The points to name, at least one. */
   readonly points: readonly PointId[];
 }
+
+/** The highest revision that descriptors of each period had. */
+export type Revisions = ReadonlyMap<TimePeriod, number>;
 
 interface PeriodState {
   dueMs: number;
@@ -52,19 +58,16 @@ interface PeriodState {
 /** The descriptors of one service. */
 export class Publication {
   readonly #random: Random;
+  readonly #dates: DescriptorDates;
   readonly #periods = new Map<TimePeriod, PeriodState>();
+  readonly #revisions: Map<TimePeriod, number>;
   #points: readonly PointId[] = [];
-  #revision: number;
 
-  /** @param floor All revisions will be above it: the last one of an earlier run. */
-  constructor(random: Random, floor: number) {
+  /** @param floor All revisions will be above: the last ones of an earlier run. */
+  constructor(random: Random, dates: DescriptorDates, floor: Revisions) {
     this.#random = random;
-    this.#revision = floor;
-  }
-
-  /** The highest revision given out so far. */
-  get revision(): number {
-    return this.#revision;
+    this.#dates = dates;
+    this.#revisions = new Map(floor);
   }
 
   /** Points that the descriptor of a period names, as far as storing nodes know. */
@@ -143,12 +146,12 @@ export class Publication {
 
   /** Do what is due. */
   onTime({ nowMs, unixMs }: Moment): PublishAction[] {
-    this.#keepPeriods(publishedPeriods(unixMs), nowMs);
+    this.#keepPeriods(this.#dates.periods(unixMs), nowMs);
     if (this.#points.length === 0) return [];
     const actions: PublishAction[] = [];
     for (const [period, state] of this.#periods) {
       if (state.isUnderWay || state.dueMs > nowMs) continue;
-      this.#revision = Math.max(Math.floor(unixMs), this.#revision + 1);
+      const revision = this.#nextRevision(period, unixMs);
       state.isUnderWay = true;
       state.startedMs = nowMs;
       state.dueMs = Infinity;
@@ -156,16 +159,28 @@ export class Publication {
       actions.push({
         type: "publish",
         period,
-        revision: this.#revision,
+        revision,
         points: this.#points,
       });
     }
     return actions;
   }
 
+  #nextRevision(period: TimePeriod, unixMs: number): number {
+    const last = this.#revisions.get(period) ?? -1;
+    const revision = Math.max(this.#dates.revision(period, unixMs), last + 1);
+    this.#revisions.set(period, revision);
+    return revision;
+  }
+
   #keepPeriods(periods: readonly TimePeriod[], nowMs: number): void {
     for (const period of this.#periods.keys()) {
       if (!periods.includes(period)) this.#periods.delete(period);
+    }
+    // A clock that is set back and forth comes by a period again.
+    const oldest = Math.min(...periods) - KEPT_PERIODS;
+    for (const period of this.#revisions.keys()) {
+      if (period < oldest) this.#revisions.delete(period);
     }
     const isFirst = this.#periods.size === 0;
     for (const period of periods) {

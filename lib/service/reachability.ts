@@ -23,7 +23,12 @@ import {
   type PointAction,
   type PointId,
 } from "./introduction_points.ts";
-import { Publication, type PublishAction } from "./publication.ts";
+import type { DescriptorDates } from "./descriptor_dates.ts";
+import {
+  Publication,
+  type PublishAction,
+  type Revisions,
+} from "./publication.ts";
 import { type TimePeriod, timePeriod } from "./time_period.ts";
 
 /** How often a point is tried as a client would, a half more or less, ms. */
@@ -62,11 +67,16 @@ export class Reachability {
   #probeMs = Infinity;
   #isProbing = false;
 
-  /** @param floor Revisions will be above it: the last one of an earlier run. */
-  constructor(random: Random, floor: number, at: Moment) {
+  /** @param floor Revisions will be above: the last ones of an earlier run. */
+  constructor(
+    random: Random,
+    dates: DescriptorDates,
+    floor: Revisions,
+    at: Moment,
+  ) {
     this.#random = random;
     this.#points = new IntroductionPoints(random, at.nowMs);
-    this.#publication = new Publication(random, floor);
+    this.#publication = new Publication(random, dates, floor);
     this.#last = at;
   }
 
@@ -78,11 +88,6 @@ export class Reachability {
       this.#publication.deadlineMs,
       this.#isProbing ? Infinity : this.#probeMs,
     );
-  }
-
-  /** The highest revision given out. */
-  get revision(): number {
-    return this.#publication.revision;
   }
 
   /** Points that the descriptor of now names and that listen, to our knowledge. */

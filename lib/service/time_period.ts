@@ -17,8 +17,8 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 /** Length of a period, ms. */
 export const PERIOD_MS = 24 * 3600 * 1000;
 /**
- * A service publishes for the next period as long before it begins, and for the
- * last one as long after it ended: clocks may be wrong by as much.
+ * A service publishes for the next period as long before it begins at least, and for
+ * the last one as long after it ended: clocks may be wrong by as much.
  */
 export const OVERLAP_MS = 6 * 3600 * 1000;
 
@@ -30,17 +30,6 @@ export type TimePeriod = number;
 /** The period of a moment. */
 export function timePeriod(unixMs: number): TimePeriod {
   return Math.floor(unixMs / PERIOD_MS);
-}
-
-/** The periods that a service has descriptors for at a moment: one or two. */
-export function publishedPeriods(unixMs: number): TimePeriod[] {
-  const current = timePeriod(unixMs);
-  const other = unixMs - current * PERIOD_MS < OVERLAP_MS
-    ? current - 1
-    : (current + 1) * PERIOD_MS - unixMs <= OVERLAP_MS
-    ? current + 1
-    : undefined;
-  return other === undefined ? [current] : [current, other];
 }
 
 /**

@@ -38,8 +38,8 @@ function wrongMachine(world: NodeWorld, offMs: number) {
 
 for (
   const [what, offMs, words] of [
-    ["three hours behind", -3 * HOUR_MS, /at least 2 h [0-9]+ min behind/],
-    ["two days ahead", 48 * HOUR_MS, /at least 1 d 0 h ahead/],
+    ["three hours behind", -3 * HOUR_MS, /at least [12] h [0-9]+ min behind/],
+    ["two days ahead", 48 * HOUR_MS, /at least 1 d [01] h ahead/],
   ] as const
 ) {
   Deno.test(`a node whose clock is ${what} says so, goes on trying, and joins within 20 s of its being put right`, () =>

@@ -7,16 +7,22 @@ import {
   RETRY_MS,
   SETTLE_MS,
 } from "../../lib/service/publication.ts";
+import { repeatableSuite } from "../../lib/crypto/repeatable.ts";
+import { DescriptorDates } from "../../lib/service/descriptor_dates.ts";
 import { OVERLAP_MS, PERIOD_MS } from "../../lib/service/time_period.ts";
 
 const NOON = 20_000 * PERIOD_MS + PERIOD_MS / 2;
+const DATES = new DescriptorDates(
+  repeatableSuite(),
+  new Uint8Array(32).fill(3),
+);
 const at = (nowMs: number, startUnixMs = NOON) => ({
   nowMs,
   unixMs: startUnixMs + nowMs,
 });
 
 function published(): Publication {
-  const publication = new Publication(seededRandom(1), 0);
+  const publication = new Publication(seededRandom(1), DATES, new Map());
   publication.onTime(at(0));
   publication.setPoints([1, 2, 3], "none", 0);
   assert.equal(publication.onTime(at(0)).length, 1);
@@ -25,13 +31,13 @@ function published(): Publication {
 }
 
 Deno.test("Publication says nothing while there is no point to name", () => {
-  const publication = new Publication(seededRandom(1), 0);
+  const publication = new Publication(seededRandom(1), DATES, new Map());
   assert.deepEqual(publication.onTime(at(0)), []);
   assert.equal(publication.deadlineMs, Infinity);
 });
 
 Deno.test("Publication waits a moment for the points that are coming, and no longer than it must", () => {
-  const publication = new Publication(seededRandom(1), 0);
+  const publication = new Publication(seededRandom(1), DATES, new Map());
   publication.onTime(at(0));
   publication.setPoints([1], "coming", 100);
   assert.deepEqual(publication.onTime(at(200)), []);
@@ -39,7 +45,7 @@ Deno.test("Publication waits a moment for the points that are coming, and no lon
   publication.setPoints([1, 2, 3], "none", 400);
   const [action] = publication.onTime(at(400));
   assert.deepEqual(action?.points, [1, 2, 3]);
-  const other = new Publication(seededRandom(1), 0);
+  const other = new Publication(seededRandom(1), DATES, new Map());
   other.onTime(at(0));
   other.setPoints([1], "coming", 100);
   assert.deepEqual(other.onTime(at(100 + SETTLE_MS - 1)), []);
@@ -90,7 +96,7 @@ Deno.test("Publication publishes what changed while it was publishing", () => {
 });
 
 Deno.test("Publication tries again soon when no node stored it, later each time", () => {
-  const publication = new Publication(seededRandom(1), 0);
+  const publication = new Publication(seededRandom(1), DATES, new Map());
   publication.onTime(at(0));
   publication.setPoints([1], "none", 0);
   let nowMs = 0;
@@ -109,7 +115,7 @@ Deno.test("Publication tries again soon when no node stored it, later each time"
 Deno.test("Publication has one descriptor at noon and two around midnight", () => {
   const midnight = 20_001 * PERIOD_MS;
   const periods = (unixMs: number) => {
-    const publication = new Publication(seededRandom(1), 0);
+    const publication = new Publication(seededRandom(1), DATES, new Map());
     publication.setPoints([1], "none", 0);
     publication.onTime({ nowMs: 0, unixMs });
     const late = publication.onTime({ nowMs: 70_000, unixMs: unixMs + 70_000 });
@@ -120,7 +126,7 @@ Deno.test("Publication has one descriptor at noon and two around midnight", () =
   };
   assert.ok(periods(NOON) <= 1);
   for (const unixMs of [midnight - OVERLAP_MS + 1, midnight + 1]) {
-    const publication = new Publication(seededRandom(1), 0);
+    const publication = new Publication(seededRandom(1), DATES, new Map());
     publication.setPoints([1], "none", 0);
     const seen = new Set<number>();
     for (let ms = 0; ms < 120_000; ms += 1_000) {
@@ -138,9 +144,14 @@ Deno.test("Publication has one descriptor at noon and two around midnight", () =
   }
 });
 
-Deno.test("Publication never gives out a revision twice, whatever the calendar does", () => {
-  const publication = new Publication(seededRandom(1), NOON + 5_000);
-  const revisions: number[] = [];
+Deno.test("Publication never gives out a revision of a period twice, whatever the calendar does", () => {
+  const floor = DATES.revision(20_000, NOON) + 1_000_000_000;
+  const publication = new Publication(
+    seededRandom(1),
+    DATES,
+    new Map([[20_000, floor]]),
+  );
+  const revisions = new Map<number, number[]>();
   let nowMs = 0;
   for (const jump of [0, -PERIOD_MS, PERIOD_MS, 0.5]) {
     publication.setPoints([1], "none", nowMs);
@@ -149,13 +160,15 @@ Deno.test("Publication never gives out a revision twice, whatever the calendar d
     for (const endMs = nowMs + 70_000; nowMs < endMs; nowMs += 1_000) {
       const moment = { nowMs, unixMs: NOON + nowMs + jump };
       for (const { period, revision } of publication.onTime(moment)) {
-        revisions.push(revision);
+        revisions.getOrInsertComputed(period, () => []).push(revision);
         publication.onPublished(period, 4, nowMs);
       }
     }
   }
-  assert.ok(revisions.length >= 4);
-  assert.deepEqual(revisions, [...new Set(revisions)].sort((a, b) => a - b));
-  assert.ok(revisions.every(Number.isInteger));
-  assert.ok((revisions[0] ?? 0) > NOON + 5_000);
+  assert.ok(revisions.size >= 3 && (revisions.get(20_000)?.length ?? 0) >= 2);
+  for (const all of revisions.values()) {
+    assert.deepEqual(all, [...new Set(all)].sort((a, b) => a - b));
+    assert.ok(all.every(Number.isSafeInteger));
+  }
+  assert.ok((revisions.get(20_000)?.[0] ?? 0) > floor);
 });

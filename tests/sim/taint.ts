@@ -6,6 +6,9 @@
  *     cryptography ───── what went in and came out ─────────────────┼─▶ View: marks
  *     disk, log ──────── at the end ────────────────────────────────┘
  *
+ * So are times by a machine's own clock: how far it is off ties all names of one
+ * machine together.
+ *
  * @module
  */
 import { Buffer } from "node:buffer";
@@ -27,6 +30,18 @@ export interface Mark {
   readonly name: string;
   /** Each way to write it; 16 bytes at least, so that chance does not. */
   readonly forms: readonly Buffer[];
+}
+
+const HOUR_MS = 3_600_000;
+/** Numbers so near to now are taken for times, ms. */
+const NEAR_MS = 72 * HOUR_MS;
+
+/** A time that stands in bytes, as ms since 1970 in 8 bytes: in CBOR and out of it. */
+interface SeenTime {
+  /** The machine that wrote it, if it is a time of day by that one's clock. */
+  readonly clockOf: string | undefined;
+  /** Machines that came across it. */
+  readonly seenBy: Set<string>;
 }
 
 /** What one machine came across. */
@@ -54,18 +69,21 @@ export class View {
 export class Taint {
   readonly #marks: Mark[] = [];
   readonly #views = new Map<string, View>();
+  readonly #times = new Map<number, SeenTime>();
+  #world: WholeWorld | undefined;
 
   /** What a world needs, so that nothing in it goes unseen. */
   get options(): Pick<WorldOptions, "cryptoOf" | "host"> {
     return {
       host: hostOf,
       cryptoOf: (name, suite) =>
-        spyingSuite(suite, (bytes) => this.#see(this.view(name), bytes)),
+        spyingSuite(suite, (bytes) => this.#see(name, bytes)),
     };
   }
 
   /** Look at the wires of `world` too. */
   watch(world: WholeWorld): void {
+    this.#world = world;
     const names = new Map<string, string>();
     const nameOf = (host: string) => {
       const known = names.get(host) ??
@@ -74,18 +92,15 @@ export class Taint {
       return known;
     };
     world.network.observe = ({ from, to, bytes }) => {
-      const [sender, receiver] = [from, to].map(({ host }) =>
-        this.view(nameOf(host))
-      );
-      for (const view of [sender, receiver]) {
-        if (view !== undefined) this.#see(view, bytes);
-      }
+      const [sender, receiver] = [nameOf(from.host), nameOf(to.host)];
+      this.#see(sender, bytes);
+      this.#see(receiver, bytes);
       if (isCells(bytes)) {
-        sender?.onCells(bytes, to.host);
-        receiver?.onCells(bytes, from.host);
+        this.view(sender).onCells(bytes, to.host);
+        this.view(receiver).onCells(bytes, from.host);
       }
-      sender?.peers.add(to.host);
-      receiver?.peers.add(from.host);
+      this.view(sender).peers.add(to.host);
+      this.view(receiver).peers.add(from.host);
     };
   }
 
@@ -106,12 +121,11 @@ export class Taint {
 
   /** Look at what is left on a machine: its disk and its log. */
   async inspect({ name, files, log }: WorldMachine): Promise<void> {
-    const view = this.view(name);
     for (const file of await files.list("state")) {
       const bytes = await files.read(`state/${file}`);
-      if (bytes !== undefined) this.#see(view, bytes);
+      if (bytes !== undefined) this.#see(name, bytes);
     }
-    for (const line of log.lines) this.#see(view, utf8(JSON.stringify(line)));
+    for (const line of log.lines) this.#see(name, utf8(JSON.stringify(line)));
   }
 
   /** Names of machines that have seen a mark. */
@@ -120,16 +134,59 @@ export class Taint {
       .map(([name]) => name).sort();
   }
 
-  #see(view: View, bytes: Uint8Array): void {
+  /** Machines whose clock another machine can read, to the ms, off what it came across. */
+  get clocksTold(): string[] {
+    const told = new Set<string>();
+    for (const { clockOf, seenBy } of this.#times.values()) {
+      if (clockOf !== undefined && seenBy.size > 1) told.add(clockOf);
+    }
+    return [...told].sort();
+  }
+
+  /** Times that machines came across. */
+  get timesSeen(): number {
+    return this.#times.size;
+  }
+
+  /**
+   * Times in `bytes`. The first to come across one is the machine that writes it, in the
+   * very moment: whole hours later or earlier it is its clock still.
+   */
+  #seeTimes(name: string, buffer: Buffer): void {
+    const machine = this.#world?.machines.find((it) => it.name === name);
+    if (machine === undefined) return;
+    const unixMs = machine.clock.unixMs();
+    const head = Buffer.alloc(8);
+    head.writeBigUInt64BE(BigInt(unixMs));
+    const prefix = head.subarray(0, 4);
+    let at = -1;
+    while ((at = buffer.indexOf(prefix, at + 1)) >= 0) {
+      if (at + 8 > buffer.length) return;
+      const time = Number(buffer.readBigUInt64BE(at));
+      if (Math.abs(time - unixMs) > NEAR_MS) continue;
+      const isOwnClock = Math.abs(time - unixMs) % HOUR_MS <= 1;
+      const seen = this.#times.getOrInsertComputed(time, () => ({
+        clockOf: isOwnClock ? name : undefined,
+        seenBy: new Set<string>(),
+      }));
+      seen.seenBy.add(name);
+    }
+  }
+
+  #see(name: string, bytes: Uint8Array): void {
+    const view = this.view(name);
     view.bytes += bytes.length;
     const buffer = Buffer.from(
       bytes.buffer,
       bytes.byteOffset,
       bytes.byteLength,
     );
-    for (const { name, forms } of this.#marks) {
-      if (view.marks.has(name)) continue;
-      if (forms.some((form) => buffer.includes(form))) view.marks.add(name);
+    this.#seeTimes(name, buffer);
+    for (const mark of this.#marks) {
+      if (view.marks.has(mark.name)) continue;
+      if (mark.forms.some((form) => buffer.includes(form))) {
+        view.marks.add(mark.name);
+      }
     }
   }
 }

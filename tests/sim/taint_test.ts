@@ -13,6 +13,7 @@ import {
   inWholeWorld,
   WholeWorld,
   type WorldClient,
+  type WorldMachine,
   type WorldService,
 } from "./whole_world.ts";
 
@@ -31,6 +32,11 @@ const identity = new Identity(crypto, seed);
 const host = formatServiceHost(crypto, identity.publicKey);
 /** Stands in all that is said on streams, again and again. */
 const content = seededRandom(99).bytes(16);
+
+/** Each machine's clock is off by some seconds, up to minutes: what ties its names together. */
+function aheadMs(number: number): number {
+  return (number % 2 === 0 ? -1 : 1) * (7_000 * number + 123);
+}
 
 /** A network of which each machine's whole view is known. */
 async function inTaintedWorld(
@@ -51,7 +57,7 @@ async function inTaintedWorld(
     taint.add(addressMark(`address of ${name}`, hostOf(RELAYS + 1 + index)));
   }
   await inWholeWorld(
-    { seed: worldSeed, relays: RELAYS, ...taint.options },
+    { seed: worldSeed, relays: RELAYS, aheadMs, ...taint.options },
     async (world) => {
       taint.watch(world);
       const service = await world.addService(
@@ -106,7 +112,8 @@ for (const worldSeed of seeds(1)) {
       );
 
       assert.deepEqual(taint.whoSaw("content"), [...ENDS].sort());
-      assert.deepEqual(taint.whoSaw("service secret"), []);
+      // Its dates follow from it.
+      assert.deepEqual(taint.whoSaw("service secret"), ["service"]);
       assert.deepEqual(taint.whoSaw("service key"), [...ENDS].sort());
       const neighbours = ends.map(({ machine }) =>
         world.relays.map(({ machine: { name } }) => name)
@@ -154,6 +161,13 @@ Deno.test("no two relays hold both ends of a connection, and a cell that two kno
     assert.ok(cells > 1000 && common > 100, `${common} of ${cells} cells`);
   }));
 
+Deno.test("no machine tells another its clock, in records, descriptors or else", () =>
+  inTaintedWorld(4, async (world, taint, service, clients) => {
+    await visit(world, service, clients, 1);
+    assert.ok(taint.timesSeen > RELAYS, `${taint.timesSeen} times`);
+    assert.deepEqual(taint.clocksTold, []);
+  }));
+
 Deno.test("relays that store descriptors learn neither the service nor who asks", () =>
   inTaintedWorld(2, async (world, taint, service, clients) => {
     const period = timePeriod(world.clock.unixMs());
@@ -189,6 +203,19 @@ Deno.test("a machine that looks is caught: marks are found wherever they are", a
   const message = concat(new Uint8Array(5), content);
   spy.runtime.crypto.counterAead(seed).seal(message, new Uint8Array(37));
   spy.log.debug("linked", { to: hostOf(3) });
+  taint.watch(world);
+  const note = (machine: WorldMachine, ms: number) => {
+    const bytes = new Uint8Array(16);
+    new DataView(bytes.buffer).setBigUint64(3, BigInt(ms));
+    machine.runtime.crypto.sha256(bytes);
+  };
+  spy.clock.setAhead(37_123);
+  other.clock.setAhead(-37_123);
+  const told = spy.clock.unixMs() + 24 * 3_600_000;
+  note(spy, told);
+  assert.deepEqual(taint.clocksTold, []);
+  note(other, told);
+  assert.deepEqual(taint.clocksTold, ["spy"]);
   other.files.plant("state/note", concat(seed, identity.publicKey));
   for (const machine of [spy, other]) await taint.inspect(machine);
   assert.deepEqual(taint.whoSaw("content"), ["spy"]);

@@ -59,6 +59,8 @@ export interface WorldOptions {
   readonly host?: (number: number) => string;
   /** What a machine computes with, where it is not to be trusted with the suite itself. */
   readonly cryptoOf?: (name: string, suite: CryptoSuite) => CryptoSuite;
+  /** How far the clock of machine `number` is ahead, whole ms. Default: 0. */
+  readonly aheadMs?: (number: number) => number;
   /** What differs from the limits of links. */
   readonly linkLimits?: Partial<LinkLimits>;
   /** What differs from the limits of relays for circuits. */
@@ -326,6 +328,7 @@ export class WholeWorld implements AsyncDisposable {
     const { host = (n) => `10.0.0.${n}`, cryptoOf, uplinkBytesPerSecond } =
       this.#options;
     const clock = new MachineClock(this.clock);
+    clock.setAhead(this.#options.aheadMs?.(number) ?? 0);
     const localAddresses = () => machine.addresses;
     const runtime: Runtime = {
       clock,

@@ -10,7 +10,6 @@ import { defineCommand } from "../flags/command.ts";
 import { switchFlag } from "../flags/flag.ts";
 import { stateFlag } from "../flags/node_flags.ts";
 import { serviceHostIn } from "../flags/service_host.ts";
-import { formatDuration } from "./status.ts";
 
 /** Longest wait, ms: two circuits, each asked for four copies. */
 const LOOKUP_MS = 90_000;
@@ -29,12 +28,8 @@ export const lookupCommand = defineCommand({
     const answer = await askNode(files, state, "lookup", { host }, LOOKUP_MS);
     if (json) terminal.print(JSON.stringify(answer));
     else if (isJsonObject(answer)) {
-      const { host, announcedMs, ageMs, introductionPoints } = answer;
-      const when = new Date(Number(announcedMs)).toISOString();
+      const { host, introductionPoints } = answer;
       terminal.print(`address             ${host}`);
-      terminal.print(
-        `announced           ${when} (${formatDuration(Number(ageMs))} ago)`,
-      );
       terminal.print(`introduction points ${introductionPoints}`);
     }
     return 0;

@@ -10,7 +10,9 @@ import type { Bytes } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import { type Log, thrown } from "../../log/log.ts";
-import type { PublishAction } from "../../service/publication.ts";
+import type { DescriptorDates } from "../../service/descriptor_dates.ts";
+import type { PublishAction, Revisions } from "../../service/publication.ts";
+import type { TimePeriod } from "../../service/time_period.ts";
 import { whileAlive } from "../circuit/circuit_use.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
@@ -23,12 +25,12 @@ import type { IntroductionListener } from "./introduction_listener.ts";
 /** A publication that has not ended by then has failed, ms. */
 const PUBLISH_WAIT_MS = 40_000;
 
-/** Keeps the highest revision of a service's descriptors over restarts. */
+/** Keeps the highest revisions of a service's descriptors over restarts. */
 export interface RevisionStore {
-  /** The highest revision ever used; 0 at first. */
-  read(): Promise<number>;
+  /** The highest revision that was used for each period of late. */
+  read(): Promise<Revisions>;
   /** Durable once it resolves. */
-  write(revision: number): Promise<void>;
+  write(period: TimePeriod, revision: number): Promise<void>;
 }
 
 /** Whose descriptors are published. */
@@ -45,10 +47,12 @@ export interface PublisherOptions {
 /** The descriptors of one service. */
 export class DescriptorPublisher {
   readonly #options: PublisherOptions;
+  readonly #dates: DescriptorDates;
   readonly #log: Log;
 
-  constructor(options: PublisherOptions, log: Log) {
+  constructor(options: PublisherOptions, dates: DescriptorDates, log: Log) {
     this.#options = options;
+    this.#dates = dates;
     this.#log = log;
   }
 
@@ -71,13 +75,14 @@ export class DescriptorPublisher {
     using limit = deadline(clock, PUBLISH_WAIT_MS, publishTimeout, stop);
     const { signal } = limit;
     try {
-      await this.#keepRevision(revision);
+      await this.#keepRevision(period, revision);
       const circuit = await circuits.take({ purpose: "directory", signal });
       try {
         const publishing: Publishing = {
           identity,
           period,
           revision,
+          expiry: this.#dates.expiry(period, clock.unixMs()),
           points: listeners.map(({ point }) => point),
           clients,
           onFirst: () => {
@@ -100,10 +105,10 @@ export class DescriptorPublisher {
   }
 
   /** A revision that was used must not be used again, should the clock be set back. */
-  async #keepRevision(revision: number): Promise<void> {
+  async #keepRevision(period: TimePeriod, revision: number): Promise<void> {
     const { name, revisions } = this.#options;
     try {
-      await revisions.write(revision);
+      await revisions.write(period, revision);
     } catch (error) {
       // The clock is a good substitute: better than a service that no client finds.
       this.#log.error("Cannot store the revision of a descriptor", {

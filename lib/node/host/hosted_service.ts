@@ -14,7 +14,7 @@
  * @module
  */
 import type { Identity } from "../../auth/identity.ts";
-import type { Bytes } from "../../base/bytes.ts";
+import { type Bytes, wipe } from "../../base/bytes.ts";
 import type { Moment } from "../../base/clock.ts";
 import {
   AnonNetError,
@@ -26,8 +26,9 @@ import { MachineTimer } from "../../base/machine_timer.ts";
 import { TaskSet } from "../../base/task_set.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { formatServiceHost } from "../../service/address.ts";
+import { DescriptorDates } from "../../service/descriptor_dates.ts";
 import type { PointId } from "../../service/introduction_points.ts";
-import type { PublishAction } from "../../service/publication.ts";
+import type { PublishAction, Revisions } from "../../service/publication.ts";
 import {
   type ProbeOutcome,
   Reachability,
@@ -107,6 +108,7 @@ export class HostedService implements AsyncDisposable {
   readonly #options: HostedServiceOptions;
   readonly #context: ServiceContext;
   readonly #log: Log;
+  readonly #dates: DescriptorDates;
   readonly #machine: Reachability;
   readonly #timer: MachineTimer;
   readonly #points: ServicePoints;
@@ -123,14 +125,22 @@ export class HostedService implements AsyncDisposable {
   readonly #tasks = new TaskSet((error) => this.#onFailure(error));
   #isReachable = false;
 
-  private constructor(options: HostedServiceOptions, floor: number) {
+  private constructor(options: HostedServiceOptions, floor: Revisions) {
     const { context, identity } = options;
     const { clock, crypto, random } = context;
     this.#options = options;
     this.#context = context;
     this.#log = context.log.part("service");
     this.host = formatServiceHost(crypto, identity.publicKey);
-    this.#machine = new Reachability(random, floor, momentOf(clock));
+    const seed = identity.exportSeed();
+    this.#dates = new DescriptorDates(crypto, seed);
+    wipe(seed);
+    this.#machine = new Reachability(
+      random,
+      this.#dates,
+      floor,
+      momentOf(clock),
+    );
     this.#timer = new MachineTimer(
       clock,
       () => this.#carryOut(this.#machine.onTime(this.#now)),
@@ -151,7 +161,7 @@ export class HostedService implements AsyncDisposable {
       },
       this.#stopping,
     );
-    this.#publisher = new DescriptorPublisher(options, this.#log);
+    this.#publisher = new DescriptorPublisher(options, this.#dates, this.#log);
     this.#sessions = new ServiceSessions(
       context,
       {
@@ -165,6 +175,7 @@ export class HostedService implements AsyncDisposable {
     this.#introductions = new IntroductionDesk(
       context,
       identity.publicKey,
+      this.#dates,
       this.#tasks,
       { probe: this.#probe, sessions: this.#sessions },
     );
@@ -187,7 +198,7 @@ export class HostedService implements AsyncDisposable {
   /**
    * Start a service; it becomes {@linkcode ready} by and by.
    *
-   * @throws what reading its last revision throws.
+   * @throws what reading its last revisions throws.
    */
   static async start(options: HostedServiceOptions): Promise<HostedService> {
     const floor = await options.revisions.read();
@@ -266,6 +277,7 @@ export class HostedService implements AsyncDisposable {
     this.#closing.abort(stopped);
     this.#sessions[Symbol.dispose]();
     await this.#tasks.ended();
+    this.#dates[Symbol.dispose]();
     this.#options.identity[Symbol.dispose]();
   }
 

@@ -11,11 +11,8 @@ import type { TaskSet } from "../../base/task_set.ts";
 import { AnswerPace } from "../../service/answer_pace.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import { openIntroduction } from "../../service/meeting/introduction.ts";
-import {
-  blindedKey,
-  publishedPeriods,
-  type TimePeriod,
-} from "../../service/time_period.ts";
+import type { DescriptorDates } from "../../service/descriptor_dates.ts";
+import { blindedKey, type TimePeriod } from "../../service/time_period.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { IntroductionListener } from "./introduction_listener.ts";
@@ -40,6 +37,7 @@ export interface IntroductionTakers {
 export class IntroductionDesk implements Disposable {
   readonly #context: ServiceContext;
   readonly #service: PublicKey;
+  readonly #dates: DescriptorDates;
   readonly #takers: IntroductionTakers;
   readonly #answers: ServiceAnswers<Waiting>;
   readonly #pace: AnswerPace;
@@ -49,11 +47,13 @@ export class IntroductionDesk implements Disposable {
   constructor(
     context: ServiceContext,
     service: PublicKey,
+    dates: DescriptorDates,
     tasks: TaskSet,
     takers: IntroductionTakers,
   ) {
     this.#context = context;
     this.#service = service;
+    this.#dates = dates;
     this.#takers = takers;
     this.#answers = new ServiceAnswers(
       context.clock,
@@ -116,7 +116,7 @@ export class IntroductionDesk implements Disposable {
   /** Our blinded keys of now; each takes a millisecond to work out. */
   #blindedKeys(): PublicKey[] {
     const { clock, crypto } = this.#context;
-    const periods = publishedPeriods(clock.unixMs());
+    const periods = this.#dates.periods(clock.unixMs());
     for (const period of this.#blinded.keys()) {
       if (!periods.includes(period)) this.#blinded.delete(period);
     }

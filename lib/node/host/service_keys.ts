@@ -2,8 +2,9 @@
  * What services and their clients keep in the state directory.
  *
  *     service-<name>.key    the service's Ed25519 seed: its address
- *     service-<name>.blob   { revision, restricted? }: the highest revision of its
- *                           descriptors, and whether only some clients may find it
+ *     service-<name>.blob   { revisions: [{ period, revision }, …], restricted? }: the
+ *                           highest revision of its descriptors in each period of late,
+ *                           and whether only some clients may find it
  *     client.key            a seed, from which a key follows for each service that
  *                           wants to know its clients: no two services see the same
  *
@@ -27,8 +28,10 @@ import { type CryptoSuite, X25519_BYTES } from "../../crypto/suite.ts";
 import { formatServiceHost, parseServiceHost } from "../../service/address.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import { encodeCbor } from "../../wire/cbor.ts";
-import { decodeFields } from "../../wire/fields.ts";
+import { decodeFields, type Fields } from "../../wire/fields.ts";
 import type { Runtime } from "../../machine/runtime.ts";
+import type { Revisions } from "../../service/publication.ts";
+import type { TimePeriod } from "../../service/time_period.ts";
 import type { RevisionStore } from "./descriptor_publisher.ts";
 
 const CLIENT_KEY = "client";
@@ -88,8 +91,11 @@ export interface ServiceAudience {
   readonly isPublic?: boolean | undefined;
 }
 
+/** Periods whose highest revision is kept, those of late. */
+const KEPT_PERIODS = 4;
+
 interface Stored {
-  readonly revision: number;
+  readonly revisions: Revisions;
   readonly isRestricted: boolean;
 }
 
@@ -113,12 +119,18 @@ export class ServiceMemory implements RevisionStore {
     return new ServiceMemory(state, name, await readStored(state, name));
   }
 
-  read(): Promise<number> {
-    return Promise.resolve(this.#stored.revision);
+  read(): Promise<Revisions> {
+    return Promise.resolve(this.#stored.revisions);
   }
 
-  async write(revision: number): Promise<void> {
-    await this.#store({ ...this.#stored, revision });
+  async write(period: TimePeriod, revision: number): Promise<void> {
+    const revisions = [...this.#stored.revisions]
+      .filter(([other]) => other !== period)
+      .slice(1 - KEPT_PERIODS);
+    await this.#store({
+      ...this.#stored,
+      revisions: new Map([...revisions, [period, revision]]),
+    });
   }
 
   /**
@@ -158,12 +170,18 @@ export class ServiceMemory implements RevisionStore {
     await this.#store({ ...this.#stored, isRestricted });
   }
 
-  async #store({ revision, isRestricted }: Stored): Promise<void> {
+  async #store({ revisions, isRestricted }: Stored): Promise<void> {
     await this.#state.blobs.write(
       serviceFileName(this.#name),
-      encodeCbor({ revision, ...isRestricted && { restricted: true } }),
+      encodeCbor({
+        revisions: Array.from(
+          revisions,
+          ([period, revision]) => ({ period, revision }),
+        ),
+        ...isRestricted && { restricted: true },
+      }),
     );
-    this.#stored = { revision, isRestricted };
+    this.#stored = { revisions, isRestricted };
   }
 }
 
@@ -176,17 +194,32 @@ async function readStored(
   if (stored !== undefined) {
     try {
       const fields = decodeFields(stored, "service blob");
-      const revision = fields.uint("revision");
+      const revisions = readRevisions(fields);
       const isRestricted = fields.has("restricted") &&
         fields.boolean("restricted");
       fields.finish();
-      return { revision, isRestricted };
+      return { revisions, isRestricted };
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       await blobs.setAside(file);
     }
   }
-  return { revision: 0, isRestricted: false };
+  return { revisions: new Map(), isRestricted: false };
+}
+
+function readRevisions(fields: Fields): Revisions {
+  // Before revisions were of a period: one of the clock, below all that there are now.
+  if (fields.has("revision")) {
+    fields.uint("revision");
+    return new Map();
+  }
+  return new Map(
+    fields.mapArray("revisions", KEPT_PERIODS).map((entry) => {
+      const read = [entry.uint("period"), entry.uint("revision")] as const;
+      entry.finish();
+      return read;
+    }),
+  );
 }
 
 /** A client's public key as people pass it on: 52 characters. */

@@ -4,7 +4,11 @@
  * @module
  */
 import type { NetworkParameters } from "../../auth/network.ts";
-import { decodeNodeRecord, type NodeRecord } from "../../auth/node_record.ts";
+import {
+  claimedSequence,
+  decodeNodeRecord,
+  type NodeRecord,
+} from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import { equalBytes } from "../../base/bytes.ts";
 import type { Clock, Moment } from "../../base/clock.ts";
@@ -54,15 +58,17 @@ export async function namedRelay(
   context: ServiceContext,
   encoded: Uint8Array,
 ): Promise<NamedRelay> {
-  const { clock, crypto, network, relays, verifier } = context;
-  const unixMs = clock.unixMs();
-  const record = decodeNodeRecord(crypto, network, encoded, unixMs);
+  const { crypto, network, relays, verifier } = context;
+  // As of its own time: whether a record of some age is taken would tell the other side
+  // our clock. The relay before it on the circuit judges its dates.
+  const sequence = claimedSequence(network, encoded);
+  const record = decodeNodeRecord(crypto, network, encoded, sequence);
   const known = knownRelay(relays, record);
   // Its work was checked when it came into the list.
   if (known !== undefined) {
     return { record: newerOf(record, known), isKnown: true };
   }
-  return { record: await verifier.verify(encoded, unixMs), isKnown: false };
+  return { record: await verifier.verify(encoded, sequence), isKnown: false };
 }
 
 /** What is known of a relay now, where an older record of it is held. */

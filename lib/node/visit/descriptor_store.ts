@@ -35,9 +35,6 @@ import {
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 
-/** How long a descriptor lives in the DHT: it survives two publications that fail, ms. */
-const DESCRIPTOR_LIFE_MS = 3 * 3_600_000;
-
 /** What this version can do beyond the first one: nothing yet. */
 const FEATURES: readonly string[] = [];
 
@@ -46,6 +43,8 @@ export interface Publishing {
   readonly identity: Identity;
   readonly period: TimePeriod;
   readonly revision: number;
+  /** When its records end, unix ms. */
+  readonly expiry: number;
   readonly points: readonly IntroductionPoint[];
   /** X25519 keys of those who may read it; empty: every client. */
   readonly clients: readonly Bytes[];
@@ -64,8 +63,9 @@ export async function publishDescriptor(
   publishing: Publishing,
   limit: WaitLimit,
 ): Promise<number> {
-  const { clock, crypto, network, random } = context;
-  const { identity, period, revision, points, clients, onFirst } = publishing;
+  const { crypto, network, random } = context;
+  const { identity, period, revision, expiry } = publishing;
+  const { points, clients, onFirst } = publishing;
   const seed = identity.exportSeed();
   const signer = blindedSigner(crypto, seed, identity.publicKey, period);
   wipe(seed);
@@ -77,7 +77,6 @@ export async function publishDescriptor(
   };
   const content = { points, features: FEATURES };
   const value = encodeDescriptor(crypto, random, name, content, clients);
-  const expiry = Math.floor(clock.unixMs()) + DESCRIPTOR_LIFE_MS;
   let copies = 0;
   const store = async (replica: number): Promise<void> => {
     const record = createStoredRecord(network, signer, {

@@ -1,6 +1,5 @@
 /**
- * Looking for a service without visiting it: whether it has been announced
- * lately, as `anonnet lookup` asks.
+ * Looking for a service without visiting it: whether it is announced, as `anonnet lookup` asks.
  *
  * @see protocol §7.3 "Descriptors", §9.3 "Control interface"
  * @module
@@ -14,8 +13,6 @@ import type { ServiceContext } from "../session/service_context.ts";
 export interface ServiceFacts {
   /** The address, without names in front of it. */
   readonly host: string;
-  /** When it was announced, unix ms: revisions follow the clock of the service. */
-  readonly announcedMs: number;
   readonly introductionPoints: number;
 }
 
@@ -39,7 +36,7 @@ export class ServiceLookup {
    */
   async find(host: string, signal: AbortSignal): Promise<ServiceFacts> {
     const service = parseServiceHost(this.#crypto, host);
-    const { name, content } = await this.#finder.find(
+    const { content } = await this.#finder.find(
       service,
       "lookup",
       "newest",
@@ -47,7 +44,6 @@ export class ServiceLookup {
     );
     return {
       host: formatServiceHost(this.#crypto, service),
-      announcedMs: name.revision,
       introductionPoints: content.points.length,
     };
   }

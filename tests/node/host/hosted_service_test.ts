@@ -13,7 +13,6 @@ import {
   MAX_HALF_OPEN,
 } from "../../../lib/service/session_registry.ts";
 import { makeTicket } from "../../../lib/service/meeting/ticket.ts";
-import { publishedPeriods } from "../../../lib/service/time_period.ts";
 import { sendSlowly } from "../../support/stream_handlers.ts";
 import { RawVisitor } from "../session/raw_visitor.ts";
 import {
@@ -82,8 +81,7 @@ Deno.test("HostedService is ready within seconds, with three points and four pla
     assert.equal(points.length, 3);
     await sleep(world.clock, 2 * MINUTE);
     const revisions = [...storedRevisions(world).values()];
-    const periods = publishedPeriods(world.clock.unixMs());
-    assert.equal(revisions.length, periods.length);
+    assert.equal(revisions.length, 2); // it was midnight
     for (const places of revisions) assert.equal(places.length, 4);
   }));
 
@@ -145,8 +143,14 @@ Deno.test("HostedService keeps its revisions rising, over restarts and clocks se
       await service.driver[Symbol.asyncDispose]();
     }
     const { all } = revisions;
-    assert.ok(all.length >= 8);
-    assert.deepEqual(all, [...new Set(all)].sort((a, b) => a - b));
+    assert.ok(all.size >= 4);
+    assert.ok([...all.values()].flat().length >= 8);
+    for (const revisions of all.values()) {
+      assert.deepEqual(
+        revisions,
+        [...new Set(revisions)].sort((a, b) => a - b),
+      );
+    }
   }));
 
 Deno.test("HostedService is found at the same address after a restart, within 30 s", () =>
@@ -215,7 +219,10 @@ Deno.test("HostedService keeps its points, and its descriptor, when their circui
         world.network.relays.filter(({ introductions }) =>
           introductions.size > 0
         );
-      const [before, revisions] = [relays(), [...service.revisions.all]];
+      const [before, revisions] = [
+        relays(),
+        structuredClone(service.revisions.all),
+      ];
       for (const circuit of [...service.circuits.open]) {
         if (how === "killed") circuit.end();
         else circuit.isSilent = true;

@@ -56,14 +56,13 @@ Deno.test("serviceFileName() refuses names that files should not have", () => {
   }
 });
 
-Deno.test("ServiceMemory keeps the last revision, and goes on without a torn one", async () => {
+Deno.test("ServiceMemory keeps the last revisions, and goes on without a torn one", async () => {
   const { state, files, setAside } = await openState();
   const revision = async (name = "web") =>
-    await (await ServiceMemory.load(state, name)).read();
+    (await (await ServiceMemory.load(state, name)).read()).get(20_454) ?? 0;
   assert.equal(await revision(), 0);
   const memory = await ServiceMemory.load(state, "web");
-  await memory.write(1_767_225_600_000);
-  assert.equal(await memory.read(), 1_767_225_600_000);
+  await memory.write(20_454, 1_767_225_600_000);
   assert.equal(await revision(), 1_767_225_600_000);
   assert.equal(await revision("mail"), 0);
   files.plant("state/service-web.blob", new Uint8Array(20));
@@ -83,12 +82,18 @@ Deno.test("ServiceMemory keeps over every revision that only some clients may fi
   const memory = await ServiceMemory.load(state, name);
   memory.check({ name });
   await memory.take({ name, clients });
-  await memory.write(8);
+  assert.deepEqual(await memory.read(), new Map());
+  for (let period = 1; period <= 9; period++) await memory.write(period, 8);
+  await memory.write(7, 9);
   const later = await ServiceMemory.load(state, name);
-  assert.equal(await later.read(), 8);
+  const kept = new Map([[6, 8], [8, 8], [9, 8], [7, 9]]);
+  assert.deepEqual(await later.read(), kept);
   assert.throws(() => later.check({ name }), { code: "service.restricted" });
   await later.take({ name, isPublic: true });
-  assert.equal(await (await ServiceMemory.load(state, name)).read(), 8);
+  assert.deepEqual(
+    await (await ServiceMemory.load(state, name)).read(),
+    kept,
+  );
   (await ServiceMemory.load(state, name)).check({ name });
 });
 

@@ -20,6 +20,8 @@ import {
   type HostedServiceOptions,
 } from "../../../lib/node/host/hosted_service.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import type { Revisions } from "../../../lib/service/publication.ts";
+import type { TimePeriod } from "../../../lib/service/time_period.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { RecordingLog } from "../../support/recording_log.ts";
@@ -32,16 +34,19 @@ export const MINUTE = 60_000;
 
 /** A revision store in memory. */
 export class MemoryRevisions implements RevisionStore {
-  last = 0;
-  readonly all: number[] = [];
+  /** Of each period, in their order. */
+  readonly all = new Map<TimePeriod, number[]>();
 
-  read(): Promise<number> {
-    return Promise.resolve(this.last);
+  read(): Promise<Revisions> {
+    return Promise.resolve(
+      new Map(
+        Array.from(this.all, ([period, all]) => [period, Math.max(...all)]),
+      ),
+    );
   }
 
-  write(revision: number): Promise<void> {
-    this.all.push(revision);
-    this.last = Math.max(this.last, revision);
+  write(period: TimePeriod, revision: number): Promise<void> {
+    this.all.getOrInsertComputed(period, () => []).push(revision);
     return Promise.resolve();
   }
 }
