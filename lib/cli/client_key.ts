@@ -22,7 +22,8 @@ export const clientKeyCommand = defineCommand({
   details:
     "Each service gets to see another key, so that two of them cannot tell that " +
     "we visit both. Give it to the operator of the service, for anonnet serve " +
-    "--authorise. A node that runs on the state directory is asked for it, and " +
+    "--authorise, over a channel that is private: half of it is a secret that we " +
+    "share with the service. A node that runs on the state directory is asked for it, and " +
     "uses it from then on.",
   operands: { text: "ADDRESS", read: readAddress },
   flags: { state: stateFlag, json: switchFlag("print one JSON object") },

@@ -1,10 +1,18 @@
 /**
  * Descriptors for chosen clients. Each client has an X25519 key whose public half
- * the service knows; a random cookie is encrypted to each of them.
+ * the service knows, and a secret that it shares with the service; a random cookie is
+ * encrypted to each of them under both.
  *
- *     shared = X25519(ephemeral, client)
- *     okm    = HKDF(shared, blinded key, "anonnet v1 client authorisation", 40)
+ *     given to the service   X25519 public(32) ‖ shared(32)
+ *     kept by the client     X25519 secret(32) ‖ shared(32)
+ *
+ *     okm    = HKDF(X25519(ephemeral, client) ‖ shared, blinded key,
+ *                   "anonnet v1 client authorisation", 40)
  *     entry  = hint(8) ‖ AEAD(key(32), 0, cookie(32))        56 bytes
+ *
+ * The shared secret is the post-quantum half: a descriptor that is recorded today
+ * stays closed to who breaks X25519 later. An ML-KEM ciphertext for each client would
+ * not fit (docs/decisions/0051-client-keys-with-a-shared-secret.md).
  *
  * Entries are sorted and filled up with random ones to a multiple of 16: a
  * client that knows the address learns neither who the clients are nor how many.
@@ -38,6 +46,11 @@ export const MAX_CLIENTS = 64;
 /** Entries come in multiples of this. */
 const CLIENT_STEP = 16;
 
+/** What both ends know, beside the X25519 keys. */
+const SHARED_BYTES = 32;
+/** Bytes of a client's key: either half of the X25519 pair, and what is shared. */
+export const CLIENT_KEY_BYTES = X25519_BYTES + SHARED_BYTES;
+
 const COOKIE_BYTES = 32;
 const HINT_BYTES = 8;
 const ENTRY_BYTES = HINT_BYTES + COOKIE_BYTES + TAG_BYTES;
@@ -52,9 +65,23 @@ export interface Authorisation {
   readonly entries: readonly Bytes[];
 }
 
+/** The key that a client gives to the service, of the one that it keeps. */
+export function clientPublicKey(crypto: CryptoSuite, kept: Uint8Array): Bytes {
+  const { x25519, shared } = halvesOf(kept);
+  return concat(crypto.x25519Public(x25519), shared);
+}
+
+function halvesOf(key: Uint8Array): { x25519: Uint8Array; shared: Uint8Array } {
+  return {
+    x25519: key.subarray(0, X25519_BYTES),
+    shared: key.subarray(X25519_BYTES),
+  };
+}
+
 /**
  * Make a cookie and encrypt it to `clients`.
  *
+ * @param clients {@linkcode CLIENT_KEY_BYTES} each, as {@linkcode clientPublicKey} gives them.
  * @throws {ConfigError} never; {@link RangeError} beyond {@linkcode MAX_CLIENTS}
  * or for a key of low order.
  */
@@ -70,7 +97,8 @@ export function authoriseClients(
   const cookie = random.bytes(COOKIE_BYTES);
   const secret = random.bytes(X25519_BYTES);
   const entries = clients.map((client) => {
-    const keys = entryKeys(crypto, blinded, secret, client);
+    const { x25519, shared } = halvesOf(client);
+    const keys = entryKeys(crypto, blinded, secret, x25519, shared);
     if (keys === undefined) {
       throw new RangeError("Cannot authorise client: its key is of low order");
     }
@@ -85,7 +113,7 @@ export function authoriseClients(
   return { public: { ephemeral, entries }, cookie };
 }
 
-/** The cookie, if `clientSecret` is one of the clients'. */
+/** The cookie, if `clientSecret` is what one of the clients keeps. */
 export function recoverCookie(
   crypto: CryptoSuite,
   blinded: PublicKey,
@@ -93,7 +121,8 @@ export function recoverCookie(
   clientSecret: Bytes,
 ): Bytes | undefined {
   const { ephemeral, entries } = authorisation;
-  const keys = entryKeys(crypto, blinded, clientSecret, ephemeral);
+  const { x25519, shared } = halvesOf(clientSecret);
+  const keys = entryKeys(crypto, blinded, x25519, ephemeral, shared);
   if (keys === undefined) return undefined;
   for (const entry of entries) {
     if (!equalSecret(entry.subarray(0, HINT_BYTES), keys.hint)) continue;
@@ -131,12 +160,17 @@ export function readAuthorisation(fields: Fields): Authorisation {
 function entryKeys(
   crypto: CryptoSuite,
   blinded: PublicKey,
-  secret: Bytes,
-  publicKey: Bytes,
+  secret: Uint8Array,
+  publicKey: Uint8Array,
+  shared: Uint8Array,
 ): { hint: Bytes; key: Bytes } | undefined {
-  const shared = crypto.x25519(secret, publicKey);
-  if (shared === undefined) return undefined;
-  const okm = crypto.hkdf(shared, blinded, INFO, HINT_BYTES + KEY_BYTES);
-  wipe(shared);
+  if (shared.length !== SHARED_BYTES) {
+    throw new RangeError(`Cannot use a client key of ${shared.length} bytes`);
+  }
+  const exchanged = crypto.x25519(secret, publicKey);
+  if (exchanged === undefined) return undefined;
+  const both = concat(exchanged, shared);
+  const okm = crypto.hkdf(both, blinded, INFO, HINT_BYTES + KEY_BYTES);
+  wipe(exchanged, both);
   return { hint: okm.slice(0, HINT_BYTES), key: okm.slice(HINT_BYTES) };
 }

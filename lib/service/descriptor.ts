@@ -94,8 +94,8 @@ export interface DescriptorName {
 /**
  * Encrypt a descriptor.
  *
- * @param clients X25519 public keys of those who may read it; empty: every
- * client that knows the address.
+ * @param clients Keys of those who may read it, as they gave them to the service;
+ * empty: every client that knows the address.
  * @returns The value of the stored record.
  * @throws {RangeError} when it does not fit into 16 KiB.
  */
@@ -148,7 +148,7 @@ export function encodeDescriptor(
  * Decrypt the descriptor of a given name. What was signed by another key, for
  * another address, another period or another revision does not open.
  *
- * @param clientSecret Our X25519 secret, where the service wants one.
+ * @param clientSecret The key that we keep for the service, where the service wants one.
  * @throws {ProtocolError}
  * - `service.descriptor_version`, `service.descriptor_size`
  * - `service.descriptor_sealed`: not of this name

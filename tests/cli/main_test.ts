@@ -93,7 +93,7 @@ Deno.test("run() ends wrong usage with 2 and one line, and does nothing", async 
       ["run", "--socks=192.0.2.7:1"],
       ["run", "--service=a,80=127.0.0.1:1", "--service=a,81=127.0.0.1:1"],
       ["run", "--service=a,80=127.0.0.1:1", "--public=b"],
-      ["serve", "80=[::1]:1", "--public", `--authorise=${"a".repeat(51)}q`],
+      ["serve", "80=[::1]:1", "--public", `--authorise=${"b".repeat(102)}q`],
       [
         "run",
         ...Array.from({ length: 65 }, (_, n) => `--service=s${n},1=[::1]:1`),

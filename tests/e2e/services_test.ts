@@ -240,7 +240,7 @@ Deno.test("words that make no sense end with code 2 before anything is begun, an
     [["serve", "80=unix:"], /unix:\/run/],
     [["serve", "80=127.0.0.1:1", "80=127.0.0.1:2"], /port 80 twice/],
     [["serve", "--name=Blog", "80=127.0.0.1:1"], /lower-case letters/],
-    [["serve", "--authorise=abc", "80=127.0.0.1:1"], /52 letters/],
+    [["serve", "--authorise=abc", "80=127.0.0.1:1"], /103 letters/],
     [["serve", "--max-streams=0", "80=127.0.0.1:1"], /"0".* from 1 to 4096/],
     [["run", "--max-streams=blog"], /NAME=N/],
     [["run", "--max-streams=blog=9"], /there is no such service/],

@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/base/errors.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
-import { MAX_CLIENTS } from "../../lib/service/client_authorisation.ts";
+import { createDecipheriv, createHmac } from "node:crypto";
+import {
+  authoriseClients,
+  clientPublicKey,
+  MAX_CLIENTS,
+} from "../../lib/service/client_authorisation.ts";
 import {
   decodeDescriptor,
   DESCRIPTOR_STEP_BYTES,
@@ -34,6 +40,11 @@ const points = await Promise.all([1, 2, 3].map(async (n) => {
 const content: DescriptorContent = { points, features: ["legs"] };
 const name = nameOf();
 const value = encodeDescriptor(crypto, random, name, content);
+
+/** What a client keeps: its X25519 secret, and what it shares with the service. */
+function keptKey(x25519: number, shared: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(64).fill(x25519, 0, 32).fill(shared, 32);
+}
 
 function refused(run: () => unknown, code: string): void {
   assert.throws(
@@ -132,13 +143,20 @@ Deno.test("encodeDescriptor() refuses what does not fit into a record", () => {
 });
 
 Deno.test("a descriptor for authorised clients opens for each of them, and no other client", () => {
-  const secrets = [1, 2, 3].map((n) => new Uint8Array(32).fill(n));
-  const publics = secrets.map((secret) => crypto.x25519Public(secret));
+  const secrets = [1, 2, 3].map((n) => keptKey(n, n + 100));
+  const publics = secrets.map((secret) => clientPublicKey(crypto, secret));
   const sealed = encodeDescriptor(crypto, random, name, content, publics);
   for (const secret of secrets) {
     assert.deepEqual(decodeDescriptor(crypto, name, sealed, secret), content);
   }
-  for (const stranger of [undefined, new Uint8Array(32).fill(77)]) {
+  // One half alone makes a stranger: X25519 broken, or what is shared told.
+  const strangers = [
+    undefined,
+    keptKey(77, 78),
+    keptKey(1, 78),
+    keptKey(77, 101),
+  ];
+  for (const stranger of strangers) {
     refused(
       () => decodeDescriptor(crypto, name, sealed, stranger),
       "service.descriptor_unauthorised",
@@ -150,7 +168,7 @@ Deno.test("a descriptor does not show how many clients it is for", () => {
   const publics = (count: number) =>
     Array.from(
       { length: count },
-      (_, n) => crypto.x25519Public(new Uint8Array(32).fill(n + 1)),
+      (_, n) => clientPublicKey(crypto, keptKey(n + 1, n + 1)),
     );
   const few = encodeDescriptor(crypto, random, name, content, publics(1));
   const more = encodeDescriptor(crypto, random, name, content, publics(16));
@@ -167,4 +185,41 @@ Deno.test("a descriptor does not show how many clients it is for", () => {
       ),
     RangeError,
   );
+});
+
+Deno.test("authoriseClients() makes entries that another implementation opens", () => {
+  const kept = keptKey(5, 6);
+  const { public: { ephemeral, entries }, cookie } = authoriseClients(
+    crypto,
+    random,
+    name.blinded,
+    [clientPublicKey(crypto, kept)],
+  );
+  const hmac = (key: Uint8Array, ...parts: Uint8Array[]) => {
+    const hash = createHmac("sha256", key);
+    for (const part of parts) hash.update(part);
+    return hash.digest();
+  };
+  const exchanged = crypto.x25519(kept.subarray(0, 32), ephemeral);
+  assert.ok(exchanged !== undefined);
+  const info = new TextEncoder().encode("anonnet v1 client authorisation");
+  const prk = hmac(name.blinded, exchanged, kept.subarray(32));
+  const one = hmac(prk, info, Uint8Array.of(1));
+  const okm = Buffer.concat([one, hmac(prk, one, info, Uint8Array.of(2))]);
+  const entry = entries.find((entry) =>
+    okm.subarray(0, 8).equals(entry.subarray(0, 8))
+  );
+  assert.ok(entry !== undefined);
+  const cipher = createDecipheriv(
+    "chacha20-poly1305",
+    okm.subarray(8, 40),
+    new Uint8Array(12),
+    { authTagLength: 16 },
+  );
+  cipher.setAuthTag(entry.subarray(40));
+  const opened = Buffer.concat([
+    cipher.update(entry.subarray(8, 40)),
+    cipher.final(),
+  ]);
+  assert.deepEqual(new Uint8Array(opened), cookie);
 });

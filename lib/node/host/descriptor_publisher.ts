@@ -40,7 +40,7 @@ export interface PublisherOptions {
   readonly name: string;
   readonly identity: Identity;
   readonly revisions: RevisionStore;
-  /** X25519 keys of those who may find it. Default: every client that knows the address. */
+  /** Keys of those who may find it. Default: every client that knows the address. */
   readonly clients?: readonly Bytes[];
 }
 

@@ -8,7 +8,8 @@
  *     client.key            a seed, from which a key follows for each service that
  *                           wants to know its clients: no two services see the same
  *
- *     client secret = HKDF(seed, service key, "anonnet v1 client key", 32)
+ *     client key = HKDF(seed, service key, "anonnet v1 client key", 64)
+ *                = X25519 secret(32) ‖ shared(32)      the service gets X25519 public ‖ shared
  *
  * A service that only some could find opens to all when its operator says so, and not
  * when the operator forgets to name its clients.
@@ -26,6 +27,10 @@ import {
 import { ConfigError, ProtocolError } from "../../base/errors.ts";
 import { type CryptoSuite, X25519_BYTES } from "../../crypto/suite.ts";
 import { formatServiceHost, parseServiceHost } from "../../service/address.ts";
+import {
+  CLIENT_KEY_BYTES,
+  clientPublicKey,
+} from "../../service/client_authorisation.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import { encodeCbor } from "../../wire/cbor.ts";
 import { decodeFields, type Fields } from "../../wire/fields.ts";
@@ -85,7 +90,7 @@ export async function loadServiceIdentity(
 export interface ServiceAudience {
   /** What its operator calls it. */
   readonly name: string;
-  /** X25519 keys of those who may. Default: every client that knows the address. */
+  /** Keys of those who may. Default: every client that knows the address. */
   readonly clients?: readonly Bytes[] | undefined;
   /** Whether its operator wants it open to all, also where it was not. Default: no. */
   readonly isPublic?: boolean | undefined;
@@ -222,18 +227,33 @@ function readRevisions(fields: Fields): Revisions {
   );
 }
 
-/** A client's public key as people pass it on: 52 characters. */
+/** A client's key as people pass it on: 103 characters. */
 function formatClientKey(publicKey: Uint8Array): string {
   return formatBase32(publicKey);
 }
 
+/** Characters of a key without a shared secret, as earlier versions had it. */
+const OLD_KEY_CHARACTERS = 52;
+
 /** @throws {ConfigError} `service.client_key`. */
 export function parseClientKey(text: string): Bytes {
-  const bytes = parseBase32(text.trim());
-  if (bytes?.length !== X25519_BYTES || bytes.every((byte) => byte === 0)) {
+  const word = text.trim();
+  const bytes = parseBase32(word);
+  if (word.length === OLD_KEY_CHARACTERS && bytes !== undefined) {
     throw new ConfigError(
       "service.client_key",
-      "Cannot read client key: it has 52 letters and digits 2 to 7",
+      "Cannot use client key: it is of an earlier version, without the secret that " +
+        "the client shares with the service; ask the client for what " +
+        '"anonnet client-key" prints now',
+    );
+  }
+  const isKey = bytes?.length === CLIENT_KEY_BYTES &&
+    [bytes.subarray(0, X25519_BYTES), bytes.subarray(X25519_BYTES)]
+      .every((half) => half.some((byte) => byte !== 0));
+  if (!isKey) {
+    throw new ConfigError(
+      "service.client_key",
+      "Cannot read client key: it has 103 letters and digits 2 to 7",
     );
   }
   return bytes;
@@ -264,7 +284,7 @@ export class ClientKeys {
     return this.#seed !== undefined;
   }
 
-  /** Our X25519 secret for a service; `undefined` where `client.key` was never made. */
+  /** The key that we keep for a service; `undefined` where `client.key` was never made. */
   secret(service: PublicKey): Bytes | undefined {
     return this.#seed === undefined
       ? undefined
@@ -272,7 +292,7 @@ export class ClientKeys {
   }
 
   /**
-   * Our public key for one service, as its operator is given it; `client.key` is
+   * Our key for one service, as its operator is given it; `client.key` is
    * made if there is none. It counts from now on, also for a node that runs.
    *
    * @throws {ConfigError} `service.address_*`, `storage.key_*`.
@@ -283,7 +303,7 @@ export class ClientKeys {
     const { seed } = await this.#state.keys.readOrMake(CLIENT_KEY, random);
     this.#seed = seed;
     const secret = clientSecret(crypto, seed, service);
-    const publicKey = crypto.x25519Public(secret);
+    const publicKey = clientPublicKey(crypto, secret);
     secret.fill(0);
     return formatClientKey(publicKey);
   }
@@ -294,7 +314,7 @@ function clientSecret(
   seed: Uint8Array,
   service: PublicKey,
 ): Bytes {
-  return crypto.hkdf(seed, service, CLIENT_INFO, X25519_BYTES);
+  return crypto.hkdf(seed, service, CLIENT_INFO, CLIENT_KEY_BYTES);
 }
 
 /** The address of a service by its public key. */

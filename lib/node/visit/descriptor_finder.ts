@@ -38,7 +38,7 @@ import type { ServiceContext } from "../session/service_context.ts";
 /** Whether a descriptor that we know will do. */
 export type Freshness = "known" | "newest";
 
-/** Our X25519 secret for a service, if we have one. */
+/** The key that we keep for a service, if there is one. */
 export type ClientSecrets = (service: PublicKey) => Bytes | undefined;
 
 /** How long a search may take, and which relays had better not be on the way. */

@@ -46,7 +46,7 @@ export interface Publishing {
   /** When its records end, unix ms. */
   readonly expiry: number;
   readonly points: readonly IntroductionPoint[];
-  /** X25519 keys of those who may read it; empty: every client. */
+  /** Keys of those who may read it; empty: every client. */
   readonly clients: readonly Bytes[];
   /** The first place has it: it can be found from now on. */
   readonly onFirst: () => void;
@@ -101,7 +101,7 @@ export interface Wanted {
   readonly period: TimePeriod;
   /** Older ones are refused. */
   readonly leastRevision: number;
-  /** Our X25519 secret, where we have one for this service. */
+  /** The key that we keep for this service, if there is one. */
   readonly clientSecret: Bytes | undefined;
 }
 

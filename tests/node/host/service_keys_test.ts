@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Identity } from "../../../lib/auth/identity.ts";
-import { formatBase32 } from "../../../lib/base/bytes.ts";
+import { concat, formatBase32 } from "../../../lib/base/bytes.ts";
 import { ConfigError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { nativeSuite } from "../../../lib/crypto/native.ts";
@@ -13,6 +13,7 @@ import {
   serviceHostOf,
   ServiceMemory,
 } from "../../../lib/node/host/service_keys.ts";
+import { clientPublicKey } from "../../../lib/service/client_authorisation.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
 import { encodeCbor } from "../../../lib/wire/cbor.ts";
@@ -108,7 +109,7 @@ Deno.test("ClientKeys makes a key that a node which runs uses at once", async ()
   const text = await keys.keyFor(serviceHostOf(crypto, service));
   const secret = keys.secret(service);
   assert.ok(secret !== undefined);
-  assert.equal(text, formatBase32(crypto.x25519Public(secret)));
+  assert.equal(text, formatBase32(clientPublicKey(crypto, secret)));
   await assert.rejects(keys.keyFor("foo"), { name: "ConfigError" });
 });
 
@@ -132,16 +133,22 @@ Deno.test("ClientKeys has another key for each service, the same at each start, 
 });
 
 Deno.test("parseClientKey() reads the base32 of a key, and refuses everything else", () => {
-  const text = formatBase32(key(7));
-  assert.equal(text.length, 52);
-  assert.deepEqual(parseClientKey(` ${text.toUpperCase()}\n`), key(7));
+  const both = (x25519: number, shared: number) =>
+    formatBase32(concat(key(x25519), key(shared)));
+  const text = both(7, 8);
+  assert.equal(text.length, 103);
+  assert.deepEqual(
+    parseClientKey(` ${text.toUpperCase()}\n`),
+    concat(key(7), key(8)),
+  );
   const wrong = [
     "",
     text.slice(1),
     text + "a",
     text.replace(/^./, "1"),
-    formatBase32(key(0)),
-    "é".repeat(52),
+    both(0, 1),
+    both(1, 0),
+    "é".repeat(103),
   ];
   for (const text of wrong) {
     assert.throws(
@@ -150,4 +157,11 @@ Deno.test("parseClientKey() reads the base32 of a key, and refuses everything el
         error instanceof ConfigError && error.code === "service.client_key",
     );
   }
+});
+
+Deno.test("parseClientKey() says of a key without a shared secret that it is of an earlier version", () => {
+  assert.throws(
+    () => parseClientKey(formatBase32(key(7))),
+    { code: "service.client_key", message: /earlier version/ },
+  );
 });

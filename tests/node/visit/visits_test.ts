@@ -20,6 +20,10 @@ import {
   LEAST_EFFORT,
   MAX_EFFORT,
 } from "../../../lib/service/meeting/introduction_work.ts";
+import {
+  CLIENT_KEY_BYTES,
+  clientPublicKey,
+} from "../../../lib/service/client_authorisation.ts";
 import { blindedSigner, timePeriod } from "../../../lib/service/time_period.ts";
 import { RESET_CODE } from "../../../lib/session/stream.ts";
 import { echo } from "../../support/stream_handlers.ts";
@@ -448,15 +452,17 @@ Deno.test("Visits refuses a descriptor that is older than one it has seen", () =
 
 Deno.test("Visits needs the key of an authorised client, and says what is wrong without", () =>
   inServiceWorld(async (world) => {
-    const secret = pattern(32);
+    const secret = pattern(CLIENT_KEY_BYTES);
     const service = await world.readyService({
-      clients: [world.crypto.x25519Public(secret)],
+      clients: [clientPublicKey(world.crypto, secret)],
     });
     await assert.rejects(connect(world.client(), service), {
       name: "ConfigError",
       code: "service.authorisation_missing",
     });
-    const wrong = world.client({ clientSecrets: () => pattern(32, 9) });
+    const wrong = world.client({
+      clientSecrets: () => pattern(CLIENT_KEY_BYTES, 9),
+    });
     await assert.rejects(connect(wrong, service), {
       name: "ConfigError",
       code: "service.authorisation_wrong",
