@@ -1,28 +1,10 @@
 import assert from "node:assert/strict";
-import type { Program } from "../../lib/cli/flags/command.ts";
 import { run } from "../../lib/cli/main.ts";
 import { Identity } from "../../lib/auth/identity.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { serviceHostOf } from "../../lib/node/host/service_keys.ts";
 import { MemoryFiles } from "../../lib/storage/memory_files.ts";
-
-/** A program that prints into arrays. */
-function recording(files = new MemoryFiles()) {
-  const printed: string[] = [];
-  const told: string[] = [];
-  const program: Program = {
-    files,
-    terminal: {
-      print: (line) => printed.push(line),
-      tell: (line) => told.push(line),
-      log: () => Promise.resolve(),
-      nowMs: () => 0,
-      onStop: () => ({ [Symbol.dispose]() {} }),
-      quit: (code) => assert.fail(`quit with ${code}`),
-    },
-  };
-  return { program, printed, told };
-}
+import { recording } from "./recording_program.ts";
 
 Deno.test("run() prints the help on standard output when asked, and else on standard error", async () => {
   for (const words of [["help"], ["--help"], ["-h"]]) {
@@ -48,6 +30,21 @@ Deno.test("run() explains a command in three ways", async () => {
   }
   assert.equal(texts.size, 1);
   assert.match([...texts].join(), /Usage: anonnet keygen \[flags\]/);
+});
+
+Deno.test("run() explains every command, whatever else is said", async () => {
+  const all = recording();
+  assert.equal(await run(["help"], all.program), 0);
+  const names = [...all.printed.join("\n").matchAll(/^ {2}([a-z-]+) /gm)]
+    .map(([, name]) => name ?? "");
+  assert.ok(names.includes("relay") && names.includes("client-key"));
+  for (const name of names) {
+    const { program, printed } = recording();
+    assert.equal(await run([name, "--bogus", "--help"], program), 0, name);
+    const help = printed.join("\n");
+    assert.match(help, new RegExp(`Usage: anonnet ${name} `));
+    assert.match(help, /--help {2}/);
+  }
 });
 
 Deno.test("run() takes --help after -- for an operand", async () => {

@@ -131,26 +131,6 @@ Deno.test("a relay takes its flags from a file, and the command line wins", asyn
   assert.ok(second.ready.address !== null);
 });
 
-Deno.test("a mistake in a configuration file ends with code 2, and names its place", async () => {
-  await using home = await TemporaryDirectory.create();
-  const config = home.pathOf("anonnet.toml");
-  for (
-    const [text, message] of [
-      ["bootstraps = []", /no such setting; did you mean bootstrap\?/],
-      ["state = 'a'\nnetwork = ", /line 2, column/],
-      ["listen = '127.0.0.1'", /"listen" of the --config file: .*write 192/],
-      ["ready-json = 'yes'", /write true or false/],
-      ["state = ['a']", /write a text: state = "…"/],
-      ["config = 'b'", /no such setting/],
-    ] as const
-  ) {
-    await Deno.writeTextFile(config, text);
-    const outcome = await runProgram(["relay", `--config=${config}`]);
-    assert.equal(outcome.code, 2, text);
-    assert.match(outcome.stderr, message);
-  }
-});
-
 Deno.test("keygen writes a key that a relay takes, and does not print the secret", async () => {
   await using home = await TemporaryDirectory.create();
   const state = home.pathOf("a");
@@ -193,20 +173,6 @@ Deno.test("version names what the program is and runs on", async () => {
   assert.equal(versions.protocol, 1);
   assert.match(versions.anonnet, /^[0-9]+\.[0-9]+\.[0-9]+/);
   assert.match(versions.crypto, /native|noble/);
-});
-
-Deno.test("every command explains itself", async () => {
-  const { code, stdout } = await runProgram(["help"]);
-  assert.equal(code, 0);
-  const names = [...stdout.matchAll(/^ {2}([a-z]+) /gm)]
-    .map(([, name]) => name ?? "");
-  assert.ok(names.includes("relay") && names.includes("keygen"));
-  for (const name of names) {
-    const help = await runProgram([name, "--bogus", "--help"]);
-    assert.equal(help.code, 0, name);
-    assert.match(help.stdout, new RegExp(`Usage: anonnet ${name} `));
-    assert.match(help.stdout, /--help {2}/);
-  }
 });
 
 Deno.test({

@@ -229,48 +229,6 @@ Deno.test("run does all at once as its file says, and a private service is found
   assert.equal(await own.text(), "hello from /c");
 });
 
-Deno.test("words that make no sense end with code 2 before anything is begun, and say what to write", async () => {
-  const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [["serve"], /write PORT=TARGET, such as 80=127\.0\.0\.1:8080/],
-    [["serve", "8080"], /write PORT=TARGET/],
-    [["serve", "0=127.0.0.1:1"], /ports go from 1 to 65535/],
-    [["serve", "65536=127.0.0.1:1"], /ports go from 1 to 65535/],
-    [["serve", "80=example.com:80"], /write an IP address and port/],
-    [["serve", "80=127.0.0.1:0"], /write an IP address and port/],
-    [["serve", "80=unix:"], /unix:\/run/],
-    [["serve", "80=127.0.0.1:1", "80=127.0.0.1:2"], /port 80 twice/],
-    [["serve", "--name=Blog", "80=127.0.0.1:1"], /lower-case letters/],
-    [["serve", "--authorise=abc", "80=127.0.0.1:1"], /103 letters/],
-    [["serve", "--max-streams=0", "80=127.0.0.1:1"], /"0".* from 1 to 4096/],
-    [["run", "--max-streams=blog"], /NAME=N/],
-    [["run", "--max-streams=blog=9"], /there is no such service/],
-    [["proxy", "--hops=0"], /write a number from 1 to 7/],
-    [["proxy", "--hops=8"], /write a number from 1 to 7/],
-    [["proxy", "--socks=9050"], /--socks: /],
-    [["proxy", "80=127.0.0.1:1"], /takes only flags/],
-    [["run"], /there is nothing to do; give --relay, --socks/],
-    [["run", "--service=blog"], /PORT=TARGET/],
-    [["run", "--authorise=blog"], /NAME=KEY/],
-    [["lookup"], /give one address/],
-    [["lookup", "a.anon", "b.anon"], /give one address/],
-    [["keygen", "--vanity=hello!"], /of a-z and 2-7/],
-    [["keygen", "--vanity=aaaaaaaa"], /1 to 7/],
-    [["demo", "--relays=4"], /from 5 to 100/],
-    [["demo", "--seconds=-1"], /from 1 to/],
-  ];
-  for (let start = 0; start < cases.length; start += 4) {
-    await Promise.all(
-      cases.slice(start, start + 4).map(async ([args, message]) => {
-        const outcome = await runProgram(args);
-        const what = `anonnet ${args.join(" ")}\n${outcome.stderr}`;
-        assert.equal(outcome.code, 2, what);
-        assert.equal(outcome.stdout, "", what);
-        assert.match(outcome.stderr, message, what);
-      }),
-    );
-  }
-});
-
 Deno.test("a proxy that cannot start ends with code 1, or 2 for a wrong word, and says what to change", async () => {
   await using home = await TemporaryDirectory.create();
   using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
