@@ -15,6 +15,7 @@ import { joinCircuits } from "../tests/support/joined_circuits.ts";
 import type { RelayReport } from "../tests/support/relay_process.ts";
 import {
   buildOver,
+  EXPOSE_GC,
   openClient,
   RelayProcess,
 } from "../tests/support/relay_processes.ts";
@@ -154,8 +155,9 @@ async function memory(): Promise<void> {
     },
     circuits: { circuits: many, circuitsPerPeer: many },
   };
-  const middle = stack.use(await RelayProcess.start(options));
-  const last = stack.use(await RelayProcess.start(options));
+  const start = () => RelayProcess.start(options, [EXPOSE_GC]);
+  const middle = stack.use(await start());
+  const last = stack.use(await start());
   const report = async () => ({
     count: circuits.length,
     middle: await middle.cleanReport(),

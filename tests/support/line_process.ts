@@ -16,7 +16,15 @@ export class LineProcess implements AsyncDisposable {
   readonly #lines: AsyncIterator<string>;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
 
-  constructor(program: string, args: readonly string[]) {
+  /**
+   * @param flags More flags for Deno. V8's own make other processes compile anew what
+   * they share: the cache of compiled code is that of one set of them.
+   */
+  constructor(
+    program: string,
+    args: readonly string[],
+    flags: readonly string[] = [],
+  ) {
     const command = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -25,7 +33,7 @@ export class LineProcess implements AsyncDisposable {
         `--config=${CONFIG}`,
         "--allow-net",
         "--allow-read",
-        "--v8-flags=--expose-gc",
+        ...flags,
         program,
         ...args,
       ],

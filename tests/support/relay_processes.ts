@@ -27,6 +27,9 @@ import {
 
 const RELAY = fileURLToPath(new URL("./relay_process.ts", import.meta.url));
 
+/** Lets processes collect garbage when they are asked to. */
+export const EXPOSE_GC = "--v8-flags=--expose-gc";
+
 /** A relay process. */
 export class RelayProcess implements AsyncDisposable {
   readonly process: LineProcess;
@@ -37,10 +40,12 @@ export class RelayProcess implements AsyncDisposable {
     this.record = recordOf(ready);
   }
 
+  /** @param flags More flags for Deno. */
   static async start(
     options: RelayProcessOptions = {},
+    flags: readonly string[] = [],
   ): Promise<RelayProcess> {
-    const process = new LineProcess(RELAY, [JSON.stringify(options)]);
+    const process = new LineProcess(RELAY, [JSON.stringify(options)], flags);
     return new RelayProcess(process, await process.line<RelayReady>());
   }
 
@@ -49,7 +54,7 @@ export class RelayProcess implements AsyncDisposable {
     return this.process.ask<RelayReport>("report");
   }
 
-  /** The same, after a collection of garbage: for measuring memory. */
+  /** The same, after a collection of garbage where {@linkcode EXPOSE_GC} is set: for measuring memory. */
   cleanReport(): Promise<RelayReport> {
     return this.process.ask<RelayReport>("collect");
   }
