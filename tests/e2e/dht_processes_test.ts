@@ -5,28 +5,19 @@
  *     DHT_RELAYS=24 deno task test tests/e2e/dht_processes_test.ts      or: deno task long:dht
  */
 import assert from "node:assert/strict";
-import { askNode } from "../../lib/cli/ask/ask_node.ts";
-import {
-  isJsonObject,
-  type JsonObject,
-  type JsonValue,
-} from "../../lib/control/json.ts";
-import { DenoFiles } from "../../lib/storage/deno_files.ts";
+import { askList, askObject } from "../support/asked_node.ts";
 import { untilFound } from "../support/polling.ts";
 import {
   type NodeProcess,
   ProcessNetwork,
 } from "../support/process_network.ts";
 
-const FILES = new DenoFiles();
 const RELAYS = Number(Deno.env.get("DHT_RELAYS") ?? 6);
 /** Relays that are killed. */
 const VICTIMS = Math.floor(RELAYS / 3);
 /** The long version waits for the dead to be forgotten, which takes a minute or two. */
 const IS_LONG = Deno.env.has("DHT_RELAYS");
 
-/** Longest wait for an answer: all of these processes share a machine. */
-const ANSWER_MS = 30_000;
 const READY_MS = 5_000;
 const KNOWN_MS = 60_000;
 const FORGOTTEN_MS = 180_000;
@@ -35,29 +26,12 @@ const LOOKUP_MS = 3_000;
 /** Contacts and copies of a record, at most (protocol §4.1 "Points and distances"). */
 const K = 20;
 
-/** What a node says of itself. */
-async function ask(
-  { state }: NodeProcess,
-  command: string,
-): Promise<JsonValue> {
-  return await askNode(FILES, state, command, {}, ANSWER_MS);
-}
-
-function objects(value: JsonValue): JsonObject[] {
-  assert.ok(Array.isArray(value));
-  return value.filter(isJsonObject);
-}
-
-function object(value: JsonValue): JsonObject {
-  return isJsonObject(value) ? value : assert.fail();
-}
-
 function keyOf({ address }: NodeProcess): string {
   return address.slice("anon://".length).split("@")[0] ?? assert.fail();
 }
 
-async function contactsOf(node: NodeProcess): Promise<string[]> {
-  return objects(await ask(node, "contacts"))
+async function contactsOf({ state }: NodeProcess): Promise<string[]> {
+  return (await askList(state, "contacts"))
     .map(({ publicKey }) => String(publicKey));
 }
 
@@ -65,7 +39,7 @@ async function contactsOf(node: NodeProcess): Promise<string[]> {
 async function knows(node: NodeProcess, relays: number): Promise<void> {
   await untilFound(
     async () => {
-      const known = object(await ask(node, "status"))["relays"];
+      const known = (await askObject(node.state, "status"))["relays"];
       const contacts = await contactsOf(node);
       const knowsAll = known === relays && contacts.length === relays - 1;
       return knowsAll || undefined;
@@ -80,7 +54,7 @@ async function lookUps(nodes: readonly NodeProcess[]): Promise<string[][]> {
   const results: string[][] = [];
   const times: number[] = [];
   for (const node of nodes) {
-    const { closest, tookMs } = object(await ask(node, "find-node"));
+    const { closest, tookMs } = await askObject(node.state, "find-node");
     assert.ok(Array.isArray(closest));
     results.push(closest.map(String));
     times.push(Number(tookMs));

@@ -1,8 +1,9 @@
 /** Stopping a service while something is under way. */
 import assert from "node:assert/strict";
+import { askList } from "../support/asked_node.ts";
 import { isInstalled, run } from "../support/client_programs.ts";
 import { untilFound } from "../support/polling.ts";
-import { logLine, runProgram } from "../support/process.ts";
+import { logLine } from "../support/process.ts";
 import { ProcessNetwork } from "../support/process_network.ts";
 
 /** At `RATE`, longer than a stop without `--drain` would wait. */
@@ -13,10 +14,8 @@ const RATE = "2M";
 async function oneStream(state: string): Promise<void> {
   await untilFound(
     async () => {
-      const words = ["services", `--state=${state}`, "--json"];
-      const { stdout } = await runProgram(words);
-      const [shown] = JSON.parse(stdout);
-      return shown.streams === 1 ? shown : undefined;
+      const [shown] = await askList(state, "services");
+      return shown?.["streams"] === 1 ? shown : undefined;
     },
     20_000,
     "a stream",

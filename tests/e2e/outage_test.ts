@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { deadline } from "../../lib/base/clock.ts";
 import { SystemClock } from "../../lib/machine/system_clock.ts";
+import { guardsOf } from "../support/asked_node.ts";
 import { untilFound } from "../support/polling.ts";
 import { logLine, runProgram, startRelay } from "../support/process.ts";
 import {
@@ -98,24 +99,6 @@ async function unusedAddress(home: TemporaryDirectory): Promise<string> {
   const { code, stdout, stderr } = await runProgram(words);
   assert.equal(code, 0, stderr);
   return JSON.parse(stdout).host;
-}
-
-/** The relays to which a proxy has links: its guards. */
-async function guardsOf(
-  proxy: NodeProcess,
-  relays: readonly NodeProcess[],
-): Promise<NodeProcess[]> {
-  const { stdout } = await runProgram([
-    "peers",
-    `--state=${proxy.state}`,
-    "--json",
-  ]);
-  const keys = JSON.parse(stdout).map(({ publicKey }: { publicKey: string }) =>
-    publicKey
-  );
-  return relays.filter(({ address }) =>
-    keys.some((key: string) => address.includes(key))
-  );
 }
 
 Deno.test("a program is told within 20 s that no guard answers, and is served once one does", async () => {

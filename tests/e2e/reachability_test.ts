@@ -5,8 +5,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { askObject, guardsOf, objectOf } from "../support/asked_node.ts";
 import { untilFound } from "../support/polling.ts";
-import { runProgram } from "../support/process.ts";
 import {
   type NodeProcess,
   ProcessNetwork,
@@ -25,27 +25,11 @@ const POINTS = 3;
 async function pointsOf(
   relays: readonly NodeProcess[],
 ): Promise<NodeProcess[]> {
-  const listening = await Promise.all(relays.map(async (relay) => {
-    const { stdout } = await runProgram([
-      "circuits",
-      `--state=${relay.state}`,
-      "--json",
-    ]);
-    return JSON.parse(stdout).relayed.listening > 0;
+  const listening = await Promise.all(relays.map(async ({ state }) => {
+    const { relayed } = await askObject(state, "circuits");
+    return Number(objectOf(relayed)["listening"]) > 0;
   }));
   return relays.filter((_, index) => listening[index]);
-}
-
-/** The relays to which a node has links: its guards. */
-async function guardsOf(
-  { state }: NodeProcess,
-  relays: readonly NodeProcess[],
-): Promise<NodeProcess[]> {
-  const { stdout } = await runProgram(["peers", `--state=${state}`, "--json"]);
-  const peers: { publicKey: string }[] = JSON.parse(stdout);
-  return relays.filter(({ address }) =>
-    peers.some(({ publicKey }) => address.includes(publicKey))
-  );
 }
 
 /**
@@ -104,7 +88,7 @@ async function timeToReach(proxy: NodeProcess, host: string): Promise<number> {
   return performance.now() - startMs;
 }
 
-Deno.test("a service is back within 30 s after all its introduction points were killed, and it and a proxy after a restart", async () => {
+Deno.test("a service is back within 30 s after all its introduction points were killed, and it and a proxy after a restart, and a proxy that was killed", async () => {
   await using server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     () => new Response("hello"),
@@ -126,8 +110,10 @@ Deno.test("a service is back within 30 s after all its introduction points were 
   await timeToReach(newcomer, host);
   within("service", performance.now() - restartMs);
 
-  const againMs = performance.now();
-  await newcomer.restart();
-  await timeToReach(newcomer, host);
-  within("proxy", performance.now() - againMs);
+  for (const manner of ["stop", "kill"] as const) {
+    const againMs = performance.now();
+    await newcomer.restart(manner);
+    await timeToReach(newcomer, host);
+    within(`proxy, ${manner}`, performance.now() - againMs);
+  }
 });
