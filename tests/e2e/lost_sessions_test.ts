@@ -30,27 +30,26 @@ const GIVEN_UP_MS = 75_000;
 const CAN_STOP = Deno.build.os !== "windows";
 const WORDS = "still here?";
 
-/** A service, a proxy, and two connections: on one the program speaks, on one it waits. */
+/** Two connections: on one the program speaks, on one it waits. */
+interface HeldConnections {
+  readonly speaking: HeldConnection;
+  readonly waiting: HeldConnection;
+}
+
+/** A service, a proxy, and the connections between them. */
 class HeldNetwork implements AsyncDisposable {
   readonly target: EchoTarget;
   readonly service: NodeProcess;
   readonly proxy: NodeProcess;
-  readonly speaking: HeldConnection;
-  readonly waiting: HeldConnection;
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<
-      HeldNetwork,
-      "target" | "service" | "proxy" | "speaking" | "waiting"
-    >,
+    parts: Pick<HeldNetwork, "target" | "service" | "proxy">,
     stack: AsyncDisposableStack,
   ) {
     this.target = parts.target;
     this.service = parts.service;
     this.proxy = parts.proxy;
-    this.speaking = parts.speaking;
-    this.waiting = parts.waiting;
     this.#stack = stack;
   }
 
@@ -62,20 +61,20 @@ class HeldNetwork implements AsyncDisposable {
       network.serve([`80=${target.address}`]),
       network.proxy("proxy"),
     ]);
+    return new HeldNetwork({ target, service, proxy }, stack.move());
+  }
+
+  /** Open two connections, held until the network ends. */
+  async hold(): Promise<HeldConnections> {
+    const { socks } = this.proxy;
+    const { host } = this.service;
     const open = async () => {
-      const held = await HeldConnection.open(proxy.socks, service.host, "a");
-      stack.use(held);
+      const held = await HeldConnection.open(socks, host, "a");
+      this.#stack.use(held);
       assert.equal((await held.say(WORDS)).how, "echoed");
       return held;
     };
-    const parts = {
-      target,
-      service,
-      proxy,
-      speaking: await open(),
-      waiting: await open(),
-    };
-    return new HeldNetwork(parts, stack.move());
+    return { speaking: await open(), waiting: await open() };
   }
 
   /** Open one more connection, by the same session or another one, and speak on it. @returns ms. */
@@ -98,23 +97,27 @@ function assertSoon(what: string, ms: number, limitMs: number): void {
   assert.ok(ms <= limitMs, `${what}: ${Math.round(ms)} ms`);
 }
 
-for (const manner of ["kill", "stop"] as const satisfies EndManner[]) {
-  const event = manner === "kill" ? "was killed" : "was told to stop";
-  Deno.test(`connections to a service that ${event} and is started again are reset, and another is there within seconds`, async () => {
-    await using network = await HeldNetwork.start();
-    const { service, speaking, waiting } = network;
-    const resets = [waiting.listen()];
-    if (manner === "stop") resets.push(speaking.listen());
-    await service.restart(manner);
-    const readyMs = performance.now();
-    if (manner === "kill") resets.push(speaking.say(WORDS));
-    const opening = network.openAnother();
-    for (const { how } of await Promise.all(resets)) assert.equal(how, "reset");
-    assertSoon("told", performance.now() - readyMs, TOLD_MS);
-    assertSoon("another", await opening, TOLD_MS);
-    assertSoon("one more", await network.openAnother(), TOLD_MS);
-  });
-}
+Deno.test("connections to a service that goes and is started again are reset, and another is there within seconds", async (t) => {
+  await using network = await HeldNetwork.start();
+  const { service } = network;
+  for (const manner of ["kill", "stop"] as const satisfies EndManner[]) {
+    await t.step(`by ${manner}`, async () => {
+      const { speaking, waiting } = await network.hold();
+      const resets = [waiting.listen()];
+      if (manner === "stop") resets.push(speaking.listen());
+      await service.restart(manner);
+      const readyMs = performance.now();
+      if (manner === "kill") resets.push(speaking.say(WORDS));
+      const opening = network.openAnother();
+      for (const { how } of await Promise.all(resets)) {
+        assert.equal(how, "reset");
+      }
+      assertSoon("told", performance.now() - readyMs, TOLD_MS);
+      assertSoon("another", await opening, TOLD_MS);
+      assertSoon("one more", await network.openAnother(), TOLD_MS);
+    });
+  }
+});
 
 for (const who of ["proxy", "service"] as const) {
   Deno.test({
@@ -125,7 +128,7 @@ for (const who of ["proxy", "service"] as const) {
     ignore: !CAN_STOP || LONG_MS === 0,
     async fn() {
       await using network = await HeldNetwork.start();
-      const { speaking, waiting } = network;
+      const { speaking, waiting } = await network.hold();
       await standStill(network[who], SHORT_MS);
       const answers = await Promise.all([
         speaking.say(WORDS),
@@ -146,7 +149,8 @@ Deno.test({
   ignore: !CAN_STOP || LONG_MS < GIVEN_UP_MS,
   async fn() {
     await using network = await HeldNetwork.start();
-    const { proxy, speaking, waiting, target } = network;
+    const { proxy, target } = network;
+    const { speaking, waiting } = await network.hold();
     await standStill(proxy, LONG_MS);
     assert.equal(target.open, 0, "the service has given them up");
     const wokeMs = performance.now();
@@ -164,7 +168,8 @@ Deno.test({
   ignore: !CAN_STOP || LONG_MS < GIVEN_UP_MS,
   async fn() {
     await using network = await HeldNetwork.start();
-    const { service, speaking, waiting, target } = network;
+    const { service, target } = network;
+    const { speaking, waiting } = await network.hold();
     const resets = Promise.all([speaking.listen(), waiting.listen()]);
     await standStill(service, LONG_MS);
     for (const { how, ms } of await resets) {
