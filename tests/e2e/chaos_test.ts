@@ -27,10 +27,10 @@ const MIB = 1024 * 1024;
 const IS_LONG = Deno.env.get("CHAOS") === "long";
 /** In a long run some three are dead or starting at any time. */
 const RELAYS = IS_LONG ? 24 : 10;
-const TOTAL_MIB = Number(Deno.env.get("CHAOS_MIB") ?? (IS_LONG ? 1024 : 16));
+const TOTAL_MIB = Number(Deno.env.get("CHAOS_MIB") ?? (IS_LONG ? 1024 : 8));
 const SEEDS = Deno.env.get("CHAOS_SEEDS") ?? (IS_LONG ? "1-10" : "1-1");
 const [FIRST_SEED = 1, LAST_SEED = 1] = SEEDS.split("-").map(Number);
-const FAR_MIB = IS_LONG ? TOTAL_MIB / 4 : 12;
+const FAR_MIB = IS_LONG ? TOTAL_MIB / 4 : 8;
 /** Of each link. */
 const FAR = { delayMs: 10, lossPercent: 0.05 } as const;
 const EVERY_MS = 2_000;

@@ -16,7 +16,7 @@ import { NodeProcess, ProcessNetwork } from "../support/process_network.ts";
 const BACK_MS = Deno.env.get("ALONE") === undefined ? 90_000 : 30_000;
 
 /** Enough for circuits of services. */
-const RELAYS = 8;
+const RELAYS = 5;
 
 const clock = new SystemClock();
 
