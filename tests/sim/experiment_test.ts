@@ -8,7 +8,7 @@ const network = networkParameters("local");
 
 const EXPERIMENT: Experiment = {
   world: "machines",
-  relays: 40,
+  relays: 20,
   evil: 0.2,
   evilKinds: ["dropper", "liar"],
   churn: 0.5,
@@ -18,6 +18,9 @@ const EXPERIMENT: Experiment = {
   seed: 1,
 };
 
+/** Of each kind: what a promise of 99.9 % is seen by. */
+const LOOKUPS = 1_100;
+
 function run(changes: Partial<Experiment> = {}) {
   return runExperiment(network, { ...EXPERIMENT, ...changes });
 }
@@ -26,7 +29,7 @@ for (const world of ["nodes", "machines"] as const) {
   Deno.test(`${world}: the same experiment gives the same report, and another seed another`, async () => {
     const changes: Partial<Experiment> = {
       world,
-      relays: 12,
+      relays: 8,
       hours: 0.1,
       churn: 2,
       splitMinutes: 1,
@@ -46,7 +49,7 @@ Deno.test("runExperiment() keeps the number of relays and of hostile ones, in ro
   );
   assert.equal(rows.length, 2);
   for (const row of [...rows, total]) {
-    assert.deepEqual([row.relays, row.hostile], [40, 8]);
+    assert.deepEqual([row.relays, row.hostile], [20, 4]);
     assert.ok(row.nodeLookups.count > 0 && row.valueLookups.count > 0);
     assert.ok(row.requestsPerRelayMinute > 1);
   }
@@ -59,7 +62,7 @@ Deno.test("runExperiment() keeps the number of relays and of hostile ones, in ro
 });
 
 Deno.test("all look-ups of a network without faults succeed, and all relays are known to all", async () => {
-  const { total } = await run({ evil: 0, churn: 0, relays: 60 });
+  const { total } = await run({ evil: 0, churn: 0, relays: 30 });
   assert.equal(total.nodeLookups.found, 1);
   assert.equal(total.nodeLookups.recall, 1);
   assert.equal(total.valueLookups.found, 1);
@@ -72,11 +75,15 @@ for (const promise of DHT_PROMISES) {
   const percent = 100 * promise.least;
   Deno.test(`${percent} % of the look-ups succeed: ${promise.name}`, async () => {
     const size = { relays: 50, seed: 1 };
-    const report = await runExperiment(network, experimentOf(promise, size));
+    const experiment = experimentOf(promise, size);
+    // As long as it takes to make enough look-ups; `deno task long:dht-sim` goes on.
+    const minutes = LOOKUPS / (experiment.lookupsPerMinute ?? 1);
+    const hours = Math.min(experiment.hours, minutes / 60);
+    const report = await runExperiment(network, { ...experiment, hours });
     const found = foundIn(report);
     for (const kind of promise.about) {
       const { count, found: right } = found[kind];
-      assert.ok(count >= 1000, `${count} look-ups of ${kind}`);
+      assert.ok(count >= 0.9 * LOOKUPS, `${count} look-ups of ${kind}`);
       assert.ok(right / count >= promise.least, `${right} of ${count} ${kind}`);
     }
   });
@@ -102,6 +109,6 @@ Deno.test("formatReport() gives a line for each row, and one for all, as wide as
   assert.equal(lines.length, 1 + report.rows.length + 1);
   assert.equal(new Set(lines.map((line) => line.length)).size, 1);
   assert.match(lines[0] ?? "", /^MINUTE {2}RELAYS /);
-  assert.match(lines.at(-1) ?? "", /^ {3}ALL {6}40 /);
+  assert.match(lines.at(-1) ?? "", /^ {3}ALL {6}20 /);
   assert.ok(lines.every((line) => !/NaN|undefined|null/.test(line)));
 });
