@@ -123,17 +123,30 @@ function openRecord(nowMs: number): Bytes {
   return record(random.bytes(32), near(id, 8), 1, TEST_UNIX_MS + nowMs);
 }
 
-/** One under a key of its own, which it has ground to be near. */
-function ownedRecord(nowMs: number): Bytes {
+/** A key of the attacker's own, and whose it is. */
+interface OwnedKey {
+  readonly publisher: Bytes;
+  readonly key: DhtKey;
+}
+
+/** Keys that it has ground to be near. Each flood has the same: none needs more. */
+const OWNED: OwnedKey[] = Array.from({ length: 5 * STORE_RECORDS }, grind);
+let owned = 0;
+
+function grind(): OwnedKey {
   for (;;) {
     const publisher = random.bytes(32);
     for (let replica = 0; replica < network.recordReplicas; replica++) {
       const key = selfCertifyingKey(crypto, publisher, replica);
-      if (key[0] === KEY[0]) {
-        return record(publisher, key, 1, TEST_UNIX_MS + nowMs);
-      }
+      if (key[0] === KEY[0]) return { publisher, key };
     }
   }
+}
+
+/** One under a key of its own; five times what a store keeps until they begin again. */
+function ownedRecord(nowMs: number): Bytes {
+  const { publisher, key } = OWNED[owned++ % OWNED.length] ?? grind();
+  return record(publisher, key, 1, TEST_UNIX_MS + nowMs);
 }
 
 /** Store five times what a holder can keep. */
