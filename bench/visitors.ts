@@ -22,7 +22,7 @@ import {
   ProcessNetwork,
 } from "../tests/support/process_network.ts";
 import { pause, startTarget } from "./network_load.ts";
-import { residentMiB } from "./process_facts.ts";
+import { cpuSeconds, residentMiB } from "./process_facts.ts";
 import {
   type RequestFact,
   sendCrowd,
@@ -75,6 +75,22 @@ interface Sample {
   readonly sessions: number;
   readonly proxyCircuits: number;
   readonly relayedCircuits: number;
+  /** Processor time that all of them took since the last sample, cores. */
+  readonly cores: number;
+  /** What became of circuits of their own since the beginning. */
+  readonly service: PoolFacts;
+  readonly proxies: PoolFacts;
+}
+
+/** What became of the circuits of some nodes, ever, and how they stand. */
+interface PoolFacts {
+  readonly built: number;
+  readonly failed: number;
+  readonly timedOut: number;
+  readonly lost: number;
+  readonly waiting: number;
+  /** The longest that one of them gives a build, ms. */
+  readonly buildTimeoutMs: number;
 }
 
 const files = new DenoFiles();
@@ -129,6 +145,39 @@ async function sample(
       const states: Record<string, number> = of?.relayed?.states ?? {};
       return sum(Object.values(states));
     })),
+    cores: await usedCores(nodes),
+    service: poolFacts([own]),
+    proxies: poolFacts(visits),
+  };
+}
+
+let processorSeconds = 0;
+let processorAtMs = 0;
+
+/** Cores that processes used on average since this was last asked. */
+async function usedCores(nodes: readonly NodeProcess[]): Promise<number> {
+  const before = { seconds: processorSeconds, atMs: processorAtMs };
+  const used = await cpuSeconds(nodes.map(({ pid }) => pid));
+  processorSeconds = sum(used);
+  processorAtMs = performance.now();
+  const cores = (processorSeconds - before.seconds) /
+    (processorAtMs - before.atMs) * 1000;
+  return before.atMs === 0 ? 0 : Math.round(cores * 100) / 100;
+}
+
+// deno-lint-ignore no-explicit-any -- as above
+function poolFacts(answers: readonly any[]): PoolFacts {
+  const of = (name: string) =>
+    sum(answers.map((answer) => answer?.own?.counts?.[name] ?? 0));
+  return {
+    built: of("built"),
+    failed: of("failed"),
+    timedOut: of("timedOut"),
+    lost: of("lost"),
+    waiting: sum(answers.map((answer) => answer?.own?.waiting ?? 0)),
+    buildTimeoutMs: Math.max(
+      ...answers.map((answer) => answer?.own?.buildTimeoutMs ?? 0),
+    ),
   };
 }
 
@@ -181,7 +230,10 @@ async function run(): Promise<boolean> {
     ["--log-level=debug"],
   );
   const proxies = await Promise.all(
-    Array.from({ length: proxyCount }, (_, i) => network.proxy(`proxy-${i}`)),
+    Array.from(
+      { length: proxyCount },
+      (_, i) => network.proxy(`proxy-${i}`, ["--log-level=debug"]),
+    ),
   );
   const place = {
     proxies: proxies.map(({ socks }) => socks),
