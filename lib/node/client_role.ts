@@ -23,6 +23,7 @@ import type { Gateway } from "../http/gateway.ts";
 import { SessionQuota } from "../session/quota.ts";
 import { bootstrap } from "./directory/bootstrap.ts";
 import { type CircuitFacts, factsOfWaiting } from "./circuit/circuit_facts.ts";
+import { patienceMs } from "./circuit/circuits.ts";
 import { CircuitPoolDriver } from "./circuit/circuit_pool_driver.ts";
 import { peerOf } from "./link/link_dial.ts";
 import { GuardMemory } from "./circuit/guard_memory.ts";
@@ -46,7 +47,7 @@ import { ServiceLookup } from "./visit/service_lookup.ts";
 const LINGER_MS = 300;
 /**
  * Tuning: time that a guard has to answer after the machine slept or moved, or
- * when something behind it is silent, ms.
+ * when something behind it is silent, ms; longer where circuits are slow to build.
  */
 const PROBE_MS = 2_000;
 /** Tuning: guards are retried at a pace of their own, and sources of lists too. */
@@ -141,7 +142,7 @@ export async function startClient(
     doubt: () => {
       // It tells all the others, where the machine slept.
       watch.look();
-      links.probe(PROBE_MS);
+      links.probe(patienceMs(circuits, PROBE_MS));
     },
   };
   const clientKeys = base.clientKeys ?? new ClientKeys(state, runtime);

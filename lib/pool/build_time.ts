@@ -18,6 +18,12 @@ export const FIRST_BUILD_TIMEOUT_MS = 10_000;
 /** Tuning: least and longest wait, ms. */
 export const BUILD_TIMEOUT_MS = { least: 1500, most: 20_000 } as const;
 
+/**
+ * Tuning: where circuits take so long on average, relays or this node have too much to
+ * do, ms: four hops on the far sides of the Earth take 1 s.
+ */
+export const SLOW_BUILD_MS = 2_000;
+
 /** Waiting times for builds, learned. */
 export class BuildTime {
   #meanMs: number | undefined;
@@ -25,6 +31,11 @@ export class BuildTime {
   #stretch = 1;
   /** When something was last learned. */
   #learnedMs = -Infinity;
+
+  /** What builds took of late, ms; 0 before the first. */
+  get meanMs(): number {
+    return this.#meanMs ?? 0;
+  }
 
   /** How long the next build may take, ms. */
   get timeoutMs(): number {

@@ -16,8 +16,9 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { CircuitSample } from "../path/bandwidth_weights.ts";
 import { AVOID_NOTHING } from "../path/path_avoid.ts";
-import { BuildTime } from "./build_time.ts";
+import { BuildTime, SLOW_BUILD_MS } from "./build_time.ts";
 import { type LastHopRule, suits } from "./circuit_choice.ts";
+import type { Pressure } from "./circuit_tries.ts";
 import { CircuitStock } from "./circuit_stock.ts";
 import { Lane } from "./_lane.ts";
 import { Outage } from "./outage.ts";
@@ -48,6 +49,10 @@ import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 export const MAX_WARM_BUILDS = 3;
 /** Tuning: builds at once, where requests wait: what a visited service needs. */
 export const MAX_BUILDS = 8;
+/** Tuning: the same where they are slow: together they would only be slower. */
+export const MAX_SLOW_BUILDS = 4;
+/** Tuning: with so many requests that wait for circuits there is a crowd. */
+export const CROWD = 8;
 /**
  * Tuning: circuits of a node, built and being built. Two guards with 32 links each
  * carry 7,168.
@@ -140,6 +145,17 @@ export class CircuitPool {
   /** Requests that wait. */
   get waiting(): number {
     return this.#waiting.size;
+  }
+
+  /** Whether there is more to do than is done. */
+  get pressure(): Pressure {
+    if (this.#isSlow) return "slow";
+    return this.waiting >= CROWD ? "crowded" : "free";
+  }
+
+  /** What builds took of late, ms; 0 before the first. */
+  get buildMs(): number {
+    return this.#buildTime.meanMs;
   }
 
   /** When to call {@linkcode onTime} next, ms; `Infinity` with nothing to wait for. */
@@ -366,6 +382,10 @@ export class CircuitPool {
     };
   }
 
+  get #isSlow(): boolean {
+    return this.#buildTime.meanMs >= SLOW_BUILD_MS;
+  }
+
   /** One relay more than a circuit has: else the far side could not choose any. */
   get #needed(): number {
     return this.#hops + 1;
@@ -422,7 +442,7 @@ export class CircuitPool {
       request.build = circuit.id;
       return;
     }
-    if (this.building >= MAX_BUILDS) return;
+    if (this.building >= (this.#isSlow ? MAX_SLOW_BUILDS : MAX_BUILDS)) return;
     const lane = this.#lanes[want.purpose];
     const notBeforeMs = Math.max(request.notBeforeMs, lane.blockedUntilMs);
     if (nowMs < notBeforeMs) return this.#wakeAt(notBeforeMs);

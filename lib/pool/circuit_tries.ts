@@ -4,17 +4,19 @@
  *     try ─▶ no circuit in TAKE_MS, or taken and silent for besideMs ─▶ next try
  *         └▶ failed ─▶ next try at once; none left and none running ─▶ give up
  *
+ * Under {@linkcode Pressure} no next try is begun for being slow.
+ *
  * The driver carries a try out, and reports it by `onTaken` and `onFailed`. What
  * succeeds first ends all; that is the driver's to see.
  *
  * @module
  */
 
-/** How long one try to use a circuit may take. */
+/** How long one try to use a circuit may take, from when the circuit is there. */
 export interface Patience {
   /** Another circuit is tried beside it when it is silent for so long, ms. */
   readonly besideMs: number;
-  /** It is given up then, ms. */
+  /** It is given up then, ms: the wait for a circuit must not use that up. */
   readonly endMs: number;
 }
 
@@ -33,12 +35,17 @@ export const TRIES: readonly Patience[] = [
  * ms: where many wait for circuits, asking twice makes all wait longer.
  */
 export const TAKE_MS = 4_000;
-/** Tuning: with so many requests that wait for circuits, no second one is added beside. */
-export const CROWD = 8;
+/**
+ * What a pool says of itself: where many requests wait for circuits (`crowded`), or
+ * those that are built take long (`slow`), it is this node or all of its network that
+ * is slow, and not the one circuit. More of them would make it slower: nothing is
+ * tried beside.
+ */
+export type Pressure = "free" | "crowded" | "slow";
 
 /** What the tries ask their driver to do. */
 export type TryAction =
-  /** Take a circuit and use it; give that up after `endMs` milliseconds. */
+  /** Take a circuit and use it; give it up when it was used for `endMs` milliseconds. */
   | {
     readonly type: "try";
     readonly number: number;
@@ -83,10 +90,10 @@ export class CircuitTries {
     return isOver ? [{ type: "give_up" }] : [];
   }
 
-  /** The deadline has come. @param waiting Requests that wait for a circuit. */
-  onTime(waiting: number, nowMs: number): TryAction[] {
+  /** The deadline has come. */
+  onTime(pressure: Pressure, nowMs: number): TryAction[] {
     if (nowMs < this.#deadlineMs) return [];
-    if (waiting < CROWD) return [{ type: "doubt" }, ...this.#next(nowMs)];
+    if (pressure === "free") return [{ type: "doubt" }, ...this.#next(nowMs)];
     this.#wait(this.#waitMs, nowMs);
     return [{ type: "doubt" }];
   }

@@ -214,6 +214,13 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
     "The service did not answer",
     "Its introduction points took the request, and nothing came back in time.",
   ),
+  "service.busy": row(
+    "hostUnreachable",
+    undefined,
+    503,
+    "Too many visits at once",
+    "The proxy begins as many visits as the network can carry at the moment. Try again in a few seconds.",
+  ),
   "service.session_lost": row(
     "failed",
     undefined,

@@ -37,9 +37,22 @@ export const HURRY = {
   leg: { atOnce: 3, secondTryMs: 1_500, answerMs: 5_000 },
 } as const;
 
+/**
+ * Whether this node builds circuits as fast as they are wished for. Where it does not,
+ * no point is to blame for being slow, and more introductions would make it slower.
+ */
+export type Pressure = "free" | "crowded" | "slow";
+
 /** What a meeting is for. */
 export type ApproachPurpose = keyof typeof HURRY;
 
+/**
+ * Tuning: where our own part took long, the service has so many times as long: what is
+ * slow is the network, and to ask again would cost the service a circuit more.
+ */
+const SLOW_ANSWER = 3;
+/** A service meets no client for longer, ms. */
+const MOST_ANSWER_MS = 20_000;
 /** A point that has not taken an introduction by then is given up, ms. */
 export const INTRODUCE_MS = 25_000;
 /** Searches for a newer descriptor, at most. */
@@ -115,6 +128,8 @@ export class Approach {
   /** Attempts from this one on are by the newest descriptor. */
   #firstAttempt = 0;
   #isSearching = false;
+  /** No other point is tried before the search has ended. */
+  #mustSearch = false;
   #searches = 0;
   /** When the next search may begin. */
   #searchMs = -Infinity;
@@ -140,7 +155,8 @@ export class Approach {
   get deadlineMs(): number {
     if (this.#isOver) return Infinity;
     // Where no attempt is left, only the search that is under way brings another.
-    const isWaiting = this.#mayTryAnother || !this.#isSearching;
+    const isWaiting = !this.#isSearching ||
+      this.#mayTryAnother && !this.#mustSearch;
     let due = this.#attempts.size === 0 && this.#points.length > 0 && isWaiting
       ? this.#waitUntilMs
       : Infinity;
@@ -157,10 +173,16 @@ export class Approach {
     return this.#goOn(nowMs);
   }
 
-  /** The point has passed on the introduction: now the service has to answer. */
+  /**
+   * The point has passed on the introduction: now the service has to answer, for which
+   * it builds a circuit as we did.
+   */
   onTaken(attempt: number, nowMs: number): void {
     const state = this.#attempts.get(attempt);
-    if (state !== undefined) state.endMs = nowMs + this.#hurry.answerMs;
+    if (state === undefined) return;
+    const tookMs = nowMs - state.startedMs;
+    const answerMs = Math.max(this.#hurry.answerMs, SLOW_ANSWER * tookMs);
+    state.endMs = nowMs + Math.min(MOST_ANSWER_MS, answerMs);
   }
 
   /** An attempt came to nothing. */
@@ -168,6 +190,7 @@ export class Approach {
     attempt: number,
     failure: AttemptFailure,
     nowMs: number,
+    pressure: Pressure,
   ): ApproachAction[] {
     if (!this.#attempts.delete(attempt)) return [];
     this.#failures.add(failure);
@@ -176,6 +199,9 @@ export class Approach {
     // The service has left this point, and most likely the others as well.
     const isGone = failure === "unknown" && this.#searches === 0;
     const search = isGone ? this.#beginSearch() : [];
+    // Most likely the others do not know it either: tried meanwhile where that is cheap.
+    const isInVain = failure === "unknown" && this.#isSearching;
+    this.#mustSearch = isInVain && pressure !== "free";
     return [...search, ...this.#goOn(nowMs)];
   }
 
@@ -191,6 +217,7 @@ export class Approach {
     nowMs: number,
   ): ApproachAction[] {
     this.#isSearching = false;
+    this.#mustSearch = false;
     this.#searchMs = nowMs + SEARCH_AGAIN_MS;
     if (news === "newer") {
       this.#points = indices(this.#random, points);
@@ -208,8 +235,11 @@ export class Approach {
     return this.#goOn(nowMs);
   }
 
-  /** Give up what takes too long; try another point beside a slow one. */
-  onTime(nowMs: number): ApproachAction[] {
+  /**
+   * Give up what takes too long; try another point beside a slow one, unless all is
+   * slow.
+   */
+  onTime(nowMs: number, pressure: Pressure): ApproachAction[] {
     const actions: ApproachAction[] = [];
     for (const [attempt, { endMs }] of this.#attempts) {
       if (endMs > nowMs) continue;
@@ -217,7 +247,9 @@ export class Approach {
       this.#failures.add("silent");
       actions.push({ type: "abandon", attempt });
     }
-    if (this.#attempts.size > 0 && this.#isSlow(this.#startedMs, nowMs)) {
+    const isSlow = this.#isSlow(this.#startedMs, nowMs);
+    if (isSlow && pressure !== "free") this.#startedMs = nowMs;
+    else if (this.#attempts.size > 0 && isSlow) {
       const search = this.#searchMs <= nowMs ? this.#beginSearch() : [];
       if (this.#mayTryAnother) actions.push(...this.#try(nowMs));
       actions.push(...search);
@@ -254,6 +286,7 @@ export class Approach {
 
   #goOn(nowMs: number): ApproachAction[] {
     const mustWait = this.#isOver || this.#attempts.size > 0 ||
+      this.#mustSearch ||
       this.#waitUntilMs > nowMs;
     if (mustWait) return [];
     if (this.#mayTryAnother) return this.#try(nowMs);

@@ -2,10 +2,10 @@
  * How many legs the client of a session keeps, and when it builds another.
  *
  *     the session             wanted     built
- *     moves data, below 3 s   1
+ *     moves data, below 3 s   1          again and again, too
  *     moves data, 3 s and on  2          one that is gone or suspect: soon
  *     … and a leg was lost    3          for 30 s: what kills legs may go on
- *     moves none, streams     1          the others are let go after a minute
+ *     moves none, streams     1          the others are let go after half a minute
  *     has no streams          0          as they are; parked after two minutes
  *     none left, streams open 1          at once
  *
@@ -30,10 +30,13 @@ const WARM_LEGS = { calm: 2, storm: 3 } as const;
 export const STORM_MS = 30_000;
 /** A session without a stream for so long is not in use, ms. */
 export const IN_USE_MS = 30_000;
-/** Tuning: a session that moved no data for so long rests, ms. */
-const REST_MS = 20_000;
-/** Tuning: one that rests lets go of all legs but one after this time without data, ms. */
-export const LET_GO_MS = 60_000;
+/**
+ * Tuning: a session that moved no data for so long rests, ms. Between two requests of
+ * a user many seconds pass: that is no use of it that a second leg would serve.
+ */
+const REST_MS = 5_000;
+/** Tuning: one that was not busy for so long lets go of all legs but one, ms. */
+export const LET_GO_MS = 30_000;
 /** Tuning: one without streams lets go of the last after this time without data, ms. */
 export const PARK_MS = 120_000;
 /** Legs built at once, and then one per two seconds. */
@@ -64,6 +67,8 @@ export class LegPlan {
   /** When data last moved, and since when it does without a rest. */
   #dataMs: number;
   #busySinceMs: number;
+  /** When it was last busy, or a leg was added. */
+  #spareUsedMs: number;
   #failures = 0;
   #buildMs = Infinity;
   #waitUntilMs = -Infinity;
@@ -78,6 +83,7 @@ export class LegPlan {
     this.#usedMs = nowMs;
     this.#dataMs = nowMs;
     this.#busySinceMs = nowMs;
+    this.#spareUsedMs = nowMs;
     this.#builds = new TokenBucket(
       { perSecond: 1000 / LEG_EVERY_MS, burst: LEG_BURST },
       nowMs,
@@ -99,7 +105,7 @@ export class LegPlan {
   /** When legs beyond the first are let go of. */
   get #letGoMs(): number {
     const isSpare = this.#carrying > 1 && this.#building === 0;
-    return isSpare ? this.#dataMs + LET_GO_MS : Infinity;
+    return isSpare ? this.#spareUsedMs + LET_GO_MS : Infinity;
   }
 
   /** When the last leg is. */
@@ -113,7 +119,20 @@ export class LegPlan {
   onData(nowMs: number): LegAction[] {
     if (nowMs - this.#dataMs >= REST_MS) this.#busySinceMs = nowMs;
     this.#dataMs = nowMs;
+    if (this.#isBusy(nowMs)) this.#spareUsedMs = nowMs;
     return this.onTime(nowMs);
+  }
+
+  /**
+   * A build that was to be done has its turn, which may have taken a while.
+   *
+   * @returns Whether it is still wanted; if not, it was none.
+   */
+  mayBegin(nowMs: number): boolean {
+    const others = this.#carrying + this.#building - 1;
+    if (this.#wanted(nowMs) > others) return true;
+    this.#building--;
+    return false;
   }
 
   /** The service was met again, after all legs had been let go of. */
@@ -129,6 +148,7 @@ export class LegPlan {
     this.#building--;
     this.#failures = 0;
     this.#legs.set(leg, Infinity);
+    this.#spareUsedMs = nowMs;
     return this.onTime(nowMs);
   }
 

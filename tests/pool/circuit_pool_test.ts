@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { avoiding } from "../../lib/path/path_avoid.ts";
 import fc from "fast-check";
-import { MAX_WARM_BUILDS, UNUSED_FOR_MS } from "../../lib/pool/circuit_pool.ts";
+import {
+  CROWD,
+  MAX_BUILDS,
+  MAX_SLOW_BUILDS,
+  MAX_WARM_BUILDS,
+  UNUSED_FOR_MS,
+} from "../../lib/pool/circuit_pool.ts";
+import { SLOW_BUILD_MS } from "../../lib/pool/build_time.ts";
 import {
   type CircuitPurpose,
   PURPOSE_RULES,
@@ -95,6 +102,29 @@ Deno.test("CircuitPool.take() turns a request away when too many wait, and says 
   const late = world.take();
   assert.deepEqual(world.failed.get(late), { reason: "busy" });
   assert.equal(world.pool.waiting, MAX_WAITING);
+});
+
+Deno.test("CircuitPool is crowded while many requests wait, and no longer", () => {
+  const world = warm();
+  assert.equal(world.pool.pressure, "free");
+  for (let n = 0; n < 2 + CROWD; n++) world.take();
+  assert.equal(world.pool.waiting, CROWD);
+  assert.equal(world.pool.pressure, "crowded");
+  world.run(world.nowMs + 5_000);
+  assert.equal(world.pool.waiting, 0);
+  assert.equal(world.pool.pressure, "free");
+});
+
+Deno.test("CircuitPool says that it is slow where builds are, and builds fewer at once", () => {
+  const quick = warm();
+  for (let n = 0; n < 30; n++) quick.take();
+  assert.equal(quick.statesOf("building"), MAX_BUILDS);
+  const slow = new PoolWorld({ relays: LIST, hopMs: SLOW_BUILD_MS / 2 });
+  slow.run(60_000);
+  assert.ok(slow.pool.buildMs >= SLOW_BUILD_MS);
+  assert.equal(slow.pool.pressure, "slow");
+  for (let n = 0; n < 30; n++) slow.take();
+  assert.equal(slow.statesOf("building"), MAX_SLOW_BUILDS);
 });
 
 Deno.test("CircuitPool closes unused circuits after 20 to 30 minutes, not all at once, and builds others", () => {

@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  CircuitTries,
-  CROWD,
-  TAKE_MS,
-  TRIES,
-} from "../../lib/pool/circuit_tries.ts";
+import { CircuitTries, TAKE_MS, TRIES } from "../../lib/pool/circuit_tries.ts";
 
 /** What begins try `number`. */
 function tryOf(number: number) {
@@ -20,8 +15,8 @@ Deno.test("CircuitTries asks for another circuit beside one that does not come",
   const tries = new CircuitTries();
   assert.deepEqual(tries.start(100), [tryOf(1)]);
   assert.equal(tries.deadlineMs, 100 + TAKE_MS);
-  assert.deepEqual(tries.onTime(0, 99 + TAKE_MS), []);
-  assert.deepEqual(tries.onTime(0, 100 + TAKE_MS), [DOUBT, tryOf(2)]);
+  assert.deepEqual(tries.onTime("free", 99 + TAKE_MS), []);
+  assert.deepEqual(tries.onTime("free", 100 + TAKE_MS), [DOUBT, tryOf(2)]);
   assert.equal(tries.deadlineMs, 100 + 2 * TAKE_MS);
 });
 
@@ -30,10 +25,10 @@ Deno.test("CircuitTries waits for an answer as long as each try has patience, an
   tries.start(0);
   tries.onTaken(1, 500);
   assert.equal(tries.deadlineMs, 500 + FIRST);
-  assert.deepEqual(tries.onTime(0, 500 + FIRST), [DOUBT, tryOf(2)]);
+  assert.deepEqual(tries.onTime("free", 500 + FIRST), [DOUBT, tryOf(2)]);
   tries.onTaken(2, 3000);
   assert.equal(tries.deadlineMs, 3000 + SECOND);
-  assert.deepEqual(tries.onTime(0, 3000 + SECOND), [DOUBT, tryOf(3)]);
+  assert.deepEqual(tries.onTime("free", 3000 + SECOND), [DOUBT, tryOf(3)]);
   assert.equal(tries.deadlineMs, Infinity);
   tries.onTaken(3, 6000);
   assert.equal(tries.deadlineMs, Infinity);
@@ -42,7 +37,7 @@ Deno.test("CircuitTries waits for an answer as long as each try has patience, an
 Deno.test("CircuitTries does not put the next try off for an earlier one that has its circuit late", () => {
   const tries = new CircuitTries();
   tries.start(0);
-  tries.onTime(0, TAKE_MS);
+  tries.onTime("free", TAKE_MS);
   tries.onTaken(1, TAKE_MS + 1);
   assert.equal(tries.deadlineMs, 2 * TAKE_MS);
 });
@@ -50,16 +45,16 @@ Deno.test("CircuitTries does not put the next try off for an earlier one that ha
 Deno.test("CircuitTries adds no request where many wait, but looks again", () => {
   const tries = new CircuitTries();
   tries.start(0);
-  assert.deepEqual(tries.onTime(CROWD, TAKE_MS), [DOUBT]);
+  assert.deepEqual(tries.onTime("crowded", TAKE_MS), [DOUBT]);
   assert.equal(tries.deadlineMs, 2 * TAKE_MS);
-  assert.deepEqual(tries.onTime(CROWD - 1, 2 * TAKE_MS), [DOUBT, tryOf(2)]);
+  assert.deepEqual(tries.onTime("free", 2 * TAKE_MS), [DOUBT, tryOf(2)]);
 });
 
 Deno.test("CircuitTries begins the next try at once when the latest fails, and not for an earlier one", () => {
   const tries = new CircuitTries();
   tries.start(0);
   assert.deepEqual(tries.onFailed(1, 10), [tryOf(2)]);
-  tries.onTime(0, 10 + TAKE_MS);
+  tries.onTime("free", 10 + TAKE_MS);
   assert.deepEqual(tries.onFailed(2, 5000), []);
   assert.deepEqual(tries.onFailed(3, 6000), [{ type: "give_up" }]);
 });
@@ -67,8 +62,8 @@ Deno.test("CircuitTries begins the next try at once when the latest fails, and n
 Deno.test("CircuitTries gives up once all tries have failed, in whatever order", () => {
   const tries = new CircuitTries();
   tries.start(0);
-  tries.onTime(0, TAKE_MS);
-  tries.onTime(0, 2 * TAKE_MS);
+  tries.onTime("free", TAKE_MS);
+  tries.onTime("free", 2 * TAKE_MS);
   assert.deepEqual(tries.onFailed(3, 9000), []);
   assert.deepEqual(tries.onFailed(1, 9001), []);
   assert.deepEqual(tries.onFailed(2, 9002), [{ type: "give_up" }]);

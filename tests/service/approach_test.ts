@@ -25,7 +25,7 @@ Deno.test("Approach tries one point after the other, in random order, and then l
   while (actions[0]?.type === "introduce") {
     assert.equal(actions.length, 1);
     points.push(actions[0].point);
-    actions = approach.onFailed(actions[0].attempt, "unreachable", 0);
+    actions = approach.onFailed(actions[0].attempt, "unreachable", 0, "free");
   }
   assert.deepEqual(points.sort(), [0, 1, 2]);
   assert.deepEqual(types(actions), ["search"]);
@@ -35,22 +35,60 @@ Deno.test("Approach tries one point after the other, in random order, and then l
 Deno.test("Approach looks for a newer descriptor as soon as one point does not know the service, and goes on meanwhile", () => {
   const approach = new Approach(seededRandom(1), 3, "session");
   approach.start(0);
-  assert.deepEqual(types(approach.onFailed(0, "unknown", 0)), [
+  assert.deepEqual(types(approach.onFailed(0, "unknown", 0, "free")), [
     "search",
     "introduce",
   ]);
-  assert.deepEqual(types(approach.onFailed(1, "unknown", 0)), ["introduce"]);
+  assert.deepEqual(types(approach.onFailed(1, "unknown", 0, "free")), [
+    "introduce",
+  ]);
   assert.deepEqual(approach.onDescriptor(3, "newer", 500), []);
-  assert.deepEqual(types(approach.onFailed(2, "unknown", 600)), ["introduce"]);
+  assert.deepEqual(types(approach.onFailed(2, "unknown", 600, "free")), [
+    "introduce",
+  ]);
+});
+
+Deno.test("Approach waits for the newer descriptor in a crowd when one point does not know the service", () => {
+  const approach = new Approach(seededRandom(1), 3, "leg");
+  approach.start(0);
+  const actions = approach.onFailed(0, "unknown", 10, "crowded");
+  assert.deepEqual(types(actions), ["search"]);
+  assert.equal(approach.deadlineMs, Infinity);
+  assert.deepEqual(approach.onTime(5_000, "crowded"), []);
+  const found = approach.onDescriptor(3, "newer", 6_000);
+  assert.deepEqual(types(found), ["introduce"]);
+  // The other points of the old one may know it after all.
+  const other = new Approach(seededRandom(1), 3, "leg");
+  other.start(0);
+  other.onFailed(0, "unknown", 10, "crowded");
+  assert.deepEqual(types(other.onDescriptor(3, "same", 20)), ["introduce"]);
+});
+
+Deno.test("Approach tries no point beside a slow one in a crowd, and gives the service longer where all was slow", () => {
+  const { secondTryMs, answerMs } = HURRY.leg;
+  const approach = new Approach(seededRandom(1), 3, "leg");
+  approach.start(0);
+  assert.deepEqual(approach.onTime(secondTryMs, "crowded"), []);
+  assert.equal(approach.deadlineMs, 2 * secondTryMs);
+  approach.onTaken(0, 2_500);
+  assert.deepEqual(types(approach.onTime(2_500 + answerMs, "crowded")), []);
+  assert.deepEqual(types(approach.onTime(2_500 + 7_500, "crowded")), [
+    "abandon",
+    "introduce",
+  ]);
 });
 
 Deno.test("Approach tries all points of a descriptor that turns out to be the newest", () => {
   const approach = new Approach(seededRandom(1), 3, "session");
   approach.start(0);
-  approach.onFailed(0, "unknown", 0);
+  approach.onFailed(0, "unknown", 0, "free");
   assert.deepEqual(approach.onDescriptor(3, "same", 0), []);
-  assert.deepEqual(types(approach.onFailed(1, "unknown", 0)), ["introduce"]);
-  assert.deepEqual(types(approach.onFailed(2, "unknown", 0)), ["failed"]);
+  assert.deepEqual(types(approach.onFailed(1, "unknown", 0, "free")), [
+    "introduce",
+  ]);
+  assert.deepEqual(types(approach.onFailed(2, "unknown", 0, "free")), [
+    "failed",
+  ]);
 });
 
 Deno.test("Approach looks for a newer descriptor beside slow points, and tries its points beside them", () => {
@@ -58,7 +96,7 @@ Deno.test("Approach looks for a newer descriptor beside slow points, and tries i
   approach.start(0);
   const { secondTryMs } = HURRY.leg;
   assert.equal(approach.deadlineMs, secondTryMs);
-  assert.deepEqual(types(approach.onTime(secondTryMs)), ["search"]);
+  assert.deepEqual(types(approach.onTime(secondTryMs, "free")), ["search"]);
   const tries = approach.onDescriptor(2, "newer", secondTryMs + 100);
   assert.deepEqual(types(tries), ["introduce"]);
   assert.equal(approach.deadlineMs, 2 * secondTryMs + 100);
@@ -75,7 +113,9 @@ Deno.test("Approach gives up on the same descriptor, unless the service was only
   ) {
     const approach = new Approach(seededRandom(1), 1, "session");
     approach.start(0);
-    assert.deepEqual(types(approach.onFailed(0, failure, 0)), ["search"]);
+    assert.deepEqual(types(approach.onFailed(0, failure, 0, "free")), [
+      "search",
+    ]);
     assert.deepEqual(approach.onDescriptor(1, "same", 0), [{
       type: "failed",
       code,
@@ -84,23 +124,23 @@ Deno.test("Approach gives up on the same descriptor, unless the service was only
   }
   const approach = new Approach(seededRandom(1), 1, "session");
   approach.start(0);
-  approach.onFailed(0, "busy", 0);
+  approach.onFailed(0, "busy", 0, "free");
   assert.deepEqual(approach.onDescriptor(1, "same", 0), []);
   const againMs = approach.deadlineMs;
   assert.ok(againMs >= 1_000 && againMs <= 3_000);
-  assert.deepEqual(types(approach.onTime(againMs)), ["introduce"]);
+  assert.deepEqual(types(approach.onTime(againMs, "free")), ["introduce"]);
 });
 
 Deno.test("Approach tries another point beside a slow one, and no third", () => {
   const approach = new Approach(seededRandom(1), 3, "session");
   approach.start(0);
   assert.equal(approach.deadlineMs, HURRY.session.secondTryMs);
-  assert.deepEqual(types(approach.onTime(HURRY.session.secondTryMs)), [
+  assert.deepEqual(types(approach.onTime(HURRY.session.secondTryMs, "free")), [
     "introduce",
     "search",
   ]);
   const laterMs = 2 * HURRY.session.secondTryMs;
-  assert.deepEqual(approach.onTime(laterMs), []);
+  assert.deepEqual(approach.onTime(laterMs, "free"), []);
 });
 
 Deno.test("Approach looks again and again for a newer descriptor while points are slow, and not for ever", () => {
@@ -108,7 +148,7 @@ Deno.test("Approach looks again and again for a newer descriptor while points ar
   approach.start(0);
   let searches = 0;
   for (let nowMs = 0; nowMs < INTRODUCE_MS; nowMs += 100) {
-    if (!types(approach.onTime(nowMs)).includes("search")) continue;
+    if (!types(approach.onTime(nowMs, "free")).includes("search")) continue;
     searches++;
     assert.ok(nowMs >= HURRY.session.secondTryMs);
     const next = nowMs + SEARCH_AGAIN_MS;
@@ -121,20 +161,20 @@ Deno.test("Approach looks again and again for a newer descriptor while points ar
 Deno.test("Approach does not wait for slow points of an old descriptor when it has a newer one", () => {
   const approach = new Approach(seededRandom(1), 3, "session");
   approach.start(0);
-  approach.onTime(HURRY.session.secondTryMs);
+  approach.onTime(HURRY.session.secondTryMs, "free");
   const atMs = 2 * HURRY.session.secondTryMs;
   assert.deepEqual(types(approach.onDescriptor(3, "newer", atMs)), [
     "introduce",
   ]);
   const laterMs = 3 * HURRY.session.secondTryMs;
-  assert.ok(types(approach.onTime(laterMs)).includes("introduce"));
+  assert.ok(types(approach.onTime(laterMs, "free")).includes("introduce"));
 });
 
 Deno.test("Approach tries a newer descriptor as soon as it has it, though another old point was tried beside a slow one just now", () => {
   const approach = new Approach(seededRandom(1), 3, "session");
   approach.start(0);
   const { secondTryMs } = HURRY.session;
-  assert.deepEqual(types(approach.onTime(secondTryMs)), [
+  assert.deepEqual(types(approach.onTime(secondTryMs, "free")), [
     "introduce",
     "search",
   ]);
@@ -142,7 +182,7 @@ Deno.test("Approach tries a newer descriptor as soon as it has it, though anothe
   assert.deepEqual(types(newer), ["introduce"]);
   // Both of its points that may be under way at once are the newer one's.
   const laterMs = 2 * secondTryMs + 300;
-  assert.deepEqual(introduces(approach.onTime(laterMs)).length, 1);
+  assert.deepEqual(introduces(approach.onTime(laterMs, "free")).length, 1);
 });
 
 Deno.test("Approach is in more of a hurry for a leg than for a session", () => {
@@ -152,24 +192,34 @@ Deno.test("Approach is in more of a hurry for a leg than for a session", () => {
   for (const tries of [1, 2]) {
     const dueMs = tries * secondTryMs;
     assert.equal(approach.deadlineMs, dueMs);
-    assert.equal(types(approach.onTime(dueMs))[0], "introduce");
+    assert.equal(types(approach.onTime(dueMs, "free"))[0], "introduce");
   }
-  assert.deepEqual(approach.onTime(3 * secondTryMs), [], "three at once");
+  assert.deepEqual(
+    approach.onTime(3 * secondTryMs, "free"),
+    [],
+    "three at once",
+  );
 });
 
 Deno.test("Approach abandons a point that takes nothing, and a service that does not answer", () => {
   const approach = new Approach(seededRandom(1), 1, "session");
   approach.start(0);
-  assert.deepEqual(types(approach.onTime(INTRODUCE_MS - 1)), ["search"]);
-  assert.deepEqual(types(approach.onTime(INTRODUCE_MS)), ["abandon"]);
+  assert.deepEqual(types(approach.onTime(INTRODUCE_MS - 1, "free")), [
+    "search",
+  ]);
+  assert.deepEqual(types(approach.onTime(INTRODUCE_MS, "free")), ["abandon"]);
   const other = new Approach(seededRandom(1), 1, "session");
   other.start(0);
   other.onTaken(0, 1_000);
-  other.onTime(HURRY.session.secondTryMs);
+  other.onTime(HURRY.session.secondTryMs, "free");
   assert.equal(other.deadlineMs, 1_000 + HURRY.session.answerMs);
-  const abandoned = other.onTime(1_000 + HURRY.session.answerMs);
+  const abandoned = other.onTime(1_000 + HURRY.session.answerMs, "free");
   assert.deepEqual(types(abandoned), ["abandon"]);
-  assert.deepEqual(other.onFailed(0, "unknown", 20_000), [], "too late");
+  assert.deepEqual(
+    other.onFailed(0, "unknown", 20_000, "free"),
+    [],
+    "too late",
+  );
 });
 
 Deno.test("Approach ends after a bounded number of tries, whatever comes (property)", () => {
@@ -210,7 +260,7 @@ Deno.test("Approach ends after a bounded number of tries, whatever comes (proper
           const news = randomBelow(random, 2) === 0 ? "newer" : "same";
           take(approach.onDescriptor(randomBelow(random, 6), news, nowMs));
         } else if (randomBelow(random, 2) === 0) {
-          take(approach.onTime(nowMs));
+          take(approach.onTime(nowMs, "free"));
           // A driver that obeyed the deadline would else ask without end.
           assert.ok(approach.deadlineMs > nowMs);
         } else {
@@ -218,7 +268,7 @@ Deno.test("Approach ends after a bounded number of tries, whatever comes (proper
           const failure = failures[randomBelow(random, 5)] ?? "busy";
           if (attempt !== undefined) {
             open.delete(attempt);
-            take(approach.onFailed(attempt, failure, nowMs));
+            take(approach.onFailed(attempt, failure, nowMs, "free"));
           }
         }
       }

@@ -77,6 +77,43 @@ Deno.test("LegPlan lets go of the second leg of a session that rests, and keeps 
   ]);
 });
 
+Deno.test("LegPlan wants one leg for short requests again and again, and lets go of one that came in place of a slow one", () => {
+  const plan = inUse();
+  const actions: LegAction[] = [];
+  const request = (ms: number) => {
+    for (let part = 0; part < 4; part++) {
+      actions.push(...plan.onData(ms + part * 500));
+    }
+  };
+  for (let ms = 0; ms < 600_000; ms += 10_000) {
+    run(plan, ms - 8_000, ms - 1, "rests");
+    request(ms);
+  }
+  assert.deepEqual(actions, []);
+  plan.onSuspect(0, 600_000);
+  const builds = run(plan, 600_000, 601_000, "rests");
+  assert.deepEqual(builds.map(({ action }) => action.type), ["build"]);
+  plan.onAdded(1, 602_000);
+  plan.onHealed(0);
+  for (let ms = 610_000; ms <= 630_000; ms += 10_000) request(ms);
+  assert.deepEqual(run(plan, 631_500, 640_000, "rests"), [
+    { ms: 602_000 + LET_GO_MS, action: { type: "drop", leg: 1 } },
+  ]);
+});
+
+Deno.test("LegPlan begins no build that has waited until the slow leg was heard of again", () => {
+  const plan = inUse();
+  plan.onSuspect(0, 500_000);
+  const wanted = run(plan, 500_000, 501_000, "rests");
+  assert.equal(wanted.length, 1);
+  assert.ok(plan.mayBegin(501_000));
+  plan.onHealed(0);
+  assert.ok(!plan.mayBegin(505_000));
+  // It was none: the next one is wanted as soon as there is need.
+  plan.onSuspect(0, 506_000);
+  assert.equal(run(plan, 506_000, 507_000, "rests").length, 1);
+});
+
 Deno.test("LegPlan wants one leg for a byte each 30 s, and two again once data goes on moving", () => {
   const plan = inUse();
   const actions: LegAction[] = [];
@@ -111,6 +148,7 @@ Deno.test("LegPlan wants another leg for a suspect one, and gives that up while 
   const plan = inUse();
   run(plan, 0, 5_000);
   plan.onAdded(1, 5_000);
+  assert.deepEqual(run(plan, 5_000, 10_000), []);
   plan.onSuspect(0, 10_000);
   const wanted = run(plan, 10_000, 12_000);
   assert.deepEqual(wanted.map(({ action }) => action.type), ["build", "build"]);
@@ -126,6 +164,7 @@ Deno.test("LegPlan keeps a third leg for a while after one was lost, and then tw
   const plan = inUse();
   run(plan, 0, 5_000);
   plan.onAdded(1, 5_000);
+  assert.deepEqual(run(plan, 5_000, 10_000), []);
   plan.onGone(0, 10_000);
   const builds = run(plan, 10_000, 12_000);
   assert.deepEqual(builds.map(({ action }) => action.type), ["build", "build"]);

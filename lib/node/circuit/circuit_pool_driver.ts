@@ -18,6 +18,7 @@ import type { NodeRecord } from "../../auth/node_record.ts";
 import { raceSignal, sleep } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import { CircuitPool } from "../../pool/circuit_pool.ts";
+import type { Pressure } from "../../pool/circuit_tries.ts";
 import type { PoolAction } from "../../pool/pool_action.ts";
 import type {
   CircuitId,
@@ -204,6 +205,14 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
 
   get waiting(): number {
     return this.#pool.waiting;
+  }
+
+  get pressure(): Pressure {
+    return this.#pool.pressure;
+  }
+
+  get buildMs(): number {
+    return this.#pool.buildMs;
   }
 
   get outageNow(): UnreachableError | undefined {

@@ -98,8 +98,8 @@ class TriesDriver<T> {
   }
 
   #onTime(): void {
-    const { waiting } = this.#source.circuits;
-    this.#obey(this.#machine.onTime(waiting, this.#nowMs));
+    const { pressure } = this.#source.circuits;
+    this.#obey(this.#machine.onTime(pressure, this.#nowMs));
   }
 
   /** @param error What came before them, if something failed. */
@@ -122,10 +122,11 @@ class TriesDriver<T> {
 
   async #try(number: number, endMs: number): Promise<void> {
     const { circuits, clock } = this.#source;
-    using limit = deadline(clock, endMs, tooSlow, this.#signal);
     let circuit: ServiceCircuit | undefined;
     try {
-      circuit = await circuits.take({ ...this.#wish, signal: limit.signal });
+      circuit = await circuits.take({ ...this.#wish, signal: this.#signal });
+      // From now on: a circuit that came late has as much time as any other.
+      using limit = deadline(clock, endMs, tooSlow, this.#signal);
       if (!this.#signal.aborted) {
         this.#machine.onTaken(number, this.#nowMs);
         this.#obey([]);

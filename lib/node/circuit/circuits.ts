@@ -16,6 +16,7 @@ import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { UnreachableError } from "../../base/errors.ts";
 import type { PathAvoid } from "../../path/path_avoid.ts";
+import type { Pressure } from "../../pool/circuit_tries.ts";
 import type { CircuitPurpose } from "../../pool/purpose.ts";
 
 /** Which circuit is wanted. */
@@ -52,6 +53,10 @@ export interface Circuits {
   take(wish: CircuitWish): Promise<ServiceCircuit>;
   /** Wishes that wait for a circuit now. */
   readonly waiting: number;
+  /** Whether more is wished for than can be built: then nothing is asked for twice. */
+  readonly pressure: Pressure;
+  /** What builds took of late, ms; 0 before the first. */
+  readonly buildMs: number;
   /**
    * Why a caller who has waited since `sinceMs` waits in vain, where that is known:
    * `path.guards_down`, `path.guards_missing` or `path.too_few_relays`.
@@ -59,6 +64,21 @@ export interface Circuits {
   outageSince(sinceMs: number): UnreachableError | undefined;
   /** The same for a caller whose circuits have failed: what is known by now. */
   readonly outageNow: UnreachableError | undefined;
+}
+
+/** Tuning: what is waited for is as slow as so many builds, at most, and this long, ms. */
+const PATIENCE = { builds: 3, mostMs: 15_000 } as const;
+
+/**
+ * How long to wait for an answer that is there within `ms` where nothing is slow: a
+ * network that has too much to do must not be taken for a silent one.
+ */
+export function patienceMs(
+  { buildMs }: Pick<Circuits, "buildMs">,
+  ms: number,
+): number {
+  const { builds, mostMs } = PATIENCE;
+  return Math.max(ms, Math.min(mostMs, builds * buildMs));
 }
 
 /**

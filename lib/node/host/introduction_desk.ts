@@ -57,6 +57,7 @@ export class IntroductionDesk implements Disposable {
     this.#takers = takers;
     this.#answers = new ServiceAnswers(
       context.clock,
+      context.circuits,
       tasks,
       (waiting, limit) => this.#answer(waiting, limit),
     );

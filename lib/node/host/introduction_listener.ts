@@ -19,7 +19,11 @@ import { encodeEstablishIntro } from "../../service/meeting/introduction_message
 import { IntroductionKeys } from "../../service/meeting/introduction_keys.ts";
 import { ReplayCache } from "../../service/meeting/replay_cache.ts";
 import { useCircuit } from "../circuit/circuit_use.ts";
-import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
+import {
+  patienceMs,
+  type ServiceCircuit,
+  type WaitLimit,
+} from "../circuit/circuits.ts";
 import {
   newestRecord,
   type ServiceContext,
@@ -27,11 +31,14 @@ import {
 
 /**
  * A circuit that has not answered a ping by then is dead: so many of its round
- * trips, within these, ms.
+ * trips, within these, ms; later where all is slow.
  */
 const CHECK_ANSWER_MS = { roundTrips: 8, least: 1_000, most: 4_000 } as const;
-/** Tries to reach a point by another circuit, and the longest time of each, ms. */
-const MOVE = { tries: 2, ms: 2_500 } as const;
+/**
+ * Tries to reach a point by another circuit, and the longest time of each, ms. Tries
+ * in a crowd say nothing of the point: there are more of them.
+ */
+const MOVE = { tries: 2, crowdedTries: 8, ms: 2_500 } as const;
 
 /** Hears of introductions that are new. */
 export type OnIntroduction = (
@@ -157,8 +164,9 @@ export class IntroductionListener implements Disposable {
    * @throws {UnreachableError} `circuit.*`, `service.point_silent`.
    */
   async setRate(rate: number, { signal }: WaitLimit): Promise<void> {
-    const { clock } = this.#context;
-    using limit = deadline(clock, CHECK_ANSWER_MS.most, silent, signal);
+    const { circuits, clock } = this.#context;
+    const answerMs = patienceMs(circuits, CHECK_ANSWER_MS.most);
+    using limit = deadline(clock, answerMs, silent, signal);
     this.#rate = rate;
     await this.#establish(this.#circuit, this.#binding, limit);
   }
@@ -172,8 +180,10 @@ export class IntroductionListener implements Disposable {
   async move({ signal }: WaitLimit): Promise<"moved" | "lost"> {
     const { circuits, clock } = this.#context;
     const avoid = avoiding([this.path.slice(0, -1)]);
-    for (let n = 0; n < MOVE.tries; n++) {
-      using limit = deadline(clock, MOVE.ms, silent, signal);
+    let telling = 0;
+    for (let n = 0; n < MOVE.crowdedTries && telling < MOVE.tries; n++) {
+      const tryMs = patienceMs(circuits, MOVE.ms);
+      using limit = deadline(clock, tryMs, silent, signal);
       const wish = {
         purpose: "introduction",
         endAt: this.relay,
@@ -198,6 +208,7 @@ export class IntroductionListener implements Disposable {
         signal.throwIfAborted();
         if (!(error instanceof UnreachableError)) throw error;
         if (!this.#isOpen) break;
+        if (circuits.pressure === "free") telling++;
       }
     }
     return "lost";
@@ -205,10 +216,11 @@ export class IntroductionListener implements Disposable {
 
   /** Whether the circuit answers. */
   async check({ signal }: WaitLimit): Promise<"alive" | "silent"> {
-    const { clock } = this.#context;
+    const { circuits, clock } = this.#context;
     const { roundTrips, least, most } = CHECK_ANSWER_MS;
     const waitMs = roundTrips * this.#roundTripMs;
-    const answerMs = Math.min(most, Math.max(least, waitMs));
+    const usualMs = Math.min(most, Math.max(least, waitMs));
+    const answerMs = patienceMs(circuits, usualMs);
     using limit = deadline(clock, answerMs, silent, signal);
     try {
       this.#roundTripMs = await this.#circuit.ping({ signal: limit.signal });

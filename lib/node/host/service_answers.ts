@@ -14,12 +14,21 @@ import { UnreachableError } from "../../base/errors.ts";
 import type { PaceFacts } from "../../service/answer_pace.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import { IntroductionQueue } from "../../service/introduction_queue.ts";
-import type { WaitLimit } from "../circuit/circuits.ts";
+import type { Circuits, WaitLimit } from "../circuit/circuits.ts";
 import type { TaskSet } from "../../base/task_set.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 
 /** Introductions that are being answered at once. */
 const MAX_ANSWERS = 32;
+/** Tuning: the same while circuits are not built as fast as they are wished for. */
+const MAX_CROWDED_ANSWERS = 8;
+/**
+ * Tuning: an answer takes about two builds; where these are slow it has this many
+ * before it makes room, up to `MOST_STALLED_MS`: to give it up just before it is
+ * done, for the next one to be given up as well, would serve no client.
+ */
+const STALLED_BUILDS = 4;
+const MOST_STALLED_MS = 12_000;
 /**
  * An answer under way for so long makes room when others wait, ms: a client may
  * name rendezvous points that never answer; an honest one answers sooner.
@@ -34,6 +43,7 @@ interface Answer {
 /** The introductions of one service. `T` is whatever its driver knows one by. */
 export class ServiceAnswers<T> implements PaceFacts, Disposable {
   readonly #clock: Clock;
+  readonly #circuits: Pick<Circuits, "pressure" | "buildMs">;
   readonly #tasks: TaskSet;
   readonly #answer: (item: T, limit: WaitLimit) => Promise<void>;
   readonly #queue: IntroductionQueue<T>;
@@ -43,15 +53,18 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
   #isStopped = false;
 
   /**
+   * @param circuits Where answers go over.
    * @param tasks Owns the answers; hears what one failed with.
    * @param answer Ends soon when its signal says so.
    */
   constructor(
     clock: Clock,
+    circuits: Pick<Circuits, "pressure" | "buildMs">,
     tasks: TaskSet,
     answer: (item: T, limit: WaitLimit) => Promise<void>,
   ) {
     this.#clock = clock;
+    this.#circuits = circuits;
     this.#tasks = tasks;
     this.#answer = answer;
     this.#queue = new IntroductionQueue(clock.nowMs());
@@ -88,7 +101,7 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
   #go(): void {
     if (this.#isStopped) return;
     const nowMs = this.#clock.nowMs();
-    while (this.#answers.size < MAX_ANSWERS) {
+    while (this.#answers.size < this.#places) {
       const item = this.#queue.take(nowMs);
       if (item === undefined) {
         return this.#timer.set(this.#queue.readyMs);
@@ -99,9 +112,20 @@ export class ServiceAnswers<T> implements PaceFacts, Disposable {
     this.#timer.set(Infinity);
     const [first] = this.#answers;
     if (first === undefined || this.#queue.length === 0) return;
-    const stalledMs = first.sinceMs + STALLED_MS;
+    const stalledMs = first.sinceMs + this.#patienceMs;
     if (stalledMs > nowMs) this.#timer.set(stalledMs);
     else first.control.abort(stalled());
+  }
+
+  get #places(): number {
+    const { pressure } = this.#circuits;
+    return pressure === "free" ? MAX_ANSWERS : MAX_CROWDED_ANSWERS;
+  }
+
+  get #patienceMs(): number {
+    const { buildMs } = this.#circuits;
+    const patienceMs = Math.min(MOST_STALLED_MS, STALLED_BUILDS * buildMs);
+    return Math.max(STALLED_MS, patienceMs);
   }
 
   #begin(item: T, sinceMs: number): void {

@@ -100,7 +100,7 @@ class Approaching {
     this.#machine = new Approach(random, points.length, purpose.type);
     this.#timer = new MachineTimer(
       clock,
-      () => this.#carryOut(this.#machine.onTime(clock.nowMs())),
+      () => this.#onTime(),
     );
   }
 
@@ -114,6 +114,12 @@ class Approaching {
       this.#timer.stop();
       for (const attempt of this.#attempts.values()) attempt.abort();
     }
+  }
+
+  #onTime(): void {
+    const { clock, circuits } = this.#options.context;
+    const { pressure } = circuits;
+    this.#carryOut(this.#machine.onTime(clock.nowMs(), pressure));
   }
 
   #carryOut(actions: readonly ApproachAction[]): void {
@@ -164,7 +170,10 @@ class Approaching {
       });
       if (typeof met === "object") return this.#onMet(attempt, met);
       this.#attempts.delete(attempt);
-      this.#carryOut(this.#machine.onFailed(attempt, met, clock.nowMs()));
+      const { pressure } = context.circuits;
+      this.#carryOut(
+        this.#machine.onFailed(attempt, met, clock.nowMs(), pressure),
+      );
     } catch (error) {
       if (!limit.signal.aborted) this.#result.reject(error);
     }

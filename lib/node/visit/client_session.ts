@@ -27,6 +27,7 @@ import { SESSION_CODE } from "../../session/session_event.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
+import type { ApproachGate } from "./approach_gate.ts";
 import { approachService } from "./approach_service.ts";
 import type { DescriptorFinder } from "./descriptor_finder.ts";
 import { LegOffers } from "./leg_offers.ts";
@@ -48,6 +49,8 @@ const DOUBT_MS = 1_000;
 export interface ClientSessionOptions {
   readonly context: ServiceContext;
   readonly finder: DescriptorFinder;
+  /** The places for approaches of its node. */
+  readonly gate: ApproachGate;
   readonly service: PublicKey;
   readonly isolation: string;
   readonly log: Log;
@@ -188,8 +191,9 @@ export class ClientSession {
   }
 
   async #wake(): Promise<void> {
-    const { log } = this.#options;
+    const { gate, log } = this.#options;
     try {
+      using _place = await gate.enter("leg", this.#stopping);
       const met = await this.#approach();
       if (!this.isOpen) return met.circuit.close();
       this.#attach(met);
@@ -283,8 +287,13 @@ export class ClientSession {
   }
 
   async #build(): Promise<void> {
-    const { log } = this.#options;
+    const { clock } = this.#options.context;
+    const { gate, log } = this.#options;
     try {
+      using _place = await gate.enter("leg", this.#stopping);
+      if (!this.isOpen) return;
+      // A leg that was only slow may have been heard of meanwhile.
+      if (!this.#plan.mayBegin(clock.nowMs())) return this.#arm();
       const offered = await this.#offers.make(
         this.#avoided(),
         () => this.#nextLeg++,

@@ -18,7 +18,7 @@ import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionDriver } from "../session/session_driver.ts";
 import { type Met, waitAtRendezvous } from "./meeting.ts";
 
-/** A service that has not taken the offer of a leg by then will not, ms. */
+/** A service that has not taken the offer of a leg by then will not, from the offer on, ms. */
 const OFFER_MS = 8_000;
 
 /** The offers of one session, at its client. */
@@ -57,10 +57,12 @@ export class LegOffers {
     const control = new AbortController();
     this.#waiting.add(control);
     const stop = AbortSignal.any([control.signal, this.#stopping.signal]);
-    using limit = deadline(this.#context.clock, OFFER_MS, noAnswer, stop);
     let circuit: ServiceCircuit | undefined;
     try {
-      const waiting = await waitAtRendezvous(this.#context, avoid, limit);
+      const waiting = await waitAtRendezvous(this.#context, avoid, {
+        signal: stop,
+      });
+      using limit = deadline(this.#context.clock, OFFER_MS, noAnswer, stop);
       circuit = waiting.circuit;
       const leg = nextLeg();
       const rendezvous = waiting.point.encoded;
@@ -70,7 +72,7 @@ export class LegOffers {
         return { circuit, leg, secret: new Uint8Array(0) };
       }
     } catch (error) {
-      const isExpected = error instanceof AnonNetError || limit.signal.aborted;
+      const isExpected = error instanceof AnonNetError || stop.aborted;
       if (!isExpected) throw error;
     } finally {
       this.#waiting.delete(control);

@@ -21,6 +21,7 @@ import {
   UnreachableError,
 } from "../../base/errors.ts";
 import { OutageWatch } from "./outage_watch.ts";
+import { ApproachGate } from "./approach_gate.ts";
 import { approachService } from "./approach_service.ts";
 import { ClientSession } from "./client_session.ts";
 import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
@@ -74,6 +75,7 @@ interface Beginning {
 export class Visits implements AsyncDisposable {
   readonly #context: ServiceContext;
   readonly #finder: DescriptorFinder;
+  readonly #gate: ApproachGate;
   readonly #log: Log;
   /** Those that further streams are opened on. */
   readonly #sessions = new Map<string, ClientSession>();
@@ -92,6 +94,7 @@ export class Visits implements AsyncDisposable {
   ) {
     this.#context = context;
     this.#log = context.log.part("client");
+    this.#gate = new ApproachGate(context.clock, context.circuits);
     this.#finder = new DescriptorFinder(context, clientSecrets);
   }
 
@@ -164,6 +167,7 @@ export class Visits implements AsyncDisposable {
       ),
     );
     const beginnings = [...this.#beginnings.values()];
+    this.#gate[Symbol.dispose]();
     await Promise.allSettled(beginnings.map(({ session }) => session));
     const sessions = [...this.#open];
     for (const session of sessions) session.close();
@@ -244,18 +248,25 @@ export class Visits implements AsyncDisposable {
     const options = {
       context: this.#context,
       finder: this.#finder,
+      gate: this.#gate,
       log: this.#log,
       service,
       isolation,
       onOrphan: (stream: SessionStreamHandle, port: number) =>
         this.#tasks.run(this.#move(stream, key, { ...target, port })),
     };
-    const session = approachService({
-      ...options,
-      purpose: { type: "session", port: target.port },
-      avoid: AVOID_NOTHING,
-      signal: AbortSignal.any([control.signal, this.#stopping.signal]),
-    }).then((met) => {
+    const signal = AbortSignal.any([control.signal, this.#stopping.signal]);
+    const session = this.#gate.enter("newcomer", { signal }).then(
+      async (place) => {
+        using _place = place;
+        return await approachService({
+          ...options,
+          purpose: { type: "session", port: target.port },
+          avoid: AVOID_NOTHING,
+          signal,
+        });
+      },
+    ).then((met) => {
       const session = new ClientSession(options, met, target.port);
       this.#sessions.set(key, session);
       this.#open.add(session);

@@ -9,7 +9,7 @@ import {
   useCircuit,
 } from "../../../lib/node/circuit/circuit_use.ts";
 import type { WaitLimit } from "../../../lib/node/circuit/circuits.ts";
-import { CROWD, TRIES } from "../../../lib/pool/circuit_tries.ts";
+import { TRIES } from "../../../lib/pool/circuit_tries.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { runOn } from "../../transport/world.ts";
 import { FakeCircuits, FakeNetwork } from "./fake_circuits.ts";
@@ -102,13 +102,25 @@ Deno.test("useCircuit() closes the circuit of a try that answers after another o
 
 Deno.test("useCircuit() asks for no second circuit while many wait for one", () =>
   inUseWorld(async (world) => {
-    world.circuits.waiting = CROWD;
-    world.clock.schedule(10_000, () => world.circuits.waiting = 0);
+    world.circuits.pressure = "crowded";
+    world.clock.schedule(10_000, () => world.circuits.pressure = "free");
     const { silence } = world;
     const uses = [silence, world.after(10, "late")];
     assert.equal(await world.use(uses), "late");
     const [, second = 0] = world.tries;
     assert.ok(second >= 8_000, "the first is given up then");
+  }));
+
+Deno.test("useCircuit() gives a circuit that came late as much time as any other", () =>
+  inUseWorld(async (world) => {
+    world.circuits.pressure = "crowded";
+    const take = world.circuits.take.bind(world.circuits);
+    world.circuits.take = async (wish) => {
+      await sleep(world.clock, 7_500);
+      return await take(wish);
+    };
+    assert.equal(await world.use([world.after(3_000, "whole")]), "whole");
+    assert.equal(world.tries.length, 1);
   }));
 
 Deno.test("useCircuit() goes on at once when the latest try has failed", () =>
@@ -140,7 +152,7 @@ Deno.test("useCircuit() gives up circuits that never answer, and leaves none ope
     await assert.rejects(world.use([silence, silence, silence]), {
       code: "circuit.slow",
     });
-    const startsMs = (FIRST ?? 0) + (SECOND ?? 0) + 2 * BUILD_MS;
+    const startsMs = (FIRST ?? 0) + (SECOND ?? 0) + 3 * BUILD_MS;
     assert.equal(THIRD, Infinity);
     assert.equal(world.clock.nowMs(), startsMs + (TRIES.at(-1)?.endMs ?? 0));
     assert.equal(world.circuits.open.size, 0);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AVOID_NOTHING } from "../../../lib/path/path_avoid.ts";
 import { IntroductionListener } from "../../../lib/node/host/introduction_listener.ts";
 import { sleep } from "../../../lib/base/clock.ts";
-import { LATENCY_MS } from "../circuit/fake_circuits.ts";
+import { type FakeCircuits, LATENCY_MS } from "../circuit/fake_circuits.ts";
 import {
   inServiceWorld,
   NEVER,
@@ -25,7 +25,8 @@ async function open(world: ServiceWorld) {
   );
   const relay = world.network.relay(listener.relay.nodeId) ??
     assert.fail("no such relay");
-  return { listener, relay, sealed, open: context.circuits.open };
+  const { circuits } = context;
+  return { listener, relay, sealed, circuits, open: circuits.open };
 }
 
 Deno.test("IntroductionListener.check() waits for some round trips, and for a second at least", () =>
@@ -78,6 +79,29 @@ Deno.test("IntroductionListener.move() gives up on a point that is dead, and lea
     assert.equal(await listener.move(LIMIT), "lost");
     assert.ok(world.clock.nowMs() - startMs <= 5_000);
     assert.equal(circuits.size, 0);
+  }));
+
+Deno.test("IntroductionListener takes no point for dead where all is slow", () =>
+  inServiceWorld(async (world) => {
+    const { listener, relay, circuits, open: all } = await open(world);
+    circuits.buildMs = 3_000;
+    circuits.pressure = "crowded";
+    for (const circuit of all) circuit.isSilent = true;
+    const silentMs = world.clock.nowMs();
+    assert.equal(await listener.check(LIMIT), "silent");
+    assert.equal(world.clock.nowMs() - silentMs, 9_000);
+    // Three tries in vain say nothing of the point.
+    const take: FakeCircuits["take"] = circuits.take.bind(circuits);
+    let tries = 0;
+    circuits.take = async (wish) => {
+      const circuit = await take(wish);
+      if (++tries > 3) return circuit;
+      for (const each of all) each.isSilent = true;
+      return circuit;
+    };
+    assert.equal(await listener.move(LIMIT), "moved");
+    assert.equal(tries, 4);
+    assert.equal(relay.introductions.size, 1);
   }));
 
 Deno.test("IntroductionListener.move() ends with its signal, and when it is disposed of", () =>
