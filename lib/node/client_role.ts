@@ -104,7 +104,7 @@ export async function startClient(
   onAwaited: AwaitedListener = () => {},
 ): Promise<ClientRole> {
   const { state, network, runtime } = base;
-  const links = await openLinks(base, options, stack);
+  const { links, linkServices } = await openLinks(base, options, stack);
   const memory = await loadGuards(base);
   const list = relay === undefined
     ? await fetchRelayList(base, options, links, memory, stack)
@@ -128,6 +128,10 @@ export async function startClient(
     }),
   );
   list?.useGuards(() => circuits.guards);
+  // Also those that are made to ask for the relay list.
+  stack.use(
+    linkServices.listen({ onLink: ({ nodeId }) => circuits.onLink(nodeId) }),
+  );
   keepToGuards(links, circuits);
   const context: ServiceContext = {
     circuits,
@@ -172,7 +176,7 @@ async function openLinks(
   { network, runtime, verifier, linkLimits }: NodeBase,
   { dialFrom }: ClientOptions,
   stack: AsyncDisposableStack,
-): Promise<LinkTable> {
+): Promise<{ links: LinkTable; linkServices: LinkServices }> {
   const { clock, random, crypto, log } = runtime;
   // For the certificate that no peer ever sees.
   const identity = stack.use(Identity.generate(crypto, random));
@@ -185,9 +189,9 @@ async function openLinks(
     admit: () => false,
     limits: GUARD_SILENCE,
   });
-  const services = new LinkServices(log.part("links"));
-  services.listen(logLinks(log.part("links")));
-  return stack.use(
+  const linkServices = new LinkServices(log.part("links"));
+  linkServices.listen(logLinks(log.part("links")));
+  const links = stack.use(
     new LinkTable({
       endpoint,
       crypto,
@@ -197,11 +201,12 @@ async function openLinks(
       verifier,
       identity,
       identityFor: () => Identity.generate(crypto, random),
-      handlers: services,
+      handlers: linkServices,
       longestDialWaitMs: LONGEST_DIAL_WAIT_MS,
       ...linkLimits && { linkLimits },
     }),
   );
+  return { links, linkServices };
 }
 
 /** @throws {ConfigError} `storage.*` when the disk fails. */

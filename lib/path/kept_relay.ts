@@ -203,10 +203,10 @@ export class KeptRelay implements Successor, KeptRelayState {
     return hadFailed;
   }
 
-  /** There is a link. @returns Whether dials had failed before. */
+  /** There is a link: where dials had failed before it may be tried at once. @returns Whether they had. */
   onLinked(): boolean {
     const hadFailed = this.#failedDials > 0;
-    this.#failedDials = 0;
+    if (hadFailed) this.hurry();
     return hadFailed;
   }
 

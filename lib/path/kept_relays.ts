@@ -235,9 +235,15 @@ export class KeptRelays {
     return this.#kept.map(({ nodeId }) => nodeId);
   }
 
-  /** There is a link to the relay. */
-  onLinked(nodeId: NodeId): void {
-    if (this.#find(nodeId)?.onLinked()) this.#choose();
+  /**
+   * There is a link to the relay, made for whatever purpose.
+   *
+   * @returns Whether dials to it had failed: it is in its place again, and may be tried.
+   */
+  onLinked(nodeId: NodeId): boolean {
+    const hadFailed = this.#find(nodeId)?.onLinked() ?? false;
+    if (hadFailed) this.#choose();
+    return hadFailed;
   }
 
   /**

@@ -66,6 +66,17 @@ Deno.test("dials in vain make a relay hopeless when they were many, and over som
   assert.equal(isHopeful(), true);
 });
 
+Deno.test("a link has a relay tried at once where dials had failed, and changes nothing where other things did", () => {
+  const random = seededRandom(1);
+  const relay = kept();
+  relay.onFailed(random, 0);
+  assert.equal(relay.onLinked(), false);
+  assert.ok(relay.retryMs > 0);
+  relay.onUnlinked(0);
+  assert.equal(relay.onLinked(), true);
+  assert.equal(relay.retryMs, 0);
+});
+
 Deno.test("a relay off the list is hopeless for a while, and let go in the end", () => {
   const relay = kept();
   const missingMs = 3 * DAY_MS;

@@ -83,6 +83,28 @@ Deno.test("a client whose guards both die for good goes on by the next in line, 
     assert.deepEqual(strangers(), []);
   }));
 
+Deno.test("a guard comes back into its place by a link that was made for another purpose than circuits", () =>
+  inWholeWorld({ relays: 10 }, async (world) => {
+    const client = await world.addClient();
+    await sleep(world.clock, 60_000);
+    const guards = guardsOf(world, client);
+    const { circuits, links } = client.role;
+    const first = circuits.guards;
+    assert.equal(first.length, 2);
+    for (const guard of guards) world.crash(guard);
+    await workingMs(world, client);
+    assert.equal(circuits.guards.length, 3);
+    for (const guard of guards) await world.restart(guard);
+    const isBuilding = () =>
+      circuits.status.circuits.some(({ state }) => state === "building");
+    while (isBuilding()) await sleep(world.clock, 1000);
+    // As the client of the relay list does once an hour.
+    const [again] = first;
+    assert.ok(again !== undefined);
+    await links.getOrDial(again);
+    assert.deepEqual(circuits.guards, first);
+  }));
+
 /** Worlds in which the client comes back by its guards, and by another one. */
 const OWN_NETWORK_SEEDS = [1, 3];
 

@@ -231,6 +231,11 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     return circuitFacts(this.#pool.count(nowMs), this.#pool.shortage(nowMs));
   }
 
+  /** A link has come up, for whatever purpose: a guard is back in its place by it. */
+  onLink(nodeId: NodeId): void {
+    if (!this.#isStopped) this.#judge.onLink(nodeId);
+  }
+
   /** The machine is on another network, or awake again: what failed may work. */
   onNetworkChange(): void {
     this.#onRelays();

@@ -5,6 +5,7 @@
  * @see protocol §5.8 "Paths"
  * @module
  */
+import type { NodeId } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
 import { AnonNetError } from "../../base/errors.ts";
 import type { Runtime } from "../../machine/runtime.ts";
@@ -22,7 +23,7 @@ export interface GuardJudgeOptions {
   readonly guards: PathSelector["guards"];
   /** Ends all dials. */
   readonly signal: AbortSignal;
-  /** A guard has been left, or another one taken in its place. */
+  /** A guard has been left or is back in its place, or another one stands in for it. */
   readonly onChange: () => void;
 }
 
@@ -48,7 +49,7 @@ export class GuardJudge {
     this.#dialled.add(key);
     try {
       await links.getOrDial(guard, { signal });
-      guards.onLinked(nodeId);
+      this.onLink(nodeId);
     } catch (error) {
       if (!(error instanceof AnonNetError)) throw error;
       if (this.#isOffline || NOT_DIALLED.has(error.code)) return;
@@ -56,6 +57,12 @@ export class GuardJudge {
     } finally {
       this.#dialled.delete(key);
     }
+  }
+
+  /** There is a link to a node, made for whatever purpose. */
+  onLink(nodeId: NodeId): void {
+    const { guards, onChange } = this.#options;
+    if (guards.onLinked(nodeId)) onChange();
   }
 
   /** Whether the node stops, or the system has no address that leads anywhere. */
