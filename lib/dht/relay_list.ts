@@ -19,6 +19,7 @@ import type { NodeId } from "../auth/identity.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { ReachAnswer } from "../auth/own_reach.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { IndexedHeap } from "../base/indexed_heap.ts";
 import type { Random } from "../base/random.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
 import { isRelay, listedAddress } from "./table/contact.ts";
@@ -125,6 +126,11 @@ export class RelayList {
   /** Key of the draw that decides who leaves. */
   readonly #drawKey: Bytes;
   readonly #entries = new Map<string, Entry>();
+  /**
+   * Those never reached, the next to leave first; made when the list is full for the
+   * first time. Without it each rumour of a flood would cost a walk of the whole list.
+   */
+  #rumours: IndexedHeap<Entry> | undefined;
   #changes = 0;
   /** No record expires before this. */
   #firstExpiry = Infinity;
@@ -224,7 +230,9 @@ export class RelayList {
   /** A relay that this node relies on: it is not evicted. */
   keep(id: NodeId): void {
     const entry = this.#entries.get(pointKey(id));
-    if (entry !== undefined) entry.isKept = true;
+    if (entry === undefined) return;
+    entry.isKept = true;
+    this.#rank(entry);
   }
 
   /**
@@ -245,6 +253,7 @@ export class RelayList {
     entry.silentUntilMs = -Infinity;
     entry.reachedMs = nowMs;
     entry.firstReachedMs = Math.min(entry.firstReachedMs, firstMs);
+    this.#rank(entry);
     if (entry.isListed) return;
     entry.isListed = true;
     this.#toEnd(entry);
@@ -373,6 +382,7 @@ export class RelayList {
       draw: undefined,
     };
     this.#entries.set(key, entry);
+    this.#rank(entry);
     this.#firstExpiry = Math.min(this.#firstExpiry, record.expiry);
     if (this.#entries.size > this.#maxRelays) {
       const victim = this.#draw(entry, nowMs);
@@ -399,10 +409,30 @@ export class RelayList {
     entry.reachedMs = -Infinity;
     entry.silences = 0;
     entry.silentUntilMs = -Infinity;
+    this.#rank(entry);
+  }
+
+  /** It was reached, or is where it was not: whether it is among the first to leave. */
+  #rank(entry: Entry): void {
+    const rumours = this.#rumours;
+    if (rumours === undefined) return;
+    if (isRumour(entry)) rumours.set(entry, -this.#drawn(entry));
+    else rumours.delete(entry);
+  }
+
+  /** All of those never reached; from now on they are kept in order. */
+  #ranked(): IndexedHeap<Entry> {
+    if (this.#rumours === undefined) {
+      this.#rumours = new IndexedHeap();
+      for (const entry of this.#entries.values()) this.#rank(entry);
+    }
+    return this.#rumours;
   }
 
   /** Who leaves for a newcomer, or the newcomer: the worst rank, by the keyed hash. */
   #draw(newcomer: Entry, nowMs: number): Entry {
+    const rumour = this.#ranked().first;
+    if (rumour !== undefined) return rumour.item;
     let victim = newcomer;
     let worst = rankOf(newcomer, nowMs);
     for (const entry of this.#entries.values()) {
@@ -435,6 +465,7 @@ export class RelayList {
     if (entry === undefined) return;
     this.#changes++;
     this.#entries.delete(key);
+    this.#rumours?.delete(entry);
     this.#unlist(entry);
   }
 
@@ -444,13 +475,18 @@ export class RelayList {
   }
 }
 
+/** Whether it was never reached where it says it is, and none relies on it. */
+function isRumour({ isOwn, isKept, reachedMs }: Entry): boolean {
+  return !isOwn && !isKept && reachedMs === -Infinity;
+}
+
 /** How well an entry has shown that it is there, as {@linkcode RANK} has it. */
 function rankOf(entry: Entry, nowMs: number): number {
   const { isOwn, isKept, isListed, silences, firstReachedMs, reachedMs } =
     entry;
   if (isOwn) return RANK.own;
   if (isKept) return RANK.kept;
-  if (reachedMs === -Infinity) return RANK.rumour;
+  if (isRumour(entry)) return RANK.rumour;
   const isSilent = !isListed && silences > MAX_SILENCES;
   if (isSilent || nowMs - reachedMs > LATELY_MS) return RANK.reachedOnce;
   const isOld = reachedMs - firstReachedMs >= LONG_RECORD_MS;

@@ -37,7 +37,10 @@ export const MAX_WANTED = 4096;
 export const MAX_ALL_WANTED = 8192;
 /** Tuning: peers whose misses are remembered. */
 const MAX_SOURCES = 1024;
-/** Tuning: least time between two looks at the whole list. */
+/**
+ * Tuning: least time between two looks at the whole list. Longer while relays of the
+ * last look wait to be tried: a list that a flood has filled has always more of them.
+ */
 const LOOK_MS = 30 * 1000;
 /** Tuning: relays that one look picks. */
 const MAX_PICKED = 256;
@@ -75,6 +78,8 @@ export interface RelayReachOptions {
 export class RelayReach {
   readonly #options: RelayReachOptions;
   readonly #sources = new Map<string, Source>();
+  /** Those that named relays that wait; the one that has waited longest first. */
+  readonly #waiting = new Set<Source>();
   #wanted = 0;
   readonly #reaching = new Map<string, Attempt>();
   /** Picked by the last look at the list, to be tried when there is room. */
@@ -108,6 +113,7 @@ export class RelayReach {
     if (source === undefined || source.wanted.size >= MAX_WANTED) return;
     if (!source.wanted.has(key)) this.#wanted++;
     source.wanted.set(key, record);
+    this.#waiting.add(source);
     if (this.#wanted > MAX_ALL_WANTED) this.#dropWorst();
   }
 
@@ -138,11 +144,11 @@ export class RelayReach {
       const [key, record] = entry;
       this.#unwant(source, key);
       add(record, source);
-      // To the end: peers that are as good as each other take turns.
-      this.#sources.delete(source.key);
-      this.#sources.set(source.key, source);
     }
-    if (nowMs >= this.#lookMs) this.#look(nowMs, unixMs);
+    if (nowMs >= this.#lookMs) {
+      if (this.#picked.length === 0) this.#look(nowMs, unixMs);
+      this.#lookMs = nowMs + LOOK_MS;
+    }
     while (this.#mayRetry) {
       const record = this.#picked.shift();
       if (record === undefined) break;
@@ -180,7 +186,6 @@ export class RelayReach {
     this.#picked = sampled(random, known, MAX_PICKED);
     const room = MAX_PICKED - this.#picked.length;
     this.#picked.push(...sampled(random, rumours, room));
-    this.#lookMs = nowMs + LOOK_MS;
   }
 
   #sourceOf(key: string): Source | undefined {
@@ -200,9 +205,9 @@ export class RelayReach {
   /** Of peers whose turn it may be, the one with the fewest misses that has waited longest. */
   #bestSource(): Source | undefined {
     let best: Source | undefined;
-    for (const source of this.#sources.values()) {
-      const { wanted, misses, reaching } = source;
-      if (wanted.size === 0 || reaching >= MAX_OF_ONE) continue;
+    for (const source of this.#waiting) {
+      const { misses, reaching } = source;
+      if (reaching >= MAX_OF_ONE) continue;
       if (misses > 0 && this.#doubtful >= MAX_DOUBTFUL) continue;
       if (best === undefined || source.misses < best.misses) best = source;
       if (best.misses === 0) break;
@@ -221,9 +226,13 @@ export class RelayReach {
     if (worst === undefined) return;
     this.#wanted -= worst.wanted.size;
     this.#sources.delete(worst.key);
+    this.#waiting.delete(worst);
   }
 
+  /** To the end: peers that are as good as each other take turns. */
   #unwant(source: Source, key: string): void {
     if (source.wanted.delete(key)) this.#wanted--;
+    this.#waiting.delete(source);
+    if (source.wanted.size > 0) this.#waiting.add(source);
   }
 }

@@ -290,6 +290,46 @@ Deno.test("a flood of rumours evicts rumours, and none that was reached", () => 
   assert.ok(drawn >= 1 && drawn <= 10, `${drawn} of 50`);
 });
 
+Deno.test("a full list gives up rumours in the order of its hash, whatever becomes of others", () => {
+  for (const seed of [1, 2, 3]) {
+    const list = makeList(40, seed);
+    /** Whether `a` leaves before `b`: the order depends on the list's key alone. */
+    const leavesFirst = (a: number, b: number) => {
+      const two = makeList(1, seed);
+      two.merge(relay(a), 0);
+      two.merge(relay(b), 0);
+      return two.get(relay(a).nodeId) === undefined;
+    };
+    let rumours: number[] = [];
+    const safe: number[] = [];
+    for (let number = 0; number < 300; number++) {
+      const isReached = number % 16 === 0;
+      if (isReached) reach(list, relay(number), 0);
+      const isAdded = !isReached && list.merge(relay(number), 0) === "added";
+      const [gone, here] = [[], []] as [number[], number[]];
+      for (const one of rumours) {
+        (list.get(relay(one).nodeId) === undefined ? gone : here).push(one);
+      }
+      assert.ok(gone.length <= 1);
+      for (const one of gone) {
+        for (const other of here) assert.ok(leavesFirst(one, other));
+      }
+      rumours = here;
+      if (isReached) safe.push(number);
+      if (isAdded) rumours.push(number);
+      const chosen = rumours[number % 5];
+      if (number % 30 !== 7 || chosen === undefined) continue;
+      if (number % 60 === 7) list.keep(relay(chosen).nodeId);
+      else list.prove(relay(chosen), 0);
+      rumours.splice(number % 5, 1);
+      safe.push(chosen);
+    }
+    assert.equal(list.size, 40);
+    assert.equal(kept(list, safe.map((one) => relay(one))), safe.length);
+    assert.ok(safe.length > 20 && rumours.length > 5);
+  }
+});
+
 Deno.test("a relay that is reached finds a place in a list that rumours have filled", () => {
   const list = makeList(100);
   for (let number = 1000; number < 4000; number++) list.merge(relay(number), 0);
