@@ -4,9 +4,14 @@
  *     SIEGE_SEEDS=1-200 SIEGE_RELAYS=200 SIEGE_FILE=docs/figures/siege_promises.jsonl deno task long:siege
  *
  * With a file, each experiment is a line of it, and those of former runs count too:
- * seeds can be run in parts, and a run that was ended goes on where it was. Ends with an
+ * seeds can be run in parts, and a run that was ended goes on where it was. With
+ * `SIEGE_PROMISES` only promises are run whose names hold that text. Ends with an
  * error when a promise is broken: shares of circuits and of look-ups over all seeds,
  * lists in each of them.
+ *
+ * Of each figure it prints the mean and the interval in which the mean of endlessly many
+ * seeds is, at 95 % (Student's t); the spread, which is the standard deviation of one seed;
+ * the least and the most.
  *
  * @module
  */
@@ -18,6 +23,7 @@ import {
   siegeFigures,
 } from "../tests/sim/siege_promises.ts";
 import { readLines, seedsOf } from "./seed_file.ts";
+import { summaryOf } from "./summary.ts";
 
 /** One experiment, as a line of the file. */
 interface Line {
@@ -33,10 +39,12 @@ const CLIENTS = 1000;
 
 const relays = Number(Deno.env.get("SIEGE_RELAYS") ?? 200);
 const file = Deno.env.get("SIEGE_FILE");
+const wanted = Deno.env.get("SIEGE_PROMISES") ?? "";
+const promises = SIEGE_PROMISES.filter(({ name }) => name.includes(wanted));
 const lines: Line[] = file === undefined ? [] : await readLines(file);
 
 for (const seed of seedsOf(Deno.env.get("SIEGE_SEEDS") ?? "200")) {
-  for (const promise of SIEGE_PROMISES) {
+  for (const promise of promises) {
     const isDone = lines.some((line) =>
       line.promise === promise.name && line.relays === relays &&
       line.seed === seed
@@ -62,22 +70,28 @@ for (const seed of seedsOf(Deno.env.get("SIEGE_SEEDS") ?? "200")) {
 }
 
 let isBroken = false;
-for (const { name, bounds } of SIEGE_PROMISES) {
+for (const { name, bounds } of promises) {
   const runs = lines.filter((line) =>
     line.promise === name && line.relays === relays
   );
   console.log(`${name}: ${runs.length} seeds, ${relays} relays`);
-  for (const { figure, least = 0, most = 1 } of bounds) {
+  const figures = Object.keys(runs[0]?.figures ?? {});
+  for (const figure of figures) {
     const values = runs.map(({ figures }) => figures[figure] ?? NaN);
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const { mean, spread, error } = summaryOf(values);
     const [low, high] = [Math.min(...values), Math.max(...values)];
+    const bound = bounds.find((bound) => bound.figure === figure);
+    const { least = 0, most = 1 } = bound ?? {};
     const isKept = figure.includes("lists")
       ? low >= least && high <= most
       : mean >= least && mean <= most;
     if (!isKept) isBroken = true;
     console.log(
-      `  ${figure}: ${percent(mean)}, ${percent(low)} to ${percent(high)}, ` +
-        `promised ${percent(least)} to ${percent(most)}`,
+      `  ${figure}: ${percent(mean)} ± ${percent(error)}, spread ` +
+        `${percent(spread)}, ${percent(low)} to ${percent(high)}` +
+        (bound === undefined
+          ? ""
+          : `, promised ${percent(least)} to ${percent(most)}`),
     );
   }
 }

@@ -5,6 +5,8 @@
  *     every 10 s   inventor ─ Announce ─▶ every other relay, until all were told of;
  *                  and again half an hour after it began
  *
+ * Where there are several, each tells of others.
+ *
  * @see protocol §4.7 "The relay list"
  * @module
  */
@@ -12,7 +14,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { ANNOUNCE_WINDOW_MS, MAX_ANNOUNCED } from "../dht/gossip.ts";
 import { encodeRequest, MAX_PAGE_RECORDS } from "../dht/messages.ts";
 import type { Inventions } from "./world/behaviour.ts";
-import type { SimWorld } from "./world/sim_world.ts";
+import type { SimNode, SimWorld } from "./world/sim_world.ts";
 
 /** Time between two beginnings of telling of all of them, ms: rumours are held for hours. */
 const AGAIN_MS = 30 * 60_000;
@@ -43,8 +45,13 @@ export class Announcements {
     const beganMs = this.#world.nowMs;
     const tell = (from: number) => {
       const { size } = this.#inventions;
-      for (const request of this.#requests(from)) this.#tell(request);
-      const next = from + MAX_ANNOUNCED;
+      let next = from;
+      for (const inventor of this.#inventors()) {
+        for (const request of this.#requests(next)) {
+          this.#tell(inventor, request);
+        }
+        next += MAX_ANNOUNCED;
+      }
       this.#told = Math.max(this.#told, Math.min(next, size));
       if (next < size) {
         this.#world.schedule(ANNOUNCE_WINDOW_MS, () => tell(next));
@@ -76,14 +83,16 @@ export class Announcements {
     return requests;
   }
 
-  #tell(request: Bytes): void {
-    const { nodes } = this.#world;
-    for (const inventor of nodes) {
-      if (inventor.behaviour !== "inventor" || !inventor.isUp) continue;
-      for (const victim of nodes) {
-        if (victim.isUp && victim.behaviour === "honest") {
-          inventor.ask(victim, request);
-        }
+  #inventors(): SimNode[] {
+    return this.#world.nodes.filter(({ behaviour, isUp }) =>
+      behaviour === "inventor" && isUp
+    );
+  }
+
+  #tell(inventor: SimNode, request: Bytes): void {
+    for (const victim of this.#world.nodes) {
+      if (victim.isUp && victim.behaviour === "honest") {
+        inventor.ask(victim, request);
       }
     }
   }

@@ -16,6 +16,7 @@ import {
 } from "./world/machine_world.ts";
 import { NodeWorld, type NodeWorldOptions } from "./world/node_world.ts";
 import { Publication } from "./publication.ts";
+import { quickSuite } from "./world/quick_suite.ts";
 import { rememberingSuite } from "./world/remembering_suite.ts";
 import {
   besiegedNetwork,
@@ -83,7 +84,9 @@ export async function runExperiment(
 ): Promise<SimulationReport> {
   const { relays, evilKinds, loss, seed } = experiment;
   const random = seededRandom(seed);
-  const crypto = rememberingSuite();
+  const crypto = experiment.world === "machines"
+    ? quickSuite()
+    : rememberingSuite();
   const isEclipse = evilKinds.includes("eclipser");
   const target = isEclipse ? Publication.draw({ crypto }, random) : undefined;
   const region = target?.key(0);

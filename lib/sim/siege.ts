@@ -47,6 +47,9 @@ const SHARING = 5;
 /** Clients that begin with each row. */
 const NEW_CLIENTS = 100;
 
+/** One relay that tells of invented ones for so many that are there: each is listened to at its own pace. */
+const RELAYS_PER_INVENTOR = 200;
+
 /** What honest relays' lines carry is spread over two powers of ten around this, bytes per second. */
 const MIDDLE_LINE = 10_000_000;
 /** What boasters, bots and inventions declare. */
@@ -121,7 +124,8 @@ export class Siege {
       { length: boasters },
       () => "boaster",
     );
-    if (flood > 0) kinds.push("inventor");
+    const inventors = flood > 0 ? Math.ceil(relays / RELAYS_PER_INVENTOR) : 0;
+    for (let n = 0; n < inventors; n++) kinds.push("inventor");
     return kinds;
   }
 

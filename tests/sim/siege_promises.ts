@@ -84,8 +84,8 @@ export function siegeExperiment(
     values: 20,
     loss: 0.001,
     lookupsPerMinute: 60,
-    // A tenth of the flood: lists are full of it, as longer ones would be of a longer one.
-    maxRelays: Math.max(50, 4 * relays),
+    // Full of the flood, as longer ones are of a longer one: the less room, the harder for the rest.
+    maxRelays: Math.max(50, 2 * relays),
     siege: { ...promise.siege, clients },
   };
 }
