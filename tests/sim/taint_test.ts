@@ -139,11 +139,14 @@ Deno.test("no two relays hold both ends of a connection, and a cell that two kno
       view: taint.view(name),
     }));
     const ends = ["service key", "service secret", "content"];
+    const hosts = [service, ...clients].map(({ machine: { name, host } }) =>
+      [name, host] as const
+    );
     let [cells, common] = [0, 0];
     for (const [index, a] of relays.entries()) {
-      for (const hosts of a.view.cells.values()) {
+      for (const ways of a.view.cells.values()) {
         // What it passes on looks different from what it was given.
-        assert.equal(hosts.size, 1);
+        assert.equal(ways.size, 1);
         cells++;
       }
       for (const b of relays.slice(index + 1)) {
@@ -151,9 +154,13 @@ Deno.test("no two relays hold both ends of a connection, and a cell that two kno
         // The two guards of a connection know both hosts, but not what they are to
         // each other: that is in what neither holds.
         for (const end of ends) assert.ok(!marks.has(end), end);
-        for (const [cell, hosts] of a.view.cells) {
+        for (const [name, host] of hosts) {
+          const isNear = a.view.peers.has(host) || b.view.peers.has(host);
+          assert.equal(marks.has(`address of ${name}`), isNear, name);
+        }
+        for (const [cell, ways] of a.view.cells) {
           if (!b.view.cells.has(cell)) continue;
-          assert.ok(hosts.has(b.host));
+          assert.ok(ways.has(b.host));
           common++;
         }
       }
