@@ -12,7 +12,10 @@ import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
 import type { CircuitAccount } from "../../lib/circuit/circuit_places.ts";
-import { MAX_DIALS_OF_PEER } from "../../lib/node/link/link_table.ts";
+import {
+  MAX_DIALS_OF_ASKER,
+  MAX_DIALS_OF_PEER,
+} from "../../lib/link/dial_places.ts";
 import {
   MAX_CHECKS,
   MAX_CHECKS_PER_ACCOUNT,
@@ -32,6 +35,7 @@ import {
   inMemory,
   type MemoryWorld,
   NETWORK,
+  type TestNode,
 } from "../node/link/link_world.ts";
 import { TEST_UNIX_MS, testBytes, testRecord } from "../support/nodes.ts";
 
@@ -209,3 +213,49 @@ Deno.test("one identity that claims ever other dead addresses takes up few dials
     for (const { ok } of await Promise.all(tries)) assert.equal(ok, false);
     assert.equal(first.node.table.stats.dialling, 0);
   }));
+
+/** An identity that answers nowhere, at four addresses. */
+function deadRelay({ world, node }: Siege, number: number): Hop {
+  const unixMs = world.clock.unixMs();
+  const addresses = [1, 2, 3, 4].map((host) => ({
+    host: `127.0.${10 + number}.${host}`,
+    port: 9,
+  }));
+  const record = testRecord(CIRCUIT_CRYPTO, number, {
+    addresses,
+    sequence: unixMs,
+    expiry: unixMs + 3_600_000,
+  });
+  return { node, record };
+}
+
+interface Siege {
+  readonly world: MemoryWorld;
+  readonly node: TestNode;
+}
+
+for (const through of ["at once", "through another relay"] as const) {
+  Deno.test(`86 dead relays that one host extends to ${through} hold up no dial for others`, () =>
+    run(async (world) => {
+      const [first, next, guard] = await startRelays(world, 3);
+      assert.ok(first && next && guard);
+      const hostile = await startClient(world);
+      const path = through === "at once" ? [first] : [guard, first];
+      const siege = { world, node: next.node };
+      const tries: ReturnType<typeof tryBuild>[] = [];
+      for (let number = 0; number < 86; number++) {
+        tries.push(tryBuild(hostile, [...path, deadRelay(siege, number)]));
+        // As many as are checked at once.
+        if (number % 4 === 3) await sleep(world.clock, 100);
+      }
+      // All their addresses are being dialled by then.
+      await sleep(world.clock, 3000);
+      const { dialling } = first.node.table.stats;
+      const circuit = await build(await startClient(world), [first, next]);
+      assert.equal(dialling, MAX_DIALS_OF_ASKER);
+      circuit.close();
+      for (const { ok } of await Promise.all(tries)) assert.equal(ok, false);
+      assert.equal(first.node.table.stats.dialling, 0);
+      assert.deepEqual(first.errors, []);
+    }));
+}

@@ -5,20 +5,21 @@
  */
 import { AnonNetError } from "../../base/errors.ts";
 import type { ExtendFailure } from "../../circuit/control_messages.ts";
-import type { ByteStream, OpenOptions } from "../../transport/transport.ts";
+import type { ByteStream } from "../../transport/transport.ts";
 import type { PeerAddress } from "../link/link_dial.ts";
+import type { DialOptions } from "../link/link_table.ts";
 
 /** All links of a node, as circuits see them; the table of links is one. */
 export interface CircuitLinks {
   /** See to a link to a peer, dialled if need be. @throws {AnonNetError} as the table does. */
-  getOrDial(peer: PeerAddress, options?: OpenOptions): Promise<unknown>;
+  getOrDial(peer: PeerAddress, options?: DialOptions): Promise<unknown>;
   /**
    * Open a stream for a new circuit to a peer. The caller ends it, both ways.
    *
    * @throws {AnonNetError} as the table does; `link.streams` when the peer bears no
    * more circuits.
    */
-  openCircuit(peer: PeerAddress, options?: OpenOptions): Promise<ByteStream>;
+  openCircuit(peer: PeerAddress, options?: DialOptions): Promise<ByteStream>;
 }
 
 /** Errors that say: too much to do, here or there. */

@@ -28,6 +28,7 @@ import { TaskSet } from "../../base/task_set.ts";
 import { TimedPlaces } from "../../base/timed_places.ts";
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import { DialBackoff, MAX_REMEMBERED_PEERS } from "../../link/dial_backoff.ts";
+import { type DialAsker, DialPlaces } from "../../link/dial_places.ts";
 import type { HandshakeResult } from "../../link/handshake.ts";
 import {
   DEFAULT_LINK_LIMITS,
@@ -64,12 +65,6 @@ export interface TableLimits extends RoomLimits {
   /** Age from which a long request that is being read gives way to another, ms. */
   readonly longRequestGraceMs: number;
 }
-
-/**
- * Tuning: dials of one key at once, each at other addresses: an identity that signs
- * one record after the other, each with other dead addresses, takes up no more.
- */
-export const MAX_DIALS_OF_PEER = 4;
 
 const DEFAULT_TABLE_LIMITS: TableLimits = {
   ...DEFAULT_ROOM_LIMITS,
@@ -126,6 +121,12 @@ interface LinkTableStats {
   readonly turnedAway: number;
 }
 
+/** How a peer is dialled. */
+export interface DialOptions extends OpenOptions {
+  /** Whose circuit it is for; default: the node's own work. */
+  readonly asker?: DialAsker;
+}
+
 /** The links of one node. Call {@linkcode start} once. */
 export class LinkTable implements AsyncDisposable {
   readonly #options: LinkTableOptions;
@@ -135,8 +136,7 @@ export class LinkTable implements AsyncDisposable {
   readonly #answerer: LinkAnswerer;
   readonly #further: FurtherLinks;
   readonly #dials = new Map<string, Promise<Link>>();
-  /** By key alone. */
-  readonly #dialsOf = new Places(Infinity, MAX_DIALS_OF_PEER);
+  readonly #dialPlaces = new DialPlaces();
   readonly #backoff: DialBackoff;
   readonly #tasks = new TaskSet((error) => {
     if (!(error instanceof AnonNetError)) this.#onError(error);
@@ -233,7 +233,7 @@ export class LinkTable implements AsyncDisposable {
    * `link.dial_timeout`, `link.handshake_timeout`, `link.full`, and
    * `link.backoff` soon after a failure, with that as its cause.
    */
-  async getOrDial(peer: PeerAddress, options: OpenOptions = {}): Promise<Link> {
+  async getOrDial(peer: PeerAddress, options: DialOptions = {}): Promise<Link> {
     const there = this.get(peer.publicKey);
     if (there !== undefined) return there;
     options.signal?.throwIfAborted();
@@ -243,15 +243,12 @@ export class LinkTable implements AsyncDisposable {
     if (dial === undefined) {
       this.#checkDial(peer);
       const ofPeer = keyOf(peer.publicKey);
-      if (!this.#dialsOf.take(ofPeer)) {
-        throw new UnreachableError(
-          "link.full",
-          "Cannot dial: this peer is being dialled at other addresses",
-        );
-      }
+      const { asker } = options;
+      const full = this.#dialPlaces.take(ofPeer, asker);
+      if (full !== undefined) throw tooManyDials(full);
       dial = this.#dial(peer).finally(() => {
         this.#dials.delete(key);
-        this.#dialsOf.give(ofPeer);
+        this.#dialPlaces.give(ofPeer, asker);
       });
       this.#dials.set(key, dial);
       this.#tasks.run(dial);
@@ -279,7 +276,7 @@ export class LinkTable implements AsyncDisposable {
    */
   async openCircuit(
     peer: PeerAddress,
-    options: OpenOptions = {},
+    options: DialOptions = {},
   ): Promise<ByteStream> {
     const first = await this.getOrDial(peer, options);
     return await this.#further.openCircuit(first, options);
@@ -459,6 +456,15 @@ export class LinkTable implements AsyncDisposable {
   #onError(error: unknown): void {
     this.#options.handlers.onError?.(error);
   }
+}
+
+function tooManyDials(of: "peer" | "asker"): UnreachableError {
+  return new UnreachableError(
+    "link.full",
+    of === "peer"
+      ? "Cannot dial: this peer is being dialled at other addresses"
+      : "Cannot dial: too many dials for this neighbour are under way",
+  );
 }
 
 function keyOf(publicKey: PublicKey): string {

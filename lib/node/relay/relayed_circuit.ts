@@ -347,8 +347,9 @@ export class RelayedCircuit {
   /** Where all links to a relay are full of circuits, one that is not used gives way. */
   async #streamTo(peer: NodeRecord, signal: AbortSignal): Promise<ByteStream> {
     const { links, exits, clock } = this.#host;
+    const options = { signal, asker: this.account };
     try {
-      return await links.openCircuit(peer, { signal });
+      return await links.openCircuit(peer, options);
     } catch (error) {
       if (errorCode(error) !== "link.streams") throw error;
       const next = peer.nodeId.toHex();
@@ -356,7 +357,7 @@ export class RelayedCircuit {
       if (unused === undefined) throw error;
       unused.destroy("evicted", "drop");
       await raceSignal(unused.#gone.promise, signal);
-      return await links.openCircuit(peer, { signal });
+      return await links.openCircuit(peer, options);
     }
   }
 
