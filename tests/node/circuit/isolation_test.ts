@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { CircuitPoolDriver } from "../../../lib/node/circuit/circuit_pool_driver.ts";
+import { OwnCircuit } from "../../../lib/node/circuit/own_circuit.ts";
+import { decodeEstablishRendezvous } from "../../../lib/service/meeting/rendezvous.ts";
 import type { CircuitWish } from "../../../lib/node/circuit/circuits.ts";
 import { HttpClient } from "../../../lib/http/client.ts";
 import { inAnonNet } from "../../embed/anonnet_world.ts";
@@ -7,15 +9,28 @@ import { inAnonNet } from "../../embed/anonnet_world.ts";
 /** Programs that want to be kept apart, all at once. */
 const KEYS = 40;
 
-/** All circuits that callers are given while this is there: none of them twice. */
+/**
+ * All circuits that callers are given while this is there, and the cookies that they
+ * wait for a service under: none of them twice.
+ */
 class HandedOut implements Disposable {
   readonly purposes: CircuitWish["purpose"][] = [];
+  readonly cookies = new Set<string>();
   readonly #bindings = new Set<string>();
   readonly #take = CircuitPoolDriver.prototype.take;
+  readonly #ask = OwnCircuit.prototype.ask;
 
   constructor() {
-    const { purposes } = this;
-    const [take, bindings] = [this.#take, this.#bindings];
+    const { purposes, cookies } = this;
+    const [take, ask, bindings] = [this.#take, this.#ask, this.#bindings];
+    OwnCircuit.prototype.ask = async function (type, body, options) {
+      if (type === "establish_rendezvous") {
+        const cookie = decodeEstablishRendezvous(body).toHex();
+        assert.ok(!cookies.has(cookie), "a cookie was used twice");
+        cookies.add(cookie);
+      }
+      return await ask.call(this, type, body, options);
+    };
     CircuitPoolDriver.prototype.take = async function (wish) {
       const circuit = await take.call(this, wish);
       const binding = circuit.binding.toHex();
@@ -28,6 +43,7 @@ class HandedOut implements Disposable {
 
   [Symbol.dispose](): void {
     CircuitPoolDriver.prototype.take = this.#take;
+    OwnCircuit.prototype.ask = this.#ask;
   }
 }
 
@@ -58,12 +74,14 @@ Deno.test("forty isolation keys at once share no circuit, no rendezvous and no s
     });
     for (const text of await Promise.all(fetched)) assert.equal(text, "hello");
     assert.equal(visits.status.sessions, KEYS);
-    // Where a visitor and the site have met, two circuits are one: so many
-    // meetings, so many cookies. (A slow one is tried twice, under the same key.)
+    // Where a visitor and the site have met, two circuits are one. (A slow meeting
+    // is tried twice, under the same key.)
     assert.ok(joined() - before >= 2 * KEYS);
     const meetings = handedOut.purposes
       .filter((purpose) => purpose === "rendezvous");
     assert.ok(meetings.length >= 2 * KEYS);
+    // Each visitor's circuit waits under a cookie; the site's own come to them.
+    assert.ok(handedOut.cookies.size >= KEYS);
     // The same key is the same session again.
     await (await http.fetch(request, { isolation: "7" })).text();
     assert.equal(visits.status.sessions, KEYS);

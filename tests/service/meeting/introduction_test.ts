@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { concat } from "../../../lib/base/bytes.ts";
 import { ProtocolError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { nobleSuite } from "../../../lib/crypto/noble.ts";
+import type { CryptoSuite } from "../../../lib/crypto/suite.ts";
 import {
   COOKIE_BYTES,
   type Introduction,
@@ -36,6 +38,30 @@ const cookie = random.bytes(COOKIE_BYTES);
 const rendezvous = random.bytes(600);
 const secret = random.bytes(32);
 const ticket = makeTicket(crypto, secret, 3, cookie);
+
+/** Suites whose one shared secret is another: who found only the other one is no further. */
+const HALVES: readonly (readonly [string, CryptoSuite])[] = [
+  ["X25519", {
+    ...crypto,
+    x25519(secret, publicKey) {
+      const shared = crypto.x25519(secret, publicKey);
+      return shared && flipped(shared, 31);
+    },
+  }],
+  ["ML-KEM", {
+    ...crypto,
+    async encapsulate(publicKey, random) {
+      const sent = await crypto.encapsulate(publicKey, random);
+      return { ...sent, secret: flipped(sent.secret, 31) };
+    },
+  }],
+];
+
+function flipped(bytes: Uint8Array, at: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(bytes);
+  copy[at] = (copy[at] ?? 0) ^ 1;
+  return copy;
+}
 
 async function refused(work: Promise<unknown>, code: string): Promise<void> {
   await assert.rejects(
@@ -105,6 +131,90 @@ Deno.test("openIntroduction() refuses other keys, other periods and altered byte
   const lowOrder = sealed.slice();
   lowOrder.fill(0, 0, 32);
   await refused(openIntroduction(crypto, keys, [today], lowOrder), code);
+});
+
+for (const [half, other] of HALVES) {
+  Deno.test(`openIntroduction() opens nothing when the ${half} secret alone differs`, async () => {
+    const seal = (suite: CryptoSuite) =>
+      sealIntroduction(suite, seededRandom(5), keys.public, today, {
+        rendezvous,
+        cookie,
+        ticket,
+      });
+    const [same, changed] = [await seal(crypto), await seal(other)];
+    assert.notDeepEqual(changed.unknown, same.unknown);
+    // The same on the wire, up to what is encrypted.
+    assert.deepEqual(
+      changed.sealed.subarray(0, 1120),
+      same.sealed.subarray(0, 1120),
+    );
+    await openIntroduction(crypto, keys, [today], same.sealed);
+    await refused(
+      openIntroduction(crypto, keys, [today], changed.sealed),
+      "service.introduction_sealed",
+    );
+  });
+
+  Deno.test(`RendezvousHandshake gives no secret when the ${half} secret alone differs`, async () => {
+    const client = await RendezvousHandshake.start(
+      crypto,
+      random,
+      keys.public,
+      today,
+      cookie,
+    );
+    const { reply, secret } = await respondToRendezvous(
+      other,
+      seededRandom(6),
+      keys,
+      [today],
+      cookie,
+      client.request,
+    );
+    const good = await respondToRendezvous(
+      crypto,
+      seededRandom(6),
+      keys,
+      [today],
+      cookie,
+      client.request,
+    );
+    assert.notDeepEqual(secret, good.secret);
+    await refused(client.finish(reply), "service.rendezvous_reply");
+  });
+}
+
+Deno.test("openIntroduction() and respondToRendezvous() refuse what has no ML-KEM part", async () => {
+  const { sealed } = await sealIntroduction(
+    crypto,
+    random,
+    keys.public,
+    today,
+    { rendezvous, cookie, ticket },
+  );
+  const classical = concat(sealed.subarray(0, 32), sealed.subarray(1120));
+  await refused(
+    openIntroduction(crypto, keys, [today], classical),
+    "service.introduction_sealed",
+  );
+  const { request } = await RendezvousHandshake.start(
+    crypto,
+    random,
+    keys.public,
+    today,
+    cookie,
+  );
+  await refused(
+    respondToRendezvous(
+      crypto,
+      random,
+      keys,
+      [today],
+      cookie,
+      request.subarray(0, 96),
+    ),
+    "service.rendezvous_request",
+  );
 });
 
 Deno.test("openIntroduction() refuses both a session and a leg, or neither", async () => {
