@@ -27,10 +27,14 @@ import {
 import type { ByteStream } from "../../lib/transport/transport.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import type { LinkLimits } from "../../lib/link/link_limits.ts";
+import { RecordStore } from "../../lib/dht/records/record_store.ts";
+import type { Load } from "../../lib/link/link_state.ts";
+import { LoadWatch } from "../../lib/node/link/load_watch.ts";
 import {
   type CircuitLimits,
   CircuitServer,
   type CircuitStats,
+  type DhtAnswerer,
 } from "../../lib/node/relay/circuit_server.ts";
 import { LinkTable, type TableLimits } from "../../lib/node/link/link_table.ts";
 import { SystemClock } from "../../lib/machine/system_clock.ts";
@@ -38,6 +42,7 @@ import { systemRandom } from "../../lib/machine/system_random.ts";
 import type { TransportLimits } from "../../lib/transport/endpoint_options.ts";
 import { openQuicEndpoint } from "../../lib/transport/quic_endpoint.ts";
 import { testContent } from "./nodes.ts";
+import { RecordingLog } from "./recording_log.ts";
 
 /** What a relay process is made of. */
 export interface RelayProcessOptions {
@@ -51,6 +56,10 @@ export interface RelayProcessOptions {
   readonly links?: Partial<LinkLimits>;
   readonly table?: Partial<TableLimits>;
   readonly transport?: Partial<TransportLimits>;
+  /** Count peers by the prefixes of their hosts, as on the Internet. Default: no. */
+  readonly countsHosts?: boolean;
+  /** Keep the records that circuits bring, in a store of this relay alone. Default: no. */
+  readonly keepsRecords?: boolean;
 }
 
 /** What it prints first: its record, in hex. */
@@ -62,6 +71,12 @@ export interface RelayReady {
 export interface RelayReport {
   readonly stats: CircuitStats;
   readonly links: number;
+  /** Handshakes towards it, and dials of its own, under way. */
+  readonly handshakes: number;
+  readonly dials: number;
+  readonly load: Load;
+  /** Of the records that it keeps. */
+  readonly recordBytes: number;
   /** Bytes, after a collection where `gc` is exposed. */
   readonly residentBytes: number;
   readonly heapBytes: number;
@@ -91,6 +106,9 @@ export const RAW_WINDOW_STEPS = 4;
 async function main(options: RelayProcessOptions): Promise<void> {
   const crypto = nativeSuite();
   const network = networkParameters("local");
+  const counting = options.countsHosts
+    ? { ...network, allowPrivateAddresses: false }
+    : network;
   const clock = new SystemClock();
   const identity = Identity.generate(crypto, systemRandom);
   const onionSecret = systemRandom.bytes(32);
@@ -102,6 +120,10 @@ async function main(options: RelayProcessOptions): Promise<void> {
     identity,
     crypto,
     limits: options.transport ?? {},
+    admit: () => {
+      watch.onNewcomer();
+      return table.load !== "overloaded";
+    },
   });
   const { encoded } = createNodeRecord(
     crypto,
@@ -114,12 +136,18 @@ async function main(options: RelayProcessOptions): Promise<void> {
       expiry: clock.unixMs() + 3_600_000,
     }),
   );
-  const errors: string[] = [];
-  const onError = (error: unknown) => void errors.push(String(error));
-  const table = new LinkTable({
-    endpoint,
+  const store = new RecordStore({
     crypto,
     network,
+    random: systemRandom,
+    isAmongClosest: () => true,
+  });
+  const errors: string[] = [];
+  const onError = (error: unknown) => void errors.push(String(error));
+  const table: LinkTable = new LinkTable({
+    endpoint,
+    crypto,
+    network: counting,
     clock,
     random: systemRandom,
     verifier: new RecordVerifier(crypto, network),
@@ -130,25 +158,33 @@ async function main(options: RelayProcessOptions): Promise<void> {
     handlers: {
       onRequest: () => Promise.resolve(undefined),
       onCircuit: (link, stream) => {
+        watch.onNewcomer();
         if (options.onCircuit !== "carry") server.accept(link, stream);
         else carryRaw(stream, identity.nodeId, onion).catch(onError);
       },
       onError,
     },
   });
-  const server = new CircuitServer({
+  const server: CircuitServer = new CircuitServer({
     crypto,
     clock,
     random: systemRandom,
-    network,
+    network: counting,
     ownId: identity.nodeId,
     onionKeys: {
       find: (key) => equalBytes(key, onionKey) ? onionSecret : undefined,
     },
     links: table,
     verifier: new RecordVerifier(crypto, network),
+    ...options.keepsRecords ? { answerDht: keepIn(store, clock) } : {},
     ...options.circuits === undefined ? {} : { limits: options.circuits },
     onError,
+  });
+  using watch = new LoadWatch({
+    clock,
+    log: new RecordingLog(),
+    quotaShare: () => server.quotaShare,
+    links: table,
   });
   table.start();
   print<RelayReady>({ record: encoded.toHex() });
@@ -160,6 +196,10 @@ async function main(options: RelayProcessOptions): Promise<void> {
     print<RelayReport>({
       stats: server.stats,
       links: table.stats.links,
+      handshakes: table.stats.answering,
+      dials: table.stats.dialling,
+      load: table.load,
+      recordBytes: store.bytes,
       residentBytes: rss,
       heapBytes: heapUsed,
       externalBytes: external,
@@ -168,6 +208,29 @@ async function main(options: RelayProcessOptions): Promise<void> {
   }
   await server[Symbol.asyncDispose]();
   await table.close();
+}
+
+/** Keeps what circuits bring, and finds it, at this relay alone. */
+function keepIn(store: RecordStore, clock: SystemClock): DhtAnswerer {
+  return ({ account }, request) => {
+    const { id } = request;
+    const unixMs = clock.unixMs();
+    if (request.type === "dht_get") {
+      const [record] = store.get(request.key, unixMs);
+      return Promise.resolve(
+        record === undefined
+          ? { type: "dht_missing", id }
+          : { type: "dht_found", id, record },
+      );
+    }
+    const { record } = request;
+    const { type } = store.put(record, account.name, clock.nowMs(), unixMs);
+    return Promise.resolve(
+      type === "stored"
+        ? { type: "dht_stored", id, copies: 1 }
+        : { type: "dht_rejected", id, code: "overloaded" },
+    );
+  };
 }
 
 /** Answer the handshake of a circuit, and then only carry bytes. */
