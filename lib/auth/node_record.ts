@@ -4,6 +4,7 @@
  *     version 1 · network text · publicKey 32 · onionKey 32 · work 16 · place 32
  *     addresses [[ip 4 or 16 bytes, port], …]    flags [text, …]
  *     bandwidth bytes/s · sequence unix ms · expiry unix ms
+ *     contact text, family [key 32, signature 64], where there are any
  *     signature Ed25519("anonnet v1 node record" ‖ 0x00 ‖ the map without it)
  *
  * The record with the higher sequence replaces the one with the lower. Encoding
@@ -18,6 +19,13 @@ import { type CryptoSuite, SIGNATURE_BYTES } from "../crypto/suite.ts";
 import { X25519_BYTES } from "../crypto/suite.ts";
 import { decodeCbor, type DecodedCbor, encodeCbor } from "../wire/cbor.ts";
 import { decodeFields, Fields } from "../wire/fields.ts";
+import { isContact, MAX_CONTACT_BYTES } from "./contact.ts";
+import {
+  checkFamily,
+  encodeFamily,
+  type Family,
+  readFamily,
+} from "./family.ts";
 import {
   asPublicKey,
   type Identity,
@@ -57,6 +65,10 @@ export interface NodeRecordContent {
   readonly workNonce: Bytes;
   /** The place that this work gives. Default: the one of a network without work. */
   readonly place?: Place;
+  /** How to reach its operator, in the operator's words; nothing is checked. */
+  readonly contact?: string | undefined;
+  /** Which relays are of one operator with it. Default: none says so. */
+  readonly family?: Family | undefined;
 }
 
 /** A record whose signature, dates and addresses have been checked. */
@@ -109,6 +121,8 @@ export function createNodeRecord(
     expiry: content.expiry,
     work: content.workNonce,
     place: content.place ?? placeWithoutWork(crypto, identity.publicKey),
+    ...content.contact !== undefined && { contact: content.contact },
+    ...content.family && { family: encodeFamily(content.family) },
   };
   const signature = identity.sign(SIGNATURE_CONTEXT, encodeCbor(unsigned));
   const encoded = encodeCbor({ ...unsigned, signature });
@@ -132,7 +146,9 @@ export function createNodeRecord(
  *   allowed in this network
  * - `auth.record_flags`: unsorted, repeated, or not words
  * - `auth.record_place`: another than the key's, in a network without work
+ * - `auth.record_contact`: not one line of printable ASCII
  * - `auth.record_signature`
+ * - `auth.record_family`: its signature of this key is wrong
  * - `wire.*`: not strict CBOR, or fields missing, unknown or of the wrong type
  */
 export function decodeNodeRecord(
@@ -145,6 +161,10 @@ export function decodeNodeRecord(
   const { publicKey, signature } = record;
   if (!verifySigned(crypto, publicKey, SIGNATURE_CONTEXT, signed, signature)) {
     throw fail("signature", "the signature is wrong");
+  }
+  // Last: only the owner of the key can have us check a second signature.
+  if (!checkFamily(crypto, record.family, publicKey)) {
+    throw fail("family", "its family did not sign this key");
   }
   return record;
 }
@@ -233,6 +253,8 @@ function readNodeRecord(
     expiry: fields.uint("expiry"),
     workNonce: fields.bytes("work", { length: WORK_NONCE_BYTES }),
     place: fields.bytes("place", { length: PLACE_BYTES }),
+    ...fields.has("contact") && { contact: readContact(fields) },
+    ...fields.has("family") && { family: readFamily(fields) },
     signature: fields.bytes("signature", { length: SIGNATURE_BYTES }),
     encoded: new Uint8Array(encoded),
   };
@@ -253,6 +275,12 @@ function withoutSignature(map: DecodedCbor): Bytes {
   const unsigned = new Map(map as Map<string, DecodedCbor>);
   unsigned.delete("signature");
   return encodeCbor(unsigned);
+}
+
+function readContact(fields: Fields): string {
+  const contact = fields.text("contact", MAX_CONTACT_BYTES);
+  if (!isContact(contact)) throw fail("contact", "it is no printable line");
+  return contact;
 }
 
 function readFlags(fields: Fields): NodeFlag[] {

@@ -15,6 +15,7 @@
  * @see protocol §2.3 "Node records", docs/decisions/0049-no-clock-on-the-wire.md
  * @module
  */
+import type { Family } from "./family.ts";
 import type { Identity } from "./identity.ts";
 import type { NetworkParameters } from "./network.ts";
 import { createNodeRecord, type NodeRecord } from "./node_record.ts";
@@ -53,6 +54,10 @@ export interface OwnRecordOptions {
   readonly network: NetworkParameters;
   /** The proof of work of the identity. */
   readonly work: Work;
+  /** How to reach the operator. Default: not said. */
+  readonly contact?: string | undefined;
+  /** The relay's family. Default: none. */
+  readonly family?: Family | undefined;
 }
 
 /** What changes from record to record. */
@@ -93,7 +98,7 @@ export class OwnRecord {
 
   /** Sign a new record, which replaces the one before everywhere. */
   sign(content: OwnRecordContent, unixMs: number): NodeRecord {
-    const { crypto, identity, network, work } = this.#options;
+    const { crypto, identity, network, work, contact, family } = this.#options;
     const addresses = content.addresses.slice(0, network.maxAddresses);
     const sequence = this.#nextSequence(unixMs);
     this.#signedMs = unixMs;
@@ -102,6 +107,8 @@ export class OwnRecord {
       addresses,
       flags: addresses.length === 0 ? [] : ["relay"],
       bandwidth: content.bandwidth,
+      contact,
+      family,
       sequence,
       expiry: Math.floor(sequence / QUARTER_MS) * QUARTER_MS +
         network.maxNodeRecordLifeMs,

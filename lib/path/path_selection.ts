@@ -35,7 +35,7 @@ import type { GuardSet } from "./guard_set.ts";
 import type { Layer2Set } from "./layer2.ts";
 import type { NoPath } from "./no_path.ts";
 import { AVOID_NOTHING, KEPT_HOPS, type PathAvoid } from "./path_avoid.ts";
-import { PathSubnets, shareSubnet } from "./path_subnets.ts";
+import { familyOf, PathSubnets, shareSubnet } from "./path_subnets.ts";
 import { type RelayKey, relayKey } from "./relay_key.ts";
 import type { RelayCount, Shortage } from "./shortage.ts";
 import { SilentRelays } from "./silent_relays.ts";
@@ -349,12 +349,16 @@ export class PathSelector {
     const drawn = this.#draw(search);
     if (drawn === undefined) return undefined;
     if (!search.hasSecond) return this.#firsts(search, drawn).slice(0, 1);
+    let related: PathRelay[] | undefined;
     for (const second of this.#seconds(search, drawn)) {
-      for (const first of this.#firsts(search, [second, ...drawn])) {
-        return [first, second, ...drawn];
-      }
+      const [first] = this.#firsts(search, [second, ...drawn]);
+      if (first === undefined) continue;
+      const path = [first, second, ...drawn];
+      if (!holdsFamily(path)) return path;
+      // Only where no guards are of other families: what is drawn shall not depend on them.
+      related ??= path;
     }
-    return undefined;
+    return related;
   }
 
   /** The relays behind the kept ones, from the end: without a look at those. */
@@ -418,7 +422,7 @@ export class PathSelector {
     const [neighbour] = behind;
     const rank = (relay: PathRelay) =>
       (isFailing(relay.key, relay) ? 4 : 0) +
-      (behind.some(({ key }) => key === relay.key) ? 2 : 0) +
+      (behind.some((other) => isOneParty(other, relay)) ? 2 : 0) +
       (search.avoidKept.has(relay.key) ? 1 : 0);
     const fitting = relays.filter(({ key }) => key !== neighbour?.key);
     return shuffled(this.#random, fitting).sort((a, b) => rank(a) - rank(b));
@@ -438,6 +442,20 @@ export class PathSelector {
     }
     return { reason: "subnets" };
   }
+}
+
+/** Whether two relays are one, or are of one family by their own word. */
+function isOneParty(a: PathRelay, b: PathRelay): boolean {
+  if (a.key === b.key) return true;
+  const family = familyOf(a.record);
+  return family !== undefined && family === familyOf(b.record);
+}
+
+/** Whether two of these relays are of one family. */
+function holdsFamily(path: readonly PathRelay[]): boolean {
+  const families = path.map(({ record }) => familyOf(record))
+    .filter((family) => family !== undefined);
+  return new Set(families).size < families.length;
 }
 
 /** Whether two relays are one, or may be one party's. */

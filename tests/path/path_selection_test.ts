@@ -509,3 +509,46 @@ Deno.test("PathSelector.select() finds a path wherever there is one, each relay 
     { numRuns: 300 },
   );
 });
+
+/** Relays of three operators with four each, and of 40 others. */
+function familyRelays(): NodeRecord[] {
+  const key = (name: number) => relay(1000 + name).publicKey;
+  return relays(52).map((record, index) => {
+    const family = index < 12
+      ? { key: key(index % 3), signature: new Uint8Array(64) }
+      : undefined;
+    return { ...record, family };
+  });
+}
+
+for (const network of [PUBLIC, LOCAL]) {
+  Deno.test(`PathSelector.select() uses no two relays of one family in network ${network.name}`, () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const { selector } = testSelector(familyRelays(), { seed, network });
+      for (let i = 0; i < 50; i++) {
+        const path = pathOf(selector.select({ hops: 3 + i % 2 }, 0));
+        const keys = path.flatMap(({ family }) => family?.key.toHex() ?? []);
+        assert.equal(new Set(keys).size, keys.length, "a family twice");
+      }
+    }
+  });
+}
+
+Deno.test("PathSelector.select() does not hold the family of a last hop that was named against kept relays", () => {
+  const list = familyRelays();
+  for (let seed = 0;; seed++) {
+    const { selector } = testSelector(list, { seed });
+    const kept = new Set(selector.guards.inUse.map(({ key }) => key));
+    const named = list.find(({ nodeId, family }) =>
+      family !== undefined && kept.has(relayKey(nodeId))
+    );
+    if (named?.family === undefined) continue;
+    const last = relay(500, { family: named.family });
+    const firsts = new Set<NodeRecord | undefined>();
+    for (let i = 0; i < 100; i++) {
+      firsts.add(pathOf(selector.select({ hops: 3, last }, 0))[0]);
+    }
+    assert.ok(firsts.has(named), "or the namer learns of our guards");
+    break;
+  }
+});
