@@ -27,7 +27,8 @@ const MAX_RUN_BYTES = 64 * 1024;
 /** Cells in one piece of memory. */
 interface Run {
   readonly buffer: Uint8Array<ArrayBuffer>;
-  /** Bytes of it that hold cells. */
+  /** Where the first cell begins that still waits, and where the last one ends. */
+  start: number;
   length: number;
   /** When the first of them came. */
   readonly sinceMs: number;
@@ -125,6 +126,7 @@ export class CellRing<Owner> implements Waiter<Owner> {
     if (this.waitingBytes + cells.length > this.#maxBytes) return false;
     this.#addRun({
       buffer: new Uint8Array(cells.buffer),
+      start: 0,
       length: cells.length,
       sinceMs: nowMs,
     });
@@ -149,17 +151,32 @@ export class CellRing<Owner> implements Waiter<Owner> {
    * The oldest run of whole cells, to be written. It counts until
    * {@linkcode release}.
    *
+   * @param maxBytes Longest run to take, in whole cells; of a longer one a copy of
+   * its beginning. Default: as long as they are.
    * @returns `undefined` when none waits.
    * @throws {BugError} `circuit.ring_order` while another is being written.
    */
-  take(): Uint8Array<ArrayBuffer> | undefined {
+  take(maxBytes: number = Infinity): Uint8Array<ArrayBuffer> | undefined {
     if (this.writing) throw orderError();
-    const run = this.#runs.shift();
+    const [run] = this.#runs;
     if (run === undefined) return undefined;
+    const bytes = run.length - run.start;
+    if (bytes > maxBytes) return this.#takePart(run, maxBytes);
+    this.#runs.shift();
     this.#heldBytes -= run.buffer.length;
-    this.#waitingBytes -= run.length;
+    this.#waitingBytes -= bytes;
     this.#startWriting(run.buffer.length, run.sinceMs);
-    return run.buffer.subarray(0, run.length);
+    return run.buffer.subarray(run.start, run.length);
+  }
+
+  /** A copy: the memory is that of the rest, and counts until all of it has been taken. */
+  #takePart(run: Run, bytes: number): Uint8Array<ArrayBuffer> {
+    const part = run.buffer.slice(run.start, run.start + bytes);
+    run.start += bytes;
+    this.#waitingBytes -= bytes;
+    this.#startWriting(bytes, run.sinceMs);
+    this.#quota.add(this, bytes);
+    return part;
   }
 
   /** The write has ended, well or not. */
@@ -189,6 +206,7 @@ export class CellRing<Owner> implements Waiter<Owner> {
     const doubled = Math.max(wantedBytes, 2 * (last?.buffer.length ?? 0));
     const run = {
       buffer: new Uint8Array(Math.min(doubled, MAX_RUN_BYTES)),
+      start: 0,
       length: 0,
       sinceMs: nowMs,
     };

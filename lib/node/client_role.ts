@@ -263,6 +263,7 @@ async function fetchRelayList(
       dial: (node, { signal }) => links.getOrDial(peerOf(node), { signal }),
       clock,
       random,
+      onClock: base.onClock,
       log: log.part("bootstrap"),
       signal,
     });

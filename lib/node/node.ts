@@ -181,6 +181,7 @@ export class Node implements AsyncDisposable {
       linkLimits: options.linkLimits,
       circuitLimits: options.circuitLimits,
       drainMs,
+      onClock: (words) => parts.clockDoubt = words,
       signal,
     };
     if (options.relay) {

@@ -29,6 +29,8 @@ export interface NodeBase {
   readonly circuitLimits?: Partial<CircuitLimits> | undefined;
   /** How long streams may take to end when the node stops, ms. Default `DRAIN_MS`. */
   readonly drainMs?: number | undefined;
+  /** Hears that our clock seems to be wrong, and `undefined` when it does no more. */
+  readonly onClock?: ((words: string | undefined) => void) | undefined;
   /** Ends the start. */
   readonly signal: AbortSignal;
 }

@@ -20,6 +20,8 @@ export interface NodeParts {
   relay?: RelayRole;
   /** While there are too few relays for its circuits to begin: how many there are. */
   awaited?: (() => CircuitFacts) | undefined;
+  /** Why its clock seems to be wrong, by what a peer has signed. */
+  clockDoubt?: string | undefined;
   /** What it does for its own user. */
   client?: ClientRole;
   /** Doors for programs that know nothing of it. */

@@ -18,10 +18,13 @@ import type { ControlServer } from "../control/control_server.ts";
 import type { JsonObject, JsonValue } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/records/distance.ts";
 import type { DhtDriver } from "./directory/dht_driver.ts";
+import type { RelayDirectory } from "./directory/relay_directory.ts";
 import type { Log } from "../log/log.ts";
 import type { ClientKeys } from "./host/service_keys.ts";
 import type { Link } from "./link/link.ts";
 import type { NodeParts } from "./node_parts.ts";
+import type { AccountingStatus } from "./relay/accounting.ts";
+import { familyStatus } from "./relay/family_key.ts";
 import { relayAddress, type RelayRole } from "./relay_role.ts";
 
 /** Register the commands that every node answers. Parts may come later. */
@@ -125,10 +128,16 @@ function statusOf(parts: NodeParts): JsonObject {
   return {
     network: network.name,
     state: state.trouble === undefined ? "fine" : describeError(state.trouble),
+    clock: parts.clockDoubt === undefined ? null : { words: parts.clockDoubt },
     roles,
     publicKey: relay ? formatBase32(relay.identity.publicKey) : null,
     address: address === undefined ? null : formatNodeAddress(address),
     reach: relay ? reachOf(relay) : null,
+    limits: relay ? asJson(relay.allowance.limits) : null,
+    accounting: relay?.allowance.accounting
+      ? accountingOf(relay.allowance.accounting)
+      : null,
+    family: relay ? familyOf(relay, relays) : null,
     load: relay?.links.load ?? null,
     links: { ...(relay ?? client)?.links.stats },
     relays: relays?.snapshot().length ?? parts.awaited?.().known ?? 0,
@@ -144,6 +153,24 @@ function statusOf(parts: NodeParts): JsonObject {
 function factsOf({ client, awaited }: NodeParts): JsonObject | null {
   const facts = client?.circuits.facts ?? awaited?.();
   return facts === undefined ? null : { ...facts };
+}
+
+function accountingOf(status: AccountingStatus): JsonObject {
+  const { state, bytes, limitBytes, unit, untilMs } = status;
+  const until = new Date(untilMs).toISOString().slice(0, 10);
+  const percent = Math.floor(100 * bytes / limitBytes);
+  const words = state === "awake"
+    ? `${percent} % of this ${unit}'s bytes moved`
+    : `${state} until ${until}: all of this ${unit}'s bytes are moved`;
+  return { ...status, words };
+}
+
+function familyOf(
+  { record }: RelayRole,
+  relays: RelayDirectory | undefined,
+): JsonObject | null {
+  const status = familyStatus(record.current, relays?.snapshot() ?? []);
+  return status === undefined ? null : { ...status };
 }
 
 function reachOf({ reach: { status } }: RelayRole): JsonObject {

@@ -7,6 +7,7 @@
  * @see protocol §1 "Roles", §9.2 "Start and stop"
  * @module
  */
+import { isContact, MAX_CONTACT_BYTES } from "../auth/contact.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
@@ -27,6 +28,13 @@ import { LinkTable } from "./link/link_table.ts";
 import type { NodeBase } from "./node_base.ts";
 import { loadIdentity, loadWork } from "./node_identity.ts";
 import { BandwidthKeeper } from "./relay/bandwidth_keeper.ts";
+import { loadFamily } from "./relay/family_key.ts";
+import { RelayAllowance } from "./relay/relay_allowance.ts";
+import {
+  checkRelayLimits,
+  circuitLimitsOf,
+  type RelayLimits,
+} from "./relay/relay_limits.ts";
 import { RecordKeeper } from "./relay/record_keeper.ts";
 
 /** What a relay is told. */
@@ -35,9 +43,18 @@ export interface RelayOptions {
   readonly listen: SocketAddress;
   /** Where others can dial it, best first; what `listen` and peers say if empty. */
   readonly advertise: readonly SocketAddress[];
-  /** Bytes per second to declare. Default: what it has carried. */
+  /** Bytes per second to declare, at most its rate. Default: what it has carried. */
   readonly bandwidth?: number | undefined;
+  /** What it may use. Default: no limits but those of every relay. */
+  readonly limits?: RelayLimits | undefined;
+  /** How to reach its operator, for its record. */
+  readonly contact?: string | undefined;
+  /** Whether it is of the family whose key is `family.key` in the state directory. */
+  readonly family?: boolean | undefined;
 }
+
+/** How long circuits go on when the relay has moved all that it may, ms. */
+const DEFAULT_DRAIN_MS = 60_000;
 
 /** Remembered nodes that have not answered by then may all be gone, ms. */
 const SILENCE_MS = 20_000;
@@ -61,6 +78,8 @@ export interface RelayRole {
   readonly reach: ReachWatch;
   /** Circuits of others. */
   readonly circuits: CircuitServer;
+  /** What it may use, and change while it runs. */
+  readonly allowance: RelayAllowance;
 }
 
 /**
@@ -91,11 +110,20 @@ export async function startRelay(
   });
   // Owned by the links from the moment that there are any.
   stack.defer(() => endpoint.close());
+  const allowance = stack.use(
+    await RelayAllowance.load({
+      blobs: state.blobs,
+      runtime,
+      limits: options.limits ?? {},
+      drainMs: base.drainMs ?? DEFAULT_DRAIN_MS,
+    }),
+  );
   const bandwidth = stack.use(
     await BandwidthKeeper.load({
       blobs: state.blobs,
       runtime,
       told: options.bandwidth,
+      most: () => allowance.mostBandwidth,
     }),
   );
   let onRecord: (record: NodeRecord) => void = () => {};
@@ -106,6 +134,10 @@ export async function startRelay(
       network,
       work,
       bandwidth: () => bandwidth.declared,
+      contact: options.contact,
+      family: options.family
+        ? await loadFamily(state, runtime, identity.publicKey)
+        : undefined,
       blobs: state.blobs,
       runtime,
       advertise: options.advertise,
@@ -129,7 +161,8 @@ export async function startRelay(
       random,
       verifier,
       identity,
-      record: () => record.current.encoded,
+      // Without one no dial is answered: a relay that sleeps is as if off.
+      record: () => allowance.isAsleep ? undefined : record.current.encoded,
       handlers: services,
       ...linkLimits && { linkLimits },
     }),
@@ -177,13 +210,17 @@ export async function startRelay(
       onionKeys: record.onionKeys,
       links,
       verifier,
-      limits: base.circuitLimits ?? {},
+      limits: {
+        ...circuitLimitsOf(options.limits ?? {}),
+        ...base.circuitLimits,
+      },
       answerDht: (_circuit, request, signal) =>
         circuitDht.answer(request, signal),
       onError: (error) => services.onError(error),
     }),
   );
   bandwidth.watch(() => circuits.carriedBytes);
+  allowance.watch({ circuits, links, record });
   const load = stack.use(
     new LoadWatch({
       clock,
@@ -194,7 +231,7 @@ export async function startRelay(
   );
   mayNewcomerTry = () => {
     load.onNewcomer();
-    return links.load === "normal";
+    return links.load === "normal" && !allowance.isAsleep;
   };
   services.takeCircuits((link, stream) => {
     load.onNewcomer();
@@ -202,7 +239,16 @@ export async function startRelay(
   });
   links.start();
   if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
-  return { identity, record, links, services, dht, reach, circuits };
+  return {
+    identity,
+    record,
+    links,
+    services,
+    dht,
+    reach,
+    circuits,
+    allowance,
+  };
 }
 
 /**
@@ -243,6 +289,7 @@ export async function joinAsRelay(
       dial: (node, { signal }) => dht.introduce(peerOf(node), { signal }),
       clock,
       random,
+      onClock: base.onClock,
       log: log.part("bootstrap"),
       signal: AbortSignal.any([signal, found.signal]),
     });
@@ -312,12 +359,21 @@ export function relayAddress(
  * Refuse addresses that no peer could dial, and a bandwidth that no record can hold,
  * before anything is begun.
  *
- * @throws {ConfigError} `node.advertise`, `node.bandwidth`.
+ * @throws {ConfigError} `node.advertise`, `node.bandwidth`, `node.limit`,
+ * `node.contact`.
  */
 export function checkRelayOptions(
   { network }: Pick<NodeBase, "network">,
-  { advertise, bandwidth = 1 }: RelayOptions,
+  { advertise, bandwidth = 1, limits = {}, contact }: RelayOptions,
 ): void {
+  checkRelayLimits(limits);
+  if (contact !== undefined && !isContact(contact)) {
+    throw new ConfigError(
+      "node.contact",
+      `Cannot use this contact: write one line of printable ASCII, at most ` +
+        `${MAX_CONTACT_BYTES} characters`,
+    );
+  }
   if (!Number.isSafeInteger(bandwidth) || bandwidth < 1) {
     throw new ConfigError(
       "node.bandwidth",

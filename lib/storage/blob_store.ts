@@ -20,6 +20,14 @@ export interface SetAside {
   readonly movedTo: string;
 }
 
+/** What became of a blob. */
+export type StoredBlob =
+  /** Nothing was written, or it was removed. */
+  | { readonly type: "none" }
+  | { readonly type: "whole"; readonly body: Bytes }
+  /** It was set aside, and reported. */
+  | { readonly type: "damaged" };
+
 /** The blobs in a state directory. */
 export class BlobStore {
   readonly #directory: PrivateDirectory;
@@ -45,13 +53,19 @@ export class BlobStore {
    * program wrote it; `storage.*` when the disk fails.
    */
   async read(name: string): Promise<Bytes | undefined> {
+    const stored = await this.recall(name);
+    return stored.type === "whole" ? stored.body : undefined;
+  }
+
+  /** The same, for a reader who must know why there is nothing. */
+  async recall(name: string): Promise<StoredBlob> {
     const file = checkName(name) + SUFFIX;
     const bytes = await this.#directory.read(file);
-    if (bytes === undefined) return undefined;
+    if (bytes === undefined) return { type: "none" };
     const content = decodeBlob(this.#crypto, name, bytes);
     switch (content.type) {
       case "whole":
-        return content.body;
+        return content;
       case "newer":
         throw new ConfigError(
           "storage.blob_version",
@@ -61,7 +75,7 @@ export class BlobStore {
         );
       case "damaged":
         await this.setAside(name);
-        return undefined;
+        return content;
     }
   }
 

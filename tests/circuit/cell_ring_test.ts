@@ -273,3 +273,23 @@ Deno.test("CellQuota is 512 MiB unless told otherwise, and never nothing", () =>
     assert.throws(() => new CellQuota(size), RangeError);
   }
 });
+
+Deno.test("CellRing.take() gives a part of a longer run, and the rest afterwards", () => {
+  const quota = new CellQuota<string>();
+  const ring = new CellRing(quota, "circuit");
+  ring.adopt(cells(16), 0);
+  const memory = quota.usedBytes;
+  const numbers: number[] = [];
+  for (
+    let run = ring.take(3 * CELL_BYTES);
+    run !== undefined;
+    run = ring.take(3 * CELL_BYTES)
+  ) {
+    assert.ok(run.length <= 3 * CELL_BYTES);
+    for (let i = 0; i < run.length; i += CELL_BYTES) numbers.push(run[i] ?? -1);
+    ring.release();
+    assert.equal(quota.usedBytes, ring.waitingBytes === 0 ? 0 : memory);
+  }
+  assert.deepEqual(numbers, Array.from({ length: 16 }, (_, i) => i));
+  assert.equal(ring.oldestMs, undefined);
+});

@@ -101,11 +101,18 @@ export class NodeWorld {
         ...options,
       }, runtime);
     const startRelay = async (
-      { advertise = [], bandwidth, ...options }:
+      { advertise = [], bandwidth, limits, contact, family, ...options }:
         & MachineOptions
         & Partial<RelayOptions> = {},
     ): Promise<RelayNode> => {
-      const relayOptions = { listen, advertise, bandwidth };
+      const relayOptions = {
+        listen,
+        advertise,
+        bandwidth,
+        limits,
+        contact,
+        family,
+      };
       const node = await start({ relay: relayOptions, ...options });
       const { relay, address } = node;
       assert.ok(relay !== undefined && address !== undefined);

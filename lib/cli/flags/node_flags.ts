@@ -17,6 +17,8 @@ import type { ClientOptions } from "../../node/client_role.ts";
 import type { RelayOptions } from "../../node/relay_role.ts";
 import { LOG_LEVELS } from "../../log/log.ts";
 import { LOG_FORMATS } from "../../log/log_output.ts";
+import { LIMIT_FLAGS, relayLimits } from "./limit_flags.ts";
+import { parseByteRate } from "./sizes.ts";
 import {
   defaultFlag,
   type FlagValues,
@@ -122,9 +124,11 @@ export const RELAY_FLAGS = {
   ),
   bandwidth: optionalFlag(
     "BYTES",
-    "bytes per second that it will carry, such as 5M; what it has carried, if not given",
-    parseBandwidth,
+    "bytes per second that it will carry, such as 5MB; what it has carried, if not " +
+      "given, and never more than --rate",
+    parseByteRate,
   ),
+  ...LIMIT_FLAGS,
 };
 
 /** How circuits are built: what all have that use the network themselves. */
@@ -187,30 +191,13 @@ function parseHops(text: string): number {
   );
 }
 
-/** Letters behind a number of bytes. */
-const UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-};
-
-function parseBandwidth(text: string): number {
-  const [, digits, unit] = /^([0-9]{1,12})([kMG]?)$/.exec(text) ?? [];
-  const bytes = Number(digits) * (UNITS[unit ?? ""] ?? 1);
-  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
-  throw new ConfigError(
-    "cli.bandwidth",
-    `it is "${text.slice(0, 40)}"; write bytes per second, such as 5000000, ` +
-      "5000k or 5M",
-  );
-}
-
 /** What of the flags a relay is told. */
 export function relayOptions(
-  { listen, advertise, bandwidth }: FlagValues<typeof RELAY_FLAGS>,
+  values: FlagValues<typeof RELAY_FLAGS>,
 ): RelayOptions {
-  return { listen, advertise, bandwidth };
+  const { listen, advertise, bandwidth, contact, family } = values;
+  const limits = relayLimits(values);
+  return { listen, advertise, bandwidth, contact, family, limits };
 }
 
 /** What every command that runs a node passes on. */

@@ -3,9 +3,10 @@
  * were read, one write at a time; while it is under way, others wait in a ring.
  *
  *     cells ─▶ write under way? ─ no ─▶ written in place ─▶ memory given back
- *                    │ yes                      │
- *                    ▼                          ▼
- *                  ring ───────────────▶ next write, up to 64 KiB
+ *              or not our turn?                 │
+ *                    │ yes                      ▼
+ *                    ▼                    our turn? ─ no ─▶ onTurn ─┐
+ *                  ring ───────────────▶ next write, up to 64 KiB ◀─┘
  *
  * No reader waits for a writer: it learns at once what became of its cells, and
  * goes on reading.
@@ -17,6 +18,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { CellQuota } from "../../circuit/cell_quota.ts";
 import { CellRing } from "../../circuit/cell_ring.ts";
+import { Turn } from "../../circuit/cell_turns.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import { type CellBuffers, CHUNK_BYTES } from "./cell_buffers.ts";
 
@@ -34,11 +36,25 @@ export type WriteOutcome =
   /** There is no room, and nothing was taken: destroy the circuit. */
   | "full";
 
+/** Whose cells go out next, where there is a rate to keep. */
+export interface WriteTurns {
+  /** Most bytes of one write. */
+  readonly writeBytes: number;
+  /** Whether to write now. If not, `onTurn` says when. */
+  ask(turn: Turn): boolean;
+  /** So many bytes are being written. */
+  onWritten(turn: Turn, bytes: number): void;
+  /** Not to be called any more. */
+  leave(turn: Turn): void;
+}
+
 /** What writers of one process share. */
 export interface CellWriterHost<Owner> {
   readonly clock: Clock;
   readonly buffers: CellBuffers;
   readonly quota: CellQuota<Owner>;
+  /** Default: no rate is kept. */
+  readonly turns?: WriteTurns;
 }
 
 /** Writes to one stream. */
@@ -47,6 +63,9 @@ export class CellWriter<Owner> {
   readonly #host: CellWriterHost<Owner>;
   readonly #ring: CellRing<Owner>;
   readonly #onEnd: () => void;
+  readonly #turn = new Turn(() => this.#onTurn());
+  /** Whether cells wait in the ring for our turn. */
+  #isWaiting = false;
   /** What is being written. */
   #writing: Bytes | undefined;
   #state: "open" | "ending" | "ended" = "open";
@@ -79,11 +98,20 @@ export class CellWriter<Owner> {
   write(cells: Bytes): WriteOutcome {
     if (this.#state !== "open") return "dropped";
     const nowMs = this.#host.clock.nowMs();
-    if (this.#writing === undefined) {
-      this.#ring.lend(cells, nowMs);
-      this.#start(cells);
-      return "kept";
+    const isIdle = this.#writing === undefined && !this.#isWaiting;
+    if (!isIdle || !this.#mayWrite()) return this.#keep(cells, nowMs);
+    if (cells.length > (this.#host.turns?.writeBytes ?? Infinity)) {
+      const outcome = this.#keep(cells, nowMs);
+      this.#onTurn();
+      return outcome;
     }
+    this.#ring.lend(cells, nowMs);
+    this.#start(cells);
+    return "kept";
+  }
+
+  /** Let cells wait. */
+  #keep(cells: Bytes, nowMs: number): WriteOutcome {
     if (cells.length >= ADOPTED_BYTES && cells.byteOffset === 0) {
       return this.#ring.adopt(cells, nowMs) ? "kept" : "full";
     }
@@ -94,25 +122,42 @@ export class CellWriter<Owner> {
   end(): void {
     if (this.#state !== "open") return;
     this.#state = "ending";
-    if (this.#writing === undefined) this.#finish();
+    if (this.#writing === undefined && !this.#isWaiting) this.#finish();
   }
 
   /** Forget what waits. A write under way ends when it ends. */
   drop(): void {
     this.end();
     this.#ring.clear();
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#host.turns?.leave(this.#turn);
+    this.#finish();
+  }
+
+  /** Whether it is our turn; else we are told when it is. */
+  #mayWrite(): boolean {
+    this.#isWaiting = !(this.#host.turns?.ask(this.#turn) ?? true);
+    return !this.#isWaiting;
+  }
+
+  #onTurn(): void {
+    this.#isWaiting = false;
+    const next = this.#ring.take(this.#host.turns?.writeBytes);
+    if (next !== undefined) this.#start(next);
   }
 
   #start(cells: Bytes): void {
+    this.#host.turns?.onWritten(this.#turn, cells.length);
     this.#writing = cells;
     this.#stream.write(cells).then(this.#onWritten, this.#onFailed);
   }
 
   readonly #onWritten = (): void => {
     this.#release();
-    const next = this.#ring.take();
-    if (next !== undefined) this.#start(next);
-    else if (this.#state === "ending") this.#finish();
+    if (this.#ring.waitingBytes > 0) {
+      if (this.#mayWrite()) this.#onTurn();
+    } else if (this.#state === "ending") this.#finish();
   };
 
   readonly #onFailed = (): void => {

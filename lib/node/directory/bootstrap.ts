@@ -38,6 +38,8 @@ interface BootstrapOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Hears that our clock seems to be wrong, in words, and `undefined` once a peer answers. */
+  readonly onClock?: ((words: string | undefined) => void) | undefined;
   /** Ends the search; the promise rejects with its reason. */
   readonly signal: AbortSignal;
 }
@@ -98,6 +100,7 @@ class Search implements AsyncDisposable {
           this.#dials.run(this.#dial(action.address));
           break;
         case "joined":
+          this.#options.onClock?.(undefined);
           this.#done.resolve();
           this.#over.abort();
           break;
@@ -105,6 +108,7 @@ class Search implements AsyncDisposable {
           this.#done.reject(action.error);
           break;
         case "wrong_clock":
+          this.#options.onClock?.(action.error.message);
           log.error(
             "The clock of this machine seems to be wrong: set it, and the node goes on",
             {

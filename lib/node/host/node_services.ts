@@ -144,6 +144,11 @@ export class NodeServices implements AsyncDisposable {
     );
   }
 
+  /** The service of this name, if it has started. */
+  named(name: string): HostedService | undefined {
+    return this.#services.get(name);
+  }
+
   /** What the sessions of all services are doing, service by service. */
   get sessions(): readonly NodeSessionStatus[] {
     return [...this.#services].flatMap(([service, hosted]) =>

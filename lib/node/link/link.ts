@@ -90,6 +90,8 @@ export interface LinkHost extends LinkServerHost {
   readonly crypto: CryptoSuite;
   readonly limits: LinkLimits;
   readonly handlers: LinkHandlers;
+  /** Bytes of streams that all links of the node moved, both ways. */
+  readonly moved: { bytes: number };
 }
 
 /** Why what waited on a link does not any more. One for all: links end in crowds. */
@@ -160,8 +162,12 @@ export class Link {
     this.#streamHost = {
       clock: host.clock,
       signal: this.#ending.signal,
-      onBytesIn: (count) => this.#state.onBytesIn(count, host.clock.nowMs()),
+      onBytesIn: (count) => {
+        host.moved.bytes += count;
+        return this.#state.onBytesIn(count, host.clock.nowMs());
+      },
       onWrite: (count) => {
+        host.moved.bytes += count;
         this.#state.onWrite(count, host.clock.nowMs());
         this.#arm();
       },

@@ -160,6 +160,7 @@ export class LinkTable implements AsyncDisposable {
         limits.longRequestGraceMs,
       ),
       load: "normal",
+      moved: { bytes: 0 },
     };
     this.#room = new LinkRoom(limits, {
       isOneHost: network.allowPrivateAddresses,
@@ -199,6 +200,11 @@ export class LinkTable implements AsyncDisposable {
 
   get load(): Load {
     return this.#host.load;
+  }
+
+  /** Bytes of streams that links moved, both ways, ever. */
+  get movedBytes(): number {
+    return this.#host.moved.bytes;
   }
 
   /** The links of use, one per peer. */
@@ -291,6 +297,11 @@ export class LinkTable implements AsyncDisposable {
     this.probe(answerMs);
   }
 
+  /** Close all links that there are; others may come. */
+  closeLinks(): void {
+    for (const link of this.#links.all) link.close();
+  }
+
   /** Close the links that do not answer within `answerMs`. */
   probe(answerMs: number): void {
     for (const link of this.#links.all) {
@@ -314,7 +325,7 @@ export class LinkTable implements AsyncDisposable {
         "Cannot link: the node is stopping",
       ),
     );
-    for (const link of this.#links.all) link.close();
+    this.closeLinks();
     await this.#options.endpoint.close();
     await this.#answerer.stopped();
     await this.#tasks.ended();

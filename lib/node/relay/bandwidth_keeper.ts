@@ -27,6 +27,8 @@ interface BandwidthKeeperOptions {
   readonly runtime: Runtime;
   /** What the operator says, bytes per second; decides where it is given. */
   readonly told?: number | undefined;
+  /** What is never exceeded, bytes per second, as of now. Default: nothing. */
+  readonly most?: () => number;
 }
 
 /** What a relay declares that it can carry. */
@@ -56,8 +58,11 @@ export class BandwidthKeeper implements AsyncDisposable {
 
   /** Bytes per second for the record. */
   get declared(): number {
-    const { told, runtime } = this.#options;
-    return told ?? this.#observed.declared(runtime.clock.unixMs());
+    const { told, runtime, most = () => Infinity } = this.#options;
+    return Math.min(
+      told ?? this.#observed.declared(runtime.clock.unixMs()),
+      most(),
+    );
   }
 
   /** Begin to measure. @param carriedBytes All that was carried since the start. */

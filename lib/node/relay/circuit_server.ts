@@ -19,8 +19,10 @@ import { AnonNetError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
 import { Places } from "../../base/places.ts";
 import { TaskSet } from "../../base/task_set.ts";
+import type { TokenRate } from "../../base/token_bucket.ts";
 import { CELL_BYTES } from "../../circuit/cell.ts";
 import { CellQuota, QUOTA_BYTES } from "../../circuit/cell_quota.ts";
+import { NO_RATE } from "../../circuit/cell_turns.ts";
 import { CircuitExits } from "../../circuit/circuit_exits.ts";
 import {
   type CircuitAccount,
@@ -39,6 +41,7 @@ import type { CircuitLinks } from "../circuit/circuit_links.ts";
 import type { CircuitHost, OnionSecrets } from "./circuit_host.ts";
 import { MeetingPoints } from "./meeting_points.ts";
 import { NextRelays } from "./next_relays.ts";
+import { RelayRate } from "./relay_rate.ts";
 import { type RelayedEnd, RelayTraffic } from "./relay_traffic.ts";
 import { RelayedCircuit } from "./relayed_circuit.ts";
 
@@ -56,6 +59,8 @@ export interface CircuitLimits {
   readonly dhtRequests: number;
   /** Bytes of cells that may wait. */
   readonly quotaBytes: number;
+  /** Bytes of cells that go out, for each second and at once. */
+  readonly rate: TokenRate;
 }
 
 /** Enough for a relay of a network of some thousand relays. */
@@ -66,6 +71,7 @@ export const DEFAULT_CIRCUIT_LIMITS: CircuitLimits = {
   handshakes: 128,
   dhtRequests: 256,
   quotaBytes: QUOTA_BYTES,
+  rate: NO_RATE,
 };
 
 /**
@@ -115,6 +121,9 @@ export interface CircuitStats {
   /** Bytes of cells that wait, and how many may. */
   readonly waitingBytes: number;
   readonly quotaBytes: number;
+  /** Bytes of cells that went out, ever, and streams that wait for their turn. */
+  readonly sentBytes: number;
+  readonly held: number;
   /** Circuits created, and turned away for want of room, ever. */
   readonly created: number;
   readonly turnedAway: number;
@@ -142,15 +151,18 @@ export class CircuitServer implements AsyncDisposable {
   readonly #budgets = new NeighbourBudgets();
   readonly #dhtRequests: Places;
   readonly #traffic = new RelayTraffic();
+  readonly #rate: RelayRate;
   /** Awaited on dispose. */
   readonly #tasks: TaskSet;
   #isStopped = false;
+  #isResting = false;
 
   constructor(options: CircuitServerOptions) {
     const limits = { ...DEFAULT_CIRCUIT_LIMITS, ...options.limits };
     const { crypto, clock, random } = options;
     this.#options = options;
     this.#quota = new CellQuota(limits.quotaBytes);
+    this.#rate = new RelayRate(clock, limits.rate);
     this.#points = new MeetingPoints(crypto, clock, random);
     this.#places = new CircuitPlaces(limits);
     this.#exits = new CircuitExits(limits);
@@ -162,7 +174,7 @@ export class CircuitServer implements AsyncDisposable {
   /** Take a circuit that a neighbour creates. */
   accept(neighbour: Neighbour, stream: ByteStream): void {
     const account = this.#accountOf(neighbour);
-    if (this.#isStopped || !this.#makeRoom(account)) {
+    if (this.#isStopped || this.#isResting || !this.#makeRoom(account)) {
       this.#traffic.onTurnedAway();
       stream.closeWrite();
       stream.cancel();
@@ -197,6 +209,36 @@ export class CircuitServer implements AsyncDisposable {
     return (forwardCells + backwardCells) * CELL_BYTES;
   }
 
+  /** Circuits that there are. */
+  get size(): number {
+    return this.#circuits.size;
+  }
+
+  /** Bytes of cells that went out, ever. */
+  get sentBytes(): number {
+    return this.#rate.sentBytes;
+  }
+
+  /** From now on cells go out at this rate; `undefined` for none. */
+  setRate(rate: TokenRate | undefined): void {
+    this.#rate.setRate(rate);
+  }
+
+  /** Take no more circuits, until {@linkcode wake}; those that are there go on. */
+  rest(): void {
+    this.#isResting = true;
+  }
+
+  /** Take circuits again. */
+  wake(): void {
+    this.#isResting = false;
+  }
+
+  /** End all circuits. */
+  endAll(): void {
+    for (const circuit of this.#circuits) circuit.destroy("stopping");
+  }
+
   /** How much of the quota of waiting cells is used, 0 to 1. */
   get quotaShare(): number {
     return this.#quota.usedBytes / this.#quota.maxBytes;
@@ -222,6 +264,8 @@ export class CircuitServer implements AsyncDisposable {
       backwardCells,
       waitingBytes: this.#quota.usedBytes,
       quotaBytes: this.#quota.maxBytes,
+      sentBytes: this.#rate.sentBytes,
+      held: this.#rate.waiting,
       created,
       turnedAway,
       ends,
@@ -246,6 +290,7 @@ export class CircuitServer implements AsyncDisposable {
       nextRelays: new NextRelays(options),
       buffers: new CellBuffers(),
       quota: this.#quota,
+      turns: this.#rate,
       traffic: this.#traffic,
       handshakes,
       tasks: this.#tasks,

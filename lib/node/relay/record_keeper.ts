@@ -99,6 +99,11 @@ export class RecordKeeper implements AsyncDisposable {
     }
   }
 
+  /** What it says of the relay has changed: say so at once. */
+  renew(): void {
+    this.#renew();
+  }
+
   /** Stop. The record stays valid until it ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopped = true;

@@ -24,6 +24,7 @@ export function fakeTerminal(log: (bytes: Uint8Array) => Promise<void>) {
   const told: string[] = [];
   const quits: number[] = [];
   let signal = () => {};
+  let reload: (() => void) | undefined;
   let nowMs = 0;
   const program: Program = {
     files: new DenoFiles(),
@@ -31,8 +32,9 @@ export function fakeTerminal(log: (bytes: Uint8Array) => Promise<void>) {
       print: (line) => ready.resolve(line),
       tell: (line) => told.push(line),
       log,
-      onStop(onSignal) {
+      onStop(onSignal, { onReload }) {
         signal = onSignal;
+        reload = onReload;
         return { [Symbol.dispose]: () => void (signal = () => {}) };
       },
       nowMs: () => nowMs,
@@ -45,6 +47,8 @@ export function fakeTerminal(log: (bytes: Uint8Array) => Promise<void>) {
     told,
     quits,
     stop: () => signal(),
+    /** SIGHUP. */
+    hangUp: () => reload === undefined ? signal() : reload(),
     pass: (ms: number) => void (nowMs += ms),
   };
 }

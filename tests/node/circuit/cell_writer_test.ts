@@ -11,6 +11,7 @@ import {
   CHUNK_BYTES,
 } from "../../../lib/node/circuit/cell_buffers.ts";
 import { CellWriter } from "../../../lib/node/circuit/cell_writer.ts";
+import { RelayRate } from "../../../lib/node/relay/relay_rate.ts";
 import { FLUSH_MS, RelayStream } from "../../../lib/node/relay/relay_stream.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { FakeStream, settle } from "./fake_stream.ts";
@@ -219,4 +220,66 @@ Deno.test("RelayStream tells of a hang-up once for each direction, and is gone w
   refused.relay.close("drop");
   await settle();
   assert.deepEqual(refused.heard, ["hang up", "gone"]);
+});
+
+// ---- held to a rate ----
+
+function held(perSecond: number) {
+  const clock = new VirtualClock({ drain: createDrain() });
+  const rate = new RelayRate(clock, { perSecond, burst: 1 });
+  const host = { ...newHost(), clock, turns: rate };
+  const stream = new FakeStream();
+  let ends = 0;
+  const writer = new CellWriter(stream, host, "owner", () => void ends++);
+  return { clock, rate, host, stream, writer, ends: () => ends };
+}
+
+Deno.test("CellWriter writes no faster than its host's rate, in order, and by short writes", async () => {
+  const { clock, rate, host, stream, writer } = held(CELL_BYTES);
+  assert.equal(writer.write(cells(16)), "kept");
+  assert.equal(writer.write(cells(4, 16)), "copied");
+  for (let second = 0; second < 20; second++) {
+    assert.equal(stream.written.length, second + 1);
+    await stream.take();
+    await clock.advance(1_000);
+  }
+  assert.deepEqual(
+    concat(...stream.written),
+    concat(...Array.from({ length: 20 }, (_, i) => cells(1, i))),
+  );
+  assert.equal(rate.sentBytes, 20 * CELL_BYTES);
+  assert.deepEqual([host.quota.usedBytes, clock.pending], [0, 0]);
+});
+
+Deno.test("CellWriter that waits for its turn ends behind what waits, or drops it at once", async () => {
+  const flushed = held(CELL_BYTES);
+  for (let i = 0; i < 2; i++) flushed.writer.write(cells(1, i));
+  await flushed.stream.take();
+  flushed.writer.end();
+  assert.equal(flushed.ends(), 0);
+  await flushed.clock.advance(1_000);
+  await flushed.stream.take();
+  assert.equal(flushed.ends(), 1);
+
+  const dropped = held(CELL_BYTES);
+  for (let i = 0; i < 2; i++) dropped.writer.write(cells(1, i));
+  await dropped.stream.take();
+  dropped.writer.drop();
+  assert.equal(dropped.ends(), 1);
+  assert.deepEqual([dropped.host.quota.usedBytes, dropped.rate.waiting], [
+    0,
+    0,
+  ]);
+  await dropped.clock.advance(10_000);
+  assert.equal(dropped.stream.written.length, 1);
+});
+
+Deno.test("CellWriter that waits goes on at once when the rate is lifted", async () => {
+  const { rate, stream, writer } = held(1);
+  for (let i = 0; i < 2; i++) writer.write(cells(1, i));
+  await stream.take();
+  assert.equal(stream.written.length, 1);
+  rate.setRate(undefined);
+  assert.equal(stream.written.length, 2);
+  await stream.take();
 });
