@@ -9,6 +9,7 @@ import { DenoFiles } from "../storage/deno_files.ts";
 import { circuitsCommand } from "./ask/circuits.ts";
 import { clientKeyCommand } from "./client_key.ts";
 import type { Command, ExitCode, Program } from "./flags/command.ts";
+import { doctorCommand } from "./doctor/doctor.ts";
 import { demoCommand } from "./demo/demo.ts";
 import { formatProgramHelp } from "./flags/help.ts";
 import { keygenCommand } from "./keygen.ts";
@@ -34,6 +35,7 @@ const COMMANDS: readonly Command[] = [
   relayCommand,
   runCommand,
   statusCommand,
+  doctorCommand,
   peersCommand,
   circuitsCommand,
   servicesCommand,

@@ -4,7 +4,7 @@
  * @module
  */
 import { defineCommand } from "./flags/command.ts";
-import { defaultFlag } from "./flags/flag.ts";
+import { defaultFlag, type FlagValues } from "./flags/flag.ts";
 import {
   checkProxyFlags,
   CLIENT_FLAGS,
@@ -14,7 +14,25 @@ import {
   parseOwnAddress,
   PROXY_FLAGS,
 } from "./flags/node_flags.ts";
-import { runNode } from "./process/run_node.ts";
+import { runNode, type RunOptions } from "./process/run_node.ts";
+
+const FLAGS = {
+  ...PROXY_FLAGS,
+  socks: defaultFlag(
+    "IP:PORT",
+    "where the SOCKS5 proxy listens; port 0 for any free one",
+    "127.0.0.1:9250",
+    parseOwnAddress,
+  ),
+  http: defaultFlag(
+    "IP:PORT",
+    "where the HTTP proxy listens; port 0 for any free one",
+    "127.0.0.1:9280",
+    parseOwnAddress,
+  ),
+  ...CLIENT_FLAGS,
+  ...NODE_FLAGS,
+};
 
 /** `anonnet proxy`. */
 export const proxyCommand = defineCommand({
@@ -25,33 +43,24 @@ export const proxyCommand = defineCommand({
     "Only .anon addresses are reachable. Programs that use different user names " +
     "or passwords with a proxy are kept apart: they never share a circuit. " +
     "The first start needs --bootstrap; later ones remember.",
-  flags: {
-    ...PROXY_FLAGS,
-    socks: defaultFlag(
-      "IP:PORT",
-      "where the SOCKS5 proxy listens; port 0 for any free one",
-      "127.0.0.1:9250",
-      parseOwnAddress,
-    ),
-    http: defaultFlag(
-      "IP:PORT",
-      "where the HTTP proxy listens; port 0 for any free one",
-      "127.0.0.1:9280",
-      parseOwnAddress,
-    ),
-    ...CLIENT_FLAGS,
-    ...NODE_FLAGS,
-  },
+  flags: FLAGS,
   check: checkProxyFlags,
-  run: (values, program) =>
+  run: (values, program, _operands, reread) =>
     runNode(program, {
-      ...commonOptions(values),
-      client: clientOptions(values),
-      proxies: {
-        socks: values.socks,
-        http: values.http,
-        allowRemote: values["allow-remote"],
-        automap: values.automap,
-      },
+      ...optionsOf(values),
+      reread: reread && (async () => optionsOf(await reread())),
     }),
 });
+
+function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
+  return {
+    ...commonOptions(values),
+    client: clientOptions(values),
+    proxies: {
+      socks: values.socks,
+      http: values.http,
+      allowRemote: values["allow-remote"],
+      automap: values.automap,
+    },
+  };
+}

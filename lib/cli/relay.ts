@@ -10,7 +10,11 @@ import {
   RELAY_FLAGS,
   relayOptions,
 } from "./flags/node_flags.ts";
-import { runNode } from "./process/run_node.ts";
+import { checkRelayLimits } from "../node/relay/relay_limits.ts";
+import type { FlagValues } from "./flags/flag.ts";
+import { runNode, type RunOptions } from "./process/run_node.ts";
+
+const FLAGS = { ...RELAY_FLAGS, ...NODE_FLAGS };
 
 /** `anonnet relay`. */
 export const relayCommand = defineCommand({
@@ -22,10 +26,15 @@ export const relayCommand = defineCommand({
     "peers to tell it where it is: give --advertise, or --listen with an IP " +
     "address that others reach. On main the first start works for about a " +
     "minute. Logs go to standard error.",
-  flags: { ...RELAY_FLAGS, ...NODE_FLAGS },
-  run: (values, program) =>
+  flags: FLAGS,
+  check: (values) => checkRelayLimits(relayOptions(values).limits ?? {}),
+  run: (values, program, _operands, reread) =>
     runNode(program, {
-      ...commonOptions(values),
-      relay: relayOptions(values),
+      ...optionsOf(values),
+      reread: reread && (async () => optionsOf(await reread())),
     }),
 });
+
+function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
+  return { ...commonOptions(values), relay: relayOptions(values) };
+}

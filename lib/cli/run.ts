@@ -5,7 +5,12 @@
  */
 import { ConfigError } from "../base/errors.ts";
 import { defineCommand } from "./flags/command.ts";
-import { listFlag, parseText, switchFlag } from "./flags/flag.ts";
+import {
+  type FlagValues,
+  listFlag,
+  parseText,
+  switchFlag,
+} from "./flags/flag.ts";
 import {
   checkProxyFlags,
   CLIENT_FLAGS,
@@ -21,7 +26,8 @@ import {
   type ServiceDefinition,
 } from "../node/host/node_services.ts";
 import { DEFAULT_MAX_STREAMS } from "../node/host/stream_desk.ts";
-import { runNode } from "./process/run_node.ts";
+import { checkRelayLimits } from "../node/relay/relay_limits.ts";
+import { runNode, type RunOptions } from "./process/run_node.ts";
 import {
   type ClientWord,
   type MaxStreamsWord,
@@ -34,6 +40,41 @@ import {
   withPublic,
 } from "./flags/service_words.ts";
 
+/** All that a node can be told. */
+const FLAGS = {
+  relay: switchFlag("relay for others"),
+  ...RELAY_FLAGS,
+  service: listFlag(
+    "NAME,PORT=TARGET,...",
+    `host a service, such as blog,80=127.0.0.1:8080; at most ${MAX_SERVICES}`,
+    parseServiceWord,
+  ),
+  authorise: listFlag(
+    "NAME=KEY",
+    "let only this client find the service; anonnet client-key prints a client's",
+    parseClientWord,
+  ),
+  public: listFlag(
+    "NAME",
+    "let every client find this service, also where only some could before",
+    parseText,
+  ),
+  "proxy-protocol": listFlag(
+    "NAME",
+    "tell the targets of this service which streams belong to one visitor",
+    parseText,
+  ),
+  "max-streams": listFlag(
+    "NAME=N",
+    `let a session of this service have so many streams at once, ` +
+      `${DEFAULT_MAX_STREAMS} otherwise`,
+    parseMaxStreamsWord,
+  ),
+  ...PROXY_FLAGS,
+  ...CLIENT_FLAGS,
+  ...NODE_FLAGS,
+};
+
 /** `anonnet run`. */
 export const runCommand = defineCommand({
   name: "run",
@@ -43,42 +84,11 @@ export const runCommand = defineCommand({
     "--relay, --socks, --http, --service. What a relay does for others and what " +
     "you do yourself go over different ports, and nothing on the wire ties one " +
     "to the other but the address of this machine.",
-  flags: {
-    relay: switchFlag("relay for others"),
-    ...RELAY_FLAGS,
-    service: listFlag(
-      "NAME,PORT=TARGET,...",
-      `host a service, such as blog,80=127.0.0.1:8080; at most ${MAX_SERVICES}`,
-      parseServiceWord,
-    ),
-    authorise: listFlag(
-      "NAME=KEY",
-      "let only this client find the service; anonnet client-key prints a client's",
-      parseClientWord,
-    ),
-    public: listFlag(
-      "NAME",
-      "let every client find this service, also where only some could before",
-      parseText,
-    ),
-    "proxy-protocol": listFlag(
-      "NAME",
-      "tell the targets of this service which streams belong to one visitor",
-      parseText,
-    ),
-    "max-streams": listFlag(
-      "NAME=N",
-      `let a session of this service have so many streams at once, ` +
-        `${DEFAULT_MAX_STREAMS} otherwise`,
-      parseMaxStreamsWord,
-    ),
-    ...PROXY_FLAGS,
-    ...CLIENT_FLAGS,
-    ...NODE_FLAGS,
-  },
+  flags: FLAGS,
   check(values) {
     const { relay, socks, http, service } = values;
     checkProxyFlags(values);
+    checkRelayLimits(relayOptions(values).limits ?? {});
     servicesOf(values);
     const isNothing = !relay && socks === undefined && http === undefined &&
       service.length === 0;
@@ -90,27 +100,33 @@ export const runCommand = defineCommand({
         "the file that --config names",
     );
   },
-  run(values, program) {
-    const { socks, http, automap } = values;
-    const services = servicesOf(values);
-    const hasProxies = socks !== undefined || http !== undefined;
-    const isClient = hasProxies || services.length > 0;
-    return runNode(program, {
-      ...commonOptions(values),
-      ...values.relay && { relay: relayOptions(values) },
-      ...isClient && { client: clientOptions(values), services },
-      ...hasProxies &&
-        {
-          proxies: {
-            socks,
-            http,
-            automap,
-            allowRemote: values["allow-remote"],
-          },
-        },
-    });
-  },
+  run: (values, program, _operands, reread) =>
+    runNode(program, {
+      ...optionsOf(values),
+      reread: reread && (async () => optionsOf(await reread())),
+    }),
 });
+
+function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
+  const { socks, http, automap } = values;
+  const services = servicesOf(values);
+  const hasProxies = socks !== undefined || http !== undefined;
+  const isClient = hasProxies || services.length > 0;
+  return {
+    ...commonOptions(values),
+    ...values.relay && { relay: relayOptions(values) },
+    ...isClient && { client: clientOptions(values), services },
+    ...hasProxies &&
+      {
+        proxies: {
+          socks,
+          http,
+          automap,
+          allowRemote: values["allow-remote"],
+        },
+      },
+  };
+}
 
 /** The services, with all that other flags say of them. */
 function servicesOf(

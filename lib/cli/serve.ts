@@ -4,10 +4,12 @@
  * @module
  */
 import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
+import type { ServiceDefinition } from "../node/host/node_services.ts";
 import { DEFAULT_MAX_STREAMS } from "../node/host/stream_desk.ts";
 import { defineCommand } from "./flags/command.ts";
 import {
   defaultFlag,
+  type FlagValues,
   listFlag,
   optionalFlag,
   switchFlag,
@@ -18,7 +20,7 @@ import {
   commonOptions,
   NODE_FLAGS,
 } from "./flags/node_flags.ts";
-import { runNode } from "./process/run_node.ts";
+import { runNode, type RunOptions } from "./process/run_node.ts";
 import {
   checkPublic,
   parseMaxStreams,
@@ -32,6 +34,32 @@ const authoriseFlag = listFlag(
   parseClientKey,
 );
 
+const FLAGS = {
+  name: defaultFlag(
+    "NAME",
+    "what to call the service on this machine",
+    "default",
+    (text) => {
+      serviceFileName(text);
+      return text;
+    },
+  ),
+  authorise: authoriseFlag,
+  public: switchFlag(
+    "let every client find the service, also where only some could before",
+  ),
+  "proxy-protocol": switchFlag(
+    "tell the target which streams belong to one visitor (PROXY protocol, version 1)",
+  ),
+  "max-streams": optionalFlag(
+    "N",
+    `let a session have so many streams at once, ${DEFAULT_MAX_STREAMS} otherwise`,
+    parseMaxStreams,
+  ),
+  ...CLIENT_FLAGS,
+  ...NODE_FLAGS,
+};
+
 /** `anonnet serve`. */
 export const serveCommand = defineCommand({
   name: "serve",
@@ -43,45 +71,31 @@ export const serveCommand = defineCommand({
     "in the state directory: keep a copy of service-NAME.key. Runs until Ctrl-C " +
     "or SIGTERM; works behind any NAT.",
   operands: { text: "PORT=TARGET ...", read: parsePortWords },
-  flags: {
-    name: defaultFlag(
-      "NAME",
-      "what to call the service on this machine",
-      "default",
-      (text) => {
-        serviceFileName(text);
-        return text;
-      },
-    ),
-    authorise: authoriseFlag,
-    public: switchFlag(
-      "let every client find the service, also where only some could before",
-    ),
-    "proxy-protocol": switchFlag(
-      "tell the target which streams belong to one visitor (PROXY protocol, version 1)",
-    ),
-    "max-streams": optionalFlag(
-      "N",
-      `let a session have so many streams at once, ${DEFAULT_MAX_STREAMS} otherwise`,
-      parseMaxStreams,
-    ),
-    ...CLIENT_FLAGS,
-    ...NODE_FLAGS,
-  },
+  flags: FLAGS,
   check({ name, authorise: clients, public: isPublic }) {
     checkPublic({ name, clients, isPublic });
   },
-  run: (values, program, targets) =>
+  run: (values, program, targets, reread) =>
     runNode(program, {
-      ...commonOptions(values),
-      client: clientOptions(values),
-      services: [{
-        name: values.name,
-        targets,
-        isPublic: values.public,
-        proxyProtocol: values["proxy-protocol"],
-        maxStreams: values["max-streams"],
-        ...values.authorise.length === 0 ? {} : { clients: values.authorise },
-      }],
+      ...optionsOf(values, targets),
+      reread: reread && (async () => optionsOf(await reread(), targets)),
     }),
 });
+
+function optionsOf(
+  values: FlagValues<typeof FLAGS>,
+  targets: ServiceDefinition["targets"],
+): RunOptions {
+  return {
+    ...commonOptions(values),
+    client: clientOptions(values),
+    services: [{
+      name: values.name,
+      targets,
+      isPublic: values.public,
+      proxyProtocol: values["proxy-protocol"],
+      maxStreams: values["max-streams"],
+      ...values.authorise.length === 0 ? {} : { clients: values.authorise },
+    }],
+  };
+}

@@ -25,6 +25,7 @@ import { describeError, errorCode } from "../base/errors.ts";
 import { scrubText } from "./_scrub.ts";
 import {
   type Log,
+  LOG_LEVELS,
   type LogFields,
   type LogLevel,
   type LogValue,
@@ -46,8 +47,10 @@ export interface LogOptions {
 }
 
 /** A log, and the end of it. */
-interface LogOutput extends AsyncDisposable {
+export interface LogOutput extends AsyncDisposable {
   readonly log: Log;
+  /** From now on lines from this level up are written. */
+  setLevel(level: LogLevel): void;
 }
 
 /**
@@ -65,6 +68,7 @@ const ROOT = "anonnet";
 export async function openLog(options: LogOptions): Promise<LogOutput> {
   const encoder = new TextEncoder();
   const format = options.format === "json" ? formatJson : TEXT;
+  const threshold = { level: options.level };
   let dropped = 0;
   const sink = fromAsyncSink(async (record) => {
     if (dropped > 0) {
@@ -84,7 +88,7 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
     reset: true,
     sinks: { output: sink },
     loggers: [
-      { category: ROOT, lowestLevel: options.level, sinks: ["output"] },
+      { category: ROOT, lowestLevel: "debug", sinks: ["output"] },
       // The library's own failures; its greeting is below this level.
       {
         category: ["logtape", "meta"],
@@ -94,7 +98,10 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
     ],
   });
   return {
-    log: new LogTapeLog(getLogger(ROOT)),
+    log: new LogTapeLog(getLogger(ROOT), threshold),
+    setLevel: (level) => {
+      threshold.level = level;
+    },
     async [Symbol.asyncDispose]() {
       await dispose();
       await reset();
@@ -104,25 +111,33 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
 
 class LogTapeLog implements Log {
   readonly #logger: Logger;
+  /** Shared by the logs of all parts. */
+  readonly #threshold: { readonly level: LogLevel };
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, threshold: { readonly level: LogLevel }) {
     this.#logger = logger;
+    this.#threshold = threshold;
   }
 
   debug(message: string, fields?: LogFields): void {
-    this.#logger.debug(message, { ...fields });
+    if (this.#shows("debug")) this.#logger.debug(message, { ...fields });
   }
   info(message: string, fields?: LogFields): void {
-    this.#logger.info(message, { ...fields });
+    if (this.#shows("info")) this.#logger.info(message, { ...fields });
   }
   warning(message: string, fields?: LogFields): void {
-    this.#logger.warning(message, { ...fields });
+    if (this.#shows("warning")) this.#logger.warning(message, { ...fields });
   }
   error(message: string, fields?: LogFields): void {
     this.#logger.error(message, { ...fields });
   }
   part(name: string): Log {
-    return new LogTapeLog(this.#logger.getChild(name));
+    return new LogTapeLog(this.#logger.getChild(name), this.#threshold);
+  }
+
+  #shows(level: LogLevel): boolean {
+    return LOG_LEVELS.indexOf(level) >=
+      LOG_LEVELS.indexOf(this.#threshold.level);
   }
 }
 

@@ -67,13 +67,24 @@ export interface CommandDefinition<F extends Flags, O> {
    * @throws {ConfigError} when they do not.
    */
   check?(values: FlagValues<F>): void;
-  /** @throws {ConfigError} and others: the message is printed, and the exit code is 1. */
+  /**
+   * @param reread Understands the same words and the file again; none without a file.
+   * @throws {ConfigError} and others: the message is printed, and the exit code is 1.
+   */
   run(
     values: FlagValues<F>,
     program: Program,
     operands: O,
+    reread?: Reread<F>,
   ): Promise<ExitCode>;
 }
+
+/**
+ * What the flags and the file say now.
+ *
+ * @throws {ConfigError} where they make no sense.
+ */
+export type Reread<F extends Flags> = () => Promise<FlagValues<F>>;
 
 const HELP = switchFlag("print this text");
 
@@ -107,14 +118,19 @@ export function defineCommand<F extends Flags, O = undefined>(
       const [path] = "config" in definition.flags
         ? given.flags.get("config") ?? []
         : [];
-      const fromFile = path === undefined
-        ? undefined
-        : readConfig(path, await readText(path, program.files), flags);
-      const values = readFlags(definition.flags, given.flags, fromFile);
-      definition.check?.(values);
+      const understand = async () => {
+        const fromFile = path === undefined
+          ? undefined
+          : readConfig(path, await readText(path, program.files), flags);
+        const values = readFlags(definition.flags, given.flags, fromFile);
+        definition.check?.(values);
+        return values;
+      };
+      const values = await understand();
+      const reread = path === undefined ? undefined : understand;
       // A command that takes none has `undefined` for them.
       const read = await operands?.read(given.operands) as O;
-      return () => definition.run(values, program, read);
+      return () => definition.run(values, program, read, reread);
     },
   };
 }

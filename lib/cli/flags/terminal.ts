@@ -10,6 +10,11 @@ import { storageError } from "../../storage/storage_error.ts";
 export interface StopOptions {
   /** Whether the end of the process that started this one does. */
   readonly withParent: boolean;
+  /**
+   * Called for SIGHUP in place of a stop, but where the terminal was closed that the
+   * process began in. Default: SIGHUP asks to stop.
+   */
+  readonly onReload?: (() => void) | undefined;
 }
 
 /** The operator's side of a command. */
@@ -62,23 +67,42 @@ export function processTerminal(always: StopOptions): Terminal {
     },
     quit: (code) => Deno.exit(code),
     nowMs: () => performance.now(),
-    onStop(onSignal, { withParent }) {
+    onStop(onSignal, { withParent, onReload }) {
+      const hadTerminal = hasTerminal();
+      const onHangUp = () => {
+        const isClosed = hadTerminal && !hasTerminal();
+        if (onReload === undefined || isClosed) onSignal();
+        else onReload();
+      };
+      const listenerOf = (signal: Deno.Signal) =>
+        signal === "SIGHUP" ? onHangUp : onSignal;
       const parent = withParent || always.withParent
         ? watchParent(onSignal)
         : undefined;
       for (const signal of STOP_SIGNALS) {
-        Deno.addSignalListener(signal, onSignal);
+        Deno.addSignalListener(signal, listenerOf(signal));
       }
       return {
         [Symbol.dispose]() {
           parent?.[Symbol.dispose]();
           for (const signal of STOP_SIGNALS) {
-            Deno.removeSignalListener(signal, onSignal);
+            Deno.removeSignalListener(signal, listenerOf(signal));
           }
         },
       };
     },
   };
+}
+
+/** Whether a person can see or say something here; not once the terminal was closed. */
+function hasTerminal(): boolean {
+  return [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => {
+    try {
+      return stream.isTerminal();
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** The system gives a process whose parent has ended to another one. */

@@ -3,6 +3,7 @@
  * stop: its log, its signals, its end.
  *
  *     start ── use ── done ───────── stop (at most its drain and 10 s) ── exit code
+ *         ├──── SIGHUP, where there is a file to read again ── reload, and on
  *         └──── SIGINT, SIGTERM or SIGHUP ── the same
  *                  another one, 2 s or more later ── 1 at once
  *
@@ -11,7 +12,11 @@
  */
 import { AnonNetError, describeError } from "../../base/errors.ts";
 import type { Log, LogLevel } from "../../log/log.ts";
-import { type LogFormat, openLog } from "../../log/log_output.ts";
+import {
+  type LogFormat,
+  type LogOutput,
+  openLog,
+} from "../../log/log_output.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { PROGRAM_VERSION } from "./program_version.ts";
 import type { StopOptions, Terminal } from "../flags/terminal.ts";
@@ -34,6 +39,13 @@ export interface ProcessWork<T extends AsyncDisposable> {
    * @param signal Aborts when asked to stop; reject with its reason then.
    */
   start(log: Log, signal: AbortSignal): Promise<T>;
+  /**
+   * Read the configuration again, and do what it says. Not called before it has
+   * started, and once at a time. Default: there is none to read.
+   *
+   * @throws {ConfigError} when it makes no sense: nothing has changed then.
+   */
+  reload?(started: T, output: LogOutput): Promise<void>;
   /**
    * What to do with it once it has started; it is stopped afterwards.
    *
@@ -76,14 +88,16 @@ export async function runProcess<T extends AsyncDisposable>(
   const { log } = output;
   try {
     using _guard = guardProcess(log, terminal);
+    const reloads = new Reloads(work, output);
     using stop = new StopSignal(terminal, {
       withParent: options.stopWithParent ?? false,
+      onReload: work.reload && (() => reloads.ask()),
     });
     if (options.logLevel === "debug") {
       log.warning("This log shows addresses of peers: do not pass it on");
     }
     log.info("Starting", { version: PROGRAM_VERSION });
-    return await runLogged(work, log, stop);
+    return await runLogged(work, log, stop, reloads);
   } finally {
     await endWithin(MAX_LOG_MS, output[Symbol.asyncDispose](), () => {});
   }
@@ -93,12 +107,14 @@ async function runLogged<T extends AsyncDisposable>(
   work: ProcessWork<T>,
   log: Log,
   stop: StopSignal,
+  reloads: Reloads<T>,
 ): Promise<ExitCode> {
   const starting = work.start(log, stop.signal);
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started === undefined) return 0;
     log.info("Ready");
+    reloads.begin(started);
     return await work.use(started, stop.requested);
   } finally {
     log.info("Stopping");
@@ -120,6 +136,54 @@ async function stopStarted(starting: Promise<AsyncDisposable>): Promise<void> {
     return; // told already, or ended by the very request to stop
   }
   await started[Symbol.asyncDispose]();
+}
+
+/** Reads the configuration again, one time after the other. */
+class Reloads<T extends AsyncDisposable> {
+  readonly #work: ProcessWork<T>;
+  readonly #output: LogOutput;
+  #started: T | undefined;
+  #isAsked = false;
+  #isBusy = false;
+
+  constructor(work: ProcessWork<T>, output: LogOutput) {
+    this.#work = work;
+    this.#output = output;
+  }
+
+  /** What is to be changed is there. */
+  begin(started: T): void {
+    this.#started = started;
+    this.#next();
+  }
+
+  /** The operator asks for it; asked again meanwhile, it is done once more. */
+  ask(): void {
+    this.#isAsked = true;
+    this.#next();
+  }
+
+  #next(): void {
+    const started = this.#started;
+    if (!this.#isAsked || this.#isBusy || started === undefined) return;
+    this.#isAsked = false;
+    this.#isBusy = true;
+    this.#reload(started).finally(() => {
+      this.#isBusy = false;
+      this.#next();
+    });
+  }
+
+  async #reload(started: T): Promise<void> {
+    try {
+      await this.#work.reload?.(started, this.#output);
+    } catch (error) {
+      this.#output.log.error(
+        "Cannot reload the configuration: all stays as it was",
+        { error: error instanceof Error ? error : String(error) },
+      );
+    }
+  }
 }
 
 /** Waits for the operator: the first signal asks, the second one forces. */

@@ -10,12 +10,15 @@ import type { ReadyRelay } from "../../node/relay_role.ts";
 import { systemRuntime } from "../../machine/runtime.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { type ProcessLog, runProcess } from "./process.ts";
+import { reloadNode } from "./reload.ts";
 import { formatReadyLine, formatReadyText, formatRelayText } from "./ready.ts";
 
 /** What a process needs to know beside its node. */
 export interface RunOptions
   extends Omit<NodeOptions, "signal" | "holder" | "onRelay">, ProcessLog {
   readonly readyAs: "text" | "json";
+  /** What the operator says now. Default: there is no file to read it from. */
+  readonly reread?: (() => Promise<RunOptions>) | undefined;
 }
 
 /** Run a node until the operator asks it to stop. */
@@ -24,6 +27,8 @@ export async function runNode(
   options: RunOptions,
 ): Promise<ExitCode> {
   const { terminal } = program;
+  const { reread } = options;
+  let current = options;
   return await runProcess<Node>(program, options, {
     ...options.drainMs === undefined ? {} : { drainMs: options.drainMs },
     async start(log, signal) {
@@ -34,6 +39,14 @@ export async function runNode(
         for (const line of formatRelayText(relay)) terminal.print(line);
       };
       return await Node.start({ ...options, holder, signal, onRelay }, runtime);
+    },
+    ...reread && {
+      async reload(node, output) {
+        const wanted = await reread();
+        output.setLevel(wanted.logLevel);
+        await reloadNode(node, current, wanted, output.log);
+        current = wanted;
+      },
     },
     async use(node, stopped) {
       if (options.readyAs === "json") terminal.print(formatReadyLine(node));

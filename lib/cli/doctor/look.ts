@@ -1,0 +1,139 @@
+/**
+ * Looks at a node, running or not, without changing anything that it keeps.
+ *
+ * @module
+ */
+import type { SocketAddress } from "../../auth/socket_address.ts";
+import { describeError, errorCode } from "../../base/errors.ts";
+import { isJsonObject, type JsonValue } from "../../control/json.ts";
+import type { Files } from "../../storage/files.ts";
+import { askNode } from "../ask/ask_node.ts";
+import { isNewEnough } from "../process/deno_version.ts";
+import { PROGRAM_VERSION } from "../process/program_version.ts";
+import type {
+  DoctorFacts,
+  NodeFact,
+  PortFact,
+  ServiceFact,
+  StateFact,
+} from "./findings.ts";
+
+/** What the program asks of its system, so that a test can answer. */
+export interface DoctorSystem {
+  readonly denoVersion: string;
+  missingPermissions(): Promise<readonly string[]>;
+  /** Try a port, and let it go. */
+  tryPort(kind: "udp" | "tcp", address: SocketAddress): PortFact["state"];
+  families(): DoctorFacts["families"];
+}
+
+/** A port that the node would take. */
+export interface WantedPort {
+  readonly name: string;
+  readonly kind: "udp" | "tcp";
+  readonly address: SocketAddress;
+}
+
+/** Longest that the node may look for one service, ms. */
+const LOOKUP_MS = 60_000;
+
+/** A name that no file of a state directory has. */
+const PROBE = "doctor.tmp";
+
+/** Look at all of it. */
+export async function look(
+  files: Files,
+  system: DoctorSystem,
+  state: string,
+  ports: readonly WantedPort[],
+): Promise<DoctorFacts> {
+  const node = await nodeFact(files, state);
+  const families = system.families();
+  return {
+    program: PROGRAM_VERSION,
+    deno: {
+      version: system.denoVersion,
+      isNewEnough: isNewEnough(system.denoVersion),
+    },
+    missingPermissions: await system.missingPermissions(),
+    state: await stateFact(files, state),
+    node,
+    ports: node.type === "stopped"
+      ? ports.map(({ name, kind, address }) => ({
+        name,
+        state: system.tryPort(kind, address),
+      }))
+      : [],
+    ...families && { families },
+    services: node.type === "running" ? await services(files, state) : [],
+  };
+}
+
+async function stateFact(files: Files, path: string): Promise<StateFact> {
+  let facts;
+  try {
+    facts = await files.facts(path);
+  } catch (error) {
+    return { type: "unwritable", code: codeOf(error) };
+  }
+  if (facts === undefined) return { type: "missing" };
+  if (facts.kind !== "directory") return { type: "not_directory" };
+  const { mode } = facts;
+  if (mode !== undefined && (mode & 0o077) !== 0) return { type: "open", mode };
+  const probe = `${path}/${PROBE}`;
+  try {
+    await files.remove(probe);
+    using file = await files.create(probe);
+    await file.write(new Uint8Array(4096));
+    await file.sync();
+    return { type: "fine" };
+  } catch (error) {
+    return { type: "unwritable", code: codeOf(error) };
+  } finally {
+    await files.remove(probe).catch(() => {});
+  }
+}
+
+async function nodeFact(files: Files, state: string): Promise<NodeFact> {
+  try {
+    const status = await askNode(files, state, "status");
+    return isJsonObject(status)
+      ? { type: "running", status }
+      : { type: "silent", words: "its answer makes no sense" };
+  } catch (error) {
+    const code = errorCode(error);
+    return code === "cli.not_running" || code === "cli.no_state"
+      ? { type: "stopped" }
+      : { type: "silent", words: describeError(error) };
+  }
+}
+
+async function services(files: Files, state: string): Promise<ServiceFact[]> {
+  const answer = await askNode(files, state, "services").catch(() => []);
+  const listed: JsonValue[] = Array.isArray(answer) ? answer : [];
+  return await Promise.all(
+    listed.filter(isJsonObject).map(async (service) => {
+      const { name, host, reachable } = service;
+      const fact = { name: String(name), reachable: reachable === true };
+      try {
+        await askNode(
+          files,
+          state,
+          "lookup",
+          { host: String(host) },
+          LOOKUP_MS,
+        );
+        return fact;
+      } catch (error) {
+        return { ...fact, lookup: describeError(error) };
+      }
+    }),
+  );
+}
+
+/** The system's word for what failed. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error
+    ? String(error.code)
+    : errorCode(error, "unknown");
+}
