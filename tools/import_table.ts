@@ -162,6 +162,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   "node": [
     "base",
+    "crypto",
     "auth",
     "link",
     "dht/records",
@@ -209,6 +210,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/flags": [
     "base",
+    "crypto", // invites are checked with the words
     "auth",
     "circuit",
     "storage",
@@ -237,6 +239,17 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "cli/process",
     "cli/ask",
   ],
+  "cli/network": [
+    "base",
+    "auth",
+    "storage",
+    "control",
+    "log",
+    "machine",
+    "node/directory",
+    "cli/flags",
+    "cli/ask",
+  ],
   "cli/demo": [
     "base",
     "auth",
@@ -263,6 +276,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "cli/process",
     "cli/ask",
     "cli/doctor",
+    "cli/network",
     "cli/demo",
   ],
 };
@@ -290,6 +304,7 @@ export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
   "fast-check": [], // tests alone
   "smol-toml": ["cli/flags"],
   "typescript": [], // tools alone
+  "uqr": ["cli/network"],
 };
 
 /** Pure files that meet the platform on purpose, and the built-in modules each may import. */

@@ -121,18 +121,30 @@ const LOCAL = customNetwork({
   allowPrivateAddresses: true,
 });
 
+/** A built-in network, `main` or `local`; `undefined` for any other name. */
+export function wellKnownNetwork(name: string): NetworkParameters | undefined {
+  return [MAIN, LOCAL].find((network) => network.name === name);
+}
+
+/** Whether two networks are one by all that their nodes agree on. */
+export function sameTraits(one: NetworkTraits, other: NetworkTraits): boolean {
+  return one.name === other.name &&
+    one.powDifficulty === other.powDifficulty &&
+    one.allowPrivateAddresses === other.allowPrivateAddresses;
+}
+
 /**
  * A built-in network: `main` or `local`.
  *
  * @throws {ConfigError} `auth.unknown_network` for any other name; the message names these two.
  */
 export function networkParameters(name: string): NetworkParameters {
-  if (name === MAIN.name) return MAIN;
-  if (name === LOCAL.name) return LOCAL;
+  const known = wellKnownNetwork(name);
+  if (known !== undefined) return known;
   throw new ConfigError(
     "auth.unknown_network",
     `Cannot join network "${
       name.slice(0, 40)
-    }": choose ${MAIN.name} or ${LOCAL.name}`,
+    }": choose ${MAIN.name} or ${LOCAL.name}; others are joined by an invite`,
   );
 }

@@ -14,6 +14,9 @@ import { demoCommand } from "./demo/demo.ts";
 import { formatProgramHelp } from "./flags/help.ts";
 import { keygenCommand } from "./keygen.ts";
 import { lookupCommand } from "./ask/lookup.ts";
+import { inviteCommand } from "./network/invite.ts";
+import { joinCommand } from "./network/join.ts";
+import { networkCommand } from "./network/network.ts";
 import { newnymCommand } from "./ask/newnym.ts";
 import { suggestion } from "./flags/nearest.ts";
 import { peersCommand } from "./ask/peers.ts";
@@ -30,10 +33,13 @@ import { versionCommand } from "./version.ts";
 /** All commands, in the order in which the help lists them. */
 const COMMANDS: readonly Command[] = [
   demoCommand,
+  joinCommand,
   proxyCommand,
   serveCommand,
   relayCommand,
   runCommand,
+  networkCommand,
+  inviteCommand,
   statusCommand,
   doctorCommand,
   peersCommand,

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { formatNodeAddress, parseNodeAddress } from "../auth/node_address.ts";
+import { formatNodeAddress } from "../auth/node_address.ts";
 import type { NetworkTraits } from "../auth/network.ts";
 import { parseSocketAddress } from "../auth/socket_address.ts";
 import { ErrorLog } from "../log/error_log.ts";
 import type { Log } from "../log/log.ts";
-import { networkOf } from "../node/network_choice.ts";
+import { networkOf, parseSources } from "../node/network_choice.ts";
 import { Node } from "../node/node.ts";
 import { type Runtime, systemRuntime } from "../machine/runtime.ts";
 
@@ -16,7 +16,10 @@ import { type Runtime, systemRuntime } from "../machine/runtime.ts";
 export interface AnonRelayOptions {
   /** Path of the state directory: its key above all. */
   readonly state: string;
-  /** `"main"`, `"local"`, or a network of one's own. Default `"main"`. */
+  /**
+   * `"main"`, `"local"`, or a network of one's own. Default: that of the state
+   * directory, or of an invite in `bootstrap`, or else `"main"`.
+   */
   readonly network?: string | NetworkTraits;
   /** The UDP address to listen on, `IP:PORT`; port 0 for any free one. */
   readonly listen: string;
@@ -24,7 +27,7 @@ export interface AnonRelayOptions {
   readonly advertise?: readonly string[];
   /** Bytes per second that it will carry. Default: what it has carried. */
   readonly bandwidth?: number;
-  /** Relays to join the network by; the first one of a network has none. */
+  /** Relays to join the network by, or invites; the first one of a network has none. */
   readonly bootstrap?: readonly string[];
   /** Hears of what happens. Default: errors go to the console, and nothing else. */
   readonly log?: Log;
@@ -64,7 +67,7 @@ export class AnonRelay implements AsyncDisposable {
     const node = await Node.start({
       state: options.state,
       network: networkOf(options.network),
-      bootstrap: (options.bootstrap ?? []).map(parseNodeAddress),
+      ...parseSources(machine.crypto, options.bootstrap ?? []),
       relay: {
         listen: parseSocketAddress(options.listen),
         advertise: (options.advertise ?? []).map(parseSocketAddress),

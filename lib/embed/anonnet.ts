@@ -9,7 +9,7 @@
  * @module
  */
 import type { NetworkTraits } from "../auth/network.ts";
-import { formatNodeAddress, parseNodeAddress } from "../auth/node_address.ts";
+import { formatNodeAddress } from "../auth/node_address.ts";
 import {
   formatSocketAddress,
   parseSocketAddress,
@@ -24,7 +24,7 @@ import { siteTarget } from "../http/site.ts";
 import type { ErrorHandler, SiteHandler } from "../http/site_answer.ts";
 import { ErrorLog } from "../log/error_log.ts";
 import { type Log, thrown } from "../log/log.ts";
-import { networkOf } from "../node/network_choice.ts";
+import { networkOf, parseSources } from "../node/network_choice.ts";
 import { Node } from "../node/node.ts";
 import type { ClientRole } from "../node/client_role.ts";
 import { type Runtime, systemRuntime } from "../machine/runtime.ts";
@@ -42,9 +42,15 @@ export interface AnonNetOptions {
    * process has it at a time. Made when there is none.
    */
   readonly state: string;
-  /** `"main"`, `"local"`, or a network of one's own. Default `"main"`. */
+  /**
+   * `"main"`, `"local"`, or a network of one's own. Default: that of the state
+   * directory, or of an invite in `bootstrap`, or else `"main"`.
+   */
   readonly network?: string | NetworkTraits;
-  /** Relays to join the network by, as `anon://KEY@IP:PORT`. Later starts remember. */
+  /**
+   * Relays to join the network by, as `anon://KEY@IP:PORT`, or invites, as
+   * `anonnet invite` prints them. Later starts remember.
+   */
   readonly bootstrap?: readonly string[];
   /** Relays of a circuit, 1 to 7; the far side may add one. Default 3. */
   readonly hops?: number;
@@ -168,7 +174,7 @@ export class AnonNet implements AsyncDisposable {
     const node = await Node.start({
       state: options.state,
       network: networkOf(options.network),
-      bootstrap: (options.bootstrap ?? []).map(parseNodeAddress),
+      ...parseSources(machine.crypto, options.bootstrap ?? []),
       client: {
         dialFrom: parseSocketAddress(options.dialFrom ?? "[::]:0"),
         hops: checkHops(options.hops ?? 3),

@@ -320,7 +320,8 @@ function noRelayToAsk({ network }: NodeBase): ConfigError {
   return new ConfigError(
     "node.no_bootstrap",
     `Cannot join network ${network.name}: no node of it is known yet; give ` +
-      `the address of one with --bootstrap anon://KEY@IP:PORT. The operator ` +
-      `of a relay can tell you its address: the relay prints it when it is ready`,
+      `the address of one with --bootstrap anon://KEY@IP:PORT, or take an invite with ` +
+      `anonnet join LINE. The operator of a relay has both: the relay prints the one ` +
+      `when it is ready, and anonnet invite the other`,
   );
 }

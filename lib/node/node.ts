@@ -13,6 +13,7 @@
  * @module
  */
 import type { NodeId } from "../auth/identity.ts";
+import type { Invite } from "../auth/invite.ts";
 import type { NetworkParameters } from "../auth/network.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
@@ -56,7 +57,8 @@ import {
   startRelay,
 } from "./relay_role.ts";
 import type { Runtime } from "../machine/runtime.ts";
-import { claimForNetwork } from "./directory/state_network.ts";
+import { Membership } from "./directory/membership.ts";
+import { registerInvites } from "./node_invites.ts";
 import { StateWatch } from "./state_watch.ts";
 import type { HostedService } from "./host/hosted_service.ts";
 import { DRAIN_MS } from "./host/session_drain.ts";
@@ -65,9 +67,12 @@ import { DRAIN_MS } from "./host/session_drain.ts";
 export interface NodeOptions {
   /** Path of the state directory. */
   readonly state: string;
-  readonly network: NetworkParameters;
+  /** Default: that of the state directory, or of the invites, or `main`. */
+  readonly network?: NetworkParameters | undefined;
   /** Nodes to join the network by; the first node of a network has none. */
   readonly bootstrap: readonly NodeAddress[];
+  /** Invites to the network: they are remembered, and their relays are asked too. */
+  readonly invites?: readonly Invite[] | undefined;
   /** Relay for others. Default: no. */
   readonly relay?: RelayOptions | undefined;
   /** Build circuits of its own, for services, proxies and programs. Default: no. */
@@ -148,12 +153,19 @@ export class Node implements AsyncDisposable {
    */
   static async start(options: NodeOptions, runtime: Runtime): Promise<Node> {
     checkOptions(options);
-    const { network, signal, drainMs = DRAIN_MS } = options;
+    const { signal, drainMs = DRAIN_MS } = options;
     const { log, crypto } = runtime;
     if (options.proxies) await checkProxies(options.proxies, runtime);
     await using stack = new AsyncDisposableStack();
     const state = stack.use(await waitForState(options, runtime));
-    await claimForNetwork(state, network);
+    const membership = await Membership.open(state, options, runtime);
+    const { network } = membership;
+    if (options.relay) checkRelayOptions(membership, options.relay);
+    const bootstrap = [...options.bootstrap, ...membership.relays];
+    // A client that was told of no relay may be told of another network next.
+    if (options.relay || bootstrap.length > 0) {
+      await membership.claim({ isFirst: bootstrap.length === 0 });
+    }
     await checkAudiences(state, options.services ?? []);
     stack.use(new StateWatch(state, runtime.clock));
     const parts: NodeParts = { network, state };
@@ -170,6 +182,7 @@ export class Node implements AsyncDisposable {
       registerSessionCommands(control.server, parts, runtime.log);
       registerNewIdentity(control.server, parts, log);
       registerClientKey(control.server, clientKeys);
+      registerInvites(control.server, parts, membership, runtime);
     }
     const base: NodeBase = {
       state,
@@ -177,7 +190,7 @@ export class Node implements AsyncDisposable {
       runtime,
       verifier: runtime.verifier ?? new RecordVerifier(crypto, network),
       clientKeys,
-      bootstrap: options.bootstrap,
+      bootstrap,
       linkLimits: options.linkLimits,
       circuitLimits: options.circuitLimits,
       drainMs,
@@ -250,8 +263,8 @@ export class Node implements AsyncDisposable {
 }
 
 function checkOptions(options: NodeOptions): void {
-  const { relay, client, services = [], proxies } = options;
-  if (relay !== undefined) checkRelayOptions(options, relay);
+  const { network, relay, client, services = [], proxies } = options;
+  if (relay && network) checkRelayOptions({ network }, relay);
   checkServices(services);
   const needsClient = services.length > 0 || proxies !== undefined;
   if (needsClient && client === undefined) {

@@ -13,6 +13,7 @@ import type { NodeAddress } from "../auth/node_address.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { isAllowedAddress } from "../auth/subnet.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { sleep } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import { bootstrap } from "./directory/bootstrap.ts";
@@ -262,8 +263,12 @@ export async function joinAsRelay(
   base: NodeBase,
   relay: RelayRole,
 ): Promise<void> {
-  const { bootstrap: named, runtime, signal } = base;
-  const { dht } = relay;
+  const { runtime, signal } = base;
+  const { dht, identity } = relay;
+  // An invite may name this very relay.
+  const named = base.bootstrap.filter(({ publicKey }) =>
+    !equalBytes(publicKey, identity.publicKey)
+  );
   const { clock, random, log } = runtime;
   if (named.length === 0) {
     const { address, knowsOthers } = readyRelay(base, relay);

@@ -13,6 +13,7 @@ async function simulate(...args: readonly string[]) {
     terminal: {
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
+      read: () => Promise.resolve(""),
       log: () => Promise.resolve(),
       nowMs: () => 0,
       onStop: () => ({ [Symbol.dispose]() {} }),

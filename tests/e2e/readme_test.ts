@@ -49,6 +49,7 @@ class Reader implements AsyncDisposable {
   readonly #nodes = new Map<string, NodeProcess>();
   #site: Deno.HttpServer<Deno.NetAddr> | undefined;
   #bootstrap = "";
+  #invite = "";
   #host = "";
   #clientKey = "";
   #sessionId = "";
@@ -69,6 +70,7 @@ class Reader implements AsyncDisposable {
     const proxy = this.#nodes.get(DEFAULT_STATE);
     return text
       .replaceAll("BOOTSTRAP", this.#bootstrap)
+      .replaceAll(/\bLINE\b/g, this.#invite)
       .replaceAll("ADDRESS.anon", this.#host)
       .replaceAll(/\bKEY\b/g, this.#clientKey)
       .replaceAll(/\bID\b/g, this.#sessionId)
@@ -104,6 +106,8 @@ class Reader implements AsyncDisposable {
     if (NODES.has(command)) return await this.#node(words);
     const filled = rest.map((word) => this.fill(word));
     const cwd = this.home.path;
+    // The proxy of an earlier try is stopped, as the text says.
+    if (command === "join") await this.#nodes.get(DEFAULT_STATE)?.end();
     // A visitor has come, whose session is there to see.
     if (words.includes("--sessions")) await this.#curl(VISIT);
     const { code, stdout, stderr } = await runProgram([command, ...filled], {
@@ -112,6 +116,9 @@ class Reader implements AsyncDisposable {
     assert.equal(code, 0, `${command}: ${stderr}`);
     assert.notEqual(stdout, "", command);
     if (command === "client-key") this.#clientKey = stdout.trim();
+    if (command === "invite") {
+      this.#invite = stdout.trim().split("\n").at(-1) ?? "";
+    }
     if (command === "keygen") assert.match(stdout, /address +ab/);
     const [id] = /^[0-9a-f]{8}\b/m.exec(stdout) ?? [];
     if (words.includes("--sessions")) this.#sessionId = id ?? "none";

@@ -1,4 +1,9 @@
 import assert from "node:assert/strict";
+import { Identity } from "../../lib/auth/identity.ts";
+import { formatInvite, signInvite } from "../../lib/auth/invite.ts";
+import { networkParameters } from "../../lib/auth/network.ts";
+import { nobleSuite } from "../../lib/crypto/noble.ts";
+import { AnonNet } from "../../lib/embed/anonnet.ts";
 import { inAnonNet } from "./anonnet_world.ts";
 
 Deno.test("AnonNet.fetch() brings a page from a site of another program", () =>
@@ -296,4 +301,33 @@ Deno.test("AnonNet.start() says what is missing", () =>
       net.program({ signal: AbortSignal.abort(reason) }),
       reason,
     );
+  }));
+
+Deno.test("AnonNet.start() takes an invite where an address goes, and needs no more later", () =>
+  inAnonNet(async (net) => {
+    const crypto = nobleSuite();
+    using key = new Identity(crypto, new Uint8Array(32).fill(3));
+    const line = formatInvite(
+      crypto,
+      signInvite(crypto, key, {
+        network: networkParameters("local"),
+        relays: net.relays.slice(0, 3).map(({ address }) => address),
+        expiryMs: net.world.clock.unixMs() + 3_600_000,
+      }),
+    );
+    await assert.rejects(net.program({ bootstrap: [line.slice(0, 90)] }), {
+      code: "auth.invite_cut",
+    });
+    const site = await net.site(() => new Response("in"));
+    const machine = net.world.machine();
+    const dialFrom = `${machine.client.dialFrom.host}:0`;
+    for (const bootstrap of [[line], []]) {
+      await using program = await AnonNet.startOn(machine.runtime, {
+        state: "state",
+        bootstrap,
+        dialFrom,
+      });
+      const response = await program.fetch(`http://${site.host}/`);
+      assert.equal(await response.text(), "in");
+    }
   }));

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { networkParameters } from "../../auth/network.ts";
-import { parseNodeAddress } from "../../auth/node_address.ts";
 import {
   formatSocketAddress,
   isLoopback,
@@ -28,6 +26,7 @@ import {
   parseText,
   switchFlag,
 } from "./flag.ts";
+import { joinSources, networkFlag, parseJoinSource } from "./network_flags.ts";
 
 /** A day: longer than an operator waits for a stop, and short enough for a timer. */
 const MAX_DRAIN_SECONDS = 86_400;
@@ -58,17 +57,11 @@ function parseLoopbackAddress(text: string): SocketAddress {
 /** State, network, control and log: what all nodes have. */
 export const NODE_FLAGS = {
   state: stateFlag,
-  network: defaultFlag(
-    "NAME",
-    "the network to take part in: main, or local for one's own machines; all " +
-      "of its nodes must say the same",
-    "main",
-    networkParameters,
-  ),
+  network: networkFlag,
   bootstrap: listFlag(
     "ADDRESS",
-    "a node to join the network by, as anon://KEY@IP:PORT",
-    parseNodeAddress,
+    "a node to join the network by, as anon://KEY@IP:PORT, or an invite",
+    parseJoinSource,
   ),
   control: optionalFlag(
     "IP:PORT",
@@ -205,7 +198,7 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
   return {
     state: values.state,
     network: values.network,
-    bootstrap: values.bootstrap,
+    ...joinSources(values.bootstrap),
     control: values.control ?? "state",
     drainMs: values.drain * 1000,
     logLevel: values["log-level"],

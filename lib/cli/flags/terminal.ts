@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { concat } from "../../base/bytes.ts";
 import { storageError } from "../../storage/storage_error.ts";
 
 /** What counts as being asked to stop, beside signals. */
@@ -23,6 +24,8 @@ export interface Terminal {
   print(line: string): void;
   /** Tell the operator something. */
   tell(line: string): void;
+  /** What comes on standard input, to its end, or until it is longer than `mostBytes`. */
+  read(mostBytes: number): Promise<string>;
   /** Write to standard error without holding the program up. */
   log(bytes: Uint8Array): Promise<void>;
   /** Call `onSignal` whenever the operator asks us to stop. */
@@ -59,6 +62,16 @@ export function processTerminal(always: StopOptions): Terminal {
       } catch {
         // There is no other place to say it.
       }
+    },
+    async read(mostBytes) {
+      const parts: Uint8Array[] = [];
+      let bytes = 0;
+      for await (const part of Deno.stdin.readable) {
+        parts.push(part);
+        bytes += part.length;
+        if (bytes > mostBytes) break;
+      }
+      return new TextDecoder().decode(concat(...parts));
     },
     async log(bytes) {
       for (let offset = 0; offset < bytes.length;) {

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { customNetwork, networkParameters } from "../../../lib/auth/network.ts";
+import { utf8 } from "../../../lib/base/bytes.ts";
+import { GARDEN, inviteLine, Operator } from "./network_world.ts";
+
+Deno.test("anonnet join says what the invite is, and remembers it", async () => {
+  const operator = new Operator();
+  const said = await operator.do(["join", inviteLine()]);
+  assert.match(said, /network +garden: home and company addresses are allowed/);
+  assert.match(said, /signed by +([a-z2-7]{5} ){3}[a-z2-7]{5}\n/);
+  assert.match(said, /valid +until .* UTC, 59 min( [0-9]+ s)? from now/);
+  assert.match(said, /relays +10\.1\.0\.1:4001, key [a-z2-7]{8}…\n {12}10\.2/);
+  assert.match(said, /The key is new here/);
+  assert.match(said, /anonnet proxy --state anonnet-state$/);
+  const again = await operator.do(["join", inviteLine({ relays: [4] })]);
+  assert.match(again, /The key is the one that this node knows/);
+});
+
+Deno.test("anonnet join takes a line in pieces, a file, a mail, and standard input", async () => {
+  const line = inviteLine();
+  const folded = line.replaceAll(/(.{60})/g, "$1\r\n> ");
+  const mail = `Hello,\r\n\r\ncome in by\r\n> ${folded}\r\n\r\nSee you!\r\n`;
+  const pieces = line.replaceAll(/(.{50})/g, "$1 ").split(" ");
+  const tries: readonly (readonly [readonly string[], string?])[] = [
+    [[line]],
+    [[` ${line}\n`]],
+    [pieces],
+    [["line.txt"]],
+    [["mail.txt"]],
+    [["-"], `${line}\n`],
+    [["-"], mail],
+  ];
+  for (const [words, input] of tries) {
+    const operator = new Operator();
+    operator.files.plant("line.txt", utf8(`${line}\n`));
+    operator.files.plant("mail.txt", utf8(mail));
+    const said = await operator.do(["join", ...words, "--json"], input);
+    assert.equal(JSON.parse(said).network, "garden");
+    assert.equal(JSON.parse(said).relays.length, 3);
+    assert.equal(JSON.parse(said).isKeyNew, true);
+  }
+});
+
+Deno.test("anonnet join refuses each wrong invite in words, and changes nothing", async () => {
+  const operator = new Operator();
+  const line = inviteLine();
+  await operator.do(["join", line]);
+  const before = operator.files.read("anonnet-state/membership.blob");
+  const strict = customNetwork({ ...GARDEN, powDifficulty: 3 });
+  const cases: readonly (readonly [string, RegExp])[] = [
+    [line.slice(0, 70), /cut short, and the last [0-9]+ of its/],
+    [line.slice(0, 70) + "A" + line.slice(71), /changed on the way|not begin/],
+    [`anonnet:Ag${line.slice(10)}`, /for version 2 of the protocol/],
+    [inviteLine({ lifeMs: -60_000 }), /it lapsed at .*clock says/],
+    [inviteLine({ key: 2 }), /signed by .*has the key .*or forged/],
+    [inviteLine({ network: strict }), /other parameters/],
+    [
+      inviteLine({ network: networkParameters("local") }),
+      /is for network "local", and this node is in "garden"/,
+    ],
+  ];
+  for (const [text, words] of cases) {
+    const { code, printed, told } = await operator.run(["join", text]);
+    assert.equal(code, 1, told);
+    assert.match(told, words);
+    assert.equal(printed, "");
+  }
+  assert.deepEqual(
+    await operator.files.read("anonnet-state/membership.blob"),
+    await before,
+  );
+});
+
+Deno.test("anonnet join does not even make a directory for what is no invite", async () => {
+  const operator = new Operator();
+  operator.files.plant("notes.txt", utf8("Nothing here"));
+  operator.files.plant("big.txt", new Uint8Array(100_000));
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /the invite is missing/],
+    [["missing.txt"], /no invite, .* and no file with one/],
+    [["big.txt"], /and no file with one/],
+    [["notes.txt"], /does not begin with anonnet:/],
+    [["notes.txt", "more.txt"], /give one invite/],
+    [["-"], /does not begin with anonnet:/],
+    [[inviteLine().slice(1)], /no invite, which begins with anonnet:/],
+  ];
+  for (const [words, message] of cases) {
+    const { code, told } = await operator.run(["join", ...words]);
+    assert.equal(code, 1, told);
+    assert.match(told, message);
+  }
+  assert.equal(await operator.files.facts("anonnet-state"), undefined);
+});
