@@ -104,10 +104,9 @@ class Reader implements AsyncDisposable {
   async #anonnet(words: readonly string[]): Promise<void> {
     const [command = "", ...rest] = words;
     if (NODES.has(command)) return await this.#node(words);
-    const filled = rest.map((word) => this.fill(word));
     const cwd = this.home.path;
-    // The proxy of an earlier try is stopped, as the text says.
-    if (command === "join") await this.#nodes.get(DEFAULT_STATE)?.end();
+    if (command === "join") await this.#beInvited();
+    const filled = rest.map((word) => this.fill(word));
     // A visitor has come, whose session is there to see.
     if (words.includes("--sessions")) await this.#curl(VISIT);
     const { code, stdout, stderr } = await runProgram([command, ...filled], {
@@ -116,12 +115,20 @@ class Reader implements AsyncDisposable {
     assert.equal(code, 0, `${command}: ${stderr}`);
     assert.notEqual(stdout, "", command);
     if (command === "client-key") this.#clientKey = stdout.trim();
-    if (command === "invite") {
-      this.#invite = stdout.trim().split("\n").at(-1) ?? "";
-    }
     if (command === "keygen") assert.match(stdout, /address +ab/);
     const [id] = /^[0-9a-f]{8}\b/m.exec(stdout) ?? [];
     if (words.includes("--sessions")) this.#sessionId = id ?? "none";
+  }
+
+  /** A friend has sent a line, and the proxy of an earlier try is stopped, as the text says. */
+  async #beInvited(): Promise<void> {
+    await this.#nodes.get(DEFAULT_STATE)?.end();
+    this.#nodes.delete(DEFAULT_STATE);
+    const asked = await runProgram(["invite", "--state=relay-1"], {
+      cwd: this.home.path,
+    });
+    assert.equal(asked.code, 0, asked.stderr);
+    this.#invite = asked.stdout.trim();
   }
 
   /** Start a node and wait until it is ready. */

@@ -84,7 +84,7 @@ async function textOf(
   { terminal, files }: Program,
 ): Promise<string> {
   const [first, ...more] = words;
-  if (first === undefined) {
+  if (first === undefined || first.trim() === "") {
     throw new ConfigError(
       "cli.join_words",
       "Cannot join: the invite is missing; write anonnet join LINE, or - to read it " +

@@ -77,6 +77,7 @@ Deno.test("anonnet join does not even make a directory for what is no invite", a
   operator.files.plant("big.txt", new Uint8Array(100_000));
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /the invite is missing/],
+    [[""], /the invite is missing/],
     [["missing.txt"], /no invite, .* and no file with one/],
     [["big.txt"], /and no file with one/],
     [["notes.txt"], /does not begin with anonnet:/],
