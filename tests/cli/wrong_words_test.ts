@@ -19,7 +19,7 @@ const OF_RELAYS: readonly Case[] = [
   [[], /Usage: anonnet COMMAND/],
   [["rely"], /did you mean relay\?/],
   [["--state", "x"], /the command comes first/],
-  [["relay", "--sate=x"], /no such flag; did you mean --state\?/],
+  [["relay", "--staet=x"], /no such flag; did you mean --state\?/],
   [["relay", "-s"], /no such flag/],
   [["relay", "x"], /takes only flags/],
   [["relay", "--state"], /--state: the value is missing/],
