@@ -139,6 +139,11 @@ class SiteConnection implements Disposable {
     return this.#over.signal.aborted;
   }
 
+  /** Whether what fails now does so because of the visitor, who is gone or sent a broken body. */
+  get #isVisitorsFault(): boolean {
+    return this.isOver || this.#isUnreadable;
+  }
+
   [Symbol.dispose](): void {
     this.#stopping[Symbol.dispose]();
   }
@@ -201,7 +206,7 @@ class SiteConnection implements Disposable {
     });
     const answer = await this.#answers.to(
       request,
-      () => this.isOver || this.#isUnreadable,
+      () => this.#isVisitorsFault,
     );
     if (answer === undefined) {
       this.#over.signal.throwIfAborted();
@@ -224,7 +229,7 @@ class SiteConnection implements Disposable {
 
   /** A visitor must not take a part of an answer for the whole. */
   #breakOff(error: unknown): never {
-    if (!this.isOver) this.#options.onFault(error);
+    if (!this.#isVisitorsFault) this.#options.onFault(error);
     throw new UnreachableError(
       "site.body_failed",
       "Cannot send the rest of an answer: its body has failed",

@@ -512,6 +512,31 @@ Deno.test("siteTarget() tells a visitor whose body is broken, and takes it for n
   });
 });
 
+Deno.test("siteTarget() takes a body that its visitor breaks for no fault of a handler that sends it back", () => {
+  const handler: SiteHandler = (request) => new Response(request.body);
+  return inSite(handler, async (visit) => {
+    for (
+      const [framing, begun, broken] of [
+        ["Transfer-Encoding: chunked", "2\r\nab\r\n", "z\r\n"],
+        ["Content-Length: 5", "ab", ""],
+      ] as const
+    ) {
+      const visitor = visit();
+      const failing = assert.rejects(visitor.served, {
+        code: "site.body_failed",
+      });
+      await visitor.send(
+        `POST / HTTP/1.1\r\n${FIELD}${framing}\r\n\r\n${begun}`,
+      );
+      await visitor.until("ab");
+      await visitor.send(broken);
+      await visitor.end.closeWrite();
+      await failing;
+      assert.deepEqual(visitor.faults, []);
+    }
+  });
+});
+
 Deno.test("siteTarget() aborts a request's signal for that request alone", () => {
   const signals: AbortSignal[] = [];
   const handler: SiteHandler = ({ signal }) => {
