@@ -39,6 +39,8 @@ const PLAINTEXT_BYTES = 3072;
 export const SEALED_BYTES = X25519_BYTES + KEM_CIPHERTEXT_BYTES +
   PLAINTEXT_BYTES +
   TAG_BYTES;
+/** Bytes of the length in front of the content. */
+const LENGTH_BYTES = 2;
 const MAX_RECORD_BYTES = 1024;
 const MAX_PORT = 65_535;
 const SEAL_CONTEXT = utf8("anonnet v1 introduction");
@@ -116,7 +118,7 @@ export async function sealIntroduction(
   const plaintext = new Uint8Array(PLAINTEXT_BYTES);
   plaintext[0] = content.length >> 8;
   plaintext[1] = content.length & 0xff;
-  plaintext.set(content, 2);
+  plaintext.set(content, LENGTH_BYTES);
   const sealed = crypto.seal(key, ZERO_NONCE, plaintext, aad);
   wipe(key);
   return { sealed: concat(x, kem.ciphertext, sealed), unknown };
@@ -161,8 +163,16 @@ export async function openIntroduction(
 
 function readIntroduction(plaintext: Bytes): Introduction {
   const length = ((plaintext[0] ?? 0) << 8) | (plaintext[1] ?? 0);
+  const end = LENGTH_BYTES + length;
+  // Anything else behind it would be a channel that no check ever sees.
+  if (end > plaintext.length || plaintext.subarray(end).some(Boolean)) {
+    throw new ProtocolError(
+      "service.introduction_content",
+      "Cannot take introduction: it is cut short, or its padding is not zero",
+    );
+  }
   const fields = decodeFields(
-    plaintext.subarray(2, 2 + length),
+    plaintext.subarray(LENGTH_BYTES, end),
     "introduction",
   );
   const cookie = fields.bytes("cookie", { length: COOKIE_BYTES });

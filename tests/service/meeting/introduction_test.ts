@@ -104,6 +104,37 @@ Deno.test("openIntroduction() undoes sealIntroduction(), for a session and for a
   assert.deepEqual([...sizes], [SEALED_BYTES]);
 });
 
+Deno.test("openIntroduction() refuses a length beyond its bytes, and padding that is not zero", async () => {
+  /** Seals what the client writes, and something else than it would. */
+  const sealedWith = (change: (plaintext: Uint8Array) => void) =>
+    sealIntroduction(
+      {
+        ...crypto,
+        seal(key, nonce, plaintext, aad) {
+          const changed = plaintext.slice();
+          change(changed);
+          return crypto.seal(key, nonce, changed, aad);
+        },
+      },
+      random,
+      keys.public,
+      today,
+      { rendezvous, cookie, ticket },
+    );
+  for (
+    const change of [
+      (plaintext: Uint8Array) => plaintext.fill(1, -1),
+      (plaintext: Uint8Array) => plaintext.fill(0xff, 0, 2),
+    ]
+  ) {
+    const { sealed } = await sealedWith(change);
+    await refused(
+      openIntroduction(crypto, keys, [today], sealed),
+      "service.introduction_content",
+    );
+  }
+});
+
 Deno.test("openIntroduction() refuses other keys, other periods and altered bytes", async () => {
   const { sealed } = await sealIntroduction(
     crypto,
