@@ -123,13 +123,20 @@ function payloadOf(crypto: CryptoSuite, encoded: string): Bytes {
   return payload;
 }
 
+/** What may stand behind a line, and is no part of it. */
+const ENDS: ReadonlySet<string> = new Set(">\"'`)].,;");
+
 /** The line as it was made, whatever mail clients and chats put around it. */
 function withoutFolds(text: string): string {
-  return text
+  const line = text
     .replace(/^[\s>]+/gm, "")
     .replaceAll(/[\s\u200b\u2060\ufeff]+/g, "")
-    .replace(/^[<"'`(\[]+/, "")
-    .replace(/[>"'`)\].,;]+$/, "");
+    .replace(/^[<"'`(\[]+/, "");
+  // By hand: an expression that ends with `$` tries anew at each mark inside, which took
+  // 17 s for a text of 80,000 quotation marks.
+  let end = line.length;
+  while (end > 0 && ENDS.has(line.charAt(end - 1))) end--;
+  return line.slice(0, end);
 }
 
 function checksum(crypto: CryptoSuite, payload: Uint8Array): Bytes {

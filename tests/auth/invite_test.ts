@@ -340,3 +340,11 @@ Deno.test("networkFingerprint() shows 20 letters of the key, in fives", () => {
     /^([a-z2-7]{5} ){3}[a-z2-7]{5}$/,
   );
 });
+
+Deno.test("isInviteLine() reads a text full of marks in time proportional to it", () => {
+  const text = `x${'">'.repeat(100_000)}x`;
+  const beganMs = performance.now();
+  assert.equal(isInviteLine(text), false);
+  // It took 100 s; now it takes a few milliseconds.
+  assert.ok(performance.now() - beganMs < 5_000);
+});
