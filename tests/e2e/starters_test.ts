@@ -5,13 +5,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
-import { raceSignal } from "../../lib/base/clock.ts";
 import { isInstalled } from "../support/client_programs.ts";
-import { Lines } from "../support/process.ts";
-import { TemporaryDirectory } from "../support/temporary_directory.ts";
+import { inTerminal, StartedRelay } from "../support/started_relay.ts";
 
-const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
 const DENO = Deno.execPath();
 const TASK = [DENO, "task", "start"];
 
@@ -34,79 +30,8 @@ function hasNpx(): boolean {
   return new Deno.Command(program, { args }).outputSync().success;
 }
 
-/** Longest time until a node has ended that need not drain, and some more, ms. */
-const END_MS = 30_000;
-
 const POSIX = Deno.build.os !== "windows";
 const WITH_NPX = POSIX && hasNpx();
-
-/** A relay that a starter started, ready. */
-class StartedRelay implements AsyncDisposable {
-  readonly starter: Deno.ChildProcess;
-  readonly #home: TemporaryDirectory;
-  readonly #output: Lines;
-  readonly #log: Lines;
-
-  private constructor(starter: Deno.ChildProcess, home: TemporaryDirectory) {
-    this.starter = starter;
-    this.#home = home;
-    this.#output = new Lines(starter.stdout);
-    this.#log = new Lines(starter.stderr);
-  }
-
-  /** @param wrap Makes the command line of another one. */
-  static async start(
-    starter: readonly string[],
-    wrap = (words: readonly string[]) => words,
-  ): Promise<StartedRelay> {
-    await using stack = new AsyncDisposableStack();
-    const home = stack.use(await TemporaryDirectory.create());
-    const [program = "", ...args] = wrap([
-      ...starter,
-      "relay",
-      "--network=local",
-      "--listen=127.0.0.1:0",
-      `--state=${home.pathOf("state")}`,
-      "--ready-json",
-    ]);
-    const child = new Deno.Command(program, {
-      args,
-      cwd: PROJECT,
-      env: { NO_COLOR: "1" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const relay = stack.use(new StartedRelay(child, home));
-    await relay.#output.until((line) => line.includes('"event":"ready"'));
-    stack.move();
-    return relay;
-  }
-
-  /** All that it says, once no process of it is left: they hold the other end. */
-  async ended(): Promise<string> {
-    const limit = AbortSignal.timeout(END_MS);
-    const all = Promise.all([this.#log.all, this.#output.all]);
-    const log = (await raceSignal(all, limit)).join("");
-    await this.starter.status;
-    const left = await Array.fromAsync(
-      Deno.readDir(this.#home.pathOf("state")),
-    );
-    const names = left.map(({ name }) => name);
-    assert.ok(!names.some((name) => name.startsWith("control")), `${names}`);
-    return log;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.starter.stdin.close().catch(() => {});
-    await this.#home[Symbol.asyncDispose]();
-  }
-}
-
-/** The same in a terminal of its own. */
-function inTerminal(words: readonly string[]): readonly string[] {
-  return ["script", "-qefc", words.join(" "), "/dev/null"];
-}
 
 const STARTERS = [
   { name: "deno task", words: TASK, ignore: !POSIX },
@@ -123,7 +48,7 @@ for (const { name, words, ignore } of STARTERS) {
     name: `one Ctrl-C stops a node that ${name} started, once`,
     ignore: ignore || !isInstalled("script"),
     async fn() {
-      await using relay = await StartedRelay.start(words, inTerminal);
+      await using relay = await StartedRelay.start(words, { wrap: inTerminal });
       const writer = relay.starter.stdin.getWriter();
       await writer.write(Uint8Array.of(3));
       writer.releaseLock();
