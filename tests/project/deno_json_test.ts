@@ -49,7 +49,18 @@ Deno.test("deno.lock is frozen, and holds the packages of deno.json with their i
 });
 
 Deno.test("deno.json has the tasks that people know, and each says what it does", () => {
-  for (const task of ["start", "demo", "test", "bench", "ok", "compile"]) {
+  for (
+    const task of [
+      "start",
+      "demo",
+      "test",
+      "bench",
+      "ok",
+      "compile",
+      "npm",
+      "deb",
+    ]
+  ) {
     assert.ok(task in CONFIG.tasks, task);
   }
   for (const [task, { description }] of Object.entries(CONFIG.tasks)) {
@@ -84,25 +95,42 @@ Deno.test("every permission set keeps the program from writing to its own source
   }
 });
 
-Deno.test("workflows use actions of a fixed major version, and run what .ci/run runs", () => {
+Deno.test("workflows use actions by their hashes, and as few permissions as there are", () => {
+  assert.ok(WORKFLOWS.length >= 3, `${WORKFLOWS}`);
   for (const file of WORKFLOWS) {
     const text = readProjectFile(file);
-    for (const [, action = ""] of text.matchAll(/uses: (\S+)/g)) {
-      assert.match(action, /^actions\/[a-z-]+@v\d+$/, file);
+    const uses = [...text.matchAll(/uses: (.+)/g)].map(([, use]) => use);
+    assert.ok(uses.length > 0, file);
+    for (const use of uses) {
+      assert.match(
+        use ?? "",
+        /^actions\/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/,
+        file,
+      );
     }
-    assert.match(text, /run: bash \.ci\/run\n/, file);
-  }
-  const ci = readProjectFile(".github/workflows/ci.yml");
-  for (const system of ["ubuntu", "macos", "windows"]) {
-    assert.match(ci, new RegExp(`os: \\[.*${system}-latest`));
+    assert.match(text, /^permissions:\n  contents: read\n\n/m, file);
   }
 });
 
-Deno.test("a release has an executable for each target", () => {
+Deno.test("CI runs .ci/run on each system, and tries the packages as users have them", () => {
+  const ci = readProjectFile(".github/workflows/ci.yml");
+  assert.match(ci, /run: bash \.ci\/run\n/);
+  for (const system of ["ubuntu", "macos", "windows"]) {
+    assert.match(ci, new RegExp(`os: \\[.*${system}-latest`));
+  }
+  assert.match(ci, /npx --yes \.\.\/anonnet-\*\.tgz demo --check/);
+  assert.match(ci, /apt-get install .*anonnet_\*\.deb/);
+});
+
+Deno.test("a release is tested whole, signed, and has an executable for each target", () => {
   const release = readProjectFile(".github/workflows/release.yml");
   const targets = [...release.matchAll(/target: (\S+),/g)].map(([, name]) =>
     name
   );
   assert.deepEqual(targets.sort(), [...TARGETS].sort());
+  for (const task of ["ok", "compile", "deb", "npm"]) {
+    assert.match(release, new RegExp(`deno@\\S+ task ${task}\\b`));
+  }
   assert.match(release, /sha256sum/);
+  assert.match(release, /actions\/attest-build-provenance@/);
 });
