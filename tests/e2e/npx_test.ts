@@ -165,15 +165,13 @@ Deno.test({
       assert.match(await relay.ended(), /Stopped/);
     });
 
-    await test.step("a node ends with npx, which gets a SIGTERM or is killed", async () => {
-      for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-        await using relay = await StartedRelay.start(["npx", "anonnet"], {
-          ...machine.options,
-          cwd: await machine.installed(),
-        });
-        relay.starter.kill(signal);
-        assert.match(await relay.ended(), /Stopped/);
-      }
+    await test.step("npx that is killed leaves no node", async () => {
+      await using relay = await StartedRelay.start(["npx", "anonnet"], {
+        ...machine.options,
+        cwd: await machine.installed(),
+      });
+      relay.starter.kill("SIGKILL");
+      assert.match(await relay.ended(), /Stopped/);
     });
   },
 });

@@ -244,7 +244,9 @@ Deno.test("the manual page names each command of the program", async () => {
     "help",
   ]);
   const [, list = ""] = /^Commands:\n([^]*?)\n\n/m.exec(help) ?? [];
-  const commands = [...list.matchAll(/^  ([a-z-]+)/gm)].map(([, name]) => name);
+  const commands = [...list.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) =>
+    name
+  );
   assert.ok(commands.length > 10, list);
   assert.deepEqual(named.sort(), commands.sort());
 });

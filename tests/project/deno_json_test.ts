@@ -108,7 +108,7 @@ Deno.test("workflows use actions by their hashes, and as few permissions as ther
         file,
       );
     }
-    assert.match(text, /^permissions:\n  contents: read\n\n/m, file);
+    assert.match(text, /^permissions:\n {2}contents: read\n\n/m, file);
   }
 });
 

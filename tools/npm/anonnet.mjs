@@ -98,14 +98,12 @@ function endLike(code, signal) {
 }
 
 function start(words) {
-  let child;
-  for (const signal of PASSED_ON) {
-    process.on(signal, () => child?.kill(signal));
-  }
+  // Before the program runs, which a signal would leave behind otherwise.
+  for (const signal of PASSED_ON) process.on(signal, () => child.kill(signal));
   for (const signal of SWALLOWED) process.on(signal, () => {});
 
   const isAsked = words[0] === WITH_PARENT;
-  child = spawn(
+  const child = spawn(
     findDeno(),
     [
       "run",
