@@ -77,6 +77,9 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   log: ["base", "auth"],
   machine: ["base", "crypto", "auth", "transport", "storage", "log"],
 
+  "dashboard/page": [], // what browsers load
+  dashboard: ["base", "auth", "control", "log", "dashboard/page"],
+
   "node/link": ["base", "crypto", "wire", "auth", "link", "transport", "log"],
   "node/directory": [
     "base",
@@ -174,6 +177,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "control",
     "log",
     "machine",
+    "dashboard",
     "node/link",
     "node/directory",
     "node/circuit",
@@ -300,11 +304,13 @@ export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
   "@noble/hashes": ["crypto"],
   "@noble/post-quantum": ["crypto"],
   "asn1js": ["transport"],
+  "axe-core": [], // tests alone
   "cborg": ["wire"],
   "fast-check": [], // tests alone
   "smol-toml": ["cli/flags"],
   "typescript": [], // tools alone
-  "uqr": ["cli/network"],
+  "uplot": ["dashboard"],
+  "uqr": ["dashboard", "cli/network"],
 };
 
 /** Pure files that meet the platform on purpose, and the built-in modules each may import. */

@@ -7,6 +7,7 @@
 import { AnonNetError, ConfigError, describeError } from "../base/errors.ts";
 import { DenoFiles } from "../storage/deno_files.ts";
 import { circuitsCommand } from "./ask/circuits.ts";
+import { dashboardCommand } from "./ask/dashboard.ts";
 import { clientKeyCommand } from "./client_key.ts";
 import type { Command, ExitCode, Program } from "./flags/command.ts";
 import { doctorCommand } from "./doctor/doctor.ts";
@@ -40,6 +41,7 @@ const COMMANDS: readonly Command[] = [
   runCommand,
   networkCommand,
   inviteCommand,
+  dashboardCommand,
   statusCommand,
   doctorCommand,
   peersCommand,

@@ -94,20 +94,30 @@ export class ControlServer implements AsyncDisposable {
     this.#handlers.set(name, handler);
   }
 
+  /**
+   * Carry out a command for another part of this process.
+   *
+   * @throws {ConfigError} `control.command` when there is none of the name; and what
+   * its handler throws.
+   */
+  async run(name: string, args: JsonObject): Promise<JsonValue> {
+    const handler = this.#handlers.get(name);
+    if (handler !== undefined) {
+      return await handler(args, { signal: this.#stop.signal });
+    }
+    throw new ConfigError("control.command", "There is no such command");
+  }
+
   async #answer(request: Request): Promise<Response> {
     const command = admitRequest(request, this.place, this.#token);
     if (command === undefined) return new Response(null, { status: 403 });
-    const handler = this.#handlers.get(command);
-    if (handler === undefined) {
-      return failure(404, "control.command", "There is no such command");
-    }
     try {
       const args = parseArguments(await readBody(request));
-      const { signal } = this.#stop;
-      return Response.json(await handler(args, { signal }));
+      return Response.json(await this.run(command, args));
     } catch (error) {
       if (error instanceof ConfigError) {
-        return failure(400, error.code, error.message);
+        const status = error.code === "control.command" ? 404 : 400;
+        return failure(status, error.code, error.message);
       }
       if (!(error instanceof AnonNetError)) this.#onError(command, error);
       return failure(500, errorCode(error), describeError(error));

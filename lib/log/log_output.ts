@@ -23,6 +23,7 @@ import {
 } from "@logtape/logtape";
 import { describeError, errorCode } from "../base/errors.ts";
 import { scrubText } from "./_scrub.ts";
+import { LogTail } from "./log_tail.ts";
 import {
   type Log,
   LOG_LEVELS,
@@ -51,6 +52,8 @@ export interface LogOutput extends AsyncDisposable {
   readonly log: Log;
   /** From now on lines from this level up are written. */
   setLevel(level: LogLevel): void;
+  /** Its last lines. */
+  readonly tail: LogTail;
 }
 
 /**
@@ -69,6 +72,7 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
   const encoder = new TextEncoder();
   const format = options.format === "json" ? formatJson : TEXT;
   const threshold = { level: options.level };
+  const tail = new LogTail();
   let dropped = 0;
   const sink = fromAsyncSink(async (record) => {
     if (dropped > 0) {
@@ -86,9 +90,12 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
   });
   await configure({
     reset: true,
-    sinks: { output: sink },
+    sinks: {
+      output: sink,
+      tail: (record) => tail.add(formatJson(record).trimEnd()),
+    },
     loggers: [
-      { category: ROOT, lowestLevel: "debug", sinks: ["output"] },
+      { category: ROOT, lowestLevel: "debug", sinks: ["output", "tail"] },
       // The library's own failures; its greeting is below this level.
       {
         category: ["logtape", "meta"],
@@ -102,6 +109,7 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
     setLevel: (level) => {
       threshold.level = level;
     },
+    tail,
     async [Symbol.asyncDispose]() {
       await dispose();
       await reset();

@@ -30,6 +30,7 @@ import {
   startClient,
 } from "./client_role.ts";
 import type { NodeBase } from "./node_base.ts";
+import { type DashboardPlan, NodeDashboard } from "./node_dashboard.ts";
 import { openControl } from "./node_control.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { checkProxies, NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
@@ -87,6 +88,8 @@ export interface NodeOptions {
   readonly circuitLimits?: Partial<CircuitLimits> | undefined;
   /** Whether to answer `anonnet status`, and where instead of the state directory. */
   readonly control: "off" | "state" | SocketAddress;
+  /** A page for the operator's browser; it needs `control`. Default: none. */
+  readonly dashboard?: DashboardPlan | undefined;
   /** Who holds the state directory, for the message to who wants it too. */
   readonly holder: string;
   /**
@@ -183,6 +186,15 @@ export class Node implements AsyncDisposable {
       registerNewIdentity(control.server, parts, log);
       registerClientKey(control.server, clientKeys);
       registerInvites(control.server, parts, membership, runtime);
+      if (options.dashboard) {
+        stack.use(
+          NodeDashboard.plan(options.dashboard, {
+            control: control.server,
+            parts,
+            runtime,
+          }),
+        );
+      }
     }
     const base: NodeBase = {
       state,
@@ -263,10 +275,13 @@ export class Node implements AsyncDisposable {
 }
 
 function checkOptions(options: NodeOptions): void {
-  const { network, relay, client, services = [], proxies } = options;
+  const { network, relay, client, services = [], proxies, dashboard } = options;
   if (relay && network) checkRelayOptions({ network }, relay);
   checkServices(services);
   const needsClient = services.length > 0 || proxies !== undefined;
+  if (dashboard !== undefined && options.control === "off") {
+    throw new TypeError("Cannot start a node: a dashboard needs control");
+  }
   if (needsClient && client === undefined) {
     throw new TypeError(
       "Cannot start a node: services and proxies need client",

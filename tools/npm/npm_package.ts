@@ -12,7 +12,7 @@
 // deno-lint-ignore-file no-console -- a task talks to the terminal
 import { dirname, join } from "node:path/posix";
 import ts from "typescript";
-import { PROJECT, readProjectFile } from "../project_files.ts";
+import { listFiles, PROJECT, readProjectFile } from "../project_files.ts";
 import { MIN_DENO_VERSION } from "../../lib/cli/process/deno_version.ts";
 
 /** What deno.json says, as far as the package repeats it. */
@@ -139,6 +139,7 @@ function collectModules(
 ): { modules: Map<string, string>; imported: Set<string> } {
   const modules = new Map<string, string>();
   const imported = new Set<string>();
+  const files = new Set(listFiles());
   const left = [entry];
   for (const path of left) {
     const text = readProjectFile(path);
@@ -150,7 +151,12 @@ function collectModules(
         imported.add(packageName(fileName));
         continue;
       }
-      const target = join(dirname(path), fileName).replace(/\.js$/, ".ts");
+      const named = join(dirname(path), fileName);
+      if (files.has(named) && /\.(?:js|css|html)$/.test(named)) {
+        modules.set(named, readProjectFile(named)); // imported as text
+        continue;
+      }
+      const target = named.replace(/\.js$/, ".ts");
       if (target === "deno.json") continue; // the package has its own
       if (!target.endsWith(".ts")) {
         throw new Error(`Cannot pack ${fileName} of ${path}: no module`);

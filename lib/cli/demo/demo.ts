@@ -65,11 +65,12 @@ export const demoCommand = defineCommand({
     };
     try {
       return await runProcess<DemoNetwork>(program, log, {
-        start: (log, signal) =>
+        start: (log, signal, tail) =>
           DemoNetwork.start({
             relays: values.relays,
             directory,
             log,
+            tail,
             tell,
             signal,
           }),
@@ -91,7 +92,9 @@ export const demoCommand = defineCommand({
   },
 });
 
-function invitation({ socks, http, host }: DemoNetwork): string[] {
+function invitation(
+  { socks, http, host, dashboards: [service, proxies] }: DemoNetwork,
+): string[] {
   const socksText = formatSocketAddress(socks);
   const httpText = formatSocketAddress(http);
   return [
@@ -104,6 +107,11 @@ function invitation({ socks, http, host }: DemoNetwork): string[] {
     "or in a browser whose proxy settings come from",
     "",
     `    http://${httpText}/strict.pac`,
+    "",
+    "and look at the website's node, and at that of the proxies, in one browser each at",
+    "",
+    `    ${service}`,
+    `    ${proxies}`,
     "",
     "Ctrl-C ends it.",
   ];

@@ -13,6 +13,8 @@ import type { SocketAddress } from "../../auth/socket_address.ts";
 import { BugError } from "../../base/errors.ts";
 import { siteTarget } from "../../http/site.ts";
 import { type Log, thrown } from "../../log/log.ts";
+import type { LogTail } from "../../log/log_tail.ts";
+import type { DashboardPlan } from "../../node/node_dashboard.ts";
 import { Node, type NodeOptions } from "../../node/node.ts";
 import type { ServiceDefinition } from "../../node/host/node_services.ts";
 import { type Runtime, systemRuntime } from "../../machine/runtime.ts";
@@ -25,6 +27,7 @@ export interface DemoOptions {
   /** Where states are kept; an empty directory. */
   readonly directory: string;
   readonly log: Log;
+  readonly tail: LogTail;
   /** Tells a person what is happening. */
   readonly tell: (line: string) => void;
   readonly signal: AbortSignal;
@@ -41,11 +44,14 @@ export class DemoNetwork implements AsyncDisposable {
   readonly http: SocketAddress;
   /** The website's host name. */
   readonly host: string;
+  /** Where a browser sees the website's node, and that of the proxies. */
+  readonly dashboards: readonly string[];
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     service: Node,
     proxies: Node,
+    dashboards: readonly string[],
     stack: AsyncDisposableStack,
   ) {
     const { socks, http } = proxies.proxies ?? {};
@@ -56,6 +62,7 @@ export class DemoNetwork implements AsyncDisposable {
     this.socks = socks;
     this.http = http;
     this.host = site.host;
+    this.dashboards = dashboards;
     this.#stack = stack;
   }
 
@@ -81,20 +88,36 @@ export class DemoNetwork implements AsyncDisposable {
     tell(`Starting ${options.relays} relays on this machine ...`);
     const bootstrap = await startRelays(options.relays, start, stack);
     tell(`${elapsed()}: the relays know each other`);
+    const urls: { service?: string; proxies?: string } = {};
+    const dashboard = (name: keyof typeof urls): DashboardPlan => ({
+      address: LOOPBACK,
+      opens: "at once",
+      tail: options.tail,
+      onOpen: (url) => urls[name] = url,
+    });
     const client = { client: { dialFrom: LOOPBACK, hops: 3 }, bootstrap };
     tell("Starting a website as a service, and the proxies ...");
     const [service, proxies] = await all([
-      start("service", { ...client, services: [demoService(runtime)] }),
+      start("service", {
+        ...client,
+        services: [demoService(runtime)],
+        control: "state",
+        dashboard: dashboard("service"),
+      }),
       start("proxy", {
         ...client,
         proxies: { socks: LOOPBACK, http: LOOPBACK },
+        control: "state",
+        dashboard: dashboard("proxies"),
       }),
     ], stack);
     if (service === undefined || proxies === undefined) {
       throw new BugError("cli.demo", "A part of the demo has not been started");
     }
     tell(`${elapsed()}: the website can be reached, and circuits can be built`);
-    return new DemoNetwork(service, proxies, stack.move());
+    const dashboards = [urls.service, urls.proxies]
+      .filter((url) => url !== undefined);
+    return new DemoNetwork(service, proxies, dashboards, stack.move());
   }
 
   /** Stop all of it, the last part first. */

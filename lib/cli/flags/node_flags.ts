@@ -68,6 +68,15 @@ export const NODE_FLAGS = {
     "where on this machine to answer anonnet status, instead of in the state directory",
     parseLoopbackAddress,
   ),
+  dashboard: switchFlag(
+    "show the node in a browser of this machine, at the address that is printed",
+  ),
+  "dashboard-at": defaultFlag(
+    "IP:PORT",
+    "where on this machine the dashboard is; port 0 for any free one",
+    "127.0.0.1:9290",
+    parseLoopbackAddress,
+  ),
   drain: defaultFlag(
     "SECONDS",
     "how long transfers under way may take to end when told to stop; a second " +
@@ -200,6 +209,10 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
     network: values.network,
     ...joinSources(values.bootstrap),
     control: values.control ?? "state",
+    dashboard: {
+      address: values["dashboard-at"],
+      opens: values.dashboard ? "at once" : "when asked",
+    },
     drainMs: values.drain * 1000,
     logLevel: values["log-level"],
     logFormat: values["log-format"],

@@ -17,6 +17,7 @@ import {
   type LogOutput,
   openLog,
 } from "../../log/log_output.ts";
+import type { LogTail } from "../../log/log_tail.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { PROGRAM_VERSION } from "./program_version.ts";
 import type { StopOptions, Terminal } from "../flags/terminal.ts";
@@ -37,8 +38,9 @@ export interface ProcessWork<T extends AsyncDisposable> {
    * Start it.
    *
    * @param signal Aborts when asked to stop; reject with its reason then.
+   * @param tail The last lines of the log.
    */
-  start(log: Log, signal: AbortSignal): Promise<T>;
+  start(log: Log, signal: AbortSignal, tail: LogTail): Promise<T>;
   /**
    * Read the configuration again, and do what it says. Not called before it has
    * started, and once at a time. Default: there is none to read.
@@ -97,7 +99,7 @@ export async function runProcess<T extends AsyncDisposable>(
       log.warning("This log shows addresses of peers: do not pass it on");
     }
     log.info("Starting", { version: PROGRAM_VERSION });
-    return await runLogged(work, log, stop, reloads);
+    return await runLogged(work, output, stop, reloads);
   } finally {
     await endWithin(MAX_LOG_MS, output[Symbol.asyncDispose](), () => {});
   }
@@ -105,11 +107,11 @@ export async function runProcess<T extends AsyncDisposable>(
 
 async function runLogged<T extends AsyncDisposable>(
   work: ProcessWork<T>,
-  log: Log,
+  { log, tail }: LogOutput,
   stop: StopSignal,
   reloads: Reloads<T>,
 ): Promise<ExitCode> {
-  const starting = work.start(log, stop.signal);
+  const starting = work.start(log, stop.signal, tail);
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started === undefined) return 0;

@@ -36,6 +36,17 @@ export function formatReadyText(node: Node): string[] {
   return [...serviceLines(node), ...proxyLines(node)];
 }
 
+/** Lines for a person, as soon as the dashboard is open. */
+export function formatDashboardText(url: string): string[] {
+  return [
+    "The dashboard is open. One browser, within an hour, gets in by",
+    "",
+    `    ${url}`,
+    "",
+    "and others by the addresses that anonnet dashboard prints.",
+  ];
+}
+
 /** Lines for a person, as soon as a relay is ready. */
 export function formatRelayText(
   { address, knowsOthers }: ReadyRelay,

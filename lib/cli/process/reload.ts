@@ -102,8 +102,17 @@ function laterLimits(before: Options, wanted: Options): string[] {
 /** Names of what a node is made of at its start. */
 function fixedOf(before: Options, wanted: Options): string[] {
   const parts = (
-    { state, network, bootstrap, client, proxies, control, drainMs, relay }:
-      Options,
+    {
+      state,
+      network,
+      bootstrap,
+      client,
+      proxies,
+      control,
+      dashboard,
+      drainMs,
+      relay,
+    }: Options,
   ) => ({
     state,
     network,
@@ -111,6 +120,7 @@ function fixedOf(before: Options, wanted: Options): string[] {
     client,
     proxies,
     control,
+    dashboard,
     drain: drainMs,
     relay: relay && { ...relay, limits: undefined },
   });

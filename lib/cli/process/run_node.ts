@@ -6,19 +6,29 @@
  * @module
  */
 import { Node, type NodeOptions } from "../../node/node.ts";
+import type { DashboardPlan } from "../../node/node_dashboard.ts";
 import type { ReadyRelay } from "../../node/relay_role.ts";
 import { systemRuntime } from "../../machine/runtime.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { type ProcessLog, runProcess } from "./process.ts";
 import { reloadNode } from "./reload.ts";
-import { formatReadyLine, formatReadyText, formatRelayText } from "./ready.ts";
+import {
+  formatDashboardText,
+  formatReadyLine,
+  formatReadyText,
+  formatRelayText,
+} from "./ready.ts";
 
 /** What a process needs to know beside its node. */
 export interface RunOptions
-  extends Omit<NodeOptions, "signal" | "holder" | "onRelay">, ProcessLog {
+  extends
+    Omit<NodeOptions, "signal" | "holder" | "onRelay" | "dashboard">,
+    ProcessLog {
   readonly readyAs: "text" | "json";
   /** What the operator says now. Default: there is no file to read it from. */
   readonly reread?: (() => Promise<RunOptions>) | undefined;
+  /** Where the dashboard is once it is open, and whether that is from the start. Default: none. */
+  readonly dashboard?: Pick<DashboardPlan, "address" | "opens"> | undefined;
 }
 
 /** Run a node until the operator asks it to stop. */
@@ -31,14 +41,25 @@ export async function runNode(
   let current = options;
   return await runProcess<Node>(program, options, {
     ...options.drainMs === undefined ? {} : { drainMs: options.drainMs },
-    async start(log, signal) {
+    async start(log, signal, tail) {
       const holder = `pid ${Deno.pid}`;
       const runtime = await systemRuntime(log);
       const onRelay = (relay: ReadyRelay) => {
         if (options.readyAs === "json") return;
         for (const line of formatRelayText(relay)) terminal.print(line);
       };
-      return await Node.start({ ...options, holder, signal, onRelay }, runtime);
+      const dashboard = options.dashboard && {
+        ...options.dashboard,
+        tail,
+        onOpen(url: string) {
+          if (options.readyAs === "json") return;
+          for (const line of formatDashboardText(url)) terminal.print(line);
+        },
+      };
+      return await Node.start(
+        { ...options, holder, signal, onRelay, dashboard },
+        runtime,
+      );
     },
     ...reread && {
       async reload(node, output) {

@@ -1,0 +1,51 @@
+/**
+ * How much crossed a node's links. Each link counts for itself, and goes with its
+ * counts: what a link carried between the last reading and its end is not seen.
+ *
+ * @module
+ */
+
+/** Bytes, either way. */
+interface Traffic {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** What of a node is read. */
+export interface MeteredParts {
+  readonly relay?: { readonly links: MeteredLinks } | undefined;
+  readonly client?: { readonly links: MeteredLinks } | undefined;
+}
+
+interface MeteredLinks {
+  readonly links: Iterable<{ readonly stats: Traffic }>;
+}
+
+/** Counters that never go back. */
+export class TrafficMeter {
+  readonly #parts: MeteredParts;
+  readonly #seen = new WeakMap<object, Traffic>();
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  /** @param parts Roles may come later. */
+  constructor(parts: MeteredParts) {
+    this.#parts = parts;
+  }
+
+  /** All bytes so far. */
+  read(): Traffic {
+    const { relay, client } = this.#parts;
+    const tables = new Set([relay?.links, client?.links]);
+    for (const table of tables) {
+      for (const link of table?.links ?? []) {
+        const { bytesIn, bytesOut } = link.stats;
+        const before = this.#seen.get(link) ?? { bytesIn: 0, bytesOut: 0 };
+        this.#bytesIn += bytesIn - before.bytesIn;
+        this.#bytesOut += bytesOut - before.bytesOut;
+        this.#seen.set(link, { bytesIn, bytesOut });
+      }
+    }
+    return { bytesIn: this.#bytesIn, bytesOut: this.#bytesOut };
+  }
+}
