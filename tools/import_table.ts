@@ -7,6 +7,7 @@
  *                    │               ├─ path ─ pool
  *                    │               └─ circuit ─┬─ service
  *                    └─ session ─────────────────┘
+ *     base ─ metrics
  *     transport   storage   http ─ proxy   control                    edges
  *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
  *                                    └─ sim ─ cli ─ main.ts
@@ -41,6 +42,7 @@ export const PURE_FOLDERS = [
   "session",
   "service/meeting",
   "service",
+  "metrics",
 ] as const;
 
 const UP_TO_AUTH = ["base", "crypto", "wire", "auth"] as const;
@@ -73,6 +75,8 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   proxy: ["base", "auth", "http"],
   "proxy/socks": ["base", "auth", "http", "proxy"],
   control: ["base", "auth"],
+
+  metrics: ["base"],
 
   log: ["base", "auth"],
   machine: ["base", "crypto", "auth", "transport", "storage", "log"],
@@ -175,6 +179,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "proxy",
     "proxy/socks",
     "control",
+    "metrics",
     "log",
     "machine",
     "dashboard",

@@ -5,6 +5,8 @@
  *     200 result · 400 the request is wrong · 404 no such command
  *     500 the command failed · 403 everything that is not let in
  *
+ * `GET /metrics` goes by a door of its own, with another token.
+ *
  * Errors have the body `{"code": "…", "message": "…"}`; a 403 has none.
  *
  * @see protocol §9.3 "Control interface"
@@ -19,6 +21,7 @@ import {
 import { isLoopback } from "../auth/socket_address.ts";
 import { admitRequest } from "./control_gate.ts";
 import type { ControlPlace } from "./control_note.ts";
+import type { MetricsDoor } from "./metrics_door.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 
 /**
@@ -35,6 +38,8 @@ export type ControlHandler = (
 export interface ControlServerOptions {
   readonly place: ControlPlace;
   readonly token: string;
+  /** Answers requests for metrics. Default: they are refused like any other. */
+  readonly metrics?: Pick<MetricsDoor, "answer"> | undefined;
   /** Hears of commands that failed through our own fault. */
   readonly onError: (command: string, error: unknown) => void;
 }
@@ -47,6 +52,7 @@ export class ControlServer implements AsyncDisposable {
   /** Where it listens, with the port that was really bound. */
   readonly place: ControlPlace;
   readonly #token: string;
+  readonly #metrics: ControlServerOptions["metrics"];
   readonly #onError: ControlServerOptions["onError"];
   readonly #handlers = new Map<string, ControlHandler>();
   readonly #server:
@@ -65,6 +71,7 @@ export class ControlServer implements AsyncDisposable {
    */
   constructor(options: ControlServerOptions) {
     this.#token = options.token;
+    this.#metrics = options.metrics;
     this.#onError = options.onError;
     const { signal } = this.#stop;
     const answer = (request: Request) => this.#answer(request);
@@ -109,6 +116,8 @@ export class ControlServer implements AsyncDisposable {
   }
 
   async #answer(request: Request): Promise<Response> {
+    const metrics = this.#metrics?.answer(request, this.place);
+    if (metrics !== undefined) return metrics;
     const command = admitRequest(request, this.place, this.#token);
     if (command === undefined) return new Response(null, { status: 403 });
     try {

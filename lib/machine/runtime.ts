@@ -35,6 +35,8 @@ export interface Runtime {
    * change, it is on another network. `undefined` where that cannot be known.
    */
   readonly localAddresses?: () => readonly string[] | undefined;
+  /** Memory that the process takes, bytes. `undefined` where that cannot be known. */
+  readonly memoryBytes?: () => number;
   /**
    * Open the node's place on the network.
    *
@@ -59,6 +61,7 @@ export async function systemRuntime(log: Log): Promise<Runtime> {
     files: new DenoFiles(),
     log,
     localAddresses,
+    memoryBytes: () => Deno.memoryUsage().rss,
     openEndpoint: openQuicEndpoint,
   };
 }

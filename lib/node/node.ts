@@ -32,6 +32,7 @@ import {
 import type { NodeBase } from "./node_base.ts";
 import { type DashboardPlan, NodeDashboard } from "./node_dashboard.ts";
 import { openControl } from "./node_control.ts";
+import { NodeMetrics } from "./node_metrics.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { checkProxies, NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
 import {
@@ -90,6 +91,10 @@ export interface NodeOptions {
   readonly control: "off" | "state" | SocketAddress;
   /** A page for the operator's browser; it needs `control`. Default: none. */
   readonly dashboard?: DashboardPlan | undefined;
+  /** Where to serve metrics beside the control interface. Default: nowhere. */
+  readonly metrics?: SocketAddress | undefined;
+  /** Version of the program, for its metrics. Default: unknown. */
+  readonly version?: string | undefined;
   /** Who holds the state directory, for the message to who wants it too. */
   readonly holder: string;
   /**
@@ -122,6 +127,8 @@ export class Node implements AsyncDisposable {
   readonly services: readonly HostedService[];
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
+  /** Where metrics are served beside that, if anywhere. */
+  readonly metricsAddress: SocketAddress | undefined;
   readonly #state: StateDirectory;
   readonly #drainMs: number;
   readonly #stack: AsyncDisposableStack;
@@ -132,6 +139,7 @@ export class Node implements AsyncDisposable {
     drainMs: number,
     services: readonly HostedService[],
     controlPlace: ControlPlace | undefined,
+    metricsAddress: SocketAddress | undefined,
     stack: AsyncDisposableStack,
   ) {
     this.network = parts.network;
@@ -140,6 +148,7 @@ export class Node implements AsyncDisposable {
     this.proxies = parts.proxies;
     this.services = services;
     this.controlPlace = controlPlace;
+    this.metricsAddress = metricsAddress;
     this.#state = state;
     this.#drainMs = drainMs;
     this.#stack = stack;
@@ -172,13 +181,17 @@ export class Node implements AsyncDisposable {
     await checkAudiences(state, options.services ?? []);
     stack.use(new StateWatch(state, runtime.clock));
     const parts: NodeParts = { network, state };
-    const control = options.control === "off" ? undefined : stack.use(
-      await openControl(
-        state,
-        options.control === "state" ? undefined : options.control,
-        runtime,
-      ),
-    );
+    const metrics = await openMetrics(options, state, parts, runtime, stack);
+    const control = metrics === undefined || options.control === "off"
+      ? undefined
+      : stack.use(
+        await openControl(
+          state,
+          options.control === "state" ? undefined : options.control,
+          metrics.door,
+          runtime,
+        ),
+      );
     const clientKeys = new ClientKeys(state, runtime);
     if (control) {
       registerNodeCommands(control.server, parts, runtime.clock);
@@ -242,7 +255,16 @@ export class Node implements AsyncDisposable {
       );
     }
     const place = control?.server.place;
-    return new Node(parts, state, drainMs, services, place, stack.move());
+    const { address } = metrics ?? {};
+    return new Node(
+      parts,
+      state,
+      drainMs,
+      services,
+      place,
+      address,
+      stack.move(),
+    );
   }
 
   /** Its position in the DHT; a client has none. */
@@ -287,6 +309,19 @@ function checkOptions(options: NodeOptions): void {
       "Cannot start a node: services and proxies need client",
     );
   }
+}
+
+/** Metrics, where there is a way to ask for them. */
+async function openMetrics(
+  { control, metrics: listen, version = "unknown" }: NodeOptions,
+  state: StateDirectory,
+  parts: NodeParts,
+  runtime: Runtime,
+  stack: AsyncDisposableStack,
+): Promise<NodeMetrics | undefined> {
+  if (control === "off" && listen === undefined) return undefined;
+  const options = { listen, version };
+  return stack.use(await NodeMetrics.open(state, parts, options, runtime));
 }
 
 /** The state directory; while the process that has it stops, wait for that. */

@@ -14,6 +14,7 @@ import {
   newControlToken,
 } from "../control/control_note.ts";
 import { ControlServer } from "../control/control_server.ts";
+import type { MetricsDoor } from "../control/metrics_door.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
 import type { Runtime } from "../machine/runtime.ts";
 
@@ -31,12 +32,14 @@ const LOOPBACK: ControlPlace = {
  * Open the control interface: at `address` if there is one, else on a socket in
  * the state directory, else, where that cannot be, on a loopback port.
  *
+ * @param metrics Answers requests for metrics there.
  * @returns Dispose of it before the state directory.
  * @throws {ConfigError} `control.*` when `address` cannot be used.
  */
 export async function openControl(
   state: StateDirectory,
   address: SocketAddress | undefined,
+  metrics: MetricsDoor,
   { random, log }: Runtime,
 ): Promise<NodeControl> {
   const token = newControlToken(random);
@@ -46,7 +49,7 @@ export async function openControl(
       error: thrown(error),
     });
   const open = (place: ControlPlace) =>
-    new ControlServer({ place, token, onError });
+    new ControlServer({ place, token, metrics, onError });
   // What a killed process left behind would be in the way.
   await state.removeNote(CONTROL_SOCKET);
   const path = state.pathOf(CONTROL_SOCKET);

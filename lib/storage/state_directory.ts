@@ -4,6 +4,7 @@
  *     <state>/                0700
  *       lock                  marks the directory as ours; held while a process runs
  *       <name>.key            secret keys, text, never written twice
+ *       metrics-token         lets a monitoring system read the metrics
  *       <name>.blob           everything else, with a checksum
  *       *.corrupt-<n>         damaged files, for a person to look at
  *       <file>.tmp            half-written; removed at the next start
@@ -159,6 +160,12 @@ export class StateDirectory implements Disposable {
    */
   async writeNote(name: string, text: string): Promise<void> {
     await this.#directory.write(checkName(name), utf8(text));
+  }
+
+  /** What {@linkcode writeNote} wrote; `undefined` when there is none. */
+  async readNote(name: string): Promise<string | undefined> {
+    const bytes = await this.#directory.read(checkName(name));
+    return bytes && new TextDecoder().decode(bytes);
   }
 
   /** Remove what {@linkcode writeNote} wrote, or a socket. */

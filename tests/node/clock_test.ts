@@ -1,9 +1,11 @@
 /** Nodes whose machines show another time than the others. */
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
+import type { SocketAddress } from "../../lib/auth/socket_address.ts";
 import { type Clock, sleep } from "../../lib/base/clock.ts";
 import { Node } from "../../lib/node/node.ts";
 import { parseServiceHost } from "../../lib/service/address.ts";
+import { freePort } from "../support/client_programs.ts";
 import { inNodeWorld, type NodeWorld, type RelayNode } from "./node_world.ts";
 
 const HOUR_MS = 3_600_000;
@@ -21,19 +23,22 @@ function wrongMachine(world: NodeWorld, offMs: number) {
   const start = (
     relays: readonly RelayNode[],
     role: "client" | "relay" = "client",
+    metrics?: SocketAddress,
   ) =>
     Node.start({
       state: "state",
       network: networkParameters("local"),
       bootstrap: relays.slice(0, 2).map(({ address }) => address),
       control: "off",
+      metrics,
       holder: "test",
       signal: NEVER,
       ...role === "client"
         ? { client: machine.client }
         : { relay: { listen: machine.listen, advertise: [] } },
     }, { ...machine.runtime, clock });
-  return { log: machine.log, start, set: (ms: number) => void (off = ms) };
+  const { log, files } = machine;
+  return { log, files, start, set: (ms: number) => void (off = ms) };
 }
 
 for (
@@ -147,4 +152,33 @@ for (const hours of [3, 5, -1]) {
       await stream.opened;
       stream.abort();
     }));
+}
+
+for (const role of ["client", "relay"] as const) {
+  let isAsking = false;
+  Deno.test(`the metrics of a ${role} say that its clock is wrong, until it has joined`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const relays = await world.relays(6, stack);
+      await sleep(world.clock, 60_000);
+      const machine = wrongMachine(world, -3 * HOUR_MS);
+      const place = { host: "127.0.0.1", port: freePort() };
+      const starting = machine.start(relays, role, place);
+      const page = async () => {
+        const token = await machine.files.read("state/metrics-token");
+        const authorization = `Bearer ${new TextDecoder().decode(token)}`;
+        isAsking = true;
+        const response = await fetch(`http://127.0.0.1:${place.port}/metrics`, {
+          headers: { authorization: authorization.trim() },
+        });
+        const text = await response.text();
+        isAsking = false;
+        return text;
+      };
+      await sleep(world.clock, 20_000);
+      assert.match(await page(), /^anonnet_clock_wrong 1$/m);
+      machine.set(0);
+      stack.use(await starting);
+      assert.match(await page(), /^anonnet_clock_wrong 0$/m);
+    }, () => isAsking));
 }

@@ -51,13 +51,20 @@ export interface RelayNode extends AsyncDisposable {
 
 /** Some machines and what connects them. */
 export class NodeWorld {
-  readonly clock = new VirtualClock({ drain: createDrain(), maxEvents: 1e6 });
-  readonly network = new MemoryNetwork({
-    clock: this.clock,
-    random: seededRandom(1),
-    link: () => ({ latencyMs: 10 }),
-  });
+  readonly clock: VirtualClock;
+  readonly network: MemoryNetwork;
   #count = 0;
+
+  /** @param busy Whether time stands still, for a test that waits for the real network. */
+  constructor(busy?: () => boolean) {
+    const drain = createDrain(busy && { busy });
+    this.clock = new VirtualClock({ drain, maxEvents: 1e6 });
+    this.network = new MemoryNetwork({
+      clock: this.clock,
+      random: seededRandom(1),
+      link: () => ({ latencyMs: 10 }),
+    });
+  }
 
   /** A network of relays, which runs until the stack is disposed of. */
   async relays(
@@ -131,7 +138,8 @@ export class NodeWorld {
 /** Run a test in a world of its own, as fast as events follow each other. */
 export async function inNodeWorld(
   test: (world: NodeWorld) => Promise<void>,
+  busy?: () => boolean,
 ): Promise<void> {
-  const world = new NodeWorld();
+  const world = new NodeWorld(busy);
   await runOn(world.clock, test(world));
 }

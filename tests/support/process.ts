@@ -124,6 +124,7 @@ export interface ReadyLine {
   readonly socks: string | null;
   readonly http: string | null;
   readonly control: string | null;
+  readonly metrics: string | null;
   readonly services: readonly unknown[];
 }
 

@@ -80,6 +80,11 @@ export class NodeProcess implements AsyncDisposable {
     return text(this.#readyLine.http, "HTTP proxy");
   }
 
+  /** `HOST:PORT` of its metrics. */
+  get metrics(): string {
+    return text(this.#readyLine.metrics, "place of metrics");
+  }
+
   /** All services that it hosts. */
   get services(): readonly ReadyService[] {
     return this.#readyLine.services as readonly ReadyService[];

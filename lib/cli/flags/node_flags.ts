@@ -11,6 +11,7 @@ import {
 } from "../../auth/socket_address.ts";
 import { ConfigError } from "../../base/errors.ts";
 import { checkLoopback } from "../../control/control_server.ts";
+import { checkMetricsAddress } from "../../control/metrics_server.ts";
 import type { ClientOptions } from "../../node/client_role.ts";
 import type { RelayOptions } from "../../node/relay_role.ts";
 import { LOG_LEVELS } from "../../log/log.ts";
@@ -54,6 +55,13 @@ function parseLoopbackAddress(text: string): SocketAddress {
   return address;
 }
 
+/** @throws {ConfigError} also for an address that other machines reach. */
+function parseMetricsAddress(text: string): SocketAddress {
+  const address = parseOwnAddress(text);
+  checkMetricsAddress(address);
+  return address;
+}
+
 /** State, network, control and log: what all nodes have. */
 export const NODE_FLAGS = {
   state: stateFlag,
@@ -76,6 +84,12 @@ export const NODE_FLAGS = {
     "where on this machine the dashboard is; port 0 for any free one",
     "127.0.0.1:9290",
     parseLoopbackAddress,
+  ),
+  metrics: optionalFlag(
+    "IP:PORT",
+    "where on this machine Prometheus may read metrics, with the token in the file " +
+      "metrics-token of the state directory; port 0 for any free one",
+    parseMetricsAddress,
   ),
   drain: defaultFlag(
     "SECONDS",
@@ -213,6 +227,7 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
       address: values["dashboard-at"],
       opens: values.dashboard ? "at once" : "when asked",
     },
+    metrics: values.metrics,
     drainMs: values.drain * 1000,
     logLevel: values["log-level"],
     logFormat: values["log-format"],

@@ -16,13 +16,14 @@ import type { ReadyRelay } from "../../node/relay_role.ts";
 
 /** The line of `--ready-json`. */
 export function formatReadyLine(node: Node): string {
-  const { address, proxies, controlPlace, services } = node;
+  const { address, proxies, controlPlace, metricsAddress, services } = node;
   return JSON.stringify({
     event: "ready",
     address: address ? formatNodeAddress(address) : null,
     socks: placeOf(proxies?.socks),
     http: placeOf(proxies?.http),
     control: controlPlace ? textOf(controlPlace) : null,
+    metrics: placeOf(metricsAddress),
     services: services.map(({ status: { name, host, ports } }) => ({
       name,
       host,

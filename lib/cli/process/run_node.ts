@@ -11,6 +11,7 @@ import type { ReadyRelay } from "../../node/relay_role.ts";
 import { systemRuntime } from "../../machine/runtime.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { type ProcessLog, runProcess } from "./process.ts";
+import { PROGRAM_VERSION } from "./program_version.ts";
 import { reloadNode } from "./reload.ts";
 import {
   formatDashboardText,
@@ -20,10 +21,12 @@ import {
 } from "./ready.ts";
 
 /** What a process needs to know beside its node. */
-export interface RunOptions
-  extends
-    Omit<NodeOptions, "signal" | "holder" | "onRelay" | "dashboard">,
-    ProcessLog {
+export interface RunOptions extends
+  Omit<
+    NodeOptions,
+    "signal" | "holder" | "onRelay" | "dashboard" | "version"
+  >,
+  ProcessLog {
   readonly readyAs: "text" | "json";
   /** What the operator says now. Default: there is no file to read it from. */
   readonly reread?: (() => Promise<RunOptions>) | undefined;
@@ -48,6 +51,7 @@ export async function runNode(
         if (options.readyAs === "json") return;
         for (const line of formatRelayText(relay)) terminal.print(line);
       };
+      const version = PROGRAM_VERSION;
       const dashboard = options.dashboard && {
         ...options.dashboard,
         tail,
@@ -57,7 +61,7 @@ export async function runNode(
         },
       };
       return await Node.start(
-        { ...options, holder, signal, onRelay, dashboard },
+        { ...options, holder, signal, version, onRelay, dashboard },
         runtime,
       );
     },

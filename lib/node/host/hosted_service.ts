@@ -97,6 +97,8 @@ export interface ServiceStatus {
   readonly points: number;
   readonly sessions: number;
   readonly streams: number;
+  /** Introductions that came, ever, our own to see whether it can be reached among them. */
+  readonly introductions: number;
   /** Introductions that were never answered, for want of time. */
   readonly shed: number;
 }
@@ -232,6 +234,7 @@ export class HostedService implements AsyncDisposable {
       points: this.#machine.reachablePoints(unixMs).length,
       sessions: this.#sessions.size,
       streams: this.#sessions.streamCount,
+      introductions: this.#introductions.received,
       shed: this.#introductions.shed,
     };
   }

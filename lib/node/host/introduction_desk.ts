@@ -41,6 +41,7 @@ export class IntroductionDesk implements Disposable {
   readonly #takers: IntroductionTakers;
   readonly #answers: ServiceAnswers<Waiting>;
   readonly #pace: AnswerPace;
+  #received = 0;
   readonly #blinded = new Map<TimePeriod, PublicKey>();
 
   /** @param tasks Owns the answers; hears what was wrong with an introduction. */
@@ -69,6 +70,11 @@ export class IntroductionDesk implements Disposable {
     return this.#pace.perPoint;
   }
 
+  /** Introductions that came, ever. */
+  get received(): number {
+    return this.#received;
+  }
+
   /** Introductions that were never answered, for want of time. */
   get shed(): number {
     return this.#answers.shed;
@@ -76,6 +82,7 @@ export class IntroductionDesk implements Disposable {
 
   /** Count an introduction. @returns Whether {@linkcode ratePerPoint} is another now. */
   count(nowMs: number): boolean {
+    this.#received++;
     return this.#pace.onIntroduction(this.#answers, nowMs);
   }
 

@@ -131,6 +131,14 @@ export interface CircuitStats {
   readonly ends: Readonly<Partial<Record<RelayedEnd, number>>>;
 }
 
+/** Bytes of cells passed on, ever. */
+export interface CarriedBytes {
+  /** Away from clients. */
+  readonly forwardBytes: number;
+  /** Towards them. */
+  readonly backwardBytes: number;
+}
+
 /** Who creates a circuit here; a link is one. */
 export interface Neighbour {
   readonly nodeId: NodeId;
@@ -205,8 +213,17 @@ export class CircuitServer implements AsyncDisposable {
 
   /** Bytes of cells passed on, both ways, ever. */
   get carriedBytes(): number {
+    const { forwardBytes, backwardBytes } = this.carried;
+    return forwardBytes + backwardBytes;
+  }
+
+  /** Bytes of cells passed on, away from clients and towards them, ever. */
+  get carried(): CarriedBytes {
     const { forwardCells, backwardCells } = this.#traffic;
-    return (forwardCells + backwardCells) * CELL_BYTES;
+    return {
+      forwardBytes: forwardCells * CELL_BYTES,
+      backwardBytes: backwardCells * CELL_BYTES,
+    };
   }
 
   /** Circuits that there are. */
