@@ -225,6 +225,8 @@ export class Node implements AsyncDisposable {
     if (options.relay) {
       parts.relay = await startRelay(base, options.relay, stack);
       await joinAsRelay(base, parts.relay);
+      // Also where others found us before any that we asked had answered.
+      parts.clockDoubt = undefined;
       options.onRelay?.(readyRelay(base, parts.relay));
     }
     const services: HostedService[] = [];
