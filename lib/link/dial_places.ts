@@ -5,9 +5,14 @@
  *
  *     peer    one identity signs records with ever other addresses: few dials of it
  *     asker   a neighbour whose circuits go on to other relays: few dials for it
+ *     proven  a peer that answered where it is dialled: places of its own
  *
- * The node's own dials have no asker; {@linkcode MAX_DIALS_ASKED} leaves them half of
- * what the transport bears.
+ * One host that goes through many relays is many askers, and so fills what all of them
+ * have; but no dial of where a peer has answered, and each such place is proven no more
+ * once it is silent.
+ *
+ * The node's own dials have no asker; {@linkcode MAX_DIALS_ASKED} leaves them two fifths
+ * of what the transport bears.
  *
  * @see protocol §3.7 "Two links, and the end of a link"
  * @module
@@ -22,8 +27,9 @@ export const MAX_DIALS_OF_PEER = 4;
 /** Tuning: dials at once for one neighbour, of up to four addresses each. */
 export const MAX_DIALS_OF_ASKER = 8;
 /**
- * Tuning: dials at once for all neighbours of one kind. Relays, which cost work, and
- * strangers take nothing from each other.
+ * Tuning: dials at once for all neighbours of one kind, and of all proven peers for
+ * neighbours of either. Relays, which cost work, and strangers take nothing from each
+ * other.
  */
 export const MAX_DIALS_ASKED = 32;
 
@@ -33,33 +39,52 @@ export interface DialAsker {
   readonly kind: "relay" | "stranger";
 }
 
+/** What is dialled. */
+export interface DialTarget {
+  /** Whom, by key. */
+  readonly peer: string;
+  /** Whether it answered when it was last dialled there. */
+  readonly isProven: boolean;
+}
+
 /** Dials under way. */
 export class DialPlaces {
   readonly #peers = new Places(Infinity, MAX_DIALS_OF_PEER);
   readonly #askers = {
     relay: new Places(MAX_DIALS_ASKED, MAX_DIALS_OF_ASKER),
     stranger: new Places(MAX_DIALS_ASKED, MAX_DIALS_OF_ASKER),
+    proven: new Places(MAX_DIALS_ASKED, MAX_DIALS_OF_ASKER),
   };
 
   /**
    * A dial begins.
    *
-   * @param peer Whom it is of, by key.
    * @param asker Whom it is for; `undefined` when it is the node's own.
    * @returns Which part is full; `undefined` when it has its places.
    */
-  take(peer: string, asker?: DialAsker): "peer" | "asker" | undefined {
-    if (!this.#peers.take(peer)) return "peer";
-    if (asker === undefined || this.#askers[asker.kind].take(asker.name)) {
+  take(
+    target: DialTarget,
+    asker?: DialAsker,
+  ): "peer" | "asker" | undefined {
+    const { peer, isProven } = target;
+    // Dials of a peer where it is not hold up none where it is.
+    if (!isProven && !this.#peers.take(peer)) return "peer";
+    if (
+      asker === undefined || this.#placesFor(target, asker).take(asker.name)
+    ) {
       return undefined;
     }
-    this.#peers.give(peer);
+    if (!isProven) this.#peers.give(peer);
     return "asker";
   }
 
   /** A dial that had its places has ended. */
-  give(peer: string, asker?: DialAsker): void {
-    this.#peers.give(peer);
-    if (asker !== undefined) this.#askers[asker.kind].give(asker.name);
+  give(target: DialTarget, asker?: DialAsker): void {
+    if (!target.isProven) this.#peers.give(target.peer);
+    if (asker !== undefined) this.#placesFor(target, asker).give(asker.name);
+  }
+
+  #placesFor({ isProven }: DialTarget, { kind }: DialAsker): Places {
+    return this.#askers[isProven ? "proven" : kind];
   }
 }

@@ -40,8 +40,8 @@ const DEFAULT_LIMITS: TransportLimits = Object.freeze({
   maxStreams: 128,
   maxHandshakes: 256,
   maxWaiting: 64,
-  // Half of them for the circuits of neighbours at most, at four addresses each.
-  maxDials: 512,
+  // For the circuits of neighbours 384 at most: three times 32, at four addresses each.
+  maxDials: 640,
   // Three keep-alives may be lost before a peer counts as gone.
   idleTimeoutMs: 10_000,
   keepAliveMs: 3_000,

@@ -13,6 +13,7 @@ import { sleep } from "../../lib/base/clock.ts";
 import { type Bytes, equalBytes } from "../../lib/base/bytes.ts";
 import type { CircuitAccount } from "../../lib/circuit/circuit_places.ts";
 import {
+  MAX_DIALS_ASKED,
   MAX_DIALS_OF_ASKER,
   MAX_DIALS_OF_PEER,
 } from "../../lib/link/dial_places.ts";
@@ -41,6 +42,8 @@ import { TEST_UNIX_MS, testBytes, testRecord } from "../support/nodes.ts";
 
 const run = withCircuits<MemoryWorld>(inMemory);
 const DAY_MS = NETWORK.maxNodeRecordLifeMs;
+/** Dead relays that a host extends to through each of its guards: some checks are refused. */
+const DEAD_PER_GUARD = 3 * MAX_DIALS_OF_ASKER;
 const DEAD: SocketAddress = { host: "127.0.9.9", port: 9 };
 
 Deno.test("a dial to a good relay where it is not holds up none to where it is", () =>
@@ -259,3 +262,30 @@ for (const through of ["at once", "through another relay"] as const) {
       assert.deepEqual(first.errors, []);
     }));
 }
+
+Deno.test("dead relays that one host extends to through many relays hold up no dial to a relay that was reached before", () =>
+  run(async (world) => {
+    const [first, next, honest, ...guards] = await startRelays(world, 7);
+    assert.ok(first && next && honest);
+    assert.ok(guards.length * MAX_DIALS_OF_ASKER >= MAX_DIALS_ASKED);
+    const { table } = first.node;
+    (await build(await startClient(world), [first, next])).close();
+    table.get(next.record.publicKey)?.close();
+    const siege = { world, node: next.node };
+    const tries: ReturnType<typeof tryBuild>[] = [];
+    for (const [index, guard] of guards.entries()) {
+      const hostile = await startClient(world);
+      for (let number = 0; number < DEAD_PER_GUARD; number++) {
+        const dead = deadRelay(siege, index * DEAD_PER_GUARD + number);
+        tries.push(tryBuild(hostile, [guard, first, dead]));
+        if (number % 4 === 3) await sleep(world.clock, 100);
+      }
+    }
+    await sleep(world.clock, 3000);
+    assert.equal(table.stats.dialling, MAX_DIALS_ASKED);
+    const client = await startClient(world);
+    const circuit = await build(client, [honest, first, next]);
+    circuit.close();
+    for (const { ok } of await Promise.all(tries)) assert.equal(ok, false);
+    assert.deepEqual(first.errors, []);
+  }));

@@ -39,6 +39,7 @@ import {
   LinkRoom,
   type RoomLimits,
 } from "../../link/link_room.ts";
+import { ProvenPlaces } from "../../link/proven_places.ts";
 import type { Load } from "../../link/link_state.ts";
 import type {
   ByteStream,
@@ -137,6 +138,7 @@ export class LinkTable implements AsyncDisposable {
   readonly #further: FurtherLinks;
   readonly #dials = new Map<string, Promise<Link>>();
   readonly #dialPlaces = new DialPlaces();
+  readonly #proven = new ProvenPlaces();
   readonly #backoff: DialBackoff;
   readonly #tasks = new TaskSet((error) => {
     if (!(error instanceof AnonNetError)) this.#onError(error);
@@ -249,12 +251,14 @@ export class LinkTable implements AsyncDisposable {
     if (dial === undefined) {
       this.#checkDial(peer);
       const ofPeer = keyOf(peer.publicKey);
+      const isProven = this.#proven.has(ofPeer, key);
+      const target = { peer: ofPeer, isProven };
       const { asker } = options;
-      const full = this.#dialPlaces.take(ofPeer, asker);
+      const full = this.#dialPlaces.take(target, asker);
       if (full !== undefined) throw tooManyDials(full);
       dial = this.#dial(peer).finally(() => {
         this.#dials.delete(key);
-        this.#dialPlaces.give(ofPeer, asker);
+        this.#dialPlaces.give(target, asker);
       });
       this.#dials.set(key, dial);
       this.#tasks.run(dial);
@@ -364,6 +368,7 @@ export class LinkTable implements AsyncDisposable {
     try {
       const link = await this.#dialOfUse(peer);
       this.#backoff.onSuccess(key);
+      this.#proven.onSuccess(keyOf(peer.publicKey), key);
       return this.get(peer.publicKey) ?? link;
     } catch (error) {
       // They may have reached us meanwhile.
@@ -371,6 +376,7 @@ export class LinkTable implements AsyncDisposable {
       if (link !== undefined) return link;
       if (!this.#stopping.signal.aborted) {
         this.#backoff.onFailure(key, error, clock.nowMs());
+        this.#proven.onFailure(keyOf(peer.publicKey), key);
       }
       throw error;
     }
