@@ -19,8 +19,13 @@ export const QUOTA_BYTES = 512 * 1024 * 1024;
  */
 const FREE_FRACTION = 1 / 16;
 
+/** What waits: cells for a writer, or the beginnings of control messages for their ends. */
+export type WaitingKind = "cells" | "messages";
+
 /** What holds waiting cells on behalf of `Owner`, such as a circuit. */
 export interface Waiter<Owner> {
+  /** What it holds. */
+  readonly kind: WaitingKind;
   /** Whom to destroy. */
   readonly owner: Owner;
   /** When its oldest cell came; `undefined` while none waits. */
@@ -33,7 +38,7 @@ export interface Waiter<Owner> {
 export class CellQuota<Owner> {
   /** Bytes that may wait. */
   readonly maxBytes: number;
-  #usedBytes = 0;
+  readonly #usedBytes = { cells: 0, messages: 0 };
   readonly #waiters = new Set<Waiter<Owner>>();
 
   /**
@@ -50,12 +55,17 @@ export class CellQuota<Owner> {
 
   /** Bytes that wait now, with writes under way. */
   get usedBytes(): number {
-    return this.#usedBytes;
+    return this.#usedBytes.cells + this.#usedBytes.messages;
+  }
+
+  /** Of these, what one kind takes. */
+  usedBytesOf(kind: WaitingKind): number {
+    return this.#usedBytes[kind];
   }
 
   /** Whether {@linkcode victims} have to go. */
   get over(): boolean {
-    return this.#usedBytes > this.maxBytes;
+    return this.usedBytes > this.maxBytes;
   }
 
   /**
@@ -70,7 +80,7 @@ export class CellQuota<Owner> {
     const age = (waiter: Waiter<Owner>) => waiter.oldestMs ?? Infinity;
     waiters.sort((a, b) => age(a) - age(b));
     const victims = new Set<Owner>();
-    let excess = this.#usedBytes - this.maxBytes * (1 - FREE_FRACTION);
+    let excess = this.usedBytes - this.maxBytes * (1 - FREE_FRACTION);
     for (const waiter of waiters) {
       if (excess <= 0) break;
       excess -= waiter.freeableBytes;
@@ -81,13 +91,13 @@ export class CellQuota<Owner> {
 
   /** A waiter holds `bytes` more. */
   add(waiter: Waiter<Owner>, bytes: number): void {
-    this.#usedBytes += bytes;
+    this.#usedBytes[waiter.kind] += bytes;
     this.#waiters.add(waiter);
   }
 
   /** A waiter holds `bytes` less. */
   remove(waiter: Waiter<Owner>, bytes: number): void {
-    this.#usedBytes -= bytes;
+    this.#usedBytes[waiter.kind] -= bytes;
     if (waiter.oldestMs === undefined) this.#waiters.delete(waiter);
   }
 }

@@ -42,6 +42,7 @@ export interface CellRingOptions {
 
 /** The waiting cells of one circuit in one direction. */
 export class CellRing<Owner> implements Waiter<Owner> {
+  readonly kind = "cells";
   /** Whom the quota names. */
   readonly owner: Owner;
   readonly #quota: CellQuota<Owner>;

@@ -142,6 +142,7 @@ function statusOf(parts: NodeParts): JsonObject {
     links: { ...(relay ?? client)?.links.stats },
     relays: relays?.snapshot().length ?? parts.awaited?.().known ?? 0,
     circuits: factsOf(parts),
+    memory: relay ? memoryOf(relay) : null,
     dht: relay ? { ...relay.dht.status } : null,
     socks: placeOf(proxies?.socks),
     http: placeOf(proxies?.http),
@@ -171,6 +172,17 @@ function familyOf(
 ): JsonObject | null {
   const status = familyStatus(record.current, relays?.snapshot() ?? []);
   return status === undefined ? null : { ...status };
+}
+
+/** What a relay counts of its memory, by kind, and how much the first two may take. */
+function memoryOf({ circuits, dht }: RelayRole): JsonObject {
+  const { waitingBytes, messageBytes, quotaBytes } = circuits.stats;
+  return {
+    cellBytes: waitingBytes - messageBytes,
+    messageBytes,
+    quotaBytes,
+    recordBytes: dht.status.recordBytes,
+  };
 }
 
 function reachOf({ reach: { status } }: RelayRole): JsonObject {

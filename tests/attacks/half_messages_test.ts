@@ -50,6 +50,7 @@ Deno.test("Control messages that are begun and never ended are counted, and not 
     await sleep(world.clock, 100);
     const { created } = relay.server.stats.states;
     const counted = relay.server.stats.waitingBytes;
+    assert.equal(relay.server.stats.messageBytes, counted);
     assert.ok(
       counted >= 16_000 * (created - 1) && counted <= QUOTA_BYTES,
       `${created} circuits hold ${counted} bytes, as they are counted`,

@@ -118,8 +118,10 @@ export interface CircuitStats {
   /** Cells passed on, away from clients and towards them, ever. */
   readonly forwardCells: number;
   readonly backwardCells: number;
-  /** Bytes of cells that wait, and how many may. */
+  /** Bytes of cells that wait, those of unfinished control messages included, and how many may. */
   readonly waitingBytes: number;
+  /** Bytes of unfinished control messages. */
+  readonly messageBytes: number;
   readonly quotaBytes: number;
   /** Bytes of cells that went out, ever, and streams that wait for their turn. */
   readonly sentBytes: number;
@@ -280,6 +282,7 @@ export class CircuitServer implements AsyncDisposable {
       forwardCells,
       backwardCells,
       waitingBytes: this.#quota.usedBytes,
+      messageBytes: this.#quota.usedBytesOf("messages"),
       quotaBytes: this.#quota.maxBytes,
       sentBytes: this.#rate.sentBytes,
       held: this.#rate.waiting,

@@ -9,6 +9,7 @@ import type { CellQuota, Waiter } from "../../circuit/cell_quota.ts";
 
 /** The unfinished message of one circuit. */
 export class HeldMessage<Owner> implements Waiter<Owner> {
+  readonly kind = "messages";
   readonly owner: Owner;
   readonly #quota: CellQuota<Owner>;
   #heldBytes = 0;

@@ -13,10 +13,13 @@ Deno.test("HeldMessage counts what the beginning of a message takes, since it be
   young?.set(8192, 3);
   assert.equal(young?.oldestMs, 2);
   assert.equal(quota.usedBytes, 12_288);
+  assert.equal(quota.usedBytesOf("messages"), 12_288);
+  assert.equal(quota.usedBytesOf("cells"), 0);
   assert.deepEqual(quota.victims(), ["old"]);
   old?.set(0, 4);
   assert.equal(quota.usedBytes, 8192);
   young?.set(0, 4);
   assert.equal(quota.usedBytes, 0);
+  assert.equal(quota.usedBytesOf("messages"), 0);
   assert.deepEqual([young?.oldestMs, young?.freeableBytes], [undefined, 0]);
 });
