@@ -19,6 +19,28 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number[]> {
   });
 }
 
+/** What a process had of the processors, all its threads together. */
+export interface ProcessorFacts {
+  /** Time on a processor, s. */
+  readonly ranS: number;
+  /** Time in which threads had something to do and no processor, s. */
+  readonly waitedS: number;
+}
+
+/** What each process had of the processors; see proc_pid_schedstat of the kernel. */
+export async function processorFacts(
+  pids: readonly number[],
+): Promise<ProcessorFacts[]> {
+  const script = "for pid; do cat /proc/$pid/task/*/schedstat; echo; done";
+  const text = await run("sh", ["-c", script, "sh", ...pids.map(String)]);
+  return text.split("\n\n").slice(0, pids.length).map((lines) => {
+    const threads = lines.split("\n").map((line) => line.split(" "));
+    const seconds = (column: number) =>
+      total(threads.map((thread) => Number(thread[column] ?? 0))) / 1e9;
+    return { ranS: seconds(0), waitedS: seconds(1) };
+  });
+}
+
 /** Resident memory of each process, MiB. */
 export async function residentMiB(pids: readonly number[]): Promise<number[]> {
   const text = await read(pids.map((pid) => `/proc/${pid}/status`));
@@ -26,9 +48,13 @@ export async function residentMiB(pids: readonly number[]): Promise<number[]> {
     .map(([, kib]) => Number(kib) / 1024);
 }
 
-async function read(files: readonly string[]): Promise<string> {
-  const { success, stdout } = await new Deno.Command("cat", {
-    args: [...files],
+function read(files: readonly string[]): Promise<string> {
+  return run("cat", files);
+}
+
+async function run(program: string, args: readonly string[]): Promise<string> {
+  const { success, stdout } = await new Deno.Command(program, {
+    args: [...args],
     stderr: "null",
   }).output();
   if (!success) throw new Error("A process has ended");

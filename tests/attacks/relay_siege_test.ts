@@ -11,7 +11,10 @@
  */
 import assert from "node:assert/strict";
 import { sleep } from "../../lib/base/clock.ts";
-import { DEFAULT_CIRCUIT_LIMITS } from "../../lib/node/relay/circuit_server.ts";
+import {
+  type CircuitLimits,
+  DEFAULT_CIRCUIT_LIMITS,
+} from "../../lib/node/relay/circuit_server.ts";
 import { startRelay, withCircuits } from "../node/circuit/circuit_world.ts";
 import { isFullSize } from "./hostile_visitor.ts";
 import { assertServed, Door } from "../siege/newcomers.ts";
@@ -37,19 +40,26 @@ const GOODPUT_MS = 1_000;
 const LIMITS = {
   circuits: DEFAULT_CIRCUIT_LIMITS.circuits / 32,
   circuitsPerPeer: DEFAULT_CIRCUIT_LIMITS.circuitsPerPeer / 32,
-  quotaBytes: QUOTA_BYTES,
 };
+
+interface Siege {
+  readonly name: string;
+  /** What is done at once. */
+  readonly attacks: readonly RelayAttack[];
+  /** Places of the relay; default: as it has them. */
+  readonly limits?: Partial<CircuitLimits>;
+}
 
 async function besiege(
   world: MemorySiege,
-  attacks: readonly RelayAttack[],
+  { attacks, limits }: Siege,
 ): Promise<void> {
   const node = { network: COUNTING_HOSTS };
   const relay = await startRelay(world, {
     node,
     network: COUNTING_HOSTS,
     verifier: world.verifier(),
-    limits: LIMITS,
+    limits: { quotaBytes: QUOTA_BYTES, ...limits },
   });
   const beside = async () => (await startRelay(world)).record;
   const door = await Door.open(world, relay.record, beside, GOODPUT_MS);
@@ -82,19 +92,24 @@ async function besiege(
   assert.deepEqual(relay.errors, []);
 }
 
-/** What is done at once. */
-const SIEGES: readonly (readonly [string, readonly RelayAttack[]])[] = [
-  ["all attacks at once", Object.values(RELAY_ATTACKS)],
+const SIEGES: readonly Siege[] = [
+  {
+    name: "all attacks at once",
+    attacks: Object.values(RELAY_ATTACKS),
+    limits: LIMITS,
+  },
+  // Among all of them it is its hosts' share of circuits that holds it back.
+  { name: "dead extends alone", attacks: [RELAY_ATTACKS["dead extends"]] },
   ...isFullSize
-    ? Object.entries(RELAY_ATTACKS).map(([name, attack]) =>
-      [name, [attack]] as const
-    )
+    ? Object.entries(RELAY_ATTACKS).map(([name, attack]) => ({
+      name,
+      attacks: [attack],
+      limits: LIMITS,
+    }))
     : [],
 ];
 
-for (const [name, attacks] of SIEGES) {
-  Deno.test(`newcomers are served by a relay under ${name} from three hosts`, () =>
-    withCircuits<MemorySiege>(inMemorySiege)((world) =>
-      besiege(world, attacks)
-    ));
+for (const siege of SIEGES) {
+  Deno.test(`newcomers are served by a relay under ${siege.name} from three hosts`, () =>
+    withCircuits<MemorySiege>(inMemorySiege)((world) => besiege(world, siege)));
 }

@@ -192,16 +192,17 @@ const deadExtends: RelayAttack = (raider) => {
       }),
     );
   };
-  return raider.onLink(100, async (link) => {
-    const circuit = await raider.create(link);
-    const { machine, stream } = circuit;
-    const request = await machine.extend(dead(), raider.world.clock.nowMs());
-    if (request !== undefined) await stream.write(request);
-    circuit.receive().finally(() => {
-      stream.closeWrite();
-      stream.cancel();
-    });
-  });
+  return times(raider.links, () =>
+    raider.onLink(100, async (link) => {
+      const circuit = await raider.create(link);
+      const { machine, stream } = circuit;
+      const request = await machine.extend(dead(), raider.world.clock.nowMs());
+      if (request !== undefined) await stream.write(request);
+      circuit.receive().finally(() => {
+        stream.closeWrite();
+        stream.cancel();
+      });
+    }));
 };
 
 /** Connections that prove nothing, and have bytes unread on all of their streams. */
@@ -252,7 +253,7 @@ const creations: RelayAttack = (raider) =>
     }));
 
 /** By what an operator would call them. */
-export const RELAY_ATTACKS: Readonly<Record<string, RelayAttack>> = {
+export const RELAY_ATTACKS = {
   "silent requests": silentRequests,
   "idle circuits": idleCircuits,
   "half control messages": halfMessages,
@@ -260,4 +261,4 @@ export const RELAY_ATTACKS: Readonly<Record<string, RelayAttack>> = {
   "connections that never say hello": neverHello,
   "a put flood": putFlood,
   "creations without end": creations,
-};
+} satisfies Readonly<Record<string, RelayAttack>>;

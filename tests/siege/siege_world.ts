@@ -50,7 +50,10 @@ class Hosts {
   }
 
   next(): string {
-    return this.chosen ?? `127.0.${this.#number++}.1`;
+    if (this.chosen !== undefined) return this.chosen;
+    const number = this.#number++;
+    // Past the first 256, attackers have 127.1.0.0/16.
+    return `127.${2 * (number >> 8)}.${number & 255}.1`;
   }
 }
 

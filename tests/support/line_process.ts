@@ -7,8 +7,25 @@ import { fileURLToPath } from "node:url";
 
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 
+/** The niceness that leaves others the processor. */
+const LEAST_PRIORITY = 19;
+
 /** Time that a process has to end by itself, ms. */
 const END_MS = 5000;
+
+/** How a process runs. */
+export interface LineProcessOptions {
+  /**
+   * More flags for Deno. V8's own make other processes compile anew what they share:
+   * the cache of compiled code is that of one set of them.
+   */
+  readonly flags?: readonly string[];
+  /**
+   * `low`: of the processor it has what the others of this program and its children
+   * leave. Not on Windows. Default: as they have.
+   */
+  readonly priority?: "low";
+}
 
 /** A process that answers a line by a line. Killed on dispose. */
 export class LineProcess implements AsyncDisposable {
@@ -16,17 +33,16 @@ export class LineProcess implements AsyncDisposable {
   readonly #lines: AsyncIterator<string>;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
 
-  /**
-   * @param flags More flags for Deno. V8's own make other processes compile anew what
-   * they share: the cache of compiled code is that of one set of them.
-   */
   constructor(
     program: string,
     args: readonly string[],
-    flags: readonly string[] = [],
+    { flags = [], priority }: LineProcessOptions = {},
   ) {
-    const command = new Deno.Command(Deno.execPath(), {
+    const deno = Deno.execPath();
+    const isLow = priority === "low";
+    const command = new Deno.Command(isLow ? "nice" : deno, {
       args: [
+        ...isLow ? ["-n", `${LEAST_PRIORITY}`, deno] : [],
         "run",
         "--quiet",
         "--no-prompt",

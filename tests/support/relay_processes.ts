@@ -45,7 +45,9 @@ export class RelayProcess implements AsyncDisposable {
     options: RelayProcessOptions = {},
     flags: readonly string[] = [],
   ): Promise<RelayProcess> {
-    const process = new LineProcess(RELAY, [JSON.stringify(options)], flags);
+    const process = new LineProcess(RELAY, [JSON.stringify(options)], {
+      flags,
+    });
     return new RelayProcess(process, await process.line<RelayReady>());
   }
 
