@@ -70,6 +70,11 @@ export class LegState {
     this.#pingDueMs = nowMs + this.#pingWaitMs;
   }
 
+  /** A cell went out that asks for an acknowledgement: that is a question as well. */
+  onAsked(nowMs: number): void {
+    this.#pingDueMs = Math.max(this.#pingDueMs, nowMs + this.#pingWaitMs);
+  }
+
   /** Ask for a sign of life if it is time to; less and less often. */
   pingIfDue(nowMs: number): void {
     if (this.#pingDueMs > nowMs) return;

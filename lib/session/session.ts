@@ -420,7 +420,10 @@ export class Session implements SessionView {
     state.leg.seal(cell);
     const isEliciting = isPingWanted || load.control.length > 0 ||
       load.data.length > 0;
-    if (isEliciting) state.leg.onSent(load.data, load.control, nowMs);
+    if (isEliciting) {
+      state.leg.onSent(load.data, load.control, nowMs);
+      state.onAsked(nowMs);
+    }
     return true;
   }
 

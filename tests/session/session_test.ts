@@ -53,6 +53,28 @@ Deno.test("Session sends the first stream and its first bytes in the first cell"
   assert.equal(pair.cellsSent, 1);
 });
 
+Deno.test("Session that rested asks for no sign of life beside the cell that wakes it", () => {
+  const pair = new SessionPair();
+  pair.addLeg(0);
+  const first = opened(pair);
+  pair.client.write(first, pattern(100));
+  pair.run(() => pair.service.opened.has(first));
+  pair.service.write(first, pattern(100));
+  pair.run(() =>
+    pair.client.session.streamCount + pair.service.session.streamCount === 0
+  );
+  assert.ok(pair.nowMs < 1_000);
+  pair.at(20_000, () => {});
+  pair.run(() => pair.nowMs >= 20_000);
+  const before = pair.cellsSent;
+  const id = opened(pair);
+  pair.run(() => pair.service.opened.has(id));
+  assert.equal(pair.cellsSent, before + 1);
+  // Where nothing comes back it asks later: the stream is open.
+  pair.run(() => pair.cellsSent > before + 2);
+  assert.ok(pair.nowMs >= 20_300, `asked after ${pair.nowMs - 20_000} ms`);
+});
+
 Deno.test("Session has the stream that the introduction asked for open at both ends", () => {
   const pair = new SessionPair();
   const id = pair.client.session.streams.openKnown(0);
