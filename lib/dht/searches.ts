@@ -72,7 +72,12 @@ interface Search<Purpose> {
   readonly goal: Goal;
   readonly lookup: Lookup;
   readonly purpose: Purpose;
+  /** Records that were found right: most nodes answer with the same. */
+  readonly checked: StoredRecord[];
 }
+
+/** Most records that a search remembers. */
+const MAX_CHECKED = 8;
 
 /** Tuning: a node that was asked has failed by then. */
 const ANSWER_MS = 5 * 1000;
@@ -109,7 +114,7 @@ export class Searches<Purpose> {
     const { network, selfId } = this.#options;
     const searchId = this.#nextId++;
     const lookup = new Lookup({ network, selfId, ...goal });
-    const search = { searchId, goal, lookup, purpose };
+    const search = { searchId, goal, lookup, purpose, checked: [] };
     this.#searches.set(searchId, search);
     return this.#follow(search, lookup.start(at.nowMs), at);
   }
@@ -221,7 +226,7 @@ export class Searches<Purpose> {
     if (goal.kind !== "value") return this.#fail(search, node, at);
     let records: StoredRecord[];
     try {
-      records = this.#check(goal, encoded, at.unixMs);
+      records = this.#check(search, goal, encoded, at.unixMs);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return [
@@ -236,6 +241,7 @@ export class Searches<Purpose> {
   }
 
   #check(
+    { checked }: Search<Purpose>,
     { target, publisher }: ValueGoal,
     encoded: readonly Bytes[],
     unixMs: number,
@@ -244,13 +250,14 @@ export class Searches<Purpose> {
     const records: StoredRecord[] = [];
     for (const bytes of encoded) {
       try {
-        const record = checkStoredRecord(
-          crypto,
-          network,
-          bytes,
-          target,
-          unixMs,
+        const known = checked.find((record) =>
+          record.expiry > unixMs && equalBytes(record.encoded, bytes)
         );
+        const record = known ??
+          checkStoredRecord(crypto, network, bytes, target, unixMs);
+        if (known === undefined && checked.length < MAX_CHECKED) {
+          checked.push(record);
+        }
         const isWanted = publisher === undefined ||
           equalBytes(publisher, record.publisher);
         if (isWanted) records.push(record);

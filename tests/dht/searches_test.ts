@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
+import { createStoredRecord } from "../../lib/dht/records/stored_record.ts";
 import { Searches } from "../../lib/dht/searches.ts";
+import { TEST_UNIX_MS, testBytes } from "../support/nodes.ts";
 import { addressOf, fakeRecord, point } from "./records/fake_records.ts";
 
 const network = networkParameters("local");
@@ -80,4 +82,54 @@ Deno.test("an answer to another question counts as none", () => {
   const answer = { response, address: ADDRESS };
   const actions = searches.onEnd(searchId, NODE, answer, AT);
   assert.deepEqual(actions.map(({ type }) => type), ["found"]);
+});
+
+Deno.test("a record that several nodes answer with is verified once, and another one anew", () => {
+  const native = nativeSuite();
+  let verified = 0;
+  const crypto: typeof native = {
+    ...native,
+    verify: (...of) => {
+      verified++;
+      return native.verify(...of);
+    },
+  };
+  const searches = new Searches<string>({
+    crypto,
+    network,
+    selfId: point(0x01),
+  });
+  const seeds = [0x80, 0x88, 0x90].map((id) => fakeRecord(point(id)));
+  const goal = {
+    kind: "value",
+    target: TARGET,
+    seeds,
+    publisher: undefined,
+    held: [],
+  } as const;
+  const at = { nowMs: 0, unixMs: TEST_UNIX_MS };
+  const [call] = searches.begin(goal, "a purpose", at);
+  assert.ok(call?.type === "call" && call.purpose.part === "search");
+  const { searchId } = call.purpose;
+  const { encoded } = createStoredRecord(
+    network,
+    native.signer(testBytes("publisher", 32)),
+    {
+      key: TARGET,
+      sequence: 1,
+      expiry: TEST_UNIX_MS + 3_600_000,
+      value: testBytes("value", 20),
+    },
+  );
+  const altered = encoded.slice();
+  altered[altered.length - 1] = (altered.at(-1) ?? 0) ^ 1;
+  const answers = [encoded, encoded.slice(), altered];
+  const ends = answers.map((bytes, index) => {
+    const response = { type: "value", records: [bytes] } as const;
+    const node = seeds[index] ?? NODE;
+    const answer = { response, address: ADDRESS };
+    return searches.onEnd(searchId, node, answer, at).map(({ type }) => type);
+  });
+  assert.equal(verified, 2);
+  assert.deepEqual(ends.flat(), ["broken", "found"]);
 });

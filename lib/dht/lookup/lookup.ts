@@ -51,12 +51,15 @@ export interface LookupOptions {
   readonly seeds: readonly NodeRecord[];
   /** Records under the target that we hold ourselves, checked like any others. */
   readonly held?: readonly StoredRecord[];
+  /** Nodes alone, or a record that the first who is asked may have. Default `"node"`. */
+  readonly kind?: "node" | "value";
 }
 
 /** A look-up, from the first question to the result. */
 export class Lookup {
   readonly target: Place | DhtKey;
   readonly #network: NetworkParameters;
+  readonly #kind: "node" | "value";
   readonly #selfKey: string;
   readonly #seeds: readonly NodeRecord[];
   readonly #paths: LookupPath[] = [];
@@ -75,6 +78,7 @@ export class Lookup {
   constructor(options: LookupOptions) {
     this.target = options.target;
     this.#network = options.network;
+    this.#kind = options.kind ?? "node";
     this.#selfKey = pointKey(options.selfId);
     this.#seeds = options.seeds;
     for (const record of options.held ?? []) this.#keepValue(record);
@@ -295,7 +299,13 @@ export class Lookup {
   /** @param merged Paths that it goes on from: all that they have heard of, as one. */
   #newPath(width: number, merged?: readonly LookupPath[]): LookupPath {
     const { target } = this;
-    const options = { network: this.#network, target, all: this.#asked, width };
+    const options = {
+      network: this.#network,
+      target,
+      all: this.#asked,
+      width,
+      asksOneFirst: this.#kind === "value" && merged === undefined,
+    };
     return new LookupPath(options, merged);
   }
 

@@ -76,6 +76,8 @@ interface LookupPathOptions {
   readonly all: Map<string, Asked>;
   /** How many of the closest have to answer. */
   readonly width: number;
+  /** Ask one node alone before the others: it may have what is looked for. */
+  readonly asksOneFirst?: boolean;
 }
 
 /** One path. */
@@ -163,11 +165,19 @@ export class LookupPath {
     return found;
   }
 
+  /** How many questions may be under way. */
+  get #atOnce(): number {
+    const { network, asksOneFirst } = this.#options;
+    const isFirst = this.#asked.every(({ state }) => state === "waiting");
+    return asksOneFirst && isFirst ? 1 : network.alpha;
+  }
+
   /** Ask what is to be asked now, or end. @returns Who is asked. */
   advance(nowMs: number): NodeRecord[] {
-    const { network, width } = this.#options;
+    const { width } = this.#options;
     const asked: NodeRecord[] = [];
-    while (!this.#isOver && this.count("waiting") < network.alpha) {
+    const atOnce = this.#atOnce;
+    while (!this.#isOver && this.count("waiting") < atOnce) {
       const next = this.#next();
       if (next === undefined) {
         // A slow node is waited for only where there is no other.

@@ -422,6 +422,29 @@ Deno.test("records that we hold ourselves are results too, and lose to newer one
   assert.deepEqual(lookup.values, [stored("a", 5)]);
 });
 
+Deno.test("a look-up for a value asks one node on each path first, and then as many as others do", () => {
+  const seeds = nearest(randomNodes(seededRandom(21), 30), k);
+  const found = run(
+    { kind: "value", seeds },
+    () => ({ values: [stored("a", 1)] }),
+  );
+  assert.equal(found.asked.length, network.disjointPaths);
+  assert.equal(found.lookup.values.length, 1);
+  const none = (): Answer => ({ nodes: [] });
+  const missing = run({ kind: "value", seeds }, none);
+  const nodes = run({ seeds }, none);
+  assert.equal(missing.asked.length, nodes.asked.length);
+  assert.ok(missing.endMs <= nodes.endMs + 50, "one more round at most");
+  // Who does not answer at all holds nothing up for long.
+  const silent = run(
+    { kind: "value", seeds },
+    (_, count) =>
+      count < network.disjointPaths ? undefined : { values: [stored("a", 1)] },
+  );
+  assert.equal(silent.lookup.values.length, 1);
+  assert.ok(silent.endMs < 1_000, `ended after ${silent.endMs} ms`);
+});
+
 Deno.test("answers that were not asked for, and second answers, are not heard", () => {
   const nodes = nearest(randomNodes(seededRandom(20), 30), 30);
   const stranger = nodes[29] as NodeRecord;
