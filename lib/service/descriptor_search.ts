@@ -1,11 +1,12 @@
 /**
  * The search for a descriptor: four places, in random order, asked over one
- * circuit and, when that finds nothing, over another. A last hop that lies, and
- * storing nodes that are gone, cost time and nothing else.
+ * circuit and, when that finds nothing, over another. One place is asked after the
+ * other: a question is a look-up of the last hop, which asks a dozen relays. A last
+ * hop that lies, and storing nodes that are gone, cost time and nothing else.
  *
- *     route 0   ask ask · · ask ask ──▶ nothing
- *     route 1                            ask ask · · ask ask ──▶ nothing ──▶ failed
- *                   └─ found: done
+ *     route 0   ask · ask · ask · ask ──▶ nothing
+ *     route 1                             ask · ask · ask · ask ──▶ nothing ──▶ failed
+ *                 └─ found: done
  *
  * @see protocol §7.3 "Descriptors"
  * @module
@@ -16,8 +17,8 @@ import { type Random, shuffled } from "../base/random.ts";
 export const DESCRIPTOR_REPLICAS = 4;
 /** Circuits that are asked, one after the other. */
 const ROUTES = 2;
-/** Places asked at once. */
-const AT_ONCE = 2;
+/** Questions that may be slow, and another asked beside each. */
+const MOST_SLOW = 3;
 /** Another place is asked as well when an answer takes this long, ms. */
 export const HEDGE_MS = 2_000;
 /** A place that has not answered by then never will, ms. */
@@ -124,13 +125,13 @@ export class DescriptorSearch {
     return this.#goOn(nowMs);
   }
 
-  /** How many questions may be under way: slow ones do not count, up to a limit. */
+  /** How many questions may be under way: one, and slow ones up to a limit. */
   #places(nowMs: number): number {
     let slow = 0;
     for (const askedMs of this.#asked.values()) {
       if (nowMs - askedMs >= HEDGE_MS) slow++;
     }
-    return AT_ONCE + Math.min(slow, AT_ONCE);
+    return 1 + Math.min(slow, MOST_SLOW);
   }
 
   #skipRoute(route: number): void {
@@ -156,7 +157,7 @@ export class DescriptorSearch {
       const isOther = [...this.#asked.keys()].some((name) =>
         !name.endsWith(` ${next.route}`)
       );
-      if (isOther && places === AT_ONCE) break;
+      if (isOther && places === 1) break;
       this.#open.shift();
       this.#asked.set(nameOf(next.replica, next.route), nowMs);
       actions.push({ type: "ask", ...next });

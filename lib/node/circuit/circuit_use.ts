@@ -24,6 +24,8 @@ import type {
 const PING_EVERY_MS = 5_000;
 /** A ping that takes longer says that the circuit is dead, ms. */
 const PONG_MS = 5_000;
+/** Most answers come sooner, and show as well that the circuit lives, ms. */
+const FIRST_PING_MS = 500;
 
 /** Where circuits and time come from. */
 export interface CircuitSource {
@@ -175,8 +177,9 @@ async function watch(
   circuit: ServiceCircuit,
   signal: AbortSignal,
 ): Promise<never> {
-  for (;;) {
-    using limit = deadline(clock, PONG_MS, silent, signal);
+  await sleep(clock, FIRST_PING_MS, { signal, keepAlive: false });
+  for (let pongMs = PONG_MS - FIRST_PING_MS;; pongMs = PONG_MS) {
+    using limit = deadline(clock, pongMs, silent, signal);
     try {
       await circuit.ping({ signal: limit.signal });
     } catch (error) {

@@ -103,7 +103,7 @@ export class ServiceProbe {
   }
 
   async #lookUp(limit: WaitLimit): Promise<"found" | "not_found"> {
-    const { circuits, clock, random } = this.#context;
+    const { circuits, clock, crypto, random } = this.#context;
     const period = timePeriod(clock.unixMs());
     const { period: published, revision } = this.#published;
     const circuit = await circuits.take({
@@ -117,6 +117,7 @@ export class ServiceProbe {
         {
           service: this.#service,
           period,
+          blinded: blindedKey(crypto, this.#service, period),
           leastRevision: published === period ? revision : 0,
           clientSecret: undefined,
         },

@@ -80,6 +80,7 @@ export class DescriptorFinder {
     const wanted: Wanted = {
       service,
       period,
+      blinded,
       leastRevision: this.#known.leastRevision(blinded),
       clientSecret: this.#clientSecrets(service),
     };

@@ -27,7 +27,6 @@ import {
 import { DESCRIPTOR_REPLICAS } from "../../service/descriptor_search.ts";
 import type { KnownDescriptor } from "../../service/known_descriptors.ts";
 import {
-  blindedKey,
   blindedSigner,
   OVERLAP_MS,
   type TimePeriod,
@@ -99,6 +98,8 @@ export async function publishDescriptor(
 export interface Wanted {
   readonly service: PublicKey;
   readonly period: TimePeriod;
+  /** The service's key blinded for the period, which takes long to compute. */
+  readonly blinded: PublicKey;
   /** Older ones are refused. */
   readonly leastRevision: number;
   /** The key that we keep for this service, if there is one. */
@@ -121,8 +122,7 @@ export async function readDescriptor(
   limit: WaitLimit,
 ): Promise<KnownDescriptor | undefined> {
   const { clock, crypto, network } = context;
-  const { service, period, leastRevision, clientSecret } = wanted;
-  const blinded = blindedKey(crypto, service, period);
+  const { service, period, blinded, leastRevision, clientSecret } = wanted;
   const key = selfCertifyingKey(crypto, blinded, replica);
   const bytes = await circuit.dhtGet(key, limit);
   if (bytes === undefined) return undefined;

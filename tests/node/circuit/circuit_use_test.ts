@@ -7,6 +7,7 @@ import { repeatableSuite } from "../../../lib/crypto/repeatable.ts";
 import {
   type CircuitUse,
   useCircuit,
+  whileAlive,
 } from "../../../lib/node/circuit/circuit_use.ts";
 import type { WaitLimit } from "../../../lib/node/circuit/circuits.ts";
 import { TRIES } from "../../../lib/pool/circuit_tries.ts";
@@ -186,4 +187,31 @@ Deno.test("useCircuit() takes no circuit when its signal is aborted already", ()
     await sleep(world.clock, 60_000);
     assert.equal(world.tries.length, 0);
     assert.equal(world.circuits.open.size, 0);
+  }));
+
+Deno.test("whileAlive() asks for a sign of life only where the answer takes long", () =>
+  inUseWorld(async (world) => {
+    const { clock, circuits } = world;
+    const limit = { signal: NEVER };
+    const circuit = await circuits.take({ purpose: "directory", ...limit });
+    let pings = 0;
+    let isSilent = false;
+    circuit.ping = async ({ signal } = limit) => {
+      pings++;
+      await sleep(clock, isSilent ? 3_600_000 : 80, { signal });
+      return 80;
+    };
+    const ask = (ms: number) =>
+      whileAlive(clock, circuit, limit, async (within) => {
+        await sleep(clock, ms, within);
+        return "answer";
+      });
+    assert.equal(await ask(400), "answer");
+    assert.equal(pings, 0);
+    assert.equal(await ask(3_000), "answer");
+    assert.equal(pings, 1);
+    isSilent = true;
+    const beganMs = clock.nowMs();
+    await assert.rejects(ask(60_000), { code: "circuit.silent" });
+    assert.equal(clock.nowMs() - beganMs, 5_000);
   }));
