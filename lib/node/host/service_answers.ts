@@ -19,16 +19,16 @@ import type { TaskSet } from "../../base/task_set.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 
 /** Introductions that are being answered at once. */
-const MAX_ANSWERS = 32;
+export const MAX_ANSWERS = 32;
 /** Tuning: the same while circuits are not built as fast as they are wished for. */
-const MAX_CROWDED_ANSWERS = 8;
+export const MAX_CROWDED_ANSWERS = 8;
 /**
  * Tuning: an answer takes about two builds; where these are slow it has this many
  * before it makes room, up to `MOST_STALLED_MS`: to give it up just before it is
  * done, for the next one to be given up as well, would serve no client.
  */
-const STALLED_BUILDS = 4;
-const MOST_STALLED_MS = 12_000;
+export const STALLED_BUILDS = 4;
+export const MOST_STALLED_MS = 12_000;
 /**
  * An answer under way for so long makes room when others wait, ms: a client may
  * name rendezvous points that never answer; an honest one answers sooner.
