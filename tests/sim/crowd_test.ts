@@ -12,16 +12,13 @@
  */
 import assert from "node:assert/strict";
 import { sleep } from "../../lib/base/clock.ts";
-import { AnonNetError } from "../../lib/base/errors.ts";
 import { PARK_MS } from "../../lib/service/leg_plan.ts";
 import { MAX_HALF_OPEN } from "../../lib/service/session_registry.ts";
-import { exchange } from "../node/session/service_world.ts";
+import { Crowd, failuresOf, takenForSilent, WORD } from "./crowd.ts";
 import {
   inWholeWorld,
-  type WholeWorld,
   type WorldClient,
   type WorldOptions,
-  type WorldService,
 } from "./whole_world.ts";
 
 const CROWD = Number(Deno.env.get("CROWD") ?? 12);
@@ -42,76 +39,8 @@ const LONG = { ignore: !IS_LONG };
 const MUTE = MAX_HALF_OPEN + 40;
 /** Those who come after another crowd. */
 const NEXT = Math.ceil(CROWD / 3);
-const WORD = new TextEncoder().encode("a small request");
 /** By then a session that rests has let go of its circuits, ms. */
 const RESTED_MS = PARK_MS + 10_000;
-
-/** Sends visitors, each with an isolation of its own. */
-class Crowd {
-  readonly #world: WholeWorld;
-  readonly #clients: readonly WorldClient[];
-
-  private constructor(world: WholeWorld, clients: readonly WorldClient[]) {
-    this.#world = world;
-    this.#clients = clients;
-  }
-
-  static async gather(world: WholeWorld): Promise<Crowd> {
-    const clients = [
-      await world.addClient("one"),
-      await world.addClient("two"),
-    ];
-    return new Crowd(world, clients);
-  }
-
-  /** Open a stream. */
-  async stream({ publicKey }: WorldService, visitor: number) {
-    const client = this.#clients[visitor % this.#clients.length];
-    assert.ok(client !== undefined);
-    return await client.role.visits.connect(
-      { service: publicKey, port: 80, isolation: `visitor ${visitor}` },
-      { signal: new AbortController().signal },
-    );
-  }
-
-  /** One small request. @returns How long it took, ms, or the code of its error. */
-  async visit(
-    service: WorldService,
-    visitor: number,
-  ): Promise<number | string> {
-    const { clock } = this.#world;
-    const startMs = clock.nowMs();
-    try {
-      const stream = await this.stream(service, visitor);
-      assert.deepEqual(await exchange(stream, WORD), WORD);
-      return clock.nowMs() - startMs;
-    } catch (error) {
-      if (error instanceof AnonNetError) return error.code;
-      throw error;
-    }
-  }
-
-  /** So many visits that begin within so many ms. */
-  async come(service: WorldService, count: number, withinMs: number) {
-    return await Promise.all(
-      Array.from({ length: count }, async (_, visitor) => {
-        await sleep(this.#world.clock, withinMs * visitor / count);
-        return await this.visit(service, visitor);
-      }),
-    );
-  }
-}
-
-/** Links that a node took for silent. */
-function takenForSilent({ machine }: WorldClient): number {
-  return machine.log.lines.filter(({ message, fields }) =>
-    message === "Link ended" && fields?.["reason"] === "link.silent"
-  ).length;
-}
-
-function failuresOf(outcomes: readonly (number | string)[]): string[] {
-  return outcomes.filter((outcome) => typeof outcome === "string");
-}
 
 Deno.test("A crowd that comes in one second, and rests, takes no guard from the service", () =>
   inWholeWorld(SMALL, async (world) => {

@@ -65,6 +65,8 @@ export interface WorldOptions {
   readonly linkLimits?: Partial<LinkLimits>;
   /** What differs from the limits of relays for circuits. */
   readonly circuitLimits?: Partial<CircuitLimits>;
+  /** The same for the relay of this name alone. */
+  readonly circuitLimitsOf?: (name: string) => Partial<CircuitLimits>;
   /** Events before a world counts as stuck. Default 2e7. */
   readonly maxEvents?: number;
 }
@@ -485,6 +487,7 @@ export class WholeWorld implements AsyncDisposable {
     machine: WorldMachine,
     roles: Partial<NodeOptions>,
   ): Promise<Node> {
+    const { circuitLimits, circuitLimitsOf } = this.#options;
     return Node.start({
       state: "state",
       network: networkParameters("local"),
@@ -493,7 +496,10 @@ export class WholeWorld implements AsyncDisposable {
       holder: machine.name,
       signal: NEVER,
       linkLimits: this.#options.linkLimits,
-      circuitLimits: this.#options.circuitLimits,
+      circuitLimits: {
+        ...circuitLimits,
+        ...circuitLimitsOf?.(machine.name),
+      },
       ...roles,
     }, machine.runtime);
   }
