@@ -21,7 +21,7 @@ export interface TokenRate {
 /** Tokens that gather with time and are taken for work. Full at first. */
 export class TokenBucket {
   #perMs: number;
-  readonly #burst: number;
+  #burst: number;
   /** May be negative: promised to those who wait. */
   #tokens: number;
   #filledMs: number;
@@ -60,6 +60,19 @@ export class TokenBucket {
     this.#perMs = checkedPerMs(perSecond);
   }
 
+  /**
+   * From now on another rate and burst hold. What has gathered stays, as far as it
+   * fits: a change gives nothing away.
+   *
+   * @throws {RangeError} For a rate that never gives a token.
+   */
+  change({ perSecond, burst }: TokenRate, nowMs: number): void {
+    if (!(burst >= 1)) throw neverFull();
+    this.setRate(perSecond, nowMs);
+    this.#burst = burst;
+    this.#tokens = Math.min(burst, this.#tokens);
+  }
+
   /** Take `count` tokens if they are there. */
   take(count: number, nowMs: number): boolean {
     return this.reserve(count, 0, nowMs) === 0;
@@ -93,10 +106,11 @@ export class TokenBucket {
 
   #fill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.#filledMs);
-    this.#tokens = Math.min(
-      this.#burst,
-      this.#tokens + elapsedMs * this.#perMs,
-    );
+    // No time at a rate without limit is no number.
+    const gathered = this.#perMs === Infinity
+      ? Infinity
+      : elapsedMs * this.#perMs;
+    this.#tokens = Math.min(this.#burst, this.#tokens + gathered);
     this.#filledMs = Math.max(this.#filledMs, nowMs);
   }
 }

@@ -47,8 +47,8 @@ export class Turn {
 /** Turns of all writers of one relay. */
 export class CellTurns {
   readonly #waiting = new IndexedHeap<Turn>();
+  readonly #bucket: TokenBucket;
   #rate: TokenRate;
-  #bucket: TokenBucket;
 
   constructor(rate: TokenRate, nowMs: number) {
     this.#rate = rate;
@@ -72,10 +72,10 @@ export class CellTurns {
     return this.#waiting.size === 0 ? Infinity : this.#bucket.readyMs(1);
   }
 
-  /** From now on another rate holds. */
+  /** From now on another rate holds; no burst is given anew. */
   setRate(rate: TokenRate, nowMs: number): void {
     this.#rate = rate;
-    this.#bucket = new TokenBucket(rate, nowMs);
+    this.#bucket.change(rate, nowMs);
   }
 
   /** Whether a writer may write now. If not, it waits for its turn. */

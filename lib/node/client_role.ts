@@ -88,6 +88,29 @@ export interface ClientRole {
 }
 
 /**
+ * See whether a client that is to start later, after the relay in its node, could dial
+ * from where it is told to.
+ *
+ * @throws {ConfigError} `transport.*`.
+ */
+export async function checkDialFrom(
+  { network, runtime }: NodeBase,
+  { dialFrom }: ClientOptions,
+): Promise<void> {
+  if (dialFrom.port === 0) return;
+  const { crypto, random } = runtime;
+  using identity = Identity.generate(crypto, random);
+  const endpoint = await runtime.openEndpoint({
+    address: dialFrom,
+    alpn: network.alpn,
+    identity,
+    crypto,
+    admit: () => false,
+  });
+  await endpoint.close();
+}
+
+/**
  * Start a client. Resolves once there are relays enough to draw guards from.
  *
  * @param relay The relay in the same process, if there is one: its list is used.

@@ -25,6 +25,7 @@ import type { LinkLimits } from "../link/link_limits.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
 import type { CircuitLimits } from "./relay/circuit_server.ts";
 import {
+  checkDialFrom,
   type ClientOptions,
   type ClientRole,
   startClient,
@@ -223,6 +224,7 @@ export class Node implements AsyncDisposable {
       signal,
     };
     if (options.relay) {
+      if (options.client) await checkDialFrom(base, options.client);
       parts.relay = await startRelay(base, options.relay, stack);
       await joinAsRelay(base, parts.relay);
       // Also where others found us before any that we asked had answered.

@@ -2,7 +2,7 @@
  * The relay in a node: an identity that every peer may know, a port where it
  * answers, a share of the DHT, and other people's circuits.
  *
- *     identity → record → endpoint → links → DHT → circuits → first peer
+ *     identity → endpoint → work → record → links → DHT → circuits → first peer
  *
  * @see protocol §1 "Roles", §9.2 "Start and stop"
  * @module
@@ -98,10 +98,8 @@ export async function startRelay(
   const { state, network, runtime, verifier, linkLimits, signal } = base;
   const { clock, random, crypto, log } = runtime;
   const identity = stack.use(await loadIdentity(state, runtime));
-  const work = await loadWork(state, network, identity, runtime, {
-    signal,
-  });
-  let mayNewcomerTry = () => true;
+  // The port first: one that is taken is told before the work, and held from then on.
+  let mayNewcomerTry = () => false;
   const endpoint = await runtime.openEndpoint({
     address: options.listen,
     alpn: network.alpn,
@@ -111,6 +109,9 @@ export async function startRelay(
   });
   // Owned by the links from the moment that there are any.
   stack.defer(() => endpoint.close());
+  const work = await loadWork(state, network, identity, runtime, {
+    signal,
+  });
   const allowance = stack.use(
     await RelayAllowance.load({
       blobs: state.blobs,

@@ -108,3 +108,17 @@ Deno.test("TokenBucket refuses rates that never give a token", () => {
     ]
   ) assert.throws(() => new TokenBucket(rate, 0), RangeError);
 });
+
+Deno.test("TokenBucket.change() keeps what has gathered, as far as it fits", () => {
+  const bucket = new TokenBucket({ perSecond: 10, burst: 20 }, 0);
+  assert.ok(bucket.take(15, 0));
+  bucket.change({ perSecond: 10, burst: 100 }, 0);
+  assert.equal(bucket.take(6, 0), false);
+  assert.ok(bucket.take(6, 100));
+  bucket.change({ perSecond: Infinity, burst: 1 }, 100);
+  assert.ok(bucket.take(1e9, 100));
+  bucket.change({ perSecond: 10, burst: 5 }, 100);
+  assert.equal(bucket.take(2, 100), false);
+  assert.equal(bucket.readyMs(2), 200);
+  assert.throws(() => bucket.change({ perSecond: 0, burst: 1 }, 0), RangeError);
+});

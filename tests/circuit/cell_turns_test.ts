@@ -127,3 +127,36 @@ Deno.test("CellTurns.setRate() holds for those that wait", () => {
   assert.ok(turns.deadlineMs <= 1);
   assert.equal(turns.next(1), turn);
 });
+
+Deno.test("CellTurns hands out no burst anew when the rate is set again", () => {
+  const rate = { perSecond: 1e6, burst: 1e6 };
+  const turns = new CellTurns(rate, 0);
+  const turn = newTurn();
+  assert.ok(turns.ask(turn, 0));
+  turns.onWritten(turn, 1e6, 0);
+  let written = 0;
+  for (let nowMs = 100; nowMs <= 1000; nowMs += 100) {
+    turns.setRate({ ...rate, burst: 2e6 }, nowMs);
+    while (turns.ask(turn, nowMs)) {
+      turns.onWritten(turn, 50_000, nowMs);
+      written += 50_000;
+    }
+    turns.leave(turn);
+  }
+  assert.ok(written >= 900_000 && written <= 1_050_000, String(written));
+});
+
+Deno.test("CellTurns keeps to a rate that is set where there was none", () => {
+  const turns = new CellTurns(NO_RATE, 0);
+  const turn = newTurn();
+  assert.ok(turns.ask(turn, 5));
+  turns.onWritten(turn, 1e6, 5);
+  turns.setRate({ perSecond: 1e6, burst: 1e5 }, 5);
+  assert.ok(turns.ask(turn, 5));
+  turns.onWritten(turn, 1e5, 5);
+  assert.equal(turns.ask(turn, 100), false);
+  assert.ok(turns.deadlineMs > 100 && turns.deadlineMs < 106);
+  turns.setRate({ perSecond: 1e6, burst: 1e4 }, 1000);
+  turns.leave(turn);
+  assert.ok(turns.ask(turn, 1000));
+});

@@ -10,24 +10,35 @@
  * @module
  */
 import { type Log, thrown } from "../../log/log.ts";
+import type { NodeServices } from "../../node/host/node_services.ts";
 import type { Node, NodeOptions } from "../../node/node.ts";
 import type { ProcessLog } from "./process.ts";
 
 /** What is compared. */
 type Options = Omit<NodeOptions, "signal" | "holder" | "onRelay"> & ProcessLog;
 
+/** What of a node changes. */
+interface ReloadedNode {
+  readonly relay: Node["relay"];
+  readonly client: {
+    readonly services: Pick<NodeServices, "named" | "start" | "stop">;
+  } | undefined;
+}
+
 /**
  * Make a node what its operator wants now, as far as that goes.
  *
- * @param before What it was told last.
+ * @param before What it was told last, as far as it was done.
+ * @returns What to give as `before` at the next reload: a service that did not start
+ * is tried again then.
  * @throws {ConfigError} `node.limit`, and nothing has changed.
  */
-export async function reloadNode(
-  node: Pick<Node, "relay" | "client">,
+export async function reloadNode<T extends Options>(
+  node: ReloadedNode,
   before: Options,
-  wanted: Options,
+  wanted: T,
   log: Log,
-): Promise<void> {
+): Promise<T> {
   const changed: string[] = [];
   const limits = wanted.relay?.limits ?? {};
   if (node.relay && !isSame(before.relay?.limits ?? {}, limits)) {
@@ -35,30 +46,47 @@ export async function reloadNode(
     changed.push("limits");
   }
   if (before.logLevel !== wanted.logLevel) changed.push("log level");
+  const services = await reloadServices(node, before, wanted, log, changed);
   const later = [
     ...laterLimits(before, wanted),
-    ...await reloadServices(node, before, wanted, log, changed),
+    ...services.later,
     ...fixedOf(before, wanted),
   ];
   log.info("The configuration was reloaded", {
     changed: changed.length === 0 ? "nothing" : changed.join(", "),
   });
-  if (later.length === 0) return;
-  log.warning("Some of the configuration takes a restart, and is as it was", {
-    what: later.join(", "),
-  });
+  if (later.length > 0) {
+    log.warning("Some of the configuration takes a restart, and is as it was", {
+      what: later.join(", "),
+    });
+  }
+  const { failed } = services;
+  if (failed.size === 0) return wanted;
+  return {
+    ...wanted,
+    services: wanted.services?.filter(({ name }) => !failed.has(name)),
+  };
 }
 
-/** Start and stop services. @returns Those that cannot be changed while they run. */
+/** What came of the services. */
+interface ReloadedServices {
+  /** Those that cannot be changed while they run, in words. */
+  readonly later: readonly string[];
+  /** Names of those that did not start. */
+  readonly failed: ReadonlySet<string>;
+}
+
+/** Start and stop services. */
 async function reloadServices(
-  { client }: Pick<Node, "client">,
+  { client }: ReloadedNode,
   before: Options,
   wanted: Options,
   log: Log,
   changed: string[],
-): Promise<string[]> {
+): Promise<ReloadedServices> {
   const old = new Map(before.services?.map((s) => [s.name, s]));
   const later: string[] = [];
+  const failed = new Set<string>();
   for (const service of wanted.services ?? []) {
     const running = old.get(service.name);
     old.delete(service.name);
@@ -71,10 +99,12 @@ async function reloadServices(
         await client.services.start(service);
         changed.push(word);
       } catch (error) {
-        log.error("Cannot start a service that the configuration has now", {
-          name: service.name,
-          error: thrown(error),
-        });
+        failed.add(service.name);
+        log.error(
+          "Cannot start a service that the configuration has now; it is tried " +
+            "again at the next reload",
+          { name: service.name, error: thrown(error) },
+        );
       }
     }
   }
@@ -87,7 +117,7 @@ async function reloadServices(
       log.error("Cannot stop a service", { name, error: thrown(error) })
     );
   }
-  return later;
+  return { later, failed };
 }
 
 /** Limits that hold from a start on. */

@@ -69,8 +69,7 @@ export async function runNode(
       async reload(node, output) {
         const wanted = await reread();
         output.setLevel(wanted.logLevel);
-        await reloadNode(node, current, wanted, output.log);
-        current = wanted;
+        current = await reloadNode(node, current, wanted, output.log);
       },
     },
     async use(node, stopped) {

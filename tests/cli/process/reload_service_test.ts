@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { sleep } from "../../../lib/base/clock.ts";
+import { ConfigError } from "../../../lib/base/errors.ts";
 import { reloadNode } from "../../../lib/cli/process/reload.ts";
+import type { HostedService } from "../../../lib/node/host/hosted_service.ts";
 import type { ServiceDefinition } from "../../../lib/node/host/node_services.ts";
 import { inWholeWorld } from "../../sim/whole_world.ts";
 import { RecordingLog } from "../../support/recording_log.ts";
@@ -56,4 +58,43 @@ Deno.test("reloadNode() starts and stops services, and the stream of another goe
     await sleep(world.clock, 10_000);
     await ask();
     stream.abort();
+  }));
+
+Deno.test("reloadNode() tries a service that did not start again at the next reload", () =>
+  inWholeWorld({ relays: 6 }, async (world) => {
+    const blog = await world.addService(echo, { name: "blog" });
+    const { services } = blog.role;
+    let isBroken = true;
+    const node = {
+      relay: undefined,
+      client: {
+        ...blog.role,
+        services: {
+          named: (name: string) => services.named(name),
+          stop: (service: HostedService) => services.stop(service),
+          start: (wanted: ServiceDefinition) =>
+            isBroken
+              ? Promise.reject(new ConfigError("storage.full", "No room"))
+              : services.start(wanted),
+        },
+      },
+    };
+    const log = new RecordingLog();
+    const before = { ...OPTIONS, services: [definition("blog")] };
+    const wanted = {
+      ...OPTIONS,
+      services: [definition("blog"), definition("shop")],
+    };
+    const first = await reloadNode(node, before, wanted, log);
+    assert.deepEqual(services.status.map(({ name }) => name), ["blog"]);
+    assert.match(
+      log.lines.map(({ message }) => message).join(),
+      /Cannot start/,
+    );
+    isBroken = false;
+    const second = await reloadNode(node, first, wanted, log);
+    assert.deepEqual(services.status.map(({ name }) => name), ["blog", "shop"]);
+    assert.equal(log.lines.at(-1)?.fields?.["changed"], "service shop");
+    await reloadNode(node, second, wanted, log);
+    assert.equal(log.lines.at(-1)?.fields?.["changed"], "nothing");
   }));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { networkParameters } from "../../../lib/auth/network.ts";
 import { runNode } from "../../../lib/cli/process/run_node.ts";
 import { fakeTerminal, OPTIONS } from "../flags/fake_terminal.ts";
 import { TemporaryDirectory } from "../../support/temporary_directory.ts";
@@ -131,4 +132,49 @@ Deno.test("runNode() tells of a proxy's port in use before it joins or makes any
   );
   assert.doesNotMatch(lines.join(""), /Joining|relays/);
   await assert.rejects(Deno.stat(home.pathOf("a")));
+});
+
+Deno.test("runNode() tells of a relay's port in use before it works for its identity or joins", async () => {
+  await using home = await TemporaryDirectory.create();
+  const taken = Deno.listenDatagram({
+    transport: "udp",
+    hostname: "127.0.0.1",
+    port: 0,
+  });
+  using _taken = { [Symbol.dispose]: () => taken.close() };
+  assert.ok(taken.addr.transport === "udp");
+  const { port } = taken.addr;
+  const lines: string[] = [];
+  const { program, stop } = fakeTerminal((bytes) => {
+    const line = new TextDecoder().decode(bytes);
+    lines.push(line);
+    if (/Working|Joining/.test(line)) stop();
+    return Promise.resolve();
+  });
+  const bootstrap = [{
+    publicKey: new Uint8Array(32).fill(1),
+    address: { host: "9.9.9.9", port: 9 },
+  }];
+  const at = (port: number) => ({ host: "127.0.0.1", port });
+  const listening = runNode(program, {
+    ...OPTIONS,
+    network: networkParameters("main"),
+    state: home.pathOf("a"),
+    relay: { listen: at(port), advertise: [] },
+    bootstrap,
+  });
+  await assert.rejects(listening, {
+    name: "ConfigError",
+    code: "transport.port_in_use",
+  });
+  const dialling = runNode(program, {
+    ...OPTIONS,
+    network: networkParameters("main"),
+    state: home.pathOf("b"),
+    relay: { listen: at(0), advertise: [] },
+    client: { dialFrom: at(port), hops: 3 },
+    bootstrap,
+  });
+  await assert.rejects(dialling, { code: "transport.port_in_use" });
+  assert.doesNotMatch(lines.join(""), /Working|Joining/);
 });
