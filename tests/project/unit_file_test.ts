@@ -33,6 +33,8 @@ Deno.test({
     await using home = await TemporaryDirectory.create();
     const text = await Deno.readTextFile(UNIT);
     assert.match(text, /^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
+    assert.match(text, /^Type=notify$/m);
+    assert.match(text, /^ExecStart=.* --notify \$\{NOTIFY_SOCKET\}$/m);
     // systemd looks whether the program is there.
     const path = home.pathOf("anonnet.service");
     await Deno.writeTextFile(

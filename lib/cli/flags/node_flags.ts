@@ -117,6 +117,12 @@ export const NODE_FLAGS = {
     "stop when the program that started this one ends, for starters such as npx " +
       "that do not pass SIGTERM on; not on Windows",
   ),
+  notify: optionalFlag(
+    "SOCKET",
+    "tell a service manager there when the node is ready, reloads and stops, as " +
+      "systemd's NOTIFY_SOCKET; where it is empty, none",
+    (text) => text,
+  ),
   config: optionalFlag(
     "FILE",
     "a TOML file with any of these flags, its path seen from the working " +
@@ -232,6 +238,7 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
     logLevel: values["log-level"],
     logFormat: values["log-format"],
     stopWithParent: values["stop-with-parent"],
+    notify: values.notify,
     readyAs: values["ready-json"] ? "json" : "text",
   } as const;
 }

@@ -20,6 +20,7 @@ import {
 import type { LogTail } from "../../log/log_tail.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
 import { PROGRAM_VERSION } from "./program_version.ts";
+import { ServiceManager } from "./service_manager.ts";
 import type { StopOptions, Terminal } from "../flags/terminal.ts";
 
 /** How a process writes its log. */
@@ -28,6 +29,8 @@ export interface ProcessLog {
   readonly logFormat: LogFormat;
   /** Whether the end of the process that started this one is a wish to stop. Default: no. */
   readonly stopWithParent?: boolean | undefined;
+  /** The socket of a service manager to tell how the process is. Default: none. */
+  readonly notify?: string | undefined;
 }
 
 /** What runs in a process. */
@@ -88,9 +91,10 @@ export async function runProcess<T extends AsyncDisposable>(
     write: (line) => terminal.log(line),
   });
   const { log } = output;
+  const manager = new ServiceManager(options.notify, log);
   try {
     using _guard = guardProcess(log, terminal);
-    const reloads = new Reloads(work, output);
+    const reloads = new Reloads(work, output, manager);
     using stop = new StopSignal(terminal, {
       withParent: options.stopWithParent ?? false,
       onReload: work.reload && (() => reloads.ask()),
@@ -99,8 +103,9 @@ export async function runProcess<T extends AsyncDisposable>(
       log.warning("This log shows addresses of peers: do not pass it on");
     }
     log.info("Starting", { version: PROGRAM_VERSION });
-    return await runLogged(work, output, stop, reloads);
+    return await runLogged(work, output, stop, reloads, manager);
   } finally {
+    await endWithin(MAX_LOG_MS, manager[Symbol.asyncDispose](), () => {});
     await endWithin(MAX_LOG_MS, output[Symbol.asyncDispose](), () => {});
   }
 }
@@ -110,16 +115,20 @@ async function runLogged<T extends AsyncDisposable>(
   { log, tail }: LogOutput,
   stop: StopSignal,
   reloads: Reloads<T>,
+  manager: ServiceManager,
 ): Promise<ExitCode> {
   const starting = work.start(log, stop.signal, tail);
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started === undefined) return 0;
     log.info("Ready");
+    manager.tell("ready");
     reloads.begin(started);
     return await work.use(started, stop.requested);
   } finally {
     log.info("Stopping");
+    reloads.end();
+    manager.tell("stopping");
     await endWithin(
       (work.drainMs ?? 0) + MAX_STOP_MS,
       stopStarted(starting),
@@ -144,19 +153,31 @@ async function stopStarted(starting: Promise<AsyncDisposable>): Promise<void> {
 class Reloads<T extends AsyncDisposable> {
   readonly #work: ProcessWork<T>;
   readonly #output: LogOutput;
+  readonly #manager: ServiceManager;
   #started: T | undefined;
   #isAsked = false;
   #isBusy = false;
+  #isOver = false;
 
-  constructor(work: ProcessWork<T>, output: LogOutput) {
+  constructor(
+    work: ProcessWork<T>,
+    output: LogOutput,
+    manager: ServiceManager,
+  ) {
     this.#work = work;
     this.#output = output;
+    this.#manager = manager;
   }
 
   /** What is to be changed is there. */
   begin(started: T): void {
     this.#started = started;
     this.#next();
+  }
+
+  /** The process stops: a reload under way says no more that it is ready. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** The operator asks for it; asked again meanwhile, it is done once more. */
@@ -177,6 +198,7 @@ class Reloads<T extends AsyncDisposable> {
   }
 
   async #reload(started: T): Promise<void> {
+    this.#manager.tell("reloading");
     try {
       await this.#work.reload?.(started, this.#output);
     } catch (error) {
@@ -184,6 +206,9 @@ class Reloads<T extends AsyncDisposable> {
         "Cannot reload the configuration: all stays as it was",
         { error: error instanceof Error ? error : String(error) },
       );
+    } finally {
+      // Told to stop meanwhile, it has said so, and that is the last word.
+      if (!this.#isOver) this.#manager.tell("ready");
     }
   }
 }
