@@ -274,6 +274,7 @@ async function fetchRelayList(
       bootstrap: base.bootstrap.map(peerOf),
       formerGuards: guards.contacts(),
       leastRelays: leastRelays(options),
+      onClock: base.onClock,
     }, { signal }),
   );
   if (list.relays.snapshot().length > 0) return list;

@@ -11,7 +11,7 @@ import type { NodeParts } from "./node_parts.ts";
 
 const ID = /^[0-9a-f]{8}$/;
 
-/** Register `sessions` and `close-session`. Parts may come later. */
+/** Register `sessions`, `close-session` and `visit`. Parts may come later. */
 export function registerSessionCommands(
   server: ControlServer,
   parts: NodeParts,
@@ -24,6 +24,22 @@ export function registerSessionCommands(
         ...session,
       })),
   );
+  server.register("visit", async ({ name }, { signal }) => {
+    const { client } = parts;
+    if (client === undefined) {
+      throw new ConfigError(
+        "node.no_client",
+        "Cannot visit a service: this node hosts none, or not yet",
+      );
+    }
+    const visits = await client.services.visit(String(name), { signal });
+    return {
+      ports: visits.map(({ port, refusal }) => ({
+        port,
+        refusal: refusal ? { ...refusal } : null,
+      })),
+    };
+  });
   server.register("close-session", ({ id }) => {
     if (typeof id !== "string" || !ID.test(id)) {
       throw new ConfigError(

@@ -110,6 +110,16 @@ for (const offMs of [-3 * HOUR_MS, 48 * HOUR_MS]) {
       let isReady = false;
       starting.then(() => isReady = true);
       await sleep(world.clock, 60_000);
+      const told = machine.log.lines.filter(({ level }) => level === "error");
+      const side = offMs < 0 ? "behind" : "ahead";
+      assert.match(
+        told.map(({ message, fields }) => `${message} ${fields["error"]}`)
+          .join(),
+        new RegExp(
+          "clock of this machine seems to be wrong.*your clock seems to be at " +
+            `least .* ${side}`,
+        ),
+      );
       machine.set(0);
       await sleep(world.clock, 20_000);
       assert.equal(isReady, true);

@@ -44,12 +44,19 @@ export interface PortFact {
   readonly state: "free" | "taken" | "refused";
 }
 
-/** A service of the node, and whether its descriptor was found. */
+/** A service of the node, and what came of visiting it from outside. */
 export interface ServiceFact {
   readonly name: string;
-  readonly reachable: boolean;
-  /** Why it could not be looked up; none where it was found. */
-  readonly lookup?: string | undefined;
+  /** Why the node could not say. */
+  readonly trouble?: string | undefined;
+  readonly ports: readonly PortVisitFact[];
+}
+
+/** What a visitor finds at one port of a service. */
+export interface PortVisitFact {
+  readonly port: number;
+  /** Why not, where there is nothing: a code, and words. */
+  readonly refusal?: { readonly code: string; readonly words: string };
 }
 
 /** What was seen. */
@@ -78,7 +85,7 @@ export function diagnose(facts: DoctorFacts): Finding[] {
     addressesOf(facts),
     nodeOf(node),
     ...node.type === "running" ? statusFindings(node.status) : [],
-    ...facts.services.map(serviceOf),
+    ...facts.services.flatMap(serviceFindings),
   ];
 }
 
@@ -318,20 +325,43 @@ function familyOf(family: JsonValue | undefined): Finding | undefined {
   );
 }
 
-function serviceOf({ name, reachable, lookup }: ServiceFact): Finding {
+function serviceFindings({ name, trouble, ports }: ServiceFact): Finding[] {
   const what = `service ${name}`;
-  if (lookup !== undefined) {
-    return bad(
+  if (trouble !== undefined) {
+    return [bad(what, "fail", trouble, "look into the log of the node")];
+  }
+  return ports.map((visit) => visitOf(what, visit));
+}
+
+/** Codes that a visitor gets of a service for some clients alone. */
+const NOT_FOR_US: ReadonlySet<string> = new Set([
+  "service.authorisation_missing",
+  "service.authorisation_wrong",
+]);
+
+/** Codes by which a service says that what stands behind it does not answer. */
+const TARGET_DEAD: ReadonlySet<string> = new Set([
+  "service.refused",
+  "service.timeout",
+]);
+
+function visitOf(what: string, { port, refusal }: PortVisitFact): Finding {
+  if (refusal === undefined) return ok(what, `port ${port} answers a visitor`);
+  const { code, words } = refusal;
+  if (NOT_FOR_US.has(code)) {
+    return ok(what, `port ${port} is found; only its clients may visit it`);
+  }
+  return TARGET_DEAD.has(code)
+    ? bad(
       what,
       "fail",
-      `its descriptor is not found: ${lookup}`,
+      `port ${port} is reached, and what stands behind it does not answer`,
+      "start the server that PORT=TARGET names, and see that it listens there",
+    )
+    : bad(
+      what,
+      "fail",
+      `port ${port} cannot be visited: ${words}`,
       "see that circuits can be built, and look into the log",
     );
-  }
-  return reachable ? ok(what, "can be reached") : bad(
-    what,
-    "fail",
-    "cannot be reached",
-    "see that circuits can be built, and look into the log",
-  );
 }

@@ -14,6 +14,7 @@ import type {
   DoctorFacts,
   NodeFact,
   PortFact,
+  PortVisitFact,
   ServiceFact,
   StateFact,
 } from "./findings.ts";
@@ -34,8 +35,8 @@ export interface WantedPort {
   readonly address: SocketAddress;
 }
 
-/** Longest that the node may look for one service, ms. */
-const LOOKUP_MS = 60_000;
+/** Longest wait for a visit, ms: the node gives it up before. */
+const VISIT_MS = 60_000;
 
 /** A name that no file of a state directory has. */
 const PROBE = "doctor.tmp";
@@ -112,21 +113,31 @@ async function services(files: Files, state: string): Promise<ServiceFact[]> {
   const answer = await askNode(files, state, "services").catch(() => []);
   const listed: JsonValue[] = Array.isArray(answer) ? answer : [];
   return await Promise.all(
-    listed.filter(isJsonObject).map(async (service) => {
-      const { name, host, reachable } = service;
-      const fact = { name: String(name), reachable: reachable === true };
+    listed.filter(isJsonObject).map(async ({ name }) => {
+      const fact = { name: String(name), ports: [] };
       try {
-        await askNode(
-          files,
-          state,
-          "lookup",
-          { host: String(host) },
-          LOOKUP_MS,
-        );
-        return fact;
+        const answer = await askNode(files, state, "visit", {
+          name: fact.name,
+        }, VISIT_MS);
+        return { ...fact, ports: portsOf(answer) };
       } catch (error) {
-        return { ...fact, lookup: describeError(error) };
+        return { ...fact, trouble: describeError(error) };
       }
+    }),
+  );
+}
+
+function portsOf(answer: JsonValue): PortVisitFact[] {
+  const ports = isJsonObject(answer) ? answer["ports"] : undefined;
+  return (Array.isArray(ports) ? ports : []).filter(isJsonObject).map(
+    ({ port, refusal }) => ({
+      port: Number(port),
+      ...refusal !== undefined && isJsonObject(refusal) && {
+        refusal: {
+          code: String(refusal["code"]),
+          words: String(refusal["words"]),
+        },
+      },
     }),
   );
 }

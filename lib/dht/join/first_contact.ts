@@ -9,6 +9,7 @@
  * @see protocol §9.2 "Start and stop"
  * @module
  */
+import { describeClockDoubt } from "../../auth/clock_doubt.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import { ConfigError } from "../../base/errors.ts";
 import { type Random, randomBetween, shuffled } from "../../base/random.ts";
@@ -155,23 +156,11 @@ export class FirstContact {
 }
 
 function wrongClock(aheadMs: number): ConfigError {
-  const off = `at least ${formatHours(Math.abs(aheadMs))} ${
-    aheadMs > 0 ? "behind" : "ahead"
-  }`;
   return new ConfigError(
     "node.clock",
-    `Cannot join the network: this machine's clock is ${off}, by what a ` +
+    `Cannot join the network: ${describeClockDoubt(aheadMs)}, by what a ` +
       `bootstrap node has signed`,
   );
-}
-
-/** Such as `2 h 10 min`, or `3 d 2 h`. */
-function formatHours(ms: number): string {
-  const minutes = Math.floor(ms / 60_000);
-  const hours = Math.floor(minutes / 60);
-  return hours < 24
-    ? `${hours} h ${minutes % 60} min`
-    : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 function noAddressLeft(count: number): ConfigError {

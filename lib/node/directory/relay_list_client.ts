@@ -10,12 +10,14 @@
  */
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
+import { describeClockDoubt } from "../../auth/clock_doubt.ts";
+import { RecordDateError } from "../../auth/node_record.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import type { Moment } from "../../base/clock.ts";
 import {
   AnonNetError,
   BugError,
-  errorCode,
+  ConfigError,
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
@@ -53,6 +55,11 @@ export interface RelayListClientOptions {
    * often. A young network grows by the minute. Default 1.
    */
   readonly leastRelays?: number;
+  /**
+   * Hears that our clock seems to be wrong, in words, and `undefined` once a source's own
+   * record fits it.
+   */
+  readonly onClock?: ((words: string | undefined) => void) | undefined;
 }
 
 /** A list of all relays, kept fresh from afar. */
@@ -211,14 +218,16 @@ export class RelayListClient implements AsyncDisposable {
       link = await this.#reader.dial(peer);
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
-      this.#report(error);
-      return this.#input((at) =>
-        isOfTheClock(error)
-          ? machine.onOtherTime(dialId, at)
-          : machine.onNoLink(dialId, at)
-      );
+      const doubt = dateErrorOf(error);
+      if (doubt === undefined) {
+        this.#report(error);
+        return this.#input((at) => machine.onNoLink(dialId, at));
+      }
+      this.#tellClock(doubt);
+      return this.#input((at) => machine.onOtherTime(dialId, at));
     }
     const { record, remoteAddress } = link;
+    if (record !== undefined) this.#options.onClock?.(undefined);
     this.#links.set(dialId, link);
     this.#input((at) => machine.onLinked(dialId, record, remoteAddress, at));
   }
@@ -238,6 +247,22 @@ export class RelayListClient implements AsyncDisposable {
       page === undefined
         ? machine.onNoPage(dialId, at)
         : machine.onPage(dialId, page, at)
+    );
+  }
+
+  #tellClock(error: RecordDateError): void {
+    const words = `${
+      describeClockDoubt(error.aheadMs)
+    }, by what a relay has signed`;
+    this.#options.onClock?.(words);
+    this.#options.runtime.log.part("relays").error(
+      "The clock of this machine seems to be wrong: set it, and the node goes on",
+      {
+        error: new ConfigError(
+          "node.clock",
+          `Cannot ask for the relay list: ${words}`,
+        ),
+      },
     );
   }
 
@@ -276,9 +301,9 @@ export class RelayListClient implements AsyncDisposable {
   }
 }
 
-/** Whether a dial failed since the peer's record is of another time, now or lately. */
-function isOfTheClock(error: unknown): boolean {
-  return errorCode(error) === "auth.record_date" ||
-    (error instanceof AnonNetError && error.cause !== undefined &&
-      isOfTheClock(error.cause));
+/** Why a dial failed whose peer's record is of another time, now or lately. */
+function dateErrorOf(error: unknown): RecordDateError | undefined {
+  if (error instanceof RecordDateError) return error;
+  if (!(error instanceof AnonNetError)) return undefined;
+  return error.cause === undefined ? undefined : dateErrorOf(error.cause);
 }

@@ -6,8 +6,12 @@
  */
 import { Identity } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { raceSignal, sleep } from "../../base/clock.ts";
-import { AnonNetError, ConfigError } from "../../base/errors.ts";
+import { deadline, raceSignal, sleep } from "../../base/clock.ts";
+import {
+  AnonNetError,
+  ConfigError,
+  UnreachableError,
+} from "../../base/errors.ts";
 import { parseServiceHost } from "../../service/address.ts";
 import { SelfVisit } from "../../service/self_visit.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
@@ -62,6 +66,16 @@ export interface NodeServiceStatus extends ServiceStatus {
   readonly reachable: boolean;
 }
 
+/** What a visitor would find at one port of a service. */
+export interface PortVisit {
+  readonly port: number;
+  /** Why not, if the target did not take the stream: `service.*`, `path.*`. */
+  readonly refusal?: { readonly code: string; readonly words: string };
+}
+
+/** A visit is given up after so long, ms, with what was not reached by then. */
+const VISIT_MS = 45_000;
+
 /**
  * Refuse services that could not all be started, before any is.
  *
@@ -99,6 +113,20 @@ function twice(name: string): ConfigError {
     "service.twice",
     `Cannot start service "${name}": there is one of that name; give each ` +
       `service a name of its own`,
+  );
+}
+
+function noService(name: string): ConfigError {
+  return new ConfigError(
+    "service.no_service",
+    `Cannot visit service "${name}": this node hosts none of that name`,
+  );
+}
+
+function visitTooLong(): UnreachableError {
+  return new UnreachableError(
+    "service.visit_timeout",
+    `Cannot visit service: no answer within ${VISIT_MS / 1000} s`,
   );
 }
 
@@ -243,6 +271,54 @@ export class NodeServices implements AsyncDisposable {
     } finally {
       // No visitor: among their sessions it would be taken for one.
       this.#visits.leave(target);
+    }
+  }
+
+  /**
+   * Visit a service as a client does: with a session of its own, over circuits of our
+   * client, to each of its ports. The targets see a connection that says nothing.
+   *
+   * @throws {ConfigError} `service.no_service`.
+   * @throws the signal's reason.
+   */
+  async visit(
+    name: string,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<PortVisit[]> {
+    const hosted = this.#services.get(name);
+    if (hosted === undefined) throw noService(name);
+    const { clock, crypto } = this.#context;
+    const { host, ports } = hosted.status;
+    const target = {
+      service: parseServiceHost(crypto, host),
+      isolation: `visit ${name} ${clock.nowMs()}`,
+    };
+    using limit = deadline(clock, VISIT_MS, visitTooLong, signal);
+    try {
+      return await Promise.all(
+        ports.map((port) => this.#visitPort({ ...target, port }, limit.signal)),
+      );
+    } finally {
+      this.#visits.leave(target);
+    }
+  }
+
+  async #visitPort(
+    target: ServiceTarget,
+    signal: AbortSignal,
+  ): Promise<PortVisit> {
+    const { port } = target;
+    try {
+      const stream = await this.#visits.connect(target, { signal });
+      try {
+        await raceSignal(stream.opened, signal);
+      } finally {
+        stream.abort();
+      }
+      return { port };
+    } catch (error) {
+      if (!(error instanceof AnonNetError)) throw error;
+      return { port, refusal: { code: error.code, words: error.message } };
     }
   }
 

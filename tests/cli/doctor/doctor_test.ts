@@ -31,7 +31,7 @@ const WELL: DoctorFacts = {
   node: { type: "running", status: STATUS },
   ports: [],
   families: { ipv4: true, ipv6: true },
-  services: [{ name: "blog", reachable: true }],
+  services: [{ name: "blog", ports: [{ port: 80 }] }],
 };
 
 function running(changes: Partial<Record<keyof typeof STATUS, unknown>>) {
@@ -162,10 +162,36 @@ const BROKEN: [string, Partial<DoctorFacts>, Grade, RegExp][] = [
   [
     "a service that cannot be found",
     {
-      services: [{ name: "blog", reachable: false, lookup: "none" }],
+      services: [{
+        name: "blog",
+        ports: [{
+          port: 80,
+          refusal: { code: "service.not_found", words: "none" },
+        }],
+      }],
     },
     "fail",
-    /service blog.*not found: none; see/,
+    /service blog.*port 80 cannot be visited: none; see/,
+  ],
+  [
+    "a service whose server is dead",
+    {
+      services: [{
+        name: "blog",
+        ports: [{ port: 22 }, {
+          port: 80,
+          refusal: { code: "service.refused", words: "refused" },
+        }],
+      }],
+    },
+    "fail",
+    /service blog.*port 80 is reached, and what stands behind it does not.*start the server/,
+  ],
+  [
+    "a service of which the node says nothing",
+    { services: [{ name: "blog", trouble: "no answer", ports: [] }] },
+    "fail",
+    /service blog.*no answer; look into the log/,
   ],
 ];
 
