@@ -10,7 +10,6 @@
  * @module
  */
 import { type Log, thrown } from "../../log/log.ts";
-import type { NodeServices } from "../../node/host/node_services.ts";
 import type { Node, NodeOptions } from "../../node/node.ts";
 import type { ProcessLog } from "./process.ts";
 
@@ -21,7 +20,10 @@ type Options = Omit<NodeOptions, "signal" | "holder" | "onRelay"> & ProcessLog;
 interface ReloadedNode {
   readonly relay: Node["relay"];
   readonly client: {
-    readonly services: Pick<NodeServices, "named" | "start" | "stop">;
+    readonly services: Pick<
+      NonNullable<Node["client"]>["services"],
+      "named" | "start" | "stop"
+    >;
   } | undefined;
 }
 
