@@ -150,7 +150,7 @@ Deno.test({
     assert.match(packed, /^DynamicUser=yes\nStateDirectory=anonnet$/m);
     assert.match(
       packed,
-      /^ExecStart=\S+ run --config \/etc\/anonnet\/anonnet\.toml$/m,
+      /^ExecStart=\S+ run --config \/etc\/anonnet\/anonnet\.toml --notify \$\{NOTIFY_SOCKET\}$/m,
     );
     // systemd looks whether the program is there.
     const unit = home.pathOf("anonnet.service");
