@@ -3,7 +3,6 @@
  * at a time is those of the last minutes, however many there have been.
  *
  *     ARRIVALS=2000 deno task test tests/sim/arrivals_test.ts      that many, 20 a second
- *     deno task long:arrivals-sim                                  2,000
  *
  * @module
  */

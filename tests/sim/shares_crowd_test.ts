@@ -7,7 +7,6 @@
  *     1 visitor, 500 streams ─▶ a node ─────┘
  *
  *     SHARES=500 deno task test tests/sim/shares_crowd_test.ts      so many visitors
- *     deno task long:shares-sim                                     500
  *
  * @module
  */
