@@ -33,13 +33,11 @@ Deno.test("two relays get ready, know each other, and end cleanly on SIGINT and 
       "socks",
       "http",
       "control",
+      "metrics",
       "services",
     ]);
-    assert.deepEqual([ready.socks, ready.http, ready.services], [
-      null,
-      null,
-      [],
-    ]);
+    const { socks, http, metrics, services } = ready;
+    assert.deepEqual([socks, http, metrics, services], [null, null, null, []]);
   }
   const known = await logLine(first.process, "Peer known");
   assert.equal(known["peer"], shortKey(second.address));
@@ -262,7 +260,7 @@ Deno.test("a torn key stops the relay and is kept, and no new one is made", asyn
 
 Deno.test("a malformed command line ends its process with code 2, and says what to write", async () => {
   // tests/cli/wrong_words_test.ts has the others.
-  const { code, stdout, stderr } = await runProgram(["relay", "--sate=x"]);
+  const { code, stdout, stderr } = await runProgram(["relay", "--staet=x"]);
   assert.equal(code, 2);
   assert.equal(stdout, "");
   assert.match(stderr, /no such flag; did you mean --state\?/);
