@@ -42,7 +42,8 @@ export function admitRequest(
     utf8(headers.get("authorization") ?? ""),
     utf8(`Bearer ${token}`),
   );
-  const command = PATH.exec(new URL(request.url).pathname)?.[1];
+  // No URL at all where the sender wrote a host of other characters.
+  const command = PATH.exec(URL.parse(request.url)?.pathname ?? "")?.[1];
   const isOurs = request.method === "POST" &&
     headers.get("host") === controlHost(place) &&
     headers.get("content-type") === "application/json" &&

@@ -52,7 +52,7 @@ export class MetricsDoor {
       utf8(headers.get("authorization") ?? ""),
       utf8(`Bearer ${token}`),
     );
-    if (new URL(url).pathname !== PATH) return undefined;
+    if (URL.parse(url)?.pathname !== PATH) return undefined;
     const isOurs = method === "GET" &&
       headers.get("host") === controlHost(place) &&
       !headers.has("origin") && !headers.has("sec-fetch-site");

@@ -127,7 +127,7 @@ export class DashboardServer implements AsyncDisposable {
     if (!isFromHere(request, formatSocketAddress(this.address))) {
       return new Response(null, { status: 403 });
     }
-    const { pathname } = new URL(request.url);
+    const pathname = URL.parse(request.url)?.pathname ?? "";
     const { mount } = this.#gate;
     if (!pathname.startsWith(mount)) {
       return await this.#openDoor(request, pathname.slice(1));

@@ -81,3 +81,9 @@ Deno.test("admitRequest() refuses other methods and paths", () => {
     ]
   ) assert.equal(admit(GOOD, { path }), undefined, path);
 });
+
+Deno.test("admitRequest() refuses a host that is none, and does not fail", () => {
+  const headers = new Headers({ ...GOOD, host: "<" });
+  const request = { method: "POST", url: "http://</v1/status", headers };
+  assert.equal(admitRequest(request, TCP, TOKEN), undefined);
+});
