@@ -18,7 +18,7 @@ import type { CircuitSample } from "../path/bandwidth_weights.ts";
 import { AVOID_NOTHING } from "../path/path_avoid.ts";
 import { BuildTime, SLOW_BUILD_MS } from "./build_time.ts";
 import { type LastHopRule, suits } from "./circuit_choice.ts";
-import type { Pressure } from "./circuit_tries.ts";
+import type { Pressure } from "../base/pressure.ts";
 import { CircuitStock } from "./circuit_stock.ts";
 import { Lane } from "./_lane.ts";
 import { Outage } from "./outage.ts";

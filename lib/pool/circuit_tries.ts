@@ -12,6 +12,8 @@
  * @module
  */
 
+import type { Pressure } from "../base/pressure.ts";
+
 /** How long one try to use a circuit may take, from when the circuit is there. */
 export interface Patience {
   /** Another circuit is tried beside it when it is silent for so long, ms. */
@@ -35,13 +37,6 @@ export const TRIES: readonly Patience[] = [
  * ms: where many wait for circuits, asking twice makes all wait longer.
  */
 export const TAKE_MS = 4_000;
-/**
- * What a pool says of itself: where many requests wait for circuits (`crowded`), or
- * those that are built take long (`slow`), it is this node or all of its network that
- * is slow, and not the one circuit. More of them would make it slower: nothing is
- * tried beside.
- */
-export type Pressure = "free" | "crowded" | "slow";
 
 /** What the tries ask their driver to do. */
 export type TryAction =

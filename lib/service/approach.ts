@@ -16,6 +16,7 @@
  * @see protocol §7.4 "Introduction"
  * @module
  */
+import type { Pressure } from "../base/pressure.ts";
 import { type Random, randomBetween, shuffled } from "../base/random.ts";
 
 /** Introductions tried in all, each with a rendezvous of its own. */
@@ -36,12 +37,6 @@ export const HURRY = {
   },
   leg: { atOnce: 3, secondTryMs: 1_500, answerMs: 5_000 },
 } as const;
-
-/**
- * Whether this node builds circuits as fast as they are wished for. Where it does not,
- * no point is to blame for being slow, and more introductions would make it slower.
- */
-export type Pressure = "free" | "crowded" | "slow";
 
 /** What a meeting is for. */
 export type ApproachPurpose = keyof typeof HURRY;

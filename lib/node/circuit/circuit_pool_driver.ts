@@ -18,7 +18,7 @@ import type { NodeRecord } from "../../auth/node_record.ts";
 import { raceSignal, sleep } from "../../base/clock.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import { CircuitPool } from "../../pool/circuit_pool.ts";
-import type { Pressure } from "../../pool/circuit_tries.ts";
+import type { Pressure } from "../../base/pressure.ts";
 import type { PoolAction } from "../../pool/pool_action.ts";
 import type {
   CircuitId,

@@ -16,7 +16,7 @@ import type { NodeRecord } from "../../auth/node_record.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { UnreachableError } from "../../base/errors.ts";
 import type { PathAvoid } from "../../path/path_avoid.ts";
-import type { Pressure } from "../../pool/circuit_tries.ts";
+import type { Pressure } from "../../base/pressure.ts";
 import type { CircuitPurpose } from "../../pool/purpose.ts";
 
 /** Which circuit is wanted. */

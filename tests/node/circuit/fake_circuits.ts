@@ -7,7 +7,7 @@
 import { AVOID_NOTHING } from "../../../lib/path/path_avoid.ts";
 import type { CellPort } from "../../../lib/node/circuit/leg_carrier.ts";
 import type { NodeId } from "../../../lib/auth/identity.ts";
-import type { Pressure } from "../../../lib/pool/circuit_tries.ts";
+import type { Pressure } from "../../../lib/base/pressure.ts";
 import type { NodeRecord } from "../../../lib/auth/node_record.ts";
 import { type Bytes, equalBytes } from "../../../lib/base/bytes.ts";
 import { raceSignal, sleep } from "../../../lib/base/clock.ts";

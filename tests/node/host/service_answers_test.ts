@@ -11,7 +11,7 @@ import {
   STALLED_BUILDS,
   STALLED_MS,
 } from "../../../lib/node/host/service_answers.ts";
-import type { Pressure } from "../../../lib/pool/circuit_tries.ts";
+import type { Pressure } from "../../../lib/base/pressure.ts";
 import { INTRODUCTION_POINTS } from "../../../lib/service/descriptor.ts";
 import {
   ANSWERS_BURST,

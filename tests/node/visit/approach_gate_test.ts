@@ -11,7 +11,7 @@ import {
   NEWCOMER_WAIT_MS,
   PLACES,
 } from "../../../lib/node/visit/approach_gate.ts";
-import type { Pressure } from "../../../lib/pool/circuit_tries.ts";
+import type { Pressure } from "../../../lib/base/pressure.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { runOn } from "../../transport/world.ts";
 
