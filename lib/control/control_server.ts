@@ -22,6 +22,7 @@ import { isLoopback } from "../auth/socket_address.ts";
 import { admitRequest } from "./control_gate.ts";
 import type { ControlPlace } from "./control_note.ts";
 import type { MetricsDoor } from "./metrics_door.ts";
+import { type PortWords, serveTcp } from "./listen.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 
 /**
@@ -43,6 +44,12 @@ export interface ControlServerOptions {
   /** Hears of commands that failed through our own fault. */
   readonly onError: (command: string, error: unknown) => void;
 }
+
+const WORDS: PortWords = {
+  code: "control.in_use",
+  what: "open the control interface",
+  flag: "--control",
+};
 
 /** Longest body of a request. Commands are short; a mistake must not fill memory. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -85,6 +92,7 @@ export class ControlServer implements AsyncDisposable {
       this.#server = serveTcp(
         { hostname: host, port, signal, onListen() {} },
         answer,
+        WORDS,
       );
       this.place = {
         type: "tcp",
@@ -137,23 +145,6 @@ export class ControlServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new ConfigError("control.closed", "The node is stopping"));
     await this.#server.finished;
-  }
-}
-
-function serveTcp(
-  options: Deno.ServeTcpOptions,
-  answer: (request: Request) => Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve(options, answer);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-    throw new ConfigError(
-      "control.in_use",
-      `Cannot open the control interface: port ${options.port} is in use; ` +
-        `give another one with --control, or port 0 for any`,
-      { cause },
-    );
   }
 }
 

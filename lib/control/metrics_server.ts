@@ -12,7 +12,14 @@ import {
 } from "../auth/socket_address.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { ControlPlace } from "./control_note.ts";
+import { type PortWords, serveTcp } from "./listen.ts";
 import type { MetricsDoor } from "./metrics_door.ts";
+
+const WORDS: PortWords = {
+  code: "control.metrics_in_use",
+  what: "serve metrics",
+  flag: "--metrics",
+};
 
 /** The port, open until disposed of. */
 export class MetricsServer implements AsyncDisposable {
@@ -33,20 +40,11 @@ export class MetricsServer implements AsyncDisposable {
     const { signal } = this.#stop;
     const answer = (request: Request) =>
       door.answer(request, this.#place) ?? new Response(null, { status: 403 });
-    try {
-      this.#server = Deno.serve(
-        { hostname: host, port, signal, onListen() {} },
-        answer,
-      );
-    } catch (cause) {
-      if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-      throw new ConfigError(
-        "control.metrics_in_use",
-        `Cannot serve metrics: port ${port} is in use; give another one with ` +
-          `--metrics, or port 0 for any`,
-        { cause },
-      );
-    }
+    this.#server = serveTcp(
+      { hostname: host, port, signal, onListen() {} },
+      answer,
+      WORDS,
+    );
     this.address = { host, port: this.#server.addr.port };
   }
 

@@ -28,6 +28,7 @@ import {
 import type { Random } from "../base/random.ts";
 import { checkLoopback } from "../control/control_server.ts";
 import { isJsonObject, type JsonObject } from "../control/json.ts";
+import { type PortWords, serveTcp } from "../control/listen.ts";
 import type { LogTail } from "../log/log_tail.ts";
 import {
   DashboardGate,
@@ -37,6 +38,12 @@ import {
 import { EventStreams, linesOf } from "./event_streams.ts";
 import { OPEN_FILES, PAGE_FILES, type PageFile } from "./page_files.ts";
 import { type Sampled, Sampler } from "./sampler.ts";
+
+const WORDS: PortWords = {
+  code: "dashboard.in_use",
+  what: "open the dashboard",
+  flag: "--dashboard-at",
+};
 
 /** What a dashboard is made of. */
 export interface DashboardOptions {
@@ -91,12 +98,16 @@ export class DashboardServer implements AsyncDisposable {
     checkLoopback(host);
     this.#options = options;
     this.#gate = new DashboardGate(options.random);
-    this.#server = listen({
-      hostname: host,
-      port,
-      signal: this.#stop.signal,
-      onListen() {},
-    }, (request) => this.#answer(request));
+    this.#server = serveTcp(
+      {
+        hostname: host,
+        port,
+        signal: this.#stop.signal,
+        onListen() {},
+      },
+      (request) => this.#answer(request),
+      WORDS,
+    );
     this.address = { host, port: this.#server.addr.port };
     const { node, clock, onError, tail } = options;
     this.#sampler = new Sampler(node, clock, onError);
@@ -209,23 +220,6 @@ export class DashboardServer implements AsyncDisposable {
     this.#stop.abort();
     await this.#server.finished;
     await this.#sampler[Symbol.asyncDispose]();
-  }
-}
-
-function listen(
-  options: Deno.ServeTcpOptions,
-  answer: (request: Request) => Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    return Deno.serve(options, answer);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
-    throw new ConfigError(
-      "dashboard.in_use",
-      `Cannot open the dashboard: port ${options.port} is in use; give another ` +
-        `one with --dashboard-at, or port 0 for any`,
-      { cause },
-    );
   }
 }
 

@@ -1,0 +1,40 @@
+/**
+ * A port of this machine for programs and browsers of its user.
+ *
+ * @see protocol §9.3 "Control interface"
+ * @module
+ */
+import { ConfigError } from "../base/errors.ts";
+
+/** What is said of a port that is in use: `Cannot <what>: port 1 is in use; …`. */
+export interface PortWords {
+  readonly code: string;
+  /** Such as `open the dashboard`. */
+  readonly what: string;
+  /** The flag that names another port. */
+  readonly flag: string;
+}
+
+/**
+ * Serve HTTP on a TCP port.
+ *
+ * @throws {ConfigError} with the code of the words when the port is in use; the
+ * system's own errors otherwise.
+ */
+export function serveTcp(
+  options: Deno.ServeTcpOptions,
+  answer: (request: Request) => Response | Promise<Response>,
+  { code, what, flag }: PortWords,
+): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve(options, answer);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.AddrInUse)) throw cause;
+    throw new ConfigError(
+      code,
+      `Cannot ${what}: port ${options.port} is in use; give another one with ` +
+        `${flag}, or port 0 for any`,
+      { cause },
+    );
+  }
+}
