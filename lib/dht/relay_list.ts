@@ -381,6 +381,10 @@ export class RelayList {
       silentUntilMs: -Infinity,
       draw: undefined,
     };
+    if (this.#isFullFor(entry)) {
+      this.#refused++;
+      return "full";
+    }
     this.#entries.set(key, entry);
     this.#rank(entry);
     this.#firstExpiry = Math.min(this.#firstExpiry, record.expiry);
@@ -395,6 +399,15 @@ export class RelayList {
     }
     this.#added++;
     return "added";
+  }
+
+  /** Whether a rumour would be the first to leave: most of a flood is, and need not come in for that. */
+  #isFullFor(newcomer: Entry): boolean {
+    if (this.#entries.size < this.#maxRelays || !isRumour(newcomer)) {
+      return false;
+    }
+    const first = this.#ranked().first;
+    return first === undefined || this.#drawn(newcomer) >= -first.rank;
   }
 
   #change(entry: Entry, record: NodeRecord, nowMs: number): void {
