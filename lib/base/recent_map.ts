@@ -8,6 +8,13 @@
 export class RecentMap<K, V> {
   /** In order of last use, the oldest first: what `Map` keeps by itself. */
   readonly #entries = new Map<K, V>();
+  /**
+   * Where the oldest is. A walk from the front would pass all that has been taken out of
+   * a full map since it was last packed, for each entry that comes.
+   */
+  #oldest: Iterator<K> | undefined;
+  /** Entries that came or became recent since the walk began: it holds on to what they leave behind. */
+  #moves = 0;
   /** Most entries. */
   readonly capacity: number;
 
@@ -33,20 +40,15 @@ export class RecentMap<K, V> {
     const value = this.#entries.get(key);
     if (value === undefined) return undefined;
     this.#entries.delete(key);
-    this.#entries.set(key, value);
+    this.#append(key, value);
     return value;
   }
 
   /** Add or replace; the key becomes the most recent, and the oldest may go. */
   set(key: K, value: V): void {
     this.#entries.delete(key);
-    if (this.#entries.size >= this.capacity) {
-      for (const oldest of this.#entries.keys()) {
-        this.#entries.delete(oldest);
-        break;
-      }
-    }
-    this.#entries.set(key, value);
+    if (this.#entries.size >= this.capacity) this.#forgetOldest();
+    this.#append(key, value);
   }
 
   /** Forget one entry; whether it was there. */
@@ -57,5 +59,23 @@ export class RecentMap<K, V> {
   /** Forget everything. */
   clear(): void {
     this.#entries.clear();
+    this.#oldest = undefined;
+  }
+
+  #append(key: K, value: V): void {
+    this.#entries.set(key, value);
+    this.#moves++;
+    if (this.#moves > this.capacity) this.#oldest = undefined;
+  }
+
+  /** What a walk has passed is gone, so that it finds the oldest next. */
+  #forgetOldest(): void {
+    let next = this.#oldest?.next();
+    if (next === undefined || next.done === true) {
+      this.#oldest = this.#entries.keys();
+      this.#moves = 0;
+      next = this.#oldest.next();
+    }
+    if (next.done !== true) this.#entries.delete(next.value);
   }
 }
