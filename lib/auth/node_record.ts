@@ -4,6 +4,7 @@
  *     version 1 · network text · publicKey 32 · onionKey 32 · work 16 · place 32
  *     addresses [[ip 4 or 16 bytes, port], …]    flags [text, …]
  *     bandwidth bytes/s · sequence unix ms · expiry unix ms
+ *     rent 16, where the network has work
  *     contact text, family [key 32, signature 64], where there are any
  *     signature Ed25519("anonnet v1 node record" ‖ 0x00 ‖ the map without it)
  *
@@ -41,6 +42,7 @@ import {
   placeWithoutWork,
   WORK_NONCE_BYTES,
 } from "./proof_of_work.ts";
+import { hasRent } from "./rent.ts";
 import { formatIp, parseIp, type SocketAddress } from "./socket_address.ts";
 import { isAllowedAddress } from "./subnet.ts";
 
@@ -65,6 +67,8 @@ export interface NodeRecordContent {
   readonly workNonce: Bytes;
   /** The place that this work gives. Default: the one of a network without work. */
   readonly place?: Place;
+  /** What pays for the period in which the record ends, 16 bytes; none at difficulty 0. */
+  readonly rent?: Bytes | undefined;
   /** How to reach its operator, in the operator's words; nothing is checked. */
   readonly contact?: string | undefined;
   /** Which relays are of one operator with it. Default: none says so. */
@@ -121,6 +125,7 @@ export function createNodeRecord(
     expiry: content.expiry,
     work: content.workNonce,
     place: content.place ?? placeWithoutWork(crypto, identity.publicKey),
+    ...content.rent !== undefined && { rent: content.rent },
     ...content.contact !== undefined && { contact: content.contact },
     ...content.family && { family: encodeFamily(content.family) },
   };
@@ -146,6 +151,7 @@ export function createNodeRecord(
  *   allowed in this network
  * - `auth.record_flags`: unsorted, repeated, or not words
  * - `auth.record_place`: another than the key's, in a network without work
+ * - `auth.record_rent`: none in a network with work, or one in a network without
  * - `auth.record_contact`: not one line of printable ASCII
  * - `auth.record_signature`
  * - `auth.record_family`: its signature of this key is wrong
@@ -253,6 +259,9 @@ function readNodeRecord(
     expiry: fields.uint("expiry"),
     workNonce: fields.bytes("work", { length: WORK_NONCE_BYTES }),
     place: fields.bytes("place", { length: PLACE_BYTES }),
+    ...fields.has("rent") && {
+      rent: fields.bytes("rent", { length: WORK_NONCE_BYTES }),
+    },
     ...fields.has("contact") && { contact: readContact(fields) },
     ...fields.has("family") && { family: readFamily(fields) },
     signature: fields.bytes("signature", { length: SIGNATURE_BYTES }),
@@ -263,9 +272,12 @@ function readNodeRecord(
     throw fail("address", "a relay without one");
   }
   checkRecordDates(network, record, unixMs);
-  const isFree = network.powDifficulty === 0;
+  if (hasRent(network) !== (record.rent !== undefined)) {
+    throw fail("rent", "it has none, or needs none in this network");
+  }
   if (
-    isFree && !equalBytes(record.place, placeWithoutWork(crypto, publicKey))
+    !hasRent(network) &&
+    !equalBytes(record.place, placeWithoutWork(crypto, publicKey))
   ) throw fail("place", "it has the place of another key");
   return { record, signed: withoutSignature(map) };
 }

@@ -12,6 +12,9 @@
  *     base     = HKDF(seed, quarter(8), "anonnet v1 record sequence", 4) mod 890,000
  *     expiry   = quarter · 15 min + 24 h            in 22½ to 23¾ h
  *
+ * Where the network has rent, and that for the period of this expiry is not paid yet, the
+ * record ends with the period before.
+ *
  * @see protocol §2.3 "Node records", docs/decisions/0049-no-clock-on-the-wire.md
  * @module
  */
@@ -20,6 +23,7 @@ import type { Identity } from "./identity.ts";
 import type { NetworkParameters } from "./network.ts";
 import { createNodeRecord, type NodeRecord } from "./node_record.ts";
 import type { Work } from "./proof_of_work.ts";
+import { hasRent, rentEndMs, rentPeriod } from "./rent.ts";
 import type { SocketAddress } from "./socket_address.ts";
 import { type Bytes, utf8, wipe } from "../base/bytes.ts";
 import type { CryptoSuite } from "../crypto/suite.ts";
@@ -54,6 +58,8 @@ export interface OwnRecordOptions {
   readonly network: NetworkParameters;
   /** The proof of work of the identity. */
   readonly work: Work;
+  /** What pays for a period, if that is known. Default: nothing, which will do without rent. */
+  readonly rentOf?: (period: number) => Bytes | undefined;
   /** How to reach the operator. Default: not said. */
   readonly contact?: string | undefined;
   /** The relay's family. Default: none. */
@@ -96,11 +102,21 @@ export class OwnRecord {
     return this.#current === undefined ? 0 : this.#signedMs + RECORD_RENEWAL_MS;
   }
 
-  /** Sign a new record, which replaces the one before everywhere. */
+  /**
+   * Sign a new record, which replaces the one before everywhere.
+   *
+   * @returns The one before, where no rent is known that a new one could carry.
+   * @throws {RangeError} when there is none before either.
+   */
   sign(content: OwnRecordContent, unixMs: number): NodeRecord {
     const { crypto, identity, network, work, contact, family } = this.#options;
     const addresses = content.addresses.slice(0, network.maxAddresses);
     const sequence = this.#nextSequence(unixMs);
+    const paid = this.#paid(sequence);
+    if (paid === undefined) {
+      if (this.#current !== undefined) return this.#current;
+      throw new RangeError("Cannot sign a record: its period is not paid for");
+    }
     this.#signedMs = unixMs;
     this.#current = createNodeRecord(crypto, identity, network, {
       onionKey: content.onionKey,
@@ -110,8 +126,7 @@ export class OwnRecord {
       contact,
       family,
       sequence,
-      expiry: Math.floor(sequence / QUARTER_MS) * QUARTER_MS +
-        network.maxNodeRecordLifeMs,
+      ...paid,
       ...work,
     });
     return this.#current;
@@ -129,6 +144,24 @@ export class OwnRecord {
       this.#isFuture(unixMs) ||
       bandwidth >= MORE * current.bandwidth &&
         unixMs - this.#signedMs >= MIN_CHANGE_MS;
+  }
+
+  /** When it may end, and what pays for that; `undefined` if nothing does. */
+  #paid(sequence: number): Pick<NodeRecord, "expiry" | "rent"> | undefined {
+    const { network, rentOf = () => undefined } = this.#options;
+    const expiry = this.#expiryOf(sequence);
+    if (!hasRent(network)) return { expiry };
+    const period = rentPeriod(expiry);
+    const rent = rentOf(period);
+    if (rent !== undefined) return { expiry, rent };
+    const endMs = rentEndMs(period - 1);
+    const last = endMs > sequence ? rentOf(period - 1) : undefined;
+    return last && { expiry: endMs, rent: last };
+  }
+
+  #expiryOf(sequence: number): number {
+    const quarterMs = Math.floor(sequence / QUARTER_MS) * QUARTER_MS;
+    return quarterMs + this.#options.network.maxNodeRecordLifeMs;
   }
 
   /** Whether the clock was set back so far that no peer takes the record any more. */

@@ -8,7 +8,7 @@
  *
  * Finding one takes 2^difficulty calls on average, checking takes one: about
  * 10 ms and 4 MiB. It prices identities, and each further try for a place costs a
- * whole work; it does not make them scarce.
+ * whole work; it does not make them scarce. What keeping one costs is in `rent.ts`.
  *
  * @see protocol §2.4 "Proof of work", {@link https://www.rfc-editor.org/rfc/rfc7914 | RFC 7914}
  * @module
@@ -104,7 +104,7 @@ export function placeWithoutWork(
 }
 
 /** Zero bits before the first one. */
-function leadingZeroBits(bytes: Uint8Array): number {
+export function leadingZeroBits(bytes: Uint8Array): number {
   const index = bytes.findIndex((byte) => byte !== 0);
   if (index < 0) return 8 * bytes.length;
   return 8 * index + Math.clz32(bytes[index] ?? 0) - 24;

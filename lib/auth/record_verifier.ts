@@ -4,7 +4,7 @@
  *
  *     bytes known?   ── yes ──▶ check the dates again ──▶ record
  *          │ no
- *     decode, dates, signature ──▶ work known for this key? ── yes ──▶ record
+ *     decode, dates, signature ──▶ work and rent known for this key? ── yes ──▶ record
  *                                          │ no
  *                                  scrypt, a few at once ──▶ record
  *
@@ -24,6 +24,7 @@ import {
   RecordDateError,
 } from "./node_record.ts";
 import { placeOf } from "./proof_of_work.ts";
+import { isRent, rentPeriod } from "./rent.ts";
 
 /** How much a verifier remembers and does at once. */
 export interface VerifierLimits {
@@ -37,8 +38,8 @@ export interface VerifierLimits {
 
 /** Against a flood of valid records that would fill memory: the oldest used is forgotten. */
 const MAX_REMEMBERED_RECORDS = 8192;
-/** Likewise; more of them, as each spares a call of 10 ms. */
-const MAX_REMEMBERED_WORK = 32_768;
+/** Likewise; more of them, as each spares a call of up to 10 ms. Two for each relay: work, and rent. */
+const MAX_REMEMBERED_WORK = 65_536;
 /** Against a flood of new identities: what comes on top is turned away. 5 s of work. */
 const MAX_WAITING_RECORDS = 1024;
 
@@ -76,7 +77,8 @@ export class RecordVerifier {
    * Check a record, proof of work included.
    *
    * @param unixMs Wall-clock time now; compared with the dates at every call.
-   * @throws {ProtocolError} as {@linkcode decodeNodeRecord}, or `auth.record_work`.
+   * @throws {ProtocolError} as {@linkcode decodeNodeRecord}, `auth.record_work`, or
+   * `auth.record_rent` when it is not paid for the period in which it ends.
    * @throws {UnreachableError} `auth.verifier_busy` when too many records wait.
    */
   async verify(encoded: Uint8Array, unixMs: number): Promise<NodeRecord> {
@@ -88,6 +90,13 @@ export class RecordVerifier {
       encoded,
       unixMs,
     );
+    // First: it takes a quarter of the time.
+    if (!await this.#hasRent(record)) {
+      throw new ProtocolError(
+        "auth.record_rent",
+        "Cannot accept node record: it is not paid for the period in which it ends",
+      );
+    }
     if (!await this.#hasWork(record)) {
       throw new ProtocolError(
         "auth.record_work",
@@ -133,16 +142,41 @@ export class RecordVerifier {
     return known;
   }
 
-  /** Wrong work is not remembered: a peer that sends it loses the link. */
-  async #hasWork(record: NodeRecord): Promise<boolean> {
-    if (this.#network.powDifficulty === 0) return true;
+  /** Whether its place is what its work gives. */
+  #hasWork(record: NodeRecord): Promise<boolean> {
     const { publicKey, workNonce, place } = record;
+    const difficulty = this.#network.powDifficulty;
     // The place too: it is a claim until the work was done over.
     const key = keyOf(publicKey) + keyOf(workNonce) + keyOf(place);
+    return this.#isRight(key, async () => {
+      const given = await placeOf(
+        this.#crypto,
+        difficulty,
+        publicKey,
+        workNonce,
+      );
+      return given !== undefined && equalBytes(given, place);
+    });
+  }
+
+  /** Whether it is paid for. */
+  #hasRent({ publicKey, rent, expiry }: NodeRecord): Promise<boolean> {
+    const nonce = rent ?? new Uint8Array(0);
+    const period = rentPeriod(expiry);
+    const key = `${keyOf(publicKey)}${keyOf(nonce)} ${period}`;
+    return this.#isRight(
+      key,
+      () => isRent(this.#crypto, this.#network, publicKey, period, nonce),
+    );
+  }
+
+  /** Wrong work is not remembered: a peer that sends it loses the link. */
+  async #isRight(key: string, look: () => Promise<boolean>): Promise<boolean> {
+    if (this.#network.powDifficulty === 0) return true;
     if (this.#work.get(key)) return true;
     let check = this.#pending.get(key);
     if (check === undefined) {
-      check = this.#checkWork(record);
+      check = this.#inTurn(look);
       this.#pending.set(key, check);
       try {
         if (await check) this.#work.set(key, true);
@@ -153,18 +187,10 @@ export class RecordVerifier {
     return await check;
   }
 
-  async #checkWork(record: NodeRecord): Promise<boolean> {
-    const { publicKey, workNonce, place } = record;
+  async #inTurn(look: () => Promise<boolean>): Promise<boolean> {
     await this.#startTurn();
     try {
-      const difficulty = this.#network.powDifficulty;
-      const given = await placeOf(
-        this.#crypto,
-        difficulty,
-        publicKey,
-        workNonce,
-      );
-      return given !== undefined && equalBytes(given, place);
+      return await look();
     } finally {
       this.#endTurn();
     }

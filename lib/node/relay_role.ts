@@ -2,7 +2,7 @@
  * The relay in a node: an identity that every peer may know, a port where it
  * answers, a share of the DHT, and other people's circuits.
  *
- *     identity → endpoint → work → record → links → DHT → circuits → first peer
+ *     identity → endpoint → work and rent → record → links → DHT → circuits → first peer
  *
  * @see protocol §1 "Roles", §9.2 "Start and stop"
  * @module
@@ -37,6 +37,7 @@ import {
   type RelayLimits,
 } from "./relay/relay_limits.ts";
 import { RecordKeeper } from "./relay/record_keeper.ts";
+import { RentKeeper } from "./relay/rent_keeper.ts";
 
 /** What a relay is told. */
 export interface RelayOptions {
@@ -112,6 +113,15 @@ export async function startRelay(
   const work = await loadWork(state, network, identity, runtime, {
     signal,
   });
+  const rent = stack.use(
+    await RentKeeper.start({
+      blobs: state.blobs,
+      runtime,
+      network,
+      publicKey: identity.publicKey,
+      signal,
+    }),
+  );
   const allowance = stack.use(
     await RelayAllowance.load({
       blobs: state.blobs,
@@ -135,6 +145,7 @@ export async function startRelay(
       identity,
       network,
       work,
+      rentOf: (period) => rent.of(period),
       bandwidth: () => bandwidth.declared,
       contact: options.contact,
       family: options.family
@@ -147,6 +158,7 @@ export async function startRelay(
       onRecord: (record) => onRecord(record),
     }),
   );
+  rent.watch(() => record.renew());
   const services = new LinkServices(log.part("links"));
   services.listen(logLinks(log.part("links")));
   services.listen({

@@ -14,6 +14,7 @@ import {
   type NodeRecord,
 } from "../../lib/auth/node_record.ts";
 import { findWork } from "../../lib/auth/proof_of_work.ts";
+import { findRent, rentPeriod } from "../../lib/auth/rent.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
@@ -37,8 +38,9 @@ class CountedWork {
     const suite = nativeSuite();
     this.suite = {
       ...suite,
-      scrypt: (password) => {
-        this.tries++;
+      scrypt: (password, _salt, { N }) => {
+        // Rent has another price.
+        if (N === 4096) this.tries++;
         return Promise.resolve(suite.sha256(password));
       },
     };
@@ -61,11 +63,14 @@ async function relay(
   while (!isWorthIt(identity)) identity = Identity.generate(suite, random);
   const { publicKey } = identity;
   const work = await findWork(suite, 4, publicKey, random);
+  // Each relay pays it, hostile or not; it moves none of them.
+  const period = rentPeriod(testContent().expiry);
+  const rent = await findRent(suite, network, publicKey, period, random);
   const record = createNodeRecord(
     suite,
     identity,
     network,
-    testContent({ ...work }),
+    testContent({ ...work, rent }),
   );
   return await new RecordVerifier(suite, network)
     .verify(record.encoded, TEST_UNIX_MS);

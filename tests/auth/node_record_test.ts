@@ -80,6 +80,7 @@ Deno.test("decodeNodeRecord() reads a record that another implementation wrote",
     assert.equal(record.onionKey.toHex(), vector.onionKey);
     assert.equal(record.workNonce.toHex(), vector.work);
     assert.equal(record.place.toHex(), vector.place);
+    assert.equal(record.rent?.toHex(), vector.rent);
     assert.equal(record.signature.toHex(), vector.signature);
     assert.deepEqual(
       record.addresses.map(formatSocketAddress),
@@ -109,6 +110,7 @@ Deno.test("createNodeRecord() writes what another implementation would", () => {
     expiry: vector.expiry,
     workNonce: Uint8Array.fromHex(vector.work),
     place: Uint8Array.fromHex(vector.place),
+    rent: Uint8Array.fromHex(vector.rent),
   });
   assert.equal(record.encoded.toHex(), vector.encoded);
 });
@@ -398,6 +400,8 @@ Deno.test("createNodeRecord() refuses what others would refuse", () => {
     },
     { onionKey: new Uint8Array(31) },
     { workNonce: new Uint8Array(8) },
+    // This network has none.
+    { rent: new Uint8Array(16) },
     { bandwidth: -1 },
     { expiry: TEST_UNIX_MS },
     { expiry: TEST_UNIX_MS + 25 * HOUR_MS },

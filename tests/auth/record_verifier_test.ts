@@ -4,11 +4,13 @@ import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import { customNetwork, networkParameters } from "../../lib/auth/network.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
 import { findWork } from "../../lib/auth/proof_of_work.ts";
-import { utf8 } from "../../lib/base/bytes.ts";
+import { findRent, rentEndMs, rentPeriod } from "../../lib/auth/rent.ts";
+import { type Bytes, utf8 } from "../../lib/base/bytes.ts";
 import { seededRandom } from "../../lib/base/random.ts";
 import {
   TEST_UNIX_MS,
   testBytes,
+  testContent,
   testIdentity,
   testRecord,
 } from "../support/nodes.ts";
@@ -26,7 +28,10 @@ const working = customNetwork({
 /** A suite that counts, and whose scrypt is under the test's control. */
 class WatchedSuite {
   verified = 0;
+  /** Calls of scrypt for work. */
   hashed = 0;
+  /** Calls of scrypt for rent, which is always right. */
+  rents = 0;
   /** First byte that scrypt gives: 0 is work enough. */
   firstByte = 0;
   /** Calls of scrypt that have not been answered, while `held`. */
@@ -42,7 +47,11 @@ class WatchedSuite {
         this.verified++;
         return real.verify(...args);
       },
-      scrypt: async () => {
+      scrypt: async (_password, _salt, { N }) => {
+        if (N === 1024) {
+          this.rents++;
+          return new Uint8Array(32);
+        }
         this.hashed++;
         if (this.held) {
           await new Promise<void>((resolve) => this.waiting.push(resolve));
@@ -134,7 +143,10 @@ Deno.test("RecordVerifier checks the work of an identity once", async () => {
     }, working).encoded;
     await verifier.verify(encoded, now);
   }
-  assert.deepEqual([watched.verified, watched.hashed], [5, 1]);
+  assert.deepEqual(
+    [watched.verified, watched.hashed, watched.rents],
+    [5, 1, 1],
+  );
   const otherNonce = testRecord(nativeSuite(), 1, {
     workNonce: testBytes("another", 16),
     place: PLACE,
@@ -182,13 +194,67 @@ Deno.test("RecordVerifier refuses the work and the place of another key", async 
   });
   const verifier = new RecordVerifier(crypto, priced);
   const { publicKey } = testIdentity(crypto, 1);
-  const work = await findWork(crypto, 2, publicKey, seededRandom(1));
-  const own = testRecord(crypto, 1, work, priced).encoded;
+  const random = seededRandom(1);
+  const work = await findWork(crypto, 2, publicKey, random);
+  const period = rentPeriod(testContent().expiry);
+  const rent = await findRent(crypto, priced, publicKey, period, random);
+  const own = testRecord(crypto, 1, { ...work, rent }, priced).encoded;
   await verifier.verify(own, TEST_UNIX_MS);
-  const foreign = testRecord(crypto, 2, work, priced).encoded;
+  const { publicKey: otherKey } = testIdentity(crypto, 2);
+  const paid = await findRent(crypto, priced, otherKey, period, random);
+  const foreign = testRecord(crypto, 2, { ...work, rent: paid }, priced)
+    .encoded;
   await assert.rejects(verifier.verify(foreign, TEST_UNIX_MS), {
     code: "auth.record_work",
   });
+});
+
+Deno.test("RecordVerifier refuses a record that is paid by another key, for another period or not at all", async () => {
+  const crypto = nativeSuite();
+  const priced = customNetwork({
+    name: "priced",
+    powDifficulty: 4,
+    allowPrivateAddresses: true,
+  });
+  const { publicKey } = testIdentity(crypto, 1);
+  const { publicKey: otherKey } = testIdentity(crypto, 2);
+  const random = seededRandom(7);
+  const work = await findWork(crypto, 4, publicKey, random);
+  const period = rentPeriod(testContent().expiry);
+  const pay = (key: typeof publicKey, period: number) =>
+    findRent(crypto, priced, key, period, random);
+  const rent = await pay(publicKey, period);
+  const verifier = new RecordVerifier(crypto, priced);
+  const verify = (changes: { rent: Bytes; expiry?: number }, nowMs: number) =>
+    verifier.verify(
+      testRecord(
+        crypto,
+        1,
+        { sequence: nowMs, ...work, ...changes },
+        priced,
+      ).encoded,
+      nowMs,
+    );
+  await verify({ rent }, TEST_UNIX_MS);
+  const unpaid = { name: "ProtocolError", code: "auth.record_rent" };
+  const bad = [
+    await pay(publicKey, period - 1),
+    await pay(publicKey, period + 1),
+    await pay(otherKey, period),
+    testBytes("none", 16),
+  ];
+  for (const rent of bad) {
+    await assert.rejects(verify({ rent }, TEST_UNIX_MS), unpaid);
+  }
+  // What was right in one period is remembered for that one alone.
+  const endMs = rentEndMs(period);
+  await verify({ rent, expiry: endMs }, endMs - HOUR_MS);
+  await assert.rejects(
+    verify({ rent, expiry: endMs + 1 }, endMs - HOUR_MS),
+    unpaid,
+  );
+  const next = await pay(publicKey, period + 1);
+  await verify({ rent: next, expiry: endMs + 1 }, endMs - HOUR_MS);
 });
 
 Deno.test("RecordVerifier spends no work on records that are wrong otherwise", async () => {

@@ -9,6 +9,7 @@ import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 import { Identity } from "../../lib/auth/identity.ts";
 import type { NetworkParameters } from "../../lib/auth/network.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
+import { hasRent } from "../../lib/auth/rent.ts";
 import {
   createNodeRecord,
   type NodeRecord,
@@ -39,7 +40,7 @@ export function testContent(
   };
 }
 
-/** A signed record of identity number `seed`. */
+/** A signed record of identity number `seed`; where there is rent, it says that it is paid. */
 export function testRecord(
   crypto: CryptoSuite,
   seed: number,
@@ -47,7 +48,10 @@ export function testRecord(
   network: NetworkParameters = networkParameters("local"),
 ): NodeRecord {
   using identity = testIdentity(crypto, seed);
-  return createNodeRecord(crypto, identity, network, testContent(changes));
+  return createNodeRecord(crypto, identity, network, {
+    ...hasRent(network) && { rent: testBytes("rent", 16) },
+    ...testContent(changes),
+  });
 }
 
 /** `length` bytes that begin with a name. */
