@@ -41,6 +41,7 @@ export function registerNodeCommands(
   server.register("peers", () => peersOf(parts, clock.nowMs()));
   server.register("circuits", () => circuitsOf(parts));
   server.register("services", () => servicesOf(parts));
+  server.register("guards", () => guardsOf(parts));
   server.register(
     "lookup",
     (args, { signal }) => lookUp(parts, args, signal),
@@ -207,6 +208,17 @@ function circuitsOf({ relay, client }: NodeParts): JsonObject {
     own: client ? asJson(client.circuits.status) : null,
     relayed: relay ? asJson(relay.circuits.stats) : null,
   };
+}
+
+/** Guards by name: who reads that knows where our circuits begin. */
+function guardsOf({ client }: NodeParts): JsonObject[] {
+  return (client?.circuits.namedGuards ?? []).map(
+    ({ isInUse, publicKey, addresses }) => ({
+      isInUse,
+      publicKey: formatBase32(publicKey),
+      addresses: addresses.map(formatSocketAddress),
+    }),
+  );
 }
 
 function servicesOf({ client }: NodeParts): JsonValue {

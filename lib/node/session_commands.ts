@@ -1,5 +1,6 @@
 /**
- * What an operator asks of, and does to, the sessions of a node's services.
+ * What an operator asks of, and does to, the sessions of a node's services, and asks of
+ * its own with services of others.
  *
  * @see protocol §9.3 "Control interface"
  * @module
@@ -11,7 +12,7 @@ import type { NodeParts } from "./node_parts.ts";
 
 const ID = /^[0-9a-f]{8}$/;
 
-/** Register `sessions`, `close-session` and `visit`. Parts may come later. */
+/** Register `sessions`, `visits`, `close-session` and `visit`. Parts may come later. */
 export function registerSessionCommands(
   server: ControlServer,
   parts: NodeParts,
@@ -23,6 +24,10 @@ export function registerSessionCommands(
       (parts.client?.services.sessions ?? []).map((session) => ({
         ...session,
       })),
+  );
+  server.register(
+    "visits",
+    () => (parts.client?.visits.sessions ?? []).map((visit) => ({ ...visit })),
   );
   server.register("visit", async ({ name }, { signal }) => {
     const { client } = parts;

@@ -50,6 +50,9 @@ export interface KeptStatus {
   readonly daysLeft: number;
 }
 
+/** The same with its name, for who may see that. */
+export interface NamedKept extends KeptStatus, KeptContact {}
+
 /** A relay that is kept. */
 export class KeptRelay implements Successor, KeptRelayState {
   readonly key: RelayKey;

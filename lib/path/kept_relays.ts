@@ -32,6 +32,7 @@ import {
   type KeptContact,
   KeptRelay,
   type KeptStatus,
+  type NamedKept,
   STAND_IN_AFTER_MS,
 } from "./kept_relay.ts";
 import { shareSubnet } from "./path_subnets.ts";
@@ -163,13 +164,33 @@ export class KeptRelays {
 
   /** Figures for status, of those in use and those that know us. */
   status(nowMs: number): KeptStatus[] {
+    return this.named(nowMs).map(
+      ({ isInUse, isListed, wasReached, failures, daysLeft }) => ({
+        isInUse,
+        isListed,
+        wasReached,
+        failures,
+        daysLeft,
+      }),
+    );
+  }
+
+  /** The same relays in the same order, with their names. */
+  named(nowMs: number): NamedKept[] {
     const unixMs = nowMs + this.#unixOffsetMs;
     const shown = this.#kept.filter((kept) =>
       kept.reachedOrder > 0 || this.#inUse.includes(kept)
     );
-    return shown.map((kept) =>
-      kept.status({ isInUse: this.#inUse.includes(kept) }, unixMs)
-    );
+    return shown.map((kept) => {
+      const { publicKey, nodeId, addresses } = kept;
+      const isInUse = this.#inUse.includes(kept);
+      return {
+        publicKey,
+        nodeId,
+        addresses,
+        ...kept.status({ isInUse }, unixMs),
+      };
+    });
   }
 
   /**

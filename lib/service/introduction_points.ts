@@ -65,11 +65,22 @@ export type PointAction =
 /** What a point is doing. */
 export type PointState = "building" | "open" | "retiring" | "leaving";
 
+/** A point, for its service's operator. */
+export interface PointStatus {
+  readonly id: PointId;
+  readonly state: PointState;
+  /** Introductions that came by it, ever. */
+  readonly introductions: number;
+  /** When its circuit last answered, ms; −Infinity if it never has. */
+  readonly answeredMs: number;
+}
+
 interface Point {
   readonly id: PointId;
   state: PointState;
   relay: string | undefined;
   introductions: number;
+  answeredMs: number;
   /** When the next thing happens by itself: it retires, or is closed. */
   endMs: number;
   checkMs: number;
@@ -109,6 +120,19 @@ export class IntroductionPoints {
     return this.#in("building").length;
   }
 
+  /** What all of them are doing, the oldest first. */
+  get status(): PointStatus[] {
+    return Array.from(
+      this.#points.values(),
+      ({ id, state, introductions, answeredMs }) => ({
+        id,
+        state,
+        introductions,
+        answeredMs,
+      }),
+    );
+  }
+
   /** What a point is doing; `undefined` once it is gone. */
   stateOf(point: PointId): PointState | undefined {
     return this.#points.get(point)?.state;
@@ -133,6 +157,7 @@ export class IntroductionPoints {
     this.#waitUntilMs = -Infinity;
     point.state = "open";
     point.relay = relay;
+    point.answeredMs = nowMs;
     point.endMs = nowMs + this.#between(SERVE_MS.low, SERVE_MS.high);
     point.checkMs = nowMs + this.#checkWait();
   }
@@ -156,6 +181,7 @@ export class IntroductionPoints {
     const point = this.#points.get(id);
     if (point === undefined) return;
     point.isBeingChecked = false;
+    point.answeredMs = nowMs;
     point.checkMs = nowMs + this.#checkWait();
   }
 
@@ -230,6 +256,7 @@ export class IntroductionPoints {
       state: "building",
       relay: undefined,
       introductions: 0,
+      answeredMs: -Infinity,
       endMs: Infinity,
       checkMs: Infinity,
       isBeingChecked: false,

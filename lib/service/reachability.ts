@@ -22,6 +22,7 @@ import {
   IntroductionPoints,
   type PointAction,
   type PointId,
+  type PointStatus,
 } from "./introduction_points.ts";
 import type { DescriptorDates } from "./descriptor_dates.ts";
 import {
@@ -94,6 +95,11 @@ export class Reachability {
   reachablePoints(unixMs: number): PointId[] {
     const stored = this.#publication.storedPoints(timePeriod(unixMs));
     return stored.filter((point) => this.#points.stateOf(point) !== undefined);
+  }
+
+  /** What each point is doing. */
+  get points(): PointStatus[] {
+    return this.#points.status;
   }
 
   /** A point listens. @param relay Its node id, as text. */

@@ -116,6 +116,11 @@ export class Leg {
     return this.#receivedCells;
   }
 
+  /** Cells sealed from the beginning. */
+  get sentCells(): number {
+    return this.#sentCells;
+  }
+
   /** When the peer was last heard of on this leg. */
   get lastHeardMs(): number {
     return this.#lastHeardMs;

@@ -119,6 +119,12 @@ export class LegState {
   }
 }
 
+/** Cells of a session since it began, those of legs that are gone included. */
+export interface CellCounts {
+  readonly cellsIn: number;
+  readonly cellsOut: number;
+}
+
 /** What a leg table is made of. */
 export interface LegTableOptions {
   readonly crypto: CryptoSuite;
@@ -130,6 +136,8 @@ export interface LegTableOptions {
 export class LegTable {
   readonly #options: LegTableOptions;
   readonly #legs = new Map<LegNumber, LegState>();
+  /** Cells of legs that are gone. */
+  #goneCells: CellCounts = { cellsIn: 0, cellsOut: 0 };
   #highest = -1;
   #leglessSinceMs: number;
   #primary: LegState | undefined;
@@ -157,6 +165,16 @@ export class LegTable {
   /** Since when there is none; `Infinity` while there are some. */
   get leglessSinceMs(): number {
     return this.#leglessSinceMs;
+  }
+
+  /** Cells that came and went on all legs, ever. */
+  get cells(): CellCounts {
+    let { cellsIn, cellsOut } = this.#goneCells;
+    for (const { leg } of this.#legs.values()) {
+      cellsIn += leg.receivedCells;
+      cellsOut += leg.sentCells;
+    }
+    return { cellsIn, cellsOut };
   }
 
   get(number: LegNumber): LegState | undefined {
@@ -198,6 +216,11 @@ export class LegTable {
   remove(number: LegNumber, nowMs: number): LegState | undefined {
     const state = this.#legs.get(number);
     if (state === undefined) return undefined;
+    const { cellsIn, cellsOut } = this.#goneCells;
+    this.#goneCells = {
+      cellsIn: cellsIn + state.leg.receivedCells,
+      cellsOut: cellsOut + state.leg.sentCells,
+    };
     this.#legs.delete(number);
     if (this.#primary === state) this.#primary = undefined;
     if (this.#legs.size === 0) this.#leglessSinceMs = nowMs;

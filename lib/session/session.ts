@@ -24,7 +24,12 @@ import {
   type StreamId,
 } from "./frames.ts";
 import { SESSION_CELL_BYTES, type SessionRole } from "./leg.ts";
-import { type LegSpread, type LegState, LegTable } from "./leg_table.ts";
+import {
+  type CellCounts,
+  type LegSpread,
+  type LegState,
+  LegTable,
+} from "./leg_table.ts";
 import type { SessionQuota } from "./quota.ts";
 import type { CellLoad, SendLane } from "./send_round.ts";
 import { NO_EVENTS, SESSION_CODE, type SessionEvent } from "./session_event.ts";
@@ -70,6 +75,8 @@ export interface SessionView {
   readonly legNumbers: readonly LegNumber[];
   /** The lowest number that a new leg may have. */
   readonly nextLegNumber: LegNumber;
+  /** Cells that came and went, ever. */
+  readonly cells: CellCounts;
 }
 
 /** What may be asked of the streams without looking at the legs. */
@@ -141,6 +148,10 @@ export class Session implements SessionView {
       heardMs: leg.lastHeardMs,
       receivedCells: leg.receivedCells,
     }));
+  }
+
+  get cells(): CellCounts {
+    return this.#legs.cells;
   }
 
   get nextLegNumber(): LegNumber {

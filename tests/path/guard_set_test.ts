@@ -182,6 +182,21 @@ Deno.test("GuardSet retries a guard that was reached once, with back-off, and ne
     assert.ok(status.failures >= GIVE_UP_FAILURES);
   }
   assert.equal(world.guards.status(world.nowMs).length, GUARDS);
+  // The same relays by name, for who may see that; else no word of which they are.
+  const named = world.guards.named(world.nowMs);
+  assert.deepEqual(
+    new Set(named.map(({ nodeId }) => relayKey(nodeId))),
+    keysOf(world.inUse),
+  );
+  for (const status of world.guards.status(world.nowMs)) {
+    assert.deepEqual(Object.keys(status).sort(), [
+      "daysLeft",
+      "failures",
+      "isInUse",
+      "isListed",
+      "wasReached",
+    ]);
+  }
 });
 
 Deno.test("GuardSet waits longer after each failure, tells until when, and takes failures at once for one", () => {

@@ -26,7 +26,7 @@ import type {
   PoolObstacle,
   RequestId,
 } from "../../pool/pool_circuit.ts";
-import type { KeptContact } from "../../path/kept_relay.ts";
+import type { KeptContact, NamedKept } from "../../path/kept_relay.ts";
 import type { PoolStatus } from "../../pool/pool_status.ts";
 import type { Shortage } from "../../path/shortage.ts";
 import { PathSelector } from "../../path/path_selection.ts";
@@ -181,6 +181,11 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
   get guards(): readonly KeptContact[] {
     return this.#selector.guards.contacts()
       .filter(({ nodeId }) => this.#memory.holds([nodeId]));
+  }
+
+  /** Our guards by name: for the operator, who has asked for that. */
+  get namedGuards(): readonly NamedKept[] {
+    return this.#selector.guards.named(this.#nowMs);
   }
 
   async take(wish: CircuitWish): Promise<ServiceCircuit> {

@@ -34,6 +34,10 @@ import {
   Reachability,
   type ReachabilityAction,
 } from "../../service/reachability.ts";
+import {
+  type ServicePointStatus,
+  servicePointStatus,
+} from "../../service/point_status.ts";
 import type { SessionMark } from "../../service/proxy_line.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import { momentOf, type ServiceContext } from "../session/service_context.ts";
@@ -101,6 +105,8 @@ export interface ServiceStatus {
   readonly introductions: number;
   /** Introductions that were never answered, for want of time. */
   readonly shed: number;
+  /** Each introduction point, the oldest first. */
+  readonly introductionPoints: readonly ServicePointStatus[];
 }
 
 /** A running service. */
@@ -226,16 +232,22 @@ export class HostedService implements AsyncDisposable {
 
   get status(): ServiceStatus {
     const { name, targets } = this.#options;
-    const unixMs = this.#context.clock.unixMs();
+    const { nowMs, unixMs } = this.#now;
+    const named = this.#machine.reachablePoints(unixMs);
     return {
       name,
       host: this.host,
       ports: [...targets.keys()],
-      points: this.#machine.reachablePoints(unixMs).length,
+      points: named.length,
       sessions: this.#sessions.size,
       streams: this.#sessions.streamCount,
       introductions: this.#introductions.received,
       shed: this.#introductions.shed,
+      introductionPoints: this.#machine.points.map((point) => {
+        const isNamed = named.includes(point.id);
+        const { roundTripMs } = this.#points.get(point.id) ?? {};
+        return servicePointStatus(point, { isNamed, roundTripMs }, nowMs);
+      }),
     };
   }
 

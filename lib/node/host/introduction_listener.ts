@@ -153,6 +153,11 @@ export class IntroductionListener implements Disposable {
     return this.#circuit.closed;
   }
 
+  /** Round trip of the last answer, ms. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
   /** Whether it has its keys yet. */
   get isOpen(): boolean {
     return this.#isOpen;

@@ -42,7 +42,11 @@ import type { CircuitHost, OnionSecrets } from "./circuit_host.ts";
 import { MeetingPoints } from "./meeting_points.ts";
 import { NextRelays } from "./next_relays.ts";
 import { RelayRate } from "./relay_rate.ts";
-import { type RelayedEnd, RelayTraffic } from "./relay_traffic.ts";
+import {
+  type RelayedEnd,
+  type RelayedRefusal,
+  RelayTraffic,
+} from "./relay_traffic.ts";
 import { RelayedCircuit } from "./relayed_circuit.ts";
 
 /** What all circuits of a relay may take. Tuning. */
@@ -126,9 +130,11 @@ export interface CircuitStats {
   /** Bytes of cells that went out, ever, and streams that wait for their turn. */
   readonly sentBytes: number;
   readonly held: number;
-  /** Circuits created, and turned away for want of room, ever. */
+  /** Circuits created, and turned away, ever. */
   readonly created: number;
   readonly turnedAway: number;
+  /** Why they were turned away, ever. */
+  readonly refusals: Readonly<Record<RelayedRefusal, number>>;
   /** How circuits ended, ever. */
   readonly ends: Readonly<Partial<Record<RelayedEnd, number>>>;
 }
@@ -184,8 +190,9 @@ export class CircuitServer implements AsyncDisposable {
   /** Take a circuit that a neighbour creates. */
   accept(neighbour: Neighbour, stream: ByteStream): void {
     const account = this.#accountOf(neighbour);
-    if (this.#isStopped || this.#isResting || !this.#makeRoom(account)) {
-      this.#traffic.onTurnedAway();
+    const refusal = this.#refusalOf(account);
+    if (refusal !== undefined) {
+      this.#traffic.onTurnedAway(refusal);
       stream.closeWrite();
       stream.cancel();
       return;
@@ -195,13 +202,15 @@ export class CircuitServer implements AsyncDisposable {
     this.#circuits.add(circuit);
   }
 
-  /** Whether one more circuit may come; the one that gives way to it ends. */
-  #makeRoom(account: CircuitAccount): boolean {
+  /** Why no circuit may come; where one may, the one that gives way to it ends. */
+  #refusalOf(account: CircuitAccount): RelayedRefusal | undefined {
+    if (this.#isStopped) return "stopping";
+    if (this.#isResting) return "resting";
     const nowMs = this.#options.clock.nowMs();
-    if (!this.#budgets.spend(account, "create", nowMs)) return false;
+    if (!this.#budgets.spend(account, "create", nowMs)) return "pace";
     const verdict = this.#places.makeRoom(account, nowMs);
     if (verdict.type === "evict") verdict.circuit.destroy("evicted", "drop");
-    return verdict.type !== "full";
+    return verdict.type === "full" ? "full" : undefined;
   }
 
   /** Identities of clients cost nothing, so that their hosts are counted. */
@@ -273,7 +282,7 @@ export class CircuitServer implements AsyncDisposable {
       closing: 0,
     };
     for (const { state } of this.#circuits) states[state]++;
-    const { forwardCells, backwardCells, created, turnedAway, ends } =
+    const { forwardCells, backwardCells, created, turnedAway, ends, refusals } =
       this.#traffic;
     return {
       states,
@@ -288,6 +297,7 @@ export class CircuitServer implements AsyncDisposable {
       held: this.#rate.waiting,
       created,
       turnedAway,
+      refusals,
       ends,
     };
   }

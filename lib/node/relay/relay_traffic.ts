@@ -35,6 +35,17 @@ export type RelayedEnd =
   /** Our own failure. */
   | "failed";
 
+/** Why a relay took no circuit; for the relay's own status, never sent. */
+export type RelayedRefusal =
+  /** The node stops. */
+  | "stopping"
+  /** The relay rests: all bytes of its accounting are moved. */
+  | "resting"
+  /** The neighbour creates circuits faster than it may. */
+  | "pace"
+  /** There is no place, and none that gives way. */
+  | "full";
+
 /** Counts since the start. */
 export class RelayTraffic {
   /** Cells passed on, away from clients. */
@@ -42,7 +53,7 @@ export class RelayTraffic {
   /** Cells passed on, towards clients. */
   backwardCells = 0;
   #created = 0;
-  #turnedAway = 0;
+  readonly #refusals = { stopping: 0, resting: 0, pace: 0, full: 0 };
   readonly #ends: Partial<Record<RelayedEnd, number>> = {};
 
   /** Circuits whose handshake was answered. */
@@ -50,9 +61,15 @@ export class RelayTraffic {
     return this.#created;
   }
 
-  /** Circuits for which there was no room. */
+  /** Circuits that were not taken. */
   get turnedAway(): number {
-    return this.#turnedAway;
+    const { stopping, resting, pace, full } = this.#refusals;
+    return stopping + resting + pace + full;
+  }
+
+  /** Circuits that were not taken, by reason; a copy. */
+  get refusals(): Readonly<Record<RelayedRefusal, number>> {
+    return { ...this.#refusals };
   }
 
   /** How circuits ended; a copy. */
@@ -64,8 +81,8 @@ export class RelayTraffic {
     this.#created++;
   }
 
-  onTurnedAway(): void {
-    this.#turnedAway++;
+  onTurnedAway(why: RelayedRefusal): void {
+    this.#refusals[why]++;
   }
 
   onEnded(end: RelayedEnd): void {

@@ -154,6 +154,11 @@ export class ClientSession {
     return this.isOpen && legNumbers.length === 0 && streamCount === 0;
   }
 
+  /** Whether it is of an identity that is over. */
+  get isRetired(): boolean {
+    return this.#isRetired;
+  }
+
   /** When a stream was last opened, ms. */
   get usedMs(): number {
     return this.#driver.usedMs;

@@ -28,6 +28,11 @@ import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
+import {
+  type VisitMark,
+  type VisitStatus,
+  visitStatus,
+} from "./visit_status.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 
 /** Sessions at once, those being begun included: about 30 KiB and up to three circuits each. */
@@ -64,6 +69,12 @@ interface IsolatedTarget extends ServiceTarget {
   readonly identity: number;
 }
 
+/** How a session that is open is called. */
+interface OpenVisit extends VisitMark {
+  /** With the identity in it: what is kept apart stays apart in what is told. */
+  readonly key: string;
+}
+
 /** A session that is being begun, and how many wait for it. */
 interface Beginning {
   readonly session: Promise<ClientSession>;
@@ -80,7 +91,7 @@ export class Visits implements AsyncDisposable {
   /** Those that further streams are opened on. */
   readonly #sessions = new Map<string, ClientSession>();
   /** All that are open: also those in whose place others were begun. */
-  readonly #open = new Set<ClientSession>();
+  readonly #open = new Map<ClientSession, OpenVisit>();
   readonly #beginnings = new Map<string, Beginning>();
   readonly #stopping = new AbortController();
   readonly #tasks = new TaskSet((error) =>
@@ -88,6 +99,9 @@ export class Visits implements AsyncDisposable {
   );
   /** How often a new identity was wished for; part of every isolation key. */
   #identity = 0;
+  /** Sessions that were begun, and isolation keys that were met, for their names. */
+  #begunSessions = 0;
+  #metKeys = 0;
 
   constructor(
     { context, clientSecrets = () => undefined }: VisitsOptions,
@@ -101,12 +115,22 @@ export class Visits implements AsyncDisposable {
   get status(): VisitsStatus {
     let streams = 0;
     let legs = 0;
-    for (const { view } of this.#open) {
+    for (const { view } of this.#open.keys()) {
       streams += view.streamCount;
       legs += view.legNumbers.length;
     }
     const beginning = this.#beginnings.size;
     return { sessions: this.#open.size, beginning, streams, legs };
+  }
+
+  /** What each session is doing, the oldest first. */
+  get sessions(): VisitStatus[] {
+    const nowMs = this.#context.clock.nowMs();
+    return Array.from(this.#open, ([session, mark]) => {
+      const { isRetired, isParked, view } = session;
+      const state = isRetired ? "ending" : isParked ? "parked" : "open";
+      return visitStatus(mark, view, state, nowMs);
+    });
   }
 
   /**
@@ -145,7 +169,7 @@ export class Visits implements AsyncDisposable {
    */
   newIdentity(): void {
     this.#identity++;
-    for (const session of this.#open) session.retire();
+    for (const session of this.#open.keys()) session.retire();
   }
 
   /** Close the session for targets of this service and isolation key, if there is one. */
@@ -155,7 +179,7 @@ export class Visits implements AsyncDisposable {
 
   /** We stood still for so long, ms: services may have given our sessions up. */
   onStoodStill(ms: number): void {
-    for (const session of this.#open) session.onStoodStill(ms);
+    for (const session of this.#open.keys()) session.onStoodStill(ms);
   }
 
   /** Close all sessions, and begin no more. */
@@ -169,7 +193,7 @@ export class Visits implements AsyncDisposable {
     const beginnings = [...this.#beginnings.values()];
     this.#gate[Symbol.dispose]();
     await Promise.allSettled(beginnings.map(({ session }) => session));
-    const sessions = [...this.#open];
+    const sessions = [...this.#open.keys()];
     for (const session of sessions) session.close();
     await Promise.all(sessions.map(({ closed }) => closed));
     await this.#tasks.ended();
@@ -269,7 +293,7 @@ export class Visits implements AsyncDisposable {
     ).then((met) => {
       const session = new ClientSession(options, met, target.port);
       this.#sessions.set(key, session);
-      this.#open.add(session);
+      this.#open.set(session, this.#markOf(isolation));
       session.closed.then(() => {
         this.#open.delete(session);
         if (this.#sessions.get(key) === session) this.#sessions.delete(key);
@@ -320,7 +344,7 @@ export class Visits implements AsyncDisposable {
     if (size < MAX_CLIENT_SESSIONS) return;
     let oldest: ClientSession | undefined;
     let oldestMs = Infinity;
-    for (const session of this.#open) {
+    for (const session of this.#open.keys()) {
       const isInUse = session.view.streamCount > 0;
       if (isInUse || session.usedMs >= oldestMs) continue;
       oldest = session;
@@ -333,6 +357,17 @@ export class Visits implements AsyncDisposable {
       );
     }
     oldest.close();
+  }
+
+  #markOf(key: string): OpenVisit {
+    // No key at all is one of its own, and stays together too.
+    const same = [...this.#open.values()].find((other) => other.key === key);
+    return {
+      key,
+      id: ++this.#begunSessions,
+      isolation: same?.isolation ?? ++this.#metKeys,
+      sinceMs: this.#context.clock.nowMs(),
+    };
   }
 
   /** No key is a key of its own, and each identity has keys of its own. */

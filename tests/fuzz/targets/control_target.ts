@@ -30,6 +30,8 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ["services", "{}"],
   ["table", "{}"],
   ["sessions", '{"a": [1, null, {"b": 1.5}]}'],
+  ["visits", "{}"],
+  ["guards", "{}"],
   ["new-identity", "{}"],
   ["lookup", '{"host": "example.anon"}'],
   ["close-session", '{"id": "0123abcd"}'],

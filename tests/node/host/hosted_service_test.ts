@@ -85,6 +85,31 @@ Deno.test("HostedService is ready within seconds, with three points and four pla
     for (const places of revisions) assert.equal(places.length, 4);
   }));
 
+Deno.test("HostedService tells how each of its introduction points is, and not which", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    await visit(world, service);
+    await sleep(world.clock, 5 * MINUTE);
+    const { status } = service.driver;
+    assert.equal(status.introductionPoints.length, 3);
+    for (const point of status.introductionPoints) {
+      assert.deepEqual([point.state, point.isNamed], ["open", true]);
+      assert.ok((point.answeredSecondsAgo ?? Infinity) <= 8);
+      assert.ok((point.roundTripMs ?? 0) > 0);
+    }
+    const came = status.introductionPoints.map((point) => point.introductions);
+    assert.ok(Math.max(...came) > 0);
+    for (const { record } of world.network.relays) {
+      assert.ok(!JSON.stringify(status).includes(record.nodeId.toHex()));
+    }
+    world.network.isDown = true;
+    for (const circuit of [...service.circuits.open]) circuit.end();
+    await sleep(world.clock, MINUTE);
+    for (const point of service.driver.status.introductionPoints) {
+      assert.deepEqual([point.state, point.roundTripMs], ["building", null]);
+    }
+  }));
+
 Deno.test("HostedService can be reached again within 30 s when all its introduction points die", async () => {
   for (const how of ["killed", "silent"] as const) {
     await inServiceWorld(async (world) => {

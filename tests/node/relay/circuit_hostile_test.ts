@@ -232,6 +232,8 @@ test("10,000 circuits from one link leave room for the others", async (world) =>
     () => relay.server.stats.turnedAway === 9500,
   );
   assert.equal(relay.server.stats.states.creating, 500);
+  const { pace, full } = relay.server.stats.refusals;
+  assert.equal(pace + full, 9500);
   const circuit = await build(await startClient(world), [relay]);
   assert.ok(await circuit.ping() > 0);
   circuit.close();
@@ -389,5 +391,6 @@ test("a server that stops ends its circuits and takes no more", async (world) =>
   const result = await tryBuild(client, [first]);
   assert.ok(!result.ok && result.failure.code === "ended");
   assert.equal(first.server.stats.turnedAway, 1);
+  assert.equal(first.server.stats.refusals.stopping, 1);
   await allGone(world, relays);
 });

@@ -588,6 +588,48 @@ Deno.test("Visits gives a session that was being begun to those who waited, and 
     assert.equal(client.visits.status.sessions, 1);
   }));
 
+Deno.test("Visits tells of each session how it goes, and not where", () =>
+  inServiceWorld(async (world) => {
+    const service = await world.readyService();
+    const client = world.client();
+    const [one] = [
+      await connect(client, service, { isolation: "a" }),
+      await connect(client, service, { isolation: "b" }),
+    ];
+    const other = await world.readyService({}, 2);
+    await connect(client, other, { isolation: "a" });
+    await exchange(one, pattern(90_000));
+    const held = await connect(client, service, { isolation: "a" });
+    await sleep(world.clock, 15_000);
+    const [first, second, third] = client.visits.sessions;
+    assert.ok(first && second && third);
+    assert.deepEqual([first.id, second.id, third.id], [1, 2, 3]);
+    // By isolation key, whatever the service.
+    assert.equal(first.isolation, third.isolation);
+    assert.notEqual(first.isolation, second.isolation);
+    assert.deepEqual([first.state, first.streams, first.silentLegs], [
+      "open",
+      1,
+      0,
+    ]);
+    assert.equal(first.ageSeconds, 10);
+    assert.ok(first.legs >= 1);
+    assert.ok(first.roundTripMs !== null && first.roundTripMs > 0);
+    assert.ok(first.cellsOut > 20 && first.cellsIn > 20);
+    assert.doesNotMatch(
+      JSON.stringify(client.visits.sessions),
+      new RegExp(`${service.driver.host}|${service.publicKey.toHex()}`),
+    );
+    const { cellsIn } = first;
+    // What legs that are gone have carried still counts.
+    for (const circuit of [...client.circuits.open]) circuit.end();
+    await exchange(held, pattern(9_000));
+    assert.ok((client.visits.sessions[0]?.cellsIn ?? 0) > cellsIn);
+    await connect(client, service, { isolation: "a" });
+    client.visits.newIdentity();
+    assert.equal(client.visits.sessions[0]?.state, "ending");
+  }));
+
 Deno.test("Visits parks a session that no caller has used for minutes, and closes it later", () =>
   inServiceWorld(async (world) => {
     const service = await world.readyService();
