@@ -8,7 +8,7 @@
  *                    │               └─ circuit ─┬─ service
  *                    └─ session ─────────────────┘
  *     base ─ metrics
- *     transport   storage   http ─ proxy   control                    edges
+ *     transport   storage   http ─ proxy   control ─ doctor           edges
  *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
  *                                    └─ sim ─ cli ─ main.ts
  *
@@ -78,11 +78,13 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
 
   metrics: ["base"],
 
+  doctor: ["base", "storage", "control"], // findings alone; who looks is elsewhere
+
   log: ["base", "auth"],
   machine: ["base", "crypto", "auth", "transport", "storage", "log"],
 
   "dashboard/page": [], // what browsers load
-  dashboard: ["base", "auth", "control", "log", "dashboard/page"],
+  dashboard: ["base", "auth", "control", "doctor", "log", "dashboard/page"],
 
   "node/link": ["base", "crypto", "wire", "auth", "link", "transport", "log"],
   "node/directory": [
@@ -180,6 +182,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "proxy/socks",
     "control",
     "metrics",
+    "doctor",
     "log",
     "machine",
     "dashboard",
@@ -244,6 +247,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "base",
     "storage",
     "control",
+    "doctor",
     "cli/flags",
     "cli/process",
     "cli/ask",
@@ -275,8 +279,10 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "auth",
     "service",
     "storage",
+    "control",
     "log",
     "machine",
+    "dashboard", // a simulation that is watched
     "node/relay",
     "node/host",
     "sim/world",

@@ -16,6 +16,8 @@ import { formatReport } from "../sim/report_table.ts";
 import type { SiegeStrength } from "../sim/siege.ts";
 import { defineCommand } from "./flags/command.ts";
 import { defaultFlag, oneOf, optionalFlag, switchFlag } from "./flags/flag.ts";
+import { parseLoopbackAddress } from "./flags/node_flags.ts";
+import { WatchedSimulation, writePicture } from "./watch_simulation.ts";
 
 /** Fewer relays do not make a network worth watching. */
 const MIN_RELAYS = 10;
@@ -42,7 +44,8 @@ export const simulateCommand = defineCommand({
     "--botnet one party besieges the network: the table then shows which share " +
     "of circuits has a hostile guard or two hostile ends, of clients that have " +
     "known the relays for a month and of new ones, which look-ups succeed, and " +
-    "how much of the lists is honest and there.",
+    "how much of the lists is honest and there. With --watch a browser draws the " +
+    "same, at an address that goes to standard error, until the command is stopped.",
   flags: {
     relays: defaultFlag(
       "N",
@@ -115,6 +118,23 @@ export const simulateCommand = defineCommand({
         "siege is simulated with",
       oneOf(WORLD_KINDS),
     ),
+    every: optionalFlag(
+      "MINUTES",
+      "virtual time between two rows; 10 unless told, and 60 in a siege of over 6 hours",
+      wholeNumber(1, 60 * MAX_HOURS),
+    ),
+    watch: switchFlag("show it in a browser of this machine while it runs"),
+    "watch-at": defaultFlag(
+      "IP:PORT",
+      "where on this machine that is; port 0 for any free one",
+      "127.0.0.1:0",
+      parseLoopbackAddress,
+    ),
+    svg: optionalFlag(
+      "FILE",
+      "draw its charts into a new file, as SVG",
+      String,
+    ),
     json: switchFlag("print one JSON object"),
   },
   check({ flood = 0, liars = 0, botnet = 0, evil, world }) {
@@ -133,7 +153,8 @@ export const simulateCommand = defineCommand({
       );
     }
   },
-  async run(values, { terminal }) {
+  async run(values, program) {
+    const { terminal } = program;
     const siege = siegeOf(values);
     const { world = siege === undefined ? "nodes" : "machines" } = values;
     const experiment: Experiment = {
@@ -146,16 +167,30 @@ export const simulateCommand = defineCommand({
       loss: values.loss,
       maxRelays: listedIn({ listed: values.listed, world }),
       splitMinutes: values.split,
+      ...values.every !== undefined && { rowMinutes: values.every },
       ...siege !== undefined && { siege },
       seed: values.seed,
     };
+    await using watched = values.watch
+      ? new WatchedSimulation(values["watch-at"], terminal)
+      : undefined;
+    const tell = progressTo((line) => terminal.tell(line));
     const report = await runExperiment(
       networkOf(experiment),
       experiment,
-      progressTo((line) => terminal.tell(line)),
+      (nowMs, totalMs) => {
+        tell(nowMs, totalMs);
+        watched?.onProgress(nowMs, totalMs);
+      },
+      (row) => watched?.onRow(row),
     );
     if (values.json) terminal.print(JSON.stringify({ experiment, ...report }));
     else for (const line of formatReport(report)) terminal.print(line);
+    if (values.svg !== undefined) {
+      const title = `${values.relays} simulated relays, seed ${values.seed}`;
+      await writePicture(program, values.svg, title, report.rows);
+    }
+    await watched?.stay();
     return 0;
   },
 });

@@ -15,11 +15,18 @@ const REACH_STEPS = 24 * 60 * 60 * 1000 / REACH_STEP_MS;
 /** Services that are remembered. A node hosts no more. */
 const MAX_SERVICES = 64;
 
-/** What is known at one step. */
-export interface Step {
-  /** Bytes since the node began, as a counter. */
+/** Bytes since the node began, as counters. */
+export interface Traffic {
+  /** Over all links. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Of circuits of others, away from their clients and towards them. */
+  readonly bytesForward: number;
+  readonly bytesBackward: number;
+}
+
+/** What is known at one step. */
+export interface Step extends Traffic {
   readonly services: readonly {
     readonly name: string;
     readonly reachable: boolean;
@@ -52,12 +59,13 @@ class Ring {
     this.#values[at] = (this.#values[at] ?? 0) + value;
   }
 
-  /** All of them up to `step`, the oldest first. */
-  upTo(step: number): number[] {
+  /** All of them up to `step`, the oldest first; `null` before the first step. */
+  upTo(step: number): (number | null)[] {
     const { length } = this.#values;
     return Array.from({ length }, (_, index) => {
       const at = step - length + 1 + index;
-      const isKept = at >= 0 && at <= this.#step && at > this.#step - length;
+      if (at < 0) return null;
+      const isKept = at <= this.#step && at > this.#step - length;
       return isKept ? this.#values[at % length] ?? 0 : 0;
     });
   }
@@ -68,6 +76,8 @@ export class History {
   readonly #startedMs: number;
   readonly #in = new Ring(TRAFFIC_STEPS);
   readonly #out = new Ring(TRAFFIC_STEPS);
+  readonly #forward = new Ring(TRAFFIC_STEPS);
+  readonly #backward = new Ring(TRAFFIC_STEPS);
   readonly #strips = new Map<string, Strip>();
   #last: Step | undefined;
 
@@ -78,9 +88,13 @@ export class History {
   /** Take what is known now. */
   onStep(step: Step, nowMs: number): void {
     const traffic = this.#stepOf(nowMs, TRAFFIC_STEP_MS);
-    const { bytesIn, bytesOut } = this.#last ?? step;
-    this.#in.add(traffic, Math.max(0, step.bytesIn - bytesIn));
-    this.#out.add(traffic, Math.max(0, step.bytesOut - bytesOut));
+    const last = this.#last ?? step;
+    const add = (ring: Ring, name: keyof Traffic) =>
+      ring.add(traffic, Math.max(0, step[name] - last[name]));
+    add(this.#in, "bytesIn");
+    add(this.#out, "bytesOut");
+    add(this.#forward, "bytesForward");
+    add(this.#backward, "bytesBackward");
     this.#last = step;
     const names = new Set(step.services.map(({ name }) => name));
     for (const name of this.#strips.keys()) {
@@ -94,17 +108,24 @@ export class History {
     }
   }
 
-  /** All of it as the pages take it: rates in bytes per second, shares from 0 to 1, `null` where nothing is known. */
+  /**
+   * All of it as the pages take it: rates in bytes per second, shares from 0
+   * to 1, `null` where nothing is known.
+   */
   toJson(nowMs: number, unixMs: number): JsonObject {
     const at = this.#stepOf(nowMs, TRAFFIC_STEP_MS);
     const reachAt = this.#stepOf(nowMs, REACH_STEP_MS);
     const rates = (ring: Ring) =>
-      ring.upTo(at).map((bytes) => Math.round(bytes * 1000 / TRAFFIC_STEP_MS));
+      ring.upTo(at).map((bytes) =>
+        bytes === null ? null : Math.round(bytes * 1000 / TRAFFIC_STEP_MS)
+      );
     return {
       unixMs,
       stepMs: TRAFFIC_STEP_MS,
       in: rates(this.#in),
       out: rates(this.#out),
+      forward: rates(this.#forward),
+      backward: rates(this.#backward),
       reachStepMs: REACH_STEP_MS,
       reach: Object.fromEntries(
         Array.from(this.#strips, ([name, { looked, reached }]) => {
@@ -112,7 +133,7 @@ export class History {
           return [
             name,
             looked.upTo(reachAt).map((all, index) =>
-              all === 0 ? null : (yes[index] ?? 0) / all
+              all === null || all === 0 ? null : (yes[index] ?? 0) / all
             ),
           ];
         }),

@@ -11,24 +11,31 @@ import {
   type JsonObject,
   type JsonValue,
 } from "../control/json.ts";
-import { History, TRAFFIC_STEP_MS } from "./history.ts";
+import type { Finding } from "../doctor/finding.ts";
+import { History, type Traffic, TRAFFIC_STEP_MS } from "./history.ts";
 import { type Snapshot, snapshotOf } from "./snapshot.ts";
 
 /** Time between two looks while a tab is open, ms. */
 const LOOK_MS = 2_000;
+/** A look is shared by those who ask within so long, ms. */
+const SHARE_MS = LOOK_MS / 2;
+/** Time between two looks at the machine, ms: by what `anonnet doctor` looks at. */
+const CHECK_MS = 60_000;
 
 /** What is looked at. */
 export interface Sampled {
   /** Carry out a command of the control interface. */
   ask(command: string, args: JsonObject): Promise<JsonValue>;
-  /** Bytes that crossed all links since the node began. */
-  traffic(): { readonly bytesIn: number; readonly bytesOut: number };
+  /** Bytes that crossed all links since the node began, and those that it passed on. */
+  traffic(): Traffic;
+  /** What is wrong with the machine. Costs a look at the disk. */
+  check(): Promise<readonly Finding[]>;
 }
 
-/** What a tab hears. */
+/** What a tab hears: JSON, written once for all of them. */
 export interface Listener {
-  onSnapshot(snapshot: Snapshot): void;
-  onHistory(history: JsonObject): void;
+  onSnapshot(json: string): void;
+  onHistory(json: string): void;
 }
 
 /** The looks of one node. */
@@ -40,6 +47,12 @@ export class Sampler implements AsyncDisposable {
   readonly #tasks: TaskSet;
   #historyTimer: Timer | undefined;
   #lookTimer: Timer | undefined;
+  /** The last look, with its time: tabs that ask share it. */
+  #last:
+    | { readonly snapshot: Promise<Snapshot>; readonly atMs: number }
+    | undefined;
+  #checked: readonly Finding[] = [];
+  #checkedMs = -Infinity;
   #isClosed = false;
 
   /** @param onError Hears of looks that failed through our own fault. */
@@ -65,21 +78,46 @@ export class Sampler implements AsyncDisposable {
     };
   }
 
-  /** Look now. */
-  async snapshot(): Promise<Snapshot> {
+  /** What the node does, as it was at the last look if that was just now. */
+  snapshot(): Promise<Snapshot> {
+    const nowMs = this.#clock.nowMs();
+    const last = this.#last;
+    if (last !== undefined && nowMs - last.atMs < SHARE_MS) {
+      return last.snapshot;
+    }
+    const snapshot = this.#lookNow();
+    this.#last = { snapshot, atMs: nowMs };
+    // The next one who asks shall not be told of a fault that has passed.
+    snapshot.catch(() => this.#last = undefined);
+    return snapshot;
+  }
+
+  async #lookNow(): Promise<Snapshot> {
     const ask = (command: string) => this.#node.ask(command, {});
-    const [status, circuits, services, sessions] = await Promise.all([
+    const [status, circuits, services, sessions, visits] = await Promise.all([
       ask("status"),
       ask("circuits"),
       ask("services"),
       ask("sessions"),
+      ask("visits"),
+      this.#check(),
     ]);
     return snapshotOf({
       status: isJsonObject(status) ? status : {},
       circuits: isJsonObject(circuits) ? circuits : {},
       services: Array.isArray(services) ? services : [],
       sessions: Array.isArray(sessions) ? sessions : [],
+      visits: Array.isArray(visits) ? visits : [],
+      machine: this.#checked,
     }, this.#clock.unixMs());
+  }
+
+  /** Look at the machine, but not for each look at the node. */
+  async #check(): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#checkedMs < CHECK_MS) return;
+    this.#checkedMs = nowMs;
+    this.#checked = await this.#node.check();
   }
 
   /** The rings as they are. */
@@ -98,7 +136,7 @@ export class Sampler implements AsyncDisposable {
         })),
       }, this.#clock.nowMs());
       if (this.#listeners.size > 0) {
-        const history = this.history();
+        const history = JSON.stringify(this.history());
         for (const listener of this.#listeners) listener.onHistory(history);
       }
     } finally {
@@ -123,7 +161,7 @@ export class Sampler implements AsyncDisposable {
   async #look(): Promise<void> {
     const timer = this.#lookTimer;
     try {
-      const snapshot = await this.snapshot();
+      const snapshot = JSON.stringify(await this.snapshot());
       for (const listener of this.#listeners) listener.onSnapshot(snapshot);
     } finally {
       // Unless the last tab has gone meanwhile, or another look is due already.

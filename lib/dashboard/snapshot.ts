@@ -10,6 +10,8 @@ import {
   type JsonObject,
   type JsonValue,
 } from "../control/json.ts";
+import { bad, type Finding } from "../doctor/finding.ts";
+import { statusFindings } from "../doctor/status_findings.ts";
 
 /** Rows of one list: more than a reader looks at, and little to send each time. */
 const MAX_ROWS = 100;
@@ -20,6 +22,9 @@ export interface Answers {
   readonly circuits: JsonObject;
   readonly services: readonly JsonValue[];
   readonly sessions: readonly JsonValue[];
+  readonly visits: readonly JsonValue[];
+  /** What is wrong with the machine. */
+  readonly machine: readonly Finding[];
 }
 
 /** What one moment looks like. Plain JSON. */
@@ -29,23 +34,30 @@ export interface Snapshot extends JsonObject {
   readonly isReady: boolean;
   /** What it waits for, in words; empty when it is ready. */
   readonly waits: readonly string[];
-  /** What its operator should look at. */
-  readonly warnings: readonly string[];
+  /** What its operator should mend: what `anonnet doctor` finds in the node itself. */
+  readonly warnings: readonly {
+    readonly what: string;
+    readonly grade: string;
+    readonly words: string;
+    readonly next: string;
+  }[];
   readonly status: JsonObject;
   readonly services: readonly JsonValue[];
   readonly sessions: readonly JsonValue[];
+  readonly visits: readonly JsonValue[];
   readonly own: JsonObject | null;
   readonly relayed: JsonObject | null;
   /** How many rows the lists were cut by. */
   readonly left: {
     readonly sessions: number;
+    readonly visits: number;
     readonly circuits: number;
   };
 }
 
 /** The snapshot of some answers. */
 export function snapshotOf(answers: Answers, unixMs: number): Snapshot {
-  const { status, services, sessions, circuits } = answers;
+  const { status, services, sessions, visits, circuits } = answers;
   const own = objectOf(circuits["own"]);
   const rows = own === null ? [] : listOf(own["circuits"]);
   const waits = waitsOf(status, services);
@@ -53,14 +65,16 @@ export function snapshotOf(answers: Answers, unixMs: number): Snapshot {
     unixMs,
     isReady: waits.length === 0,
     waits,
-    warnings: warningsOf(status, own),
+    warnings: warningsOf(answers, own),
     status,
     services: services.slice(0, MAX_ROWS),
     sessions: sessions.slice(0, MAX_ROWS),
+    visits: visits.slice(0, MAX_ROWS),
     own: own && { ...own, circuits: rows.slice(0, MAX_ROWS) },
     relayed: objectOf(circuits["relayed"]),
     left: {
       sessions: Math.max(0, sessions.length - MAX_ROWS),
+      visits: Math.max(0, visits.length - MAX_ROWS),
       circuits: Math.max(0, rows.length - MAX_ROWS),
     },
   };
@@ -83,17 +97,32 @@ function waitsOf(
   ];
 }
 
-function warningsOf(status: JsonObject, own: JsonObject | null): string[] {
-  const reach = objectOf(status["reach"]);
+function warningsOf(
+  { status, machine }: Answers,
+  own: JsonObject | null,
+): Snapshot["warnings"] {
+  const findings = [
+    ...machine,
+    ...statusFindings(status),
+    ...guardFindings(own),
+  ];
+  return findings.flatMap(({ what, grade, words, next = "" }) =>
+    grade === "ok" ? [] : [{ what, grade, words, next }]
+  );
+}
+
+/** Guards that fail although circuits can still be built. */
+function guardFindings(own: JsonObject | null): Finding[] {
   const guards = listOf(own?.["guards"]).map(objectOf)
     .filter((guard) => guard?.["isInUse"] === true);
   const failing = guards.filter((guard) => Number(guard?.["failures"]) > 0);
-  return [
-    ...status["state"] === "fine" ? [] : [sentence(status["state"])],
-    ...reach?.["state"] === "not_reached" ? [sentence(reach["words"])] : [],
-    ...guards.length > 0 && failing.length === guards.length
-      ? ["No guard in use has answered lately."]
-      : [],
+  return guards.length === 0 || failing.length < guards.length ? [] : [
+    bad(
+      "guards",
+      "warn",
+      "none in use has answered lately",
+      "see that this machine is online, and that no firewall stops UDP",
+    ),
   ];
 }
 

@@ -205,6 +205,7 @@ export class Node implements AsyncDisposable {
           NodeDashboard.plan(options.dashboard, {
             control: control.server,
             parts,
+            state: options.state,
             runtime,
           }),
         );

@@ -11,6 +11,13 @@ import {
   type DashboardOptions,
   DashboardServer,
 } from "../dashboard/dashboard_server.ts";
+import type { Finding } from "../doctor/finding.ts";
+import {
+  addressesFinding,
+  directoryFact,
+  familiesOf,
+  stateFinding,
+} from "../doctor/machine_findings.ts";
 import type { LogTail } from "../log/log_tail.ts";
 import { thrown } from "../log/log.ts";
 import type { Runtime } from "../machine/runtime.ts";
@@ -35,7 +42,12 @@ export interface DashboardPlan {
 export interface DashboardBase {
   readonly control: ControlServer;
   readonly parts: MeteredParts;
-  readonly runtime: Pick<Runtime, "clock" | "random" | "log">;
+  /** Path of the state directory. */
+  readonly state: string;
+  readonly runtime: Pick<
+    Runtime,
+    "clock" | "random" | "log" | "files" | "localAddresses"
+  >;
 }
 
 /** The dashboard of one node, open or not. */
@@ -87,6 +99,7 @@ export class NodeDashboard implements AsyncDisposable {
       node: {
         ask: (command, args) => control.run(command, args),
         traffic: () => meter.read(),
+        check: () => this.#check(),
       },
       tail: this.#plan.tail,
       clock,
@@ -101,6 +114,16 @@ export class NodeDashboard implements AsyncDisposable {
       port: this.#server.address.port,
     });
     return this.#server;
+  }
+
+  /** What `anonnet doctor` looks at, as far as the node that runs has no other eye on it. */
+  async #check(): Promise<Finding[]> {
+    const { state, runtime: { files, localAddresses } } = this.#base;
+    const addresses = localAddresses?.();
+    return [
+      stateFinding(await directoryFact(files, state)),
+      addressesFinding(addresses && familiesOf(addresses)),
+    ];
   }
 
   /** Close it. */

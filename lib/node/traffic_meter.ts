@@ -1,6 +1,7 @@
 /**
- * How much crossed a node's links. Each link counts for itself, and goes with its
- * counts: what a link carried between the last reading and its end is not seen.
+ * How much crossed a node's links, and how much of that was circuits of others. Each
+ * link counts for itself, and goes with its counts: what a link carried between the
+ * last reading and its end is not seen.
  *
  * @module
  */
@@ -13,8 +14,23 @@ interface Traffic {
 
 /** What of a node is read. */
 export interface MeteredParts {
-  readonly relay?: { readonly links: MeteredLinks } | undefined;
+  readonly relay?: {
+    readonly links: MeteredLinks;
+    readonly circuits: { readonly carried: Carried };
+  } | undefined;
   readonly client?: { readonly links: MeteredLinks } | undefined;
+}
+
+/** Of circuits of others. */
+interface Carried {
+  readonly forwardBytes: number;
+  readonly backwardBytes: number;
+}
+
+/** All that is read. */
+interface Reading extends Traffic {
+  readonly bytesForward: number;
+  readonly bytesBackward: number;
 }
 
 interface MeteredLinks {
@@ -34,7 +50,7 @@ export class TrafficMeter {
   }
 
   /** All bytes so far. */
-  read(): Traffic {
+  read(): Reading {
     const { relay, client } = this.#parts;
     const tables = new Set([relay?.links, client?.links]);
     for (const table of tables) {
@@ -46,6 +62,13 @@ export class TrafficMeter {
         this.#seen.set(link, { bytesIn, bytesOut });
       }
     }
-    return { bytesIn: this.#bytesIn, bytesOut: this.#bytesOut };
+    const { forwardBytes = 0, backwardBytes = 0 } = relay?.circuits.carried ??
+      {};
+    return {
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      bytesForward: forwardBytes,
+      bytesBackward: backwardBytes,
+    };
   }
 }

@@ -50,6 +50,7 @@ export interface Experiment extends
     | "replicas"
     | "lookupsPerMinute"
     | "splitMinutes"
+    | "rowMinutes"
   > {
   readonly world: WorldKind;
   /** Share of messages that are lost, and repeated. */
@@ -76,11 +77,13 @@ export function networkOf({ siege }: Experiment): NetworkParameters {
  * Run an experiment. The same one gives the same report.
  *
  * @param onProgress Hears of virtual time, ms.
+ * @param onRow Hears of each row.
  */
 export async function runExperiment(
   network: NetworkParameters,
   experiment: Experiment,
   onProgress: SimulationOptions["onProgress"] = () => {},
+  onRow?: SimulationOptions["onRow"],
 ): Promise<SimulationReport> {
   const { relays, evilKinds, loss, seed } = experiment;
   const random = seededRandom(seed);
@@ -114,6 +117,7 @@ export async function runExperiment(
     target,
     siege,
     onProgress,
+    onRow,
   }, random);
 }
 

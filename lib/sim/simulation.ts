@@ -65,8 +65,12 @@ export interface SimulationOptions {
   readonly target?: Publication | undefined;
   /** What the network is besieged by while it is watched. Default: nothing. */
   readonly siege?: Siege | undefined;
+  /** Time between two rows, minutes. Default 10, of days 60. */
+  readonly rowMinutes?: number | undefined;
   /** Hears of the time that has passed, virtual ms. */
   readonly onProgress?: (nowMs: number, totalMs: number) => void;
+  /** Hears of each row. */
+  readonly onRow?: ((row: ReportRow) => void) | undefined;
 }
 
 /** What came out. */
@@ -177,7 +181,7 @@ class Simulation {
 
   async #watch(): Promise<ReportRow[]> {
     const rows: ReportRow[] = [];
-    const { splitMinutes = 0, siege } = this.#options;
+    const { splitMinutes = 0, siege, rowMinutes, onRow } = this.#options;
     const watchMs = this.#hours * HOUR_MS;
     const splitMs = splitMinutes * MINUTE_MS;
     if (splitMs > 0) {
@@ -188,12 +192,15 @@ class Simulation {
     this.#scheduleLookup();
     this.#scheduleDeparture();
     const isLong = siege !== undefined && watchMs > MAX_SHORT_MS;
-    const rowMs = isLong ? LONG_ROW_MS : ROW_MS;
+    const usualMs = isLong ? LONG_ROW_MS : ROW_MS;
+    const rowMs = rowMinutes === undefined ? usualMs : rowMinutes * MINUTE_MS;
     for (let leftMs = watchMs; leftMs > 0; leftMs -= rowMs) {
       siege?.beginRow();
       await this.#pass(Math.min(rowMs, leftMs));
-      const row = this.#survey.row();
-      rows.push(siege === undefined ? row : { ...row, siege: siege.row() });
+      const seen = this.#survey.row();
+      const row = siege === undefined ? seen : { ...seen, siege: siege.row() };
+      rows.push(row);
+      onRow?.(row);
     }
     this.#isOver = true;
     return rows;

@@ -5,18 +5,25 @@ import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 
 const SMALL = ["--relays=12", "--hours=0.1", "--world=machines"];
 
-async function simulate(...args: readonly string[]) {
+function simulate(...args: readonly string[]) {
+  return simulateIn(new MemoryFiles(), ...args);
+}
+
+async function simulateIn(files: MemoryFiles, ...args: readonly string[]) {
   const printed: string[] = [];
   const told: string[] = [];
   const program: Program = {
-    files: new MemoryFiles(),
+    files,
     terminal: {
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
       read: () => Promise.resolve(""),
       log: () => Promise.resolve(),
       nowMs: () => 0,
-      onStop: () => ({ [Symbol.dispose]() {} }),
+      onStop(onSignal) {
+        onSignal();
+        return { [Symbol.dispose]() {} };
+      },
       quit: () => assert.fail(),
     },
   };
@@ -132,3 +139,38 @@ for (const [flags, message] of WRONG) {
     assert.match(told.join("\n"), message);
   });
 }
+
+Deno.test("anonnet simulate --svg draws into a new file, the same bytes for the same seed", async () => {
+  const files = new MemoryFiles();
+  const draw = (path: string) =>
+    simulateIn(files, ...SMALL, "--every=2", `--svg=${path}`);
+  assert.equal((await draw("/one.svg")).code, 0);
+  assert.equal((await draw("/two.svg")).code, 0);
+  const one = new TextDecoder().decode(await files.read("/one.svg"));
+  assert.match(one, /^<svg [^]*<path class="line a" d="M[^]*<\/svg>\n$/);
+  assert.deepEqual(await files.read("/two.svg"), await files.read("/one.svg"));
+  const { code, told } = await draw("/one.svg");
+  assert.equal(code, 1);
+  assert.match(told.join("\n"), /there is|exists/);
+});
+
+Deno.test("anonnet simulate --watch serves a page while it runs, until it is told to stop", async () => {
+  const { code, printed, told } = await simulate(...SMALL, "--watch");
+  assert.equal(code, 0);
+  assert.equal(printed.length, 3);
+  assert.match(
+    told[1] ?? "",
+    /^ +http:\/\/127\.0\.0\.1:[0-9]+\/#[a-z2-7]{52}$/,
+  );
+  assert.match(told.at(-1) ?? "", /until this command is stopped/);
+});
+
+Deno.test("anonnet simulate --watch-at is refused for an address that other machines reach", async () => {
+  const { code, told } = await simulate(
+    ...SMALL,
+    "--watch",
+    "--watch-at=0.0.0.0:0",
+  );
+  assert.equal(code, 2);
+  assert.match(told.join("\n"), /this machine/);
+});

@@ -8,7 +8,15 @@ import { LogTail } from "../../lib/log/log_tail.ts";
 import { createDrain } from "../../lib/sim/world/drain.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
+const NO_TRAFFIC = {
+  bytesIn: 0,
+  bytesOut: 0,
+  bytesForward: 0,
+  bytesBackward: 0,
+};
 const HOST_NAME = `${"a".repeat(56)}.anon`;
+
+const GUARD = "g".repeat(52);
 
 /** A dashboard of a node that is told of, with a browser's view of it. */
 class World implements AsyncDisposable {
@@ -20,7 +28,11 @@ class World implements AsyncDisposable {
     address: { host: "127.0.0.1", port: 0 },
     node: {
       ask: (command, args) => this.#ask(command, args),
-      traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
+      traffic: () => NO_TRAFFIC,
+      check: () => {
+        this.checks++;
+        return Promise.resolve([]);
+      },
     },
     tail: this.tail,
     clock: this.clock,
@@ -28,6 +40,7 @@ class World implements AsyncDisposable {
     onError: (error) => this.errors.push(error),
   });
   readonly host = `127.0.0.1:${this.server.address.port}`;
+  checks = 0;
   path = "";
   cookie = "";
 
@@ -38,6 +51,8 @@ class World implements AsyncDisposable {
       circuits: { own: null, relayed: null },
       services: [{ name: "blog", reachable: true }],
       sessions: [],
+      visits: [],
+      guards: [{ isInUse: true, publicKey: GUARD, addresses: [] }],
       "new-identity": { streams: 2 },
     };
     const answer = answers[command];
@@ -48,7 +63,7 @@ class World implements AsyncDisposable {
 
   /** The commands that change something. */
   get changes(): string[] {
-    const looks = ["status", "circuits", "services", "sessions"];
+    const looks = ["status", "circuits", "services", "sessions", "visits"];
     return this.commands.map(([name]) => name)
       .filter((name) => !looks.includes(name));
   }
@@ -208,7 +223,13 @@ Deno.test("DashboardServer changes nothing by GET, and by POST only what it name
   await using world = await new World().enter();
   const { path } = world;
   for (
-    const name of ["new-identity", "close-session", "dashboard", "session"]
+    const name of [
+      "new-identity",
+      "close-session",
+      "guards",
+      "dashboard",
+      "session",
+    ]
   ) {
     assert.equal(await statusOf(world.get(path + name)), 404, name);
   }
@@ -226,6 +247,70 @@ Deno.test("DashboardServer changes nothing by GET, and by POST only what it name
   assert.deepEqual(world.commands.at(-1), ["close-session", {
     id: "1234abcd",
   }]);
+});
+
+Deno.test("DashboardServer names guards to who asks by POST, and in no other answer", async () => {
+  await using world = await new World().enter();
+  const { path } = world;
+  const asked = await world.post(`${path}guards`, {});
+  const { guards, forMs } = await asked.json();
+  assert.deepEqual([guards[0].publicKey, forMs], [GUARD, 300_000]);
+  for (
+    const headers of [{ origin: "http://evil.example" }, {
+      "content-type": "text/plain",
+    }, { cookie: "" }]
+  ) {
+    const refused = await world.post(`${path}guards`, {}, headers);
+    assert.equal(refused.status, 403);
+    assert.doesNotMatch(await refused.text(), new RegExp(GUARD));
+  }
+  const state = await (await world.get(`${path}state`)).text();
+  assert.doesNotMatch(state, new RegExp(GUARD));
+  const stream = await world.get(`${path}events`);
+  await world.clock.advance(2_000);
+  const text = await readUntil(stream, "event: snapshot");
+  assert.doesNotMatch(text, new RegExp(GUARD));
+});
+
+Deno.test("DashboardServer looks once for a hundred tabs that ask, and at the machine once a minute", async () => {
+  await using world = await new World().enter();
+  const looks = () =>
+    world.commands.filter(([name]) => name === "status").length;
+  for (let tab = 0; tab < 100; tab++) {
+    assert.equal(await statusOf(world.get(`${world.path}state`)), 200);
+  }
+  assert.deepEqual([looks(), world.checks], [1, 1]);
+  await world.clock.advance(30_000);
+  await statusOf(world.get(`${world.path}state`));
+  assert.deepEqual([looks(), world.checks], [2, 1]);
+  await world.clock.advance(30_000);
+  await statusOf(world.get(`${world.path}state`));
+  assert.deepEqual([looks(), world.checks], [3, 2]);
+});
+
+Deno.test("DashboardServer holds no more for a tab that does not read a day's events", async () => {
+  await using world = await new World().enter();
+  const stream = await world.get(`${world.path}events`);
+  for (let hour = 0; hour < 24; hour++) {
+    for (let line = 0; line < 1000; line++) {
+      world.tail.add(`{"message":"${hour} ${line}"}`);
+    }
+    await world.clock.advance(HOUR_MS);
+  }
+  assert.ok(stream.body !== null);
+  let bytes = 0;
+  const reader = stream.body.getReader();
+  await world[Symbol.asyncDispose]();
+  for (;;) {
+    const { value, done } = await reader.read().catch(() => ({
+      value: undefined,
+      done: true,
+    }));
+    if (done) break;
+    bytes += value?.length ?? 0;
+  }
+  // What waits in sockets and in eight events, and not 43,200 looks of 1 kB.
+  assert.ok(bytes > 0 && bytes < 12_000_000, `${bytes} bytes waited`);
 });
 
 Deno.test("DashboardServer takes small JSON objects alone, and draws addresses alone", async () => {
@@ -300,7 +385,8 @@ Deno.test("DashboardServer opens on this machine alone, and names a port that is
   const options = {
     node: {
       ask: () => Promise.resolve(null),
-      traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
+      traffic: () => NO_TRAFFIC,
+      check: () => Promise.resolve([]),
     },
     tail: undefined,
     clock: world.clock,

@@ -7,6 +7,8 @@ function step(bytes: number, reachable?: boolean) {
   return {
     bytesIn: bytes,
     bytesOut: 2 * bytes,
+    bytesForward: 3 * bytes,
+    bytesBackward: 4 * bytes,
     services: reachable === undefined ? [] : [{ name: "blog", reachable }],
   };
 }
@@ -17,13 +19,18 @@ Deno.test("History tells rates per second, the last ones last", () => {
   history.onStep(step(10_500), STEP_MS);
   history.onStep(step(10_500), 2 * STEP_MS);
   history.onStep(step(40_500), 5 * STEP_MS);
-  const { in: received, out: sent, stepMs } = history.toJson(5 * STEP_MS, 7);
+  const told = history.toJson(5 * STEP_MS, 7);
+  const { in: received, out: sent, stepMs, forward, backward } = told;
   assert.equal(stepMs, STEP_MS);
   assert.ok(Array.isArray(received) && Array.isArray(sent));
   assert.equal(received.length, 360);
   // What was there before the first look is no rate.
   assert.deepEqual(received.slice(-6), [0, 1000, 0, 0, 0, 3000]);
   assert.deepEqual(sent.slice(-6), [0, 2000, 0, 0, 0, 6000]);
+  assert.ok(Array.isArray(forward) && Array.isArray(backward));
+  assert.deepEqual([forward.at(-1), backward.at(-1)], [9000, 12_000]);
+  // Of what was before that nothing is known.
+  assert.deepEqual(received.slice(0, -6), Array(354).fill(null));
 });
 
 Deno.test("History forgets what is older than an hour, and stays as large as it was", () => {

@@ -15,7 +15,13 @@ function world() {
         ? Promise.reject(new Error("broken"))
         : Promise.resolve(command === "services" ? [] : {});
     },
-    traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
+    traffic: () => ({
+      bytesIn: 0,
+      bytesOut: 0,
+      bytesForward: 0,
+      bytesBackward: 0,
+    }),
+    check: () => Promise.resolve([]),
   };
   const sampler = new Sampler(node, clock, (error) => errors.push(error));
   return { clock, asked, errors, node, sampler };

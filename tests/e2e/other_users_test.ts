@@ -1,6 +1,6 @@
 /** What another user of the same machine can see of a running node, and do to it (P13). */
 import assert from "node:assert/strict";
-import { startRelay } from "../support/process.ts";
+import { runProgram, startRelay } from "../support/process.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
 
 /** A user and group that own nothing. */
@@ -82,3 +82,72 @@ for (const flags of [[], ["--control=127.0.0.1:0"]]) {
     },
   });
 }
+
+Deno.test({
+  name: "another user gets nothing of a node's dashboard but its empty door",
+  // Only root can be another user.
+  ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
+  async fn() {
+    await using home = await TemporaryDirectory.create();
+    await Deno.chmod(home.path, 0o755);
+    const state = home.pathOf("state");
+    await using relay = await startRelay(state, [
+      "--dashboard",
+      "--dashboard-at=127.0.0.1:0",
+    ]);
+    const asked = await runProgram(["dashboard", `--state=${state}`]);
+    const url = new URL(asked.stdout.trim());
+    // What that user sees of processes has no token in it.
+    const seen = await asStranger("cat /proc/*/cmdline; true", "");
+    assert.doesNotMatch(seen.stdout, new RegExp(url.hash.slice(1)));
+    // Nor does the state directory let him ask for one.
+    const refused = await asStranger('cat "$1/control"', state);
+    assert.notEqual(refused.code, 0);
+
+    // His connections come from another user id: the door is all that they reach.
+    const ask = async (head: string, body = "") => {
+      const request = [
+        head,
+        `Host: ${url.host}`,
+        `Origin: ${url.origin}`,
+        "Content-Type: application/json",
+        `Content-Length: ${body.length}`,
+        "Connection: close",
+        "",
+        body,
+      ].join("\r\n");
+      const path = home.pathOf("request");
+      await Deno.writeTextFile(path, request, { mode: 0o644 });
+      const { stdout } = await asStranger(
+        `exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/${url.port}; cat "$0" >&3; cat <&3' "$1"`,
+        path,
+      );
+      return stdout;
+    };
+    const door = await ask("GET / HTTP/1.1");
+    assert.match(door, /^HTTP\/1\.1 200 /);
+    assert.doesNotMatch(door, /local|relays|anon:\/\//);
+    for (const name of ["/state", "/events", "/app.js", "/guards"]) {
+      assert.match(await ask(`GET ${name} HTTP/1.1`), /^HTTP\/1\.1 404 /);
+    }
+    const mount = "a".repeat(52);
+    assert.match(await ask(`GET /${mount}/state HTTP/1.1`), /^HTTP\/1\.1 404 /);
+    for (const token of ["", "a".repeat(52)]) {
+      const answer = await ask(
+        "POST /session HTTP/1.1",
+        JSON.stringify({ token }),
+      );
+      assert.match(answer, /^HTTP\/1\.1 403 [^]*dashboard\.token/);
+      assert.doesNotMatch(answer, /set-cookie/i);
+    }
+    // The token that its operator has is as good as before.
+    const entered = await fetch(`${url.origin}/session`, {
+      method: "POST",
+      headers: { origin: url.origin, "content-type": "application/json" },
+      body: JSON.stringify({ token: url.hash.slice(1) }),
+    });
+    await entered.body?.cancel();
+    assert.equal(entered.status, 200);
+    await relay.process.stop();
+  },
+});

@@ -7,6 +7,7 @@ import {
   type DashboardPlan,
   NodeDashboard,
 } from "../../lib/node/node_dashboard.ts";
+import { MemoryFiles } from "../../lib/storage/memory_files.ts";
 import { createDrain } from "../../lib/sim/world/drain.ts";
 
 /** A node that has nothing but a control interface. */
@@ -33,10 +34,12 @@ function plan(
   }, {
     control,
     parts: {},
+    state: "/state",
     runtime: {
       clock: new VirtualClock({ drain: createDrain() }),
       random: seededRandom(1),
       log: SILENT_LOG,
+      files: new MemoryFiles(),
     },
   });
 }

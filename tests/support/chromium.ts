@@ -37,8 +37,8 @@ export class Chromium implements AsyncDisposable {
     socket.onmessage = ({ data }) => this.#onMessage(JSON.parse(String(data)));
   }
 
-  /** Start one. */
-  static async start(): Promise<Chromium> {
+  /** Start one. @param lifeMs After so long it is ended, whatever it does. */
+  static async start(lifeMs = LIFE_MS): Promise<Chromium> {
     await using stack = new AsyncDisposableStack();
     const home = stack.use(await TemporaryDirectory.create());
     const child = command("chromium", [
@@ -53,7 +53,7 @@ export class Chromium implements AsyncDisposable {
       env: { HOME: home.path },
       stdout: "null",
       stderr: "piped",
-      signal: AbortSignal.timeout(LIFE_MS),
+      signal: AbortSignal.timeout(lifeMs),
     }).spawn();
     let rest = Promise.resolve();
     stack.defer(async () => {
@@ -77,10 +77,13 @@ export class Chromium implements AsyncDisposable {
     return new Chromium(socket, stack.move());
   }
 
-  /** Open a tab. */
-  async newTab(): Promise<Tab> {
+  /** Open a tab: in a window of its own, or before the last one, which is hidden then. */
+  async newTab(
+    where: "own window" | "last window" = "own window",
+  ): Promise<Tab> {
     const { targetId } = await this.send("Target.createTarget", {
       url: "about:blank",
+      newWindow: where === "own window",
     });
     const { sessionId } = await this.send("Target.attachToTarget", {
       targetId,

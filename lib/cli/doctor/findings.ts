@@ -4,31 +4,15 @@
  *
  * @module
  */
-import type { JsonObject, JsonValue } from "../../control/json.ts";
-import { isJsonObject } from "../../control/json.ts";
-
-/** How a thing is. */
-export type Grade = "ok" | "warn" | "fail";
-
-/** One line. */
-export interface Finding {
-  readonly what: string;
-  readonly grade: Grade;
-  /** What was seen. */
-  readonly words: string;
-  /** What to do next; none where all is well. */
-  readonly next?: string;
-}
-
-/** What a state directory looks like. */
-export type StateFact =
-  | { readonly type: "missing" }
-  | { readonly type: "fine" }
-  | { readonly type: "not_directory" }
-  /** Others may enter it. */
-  | { readonly type: "open"; readonly mode: number }
-  /** Nothing can be written to it, and why. */
-  | { readonly type: "unwritable"; readonly code: string };
+import type { JsonObject } from "../../control/json.ts";
+import { bad, type Finding, type Grade, ok } from "../../doctor/finding.ts";
+import {
+  addressesFinding,
+  type AddressFamilies,
+  type StateFact,
+  stateFinding,
+} from "../../doctor/machine_findings.ts";
+import { statusFindings } from "../../doctor/status_findings.ts";
 
 /** Whether the node of a state directory answers. */
 export type NodeFact =
@@ -70,7 +54,7 @@ export interface DoctorFacts {
   /** Of a node that does not run. */
   readonly ports: readonly PortFact[];
   /** Whether the machine has an address of each kind; unknown where it may not be asked. */
-  readonly families?: { readonly ipv4: boolean; readonly ipv6: boolean };
+  readonly families?: AddressFamilies;
   readonly services: readonly ServiceFact[];
 }
 
@@ -80,9 +64,9 @@ export function diagnose(facts: DoctorFacts): Finding[] {
   return [
     versionOf(facts),
     permissionsOf(facts),
-    stateOf(facts.state),
+    stateFinding(facts.state),
     ...facts.ports.map(portOf),
-    addressesOf(facts),
+    addressesFinding(facts.families),
     nodeOf(node),
     ...node.type === "running" ? statusFindings(node.status) : [],
     ...facts.services.flatMap(serviceFindings),
@@ -101,19 +85,6 @@ export function formatFinding({ grade, what, words, next }: Finding): string {
   return `${grade.padEnd(5)} ${what.padEnd(16)} ${words}${advice}`;
 }
 
-function ok(what: string, words: string): Finding {
-  return { what, grade: "ok", words };
-}
-
-function bad(
-  what: string,
-  grade: "warn" | "fail",
-  words: string,
-  next: string,
-): Finding {
-  return { what, grade, words, next };
-}
-
 function versionOf({ program, deno }: DoctorFacts): Finding {
   const words = `anonnet ${program}, Deno ${deno.version}`;
   return deno.isNewEnough
@@ -130,39 +101,6 @@ function permissionsOf({ missingPermissions: missing }: DoctorFacts): Finding {
       `missing: ${missing.join(", ")}`,
       'start it with -P, or with what "Sandbox" in README.md lists',
     );
-}
-
-function stateOf(state: StateFact): Finding {
-  const what = "state directory";
-  switch (state.type) {
-    case "fine":
-      return ok(what, "can be read and written");
-    case "missing":
-      return bad(
-        what,
-        "warn",
-        "is not there",
-        "name the right one with --state; a first start makes it",
-      );
-    case "not_directory":
-      return bad(what, "fail", "is no directory", "name another with --state");
-    case "open":
-      return bad(
-        what,
-        "fail",
-        `others can enter it (mode ${state.mode.toString(8)})`,
-        "run chmod 700 on it",
-      );
-    case "unwritable":
-      return state.code === "ENOSPC" || state.code === "EDQUOT"
-        ? bad(what, "fail", "the disk is full", "make room on the disk")
-        : bad(
-          what,
-          "fail",
-          `cannot be written (${state.code})`,
-          "run the node as the user who owns it, or chown it",
-        );
-  }
 }
 
 function portOf({ name, state }: PortFact): Finding {
@@ -186,28 +124,6 @@ function portOf({ name, state }: PortFact): Finding {
   }
 }
 
-function addressesOf({ families }: DoctorFacts): Finding {
-  const what = "addresses";
-  if (families === undefined) return ok(what, "not asked for");
-  const { ipv4, ipv6 } = families;
-  if (ipv4 && ipv6) return ok(what, "IPv4 and IPv6");
-  if (ipv4) return ok(what, "IPv4 alone");
-  if (ipv6) {
-    return bad(
-      what,
-      "warn",
-      "IPv6 alone",
-      "relays that have IPv4 addresses alone cannot be reached from here",
-    );
-  }
-  return bad(
-    what,
-    "fail",
-    "none but those of this machine itself",
-    "connect the machine to a network",
-  );
-}
-
 function nodeOf(node: NodeFact): Finding {
   switch (node.type) {
     case "running":
@@ -222,107 +138,6 @@ function nodeOf(node: NodeFact): Finding {
         "look into its log; stop it and start it again",
       );
   }
-}
-
-function statusFindings(status: JsonObject): Finding[] {
-  return [
-    clockOf(status["clock"]),
-    diskOf(status["state"]),
-    relaysOf(status["relays"]),
-    circuitsOf(status["circuits"]),
-    reachOf(status["reach"]),
-    accountingOf(status["accounting"]),
-    familyOf(status["family"]),
-  ].filter((finding) => finding !== undefined);
-}
-
-function clockOf(clock: JsonValue | undefined): Finding {
-  const words = isJsonObject(clock) ? clock["words"] : undefined;
-  return typeof words === "string"
-    ? bad("clock", "fail", words, "set the clock; the node goes on by itself")
-    : ok("clock", "no peer says that it is wrong");
-}
-
-function diskOf(state: JsonValue | undefined): Finding | undefined {
-  return typeof state !== "string" || state === "fine" ? undefined : bad(
-    "disk",
-    "fail",
-    state,
-    "mend that: what the node learns now is lost when it stops",
-  );
-}
-
-function relaysOf(relays: JsonValue | undefined): Finding {
-  const count = typeof relays === "number" ? relays : 0;
-  return count === 0
-    ? bad(
-      "relays",
-      "fail",
-      "no relay is known",
-      "give --bootstrap the address of one that runs, and let UDP out",
-    )
-    : ok("relays", `${count} known`);
-}
-
-function circuitsOf(circuits: JsonValue | undefined): Finding | undefined {
-  if (!isJsonObject(circuits)) return undefined;
-  const words = String(circuits["words"] ?? circuits["state"]);
-  switch (circuits["state"]) {
-    case "fine":
-      return ok("circuits", "can be built");
-    case "guards_down":
-      return bad(
-        "guards",
-        "fail",
-        words,
-        "see that this machine is online, and that no firewall stops UDP",
-      );
-    case "guards_missing":
-      return bad("guards", "fail", words, "wait: others stand in after 10 min");
-    default:
-      return bad(
-        "circuits",
-        "fail",
-        words,
-        "wait for more relays, or start some: a circuit of 3 hops takes 4",
-      );
-  }
-}
-
-function reachOf(reach: JsonValue | undefined): Finding | undefined {
-  if (!isJsonObject(reach)) return undefined;
-  const words = String(reach["words"] ?? reach["state"]);
-  if (reach["state"] === "reached") return ok("reachable", words);
-  return reach["state"] === "not_reached"
-    ? bad(
-      "reachable",
-      "fail",
-      words,
-      "forward the UDP port of --listen, open the firewall, check --advertise",
-    )
-    : bad("reachable", "warn", words, "wait until other relays have tried");
-}
-
-function accountingOf(accounting: JsonValue | undefined): Finding | undefined {
-  if (!isJsonObject(accounting)) return undefined;
-  const words = String(accounting["words"]);
-  return accounting["state"] === "awake" ? ok("accounting", words) : bad(
-    "accounting",
-    "warn",
-    words,
-    "wait, or raise --accounting-max",
-  );
-}
-
-function familyOf(family: JsonValue | undefined): Finding | undefined {
-  if (!isJsonObject(family)) return undefined;
-  const words = String(family["words"]);
-  return family["strangers"] === 0 ? ok("family", words) : bad(
-    "family",
-    "warn",
-    words,
-    "give all relays of yours the same family.key and --family",
-  );
 }
 
 function serviceFindings({ name, trouble, ports }: ServiceFact): Finding[] {

@@ -6,6 +6,11 @@
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import { describeError, errorCode } from "../../base/errors.ts";
 import { isJsonObject, type JsonValue } from "../../control/json.ts";
+import {
+  directoryFact,
+  type StateFact,
+  systemCode,
+} from "../../doctor/machine_findings.ts";
 import type { Files } from "../../storage/files.ts";
 import { askNode } from "../ask/ask_node.ts";
 import { isNewEnough } from "../process/deno_version.ts";
@@ -16,7 +21,6 @@ import type {
   PortFact,
   PortVisitFact,
   ServiceFact,
-  StateFact,
 } from "./findings.ts";
 
 /** What the program asks of its system, so that a test can answer. */
@@ -71,16 +75,8 @@ export async function look(
 }
 
 async function stateFact(files: Files, path: string): Promise<StateFact> {
-  let facts;
-  try {
-    facts = await files.facts(path);
-  } catch (error) {
-    return { type: "unwritable", code: codeOf(error) };
-  }
-  if (facts === undefined) return { type: "missing" };
-  if (facts.kind !== "directory") return { type: "not_directory" };
-  const { mode } = facts;
-  if (mode !== undefined && (mode & 0o077) !== 0) return { type: "open", mode };
+  const fact = await directoryFact(files, path);
+  if (fact.type !== "fine") return fact;
   const probe = `${path}/${PROBE}`;
   try {
     await files.remove(probe);
@@ -89,7 +85,7 @@ async function stateFact(files: Files, path: string): Promise<StateFact> {
     await file.sync();
     return { type: "fine" };
   } catch (error) {
-    return { type: "unwritable", code: codeOf(error) };
+    return { type: "unwritable", code: systemCode(error) };
   } finally {
     await files.remove(probe).catch(() => {});
   }
@@ -140,11 +136,4 @@ function portsOf(answer: JsonValue): PortVisitFact[] {
       },
     }),
   );
-}
-
-/** The system's word for what failed. */
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error
-    ? String(error.code)
-    : errorCode(error, "unknown");
 }

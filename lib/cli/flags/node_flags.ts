@@ -49,7 +49,7 @@ export function parseOwnAddress(text: string): SocketAddress {
 }
 
 /** @throws {ConfigError} also for an address that other machines reach. */
-function parseLoopbackAddress(text: string): SocketAddress {
+export function parseLoopbackAddress(text: string): SocketAddress {
   const address = parseOwnAddress(text);
   checkLoopback(address.host);
   return address;

@@ -1,14 +1,8 @@
 /** The dashboard: asks the node, shows what it says, and does what it is told. */
-import { TrafficChart } from "./charts.js";
-import { h, show } from "./dom.js";
-import {
-  circuitsPage,
-  logLine,
-  nowPage,
-  relayPage,
-  servicesPage,
-  visitsPage,
-} from "./pages.js";
+import { clock, LineChart, timesOf } from "./charts.js";
+import { h, rate, show } from "./dom.js";
+import { circuitsPage, logLine, relayPage } from "./network_pages.js";
+import { nodeFacts, nowPage, servicesPage, visitsPage } from "./pages.js";
 import { STRINGS } from "./strings.js";
 
 const RETRY_MS = 3_000;
@@ -19,17 +13,23 @@ const SILENT_MS = 10_000;
 const MAX_LINES = 500;
 const LEVELS = ["debug", "info", "warning", "error"];
 const PAGES = {
-  now: nowPage,
-  services: servicesPage,
-  visits: visitsPage,
-  circuits: circuitsPage,
-  relay: relayPage,
+  now: (shown) => nowPage(shown),
+  services: (shown) => servicesPage(shown, history),
+  visits: (shown) => visitsPage(shown, history, before),
+  circuits: (shown) => circuitsPage(shown, namesNow()),
+  relay: (shown) => relayPage(shown),
 };
 
 let snapshot;
+/** The snapshot before, for what is told as a rate. */
+let before;
 let history;
+/** Names of guards, and until when they are shown. */
+let names;
 let lastLine = 0;
 let heardMs = 0;
+let source;
+let timer;
 
 const link = h("p", { id: "link", role: "status" }, STRINGS.link.waiting);
 const told = h("p", { id: "told", role: "status", "aria-live": "polite" });
@@ -44,7 +44,6 @@ const nav = h(
     ),
   ),
 );
-const chartBox = h("div", { class: "chart" });
 const level = h(
   "select",
   { id: "level" },
@@ -57,19 +56,29 @@ const lines = h("ol", {
   tabindex: "0",
 });
 const bodies = {};
-const sections = Object.entries(STRINGS.pages).map(([name, title]) => {
-  bodies[name] = h("div", { class: "page" });
-  return h(
-    "section",
-    { id: `page-${name}`, "aria-labelledby": `title-${name}`, hidden: true },
-    h("h1", { id: `title-${name}`, tabindex: "-1" }, title),
-    bodies[name],
-  );
-});
-sections[0].append(
-  h("h2", {}, STRINGS.now.traffic),
-  chartBox,
+const sections = Object.fromEntries(
+  Object.entries(STRINGS.pages).map(([name, title]) => {
+    bodies[name] = h("div", { class: "page" });
+    const section = h(
+      "section",
+      { id: `page-${name}`, "aria-labelledby": `title-${name}`, hidden: true },
+      h("h1", { id: `title-${name}`, tabindex: "-1" }, title),
+      bodies[name],
+    );
+    return [name, section];
+  }),
 );
+const boxes = {
+  now: h("div", { class: "chart" }),
+  relay: h("div", { class: "chart" }),
+};
+const chartParts = {
+  now: [h("h2", {}, STRINGS.now.traffic), boxes.now],
+  relay: [h("h2", {}, STRINGS.relay.traffic), boxes.relay],
+};
+const below = h("div", { class: "page" });
+sections.now.append(...chartParts.now, below);
+bodies.relay.before(...chartParts.relay);
 bodies.log.append(
   h(
     "p",
@@ -84,9 +93,24 @@ bodies.log.append(
 document.body.append(
   h("a", { class: "skip", href: "#content" }, STRINGS.skip),
   h("header", {}, h("strong", {}, STRINGS.title), link, nav),
-  h("main", { id: "content", tabindex: "-1" }, told, ...sections),
+  h(
+    "main",
+    { id: "content", tabindex: "-1" },
+    told,
+    ...Object.values(sections),
+  ),
 );
-const chart = new TrafficChart(chartBox);
+const options = { text: rate, tick: clock, least: 1000 };
+const charts = {
+  now: new LineChart(boxes.now, [
+    { label: STRINGS.now.received, colour: "--in" },
+    { label: STRINGS.now.sent, colour: "--out" },
+  ], { ...options, title: STRINGS.now.traffic }),
+  relay: new LineChart(boxes.relay, [
+    { label: STRINGS.relay.forward, colour: "--in" },
+    { label: STRINGS.relay.backward, colour: "--out" },
+  ], { ...options, title: STRINGS.relay.traffic }),
+};
 
 function currentPage() {
   const name = location.hash.slice(1);
@@ -95,8 +119,8 @@ function currentPage() {
 
 function turn() {
   const name = currentPage();
-  for (const section of sections) {
-    section.hidden = section.id !== `page-${name}`;
+  for (const [other, section] of Object.entries(sections)) {
+    section.hidden = other !== name;
   }
   for (const anchor of nav.querySelectorAll("a")) {
     const isHere = anchor.getAttribute("href") === `#${name}`;
@@ -107,14 +131,18 @@ function turn() {
   render();
 }
 
+/** The page that is seen, and no other. */
 function render() {
   if (snapshot === undefined) return;
   const name = currentPage();
   const page = PAGES[name];
-  if (page !== undefined) show(bodies[name], page(snapshot, history));
+  if (page !== undefined) show(bodies[name], page(snapshot));
+  if (name === "now") show(below, nodeFacts(snapshot));
+  for (const part of chartParts.relay) part.hidden = snapshot.relayed === null;
 }
 
 function onSnapshot(next) {
+  if (next.unixMs !== snapshot?.unixMs) before = snapshot;
   snapshot = next;
   document.body.dataset.at = String(next.unixMs);
   render();
@@ -122,7 +150,20 @@ function onSnapshot(next) {
 
 function onHistory(next) {
   history = next;
-  chart.update(next);
+  const times = timesOf(next.in.length, next.unixMs, next.stepMs);
+  const draw = (chart, received, sent, words) =>
+    chart.update(
+      times,
+      [received, sent],
+      words(rate(received.at(-1) ?? 0), rate(sent.at(-1) ?? 0)),
+    );
+  draw(charts.now, next.in, next.out, STRINGS.now.trafficWords);
+  draw(
+    charts.relay,
+    next.forward,
+    next.backward,
+    STRINGS.relay.trafficWords,
+  );
 }
 
 function isWanted(line) {
@@ -154,9 +195,15 @@ function say(state) {
   link.textContent = STRINGS.link[state];
 }
 
+function later(ms, then) {
+  clearTimeout(timer);
+  timer = setTimeout(then, ms);
+}
+
 /** Live as long as that works. */
 function connect() {
-  const source = new EventSource("events");
+  source?.close();
+  source = new EventSource("events");
   const on = (name, take) =>
     source.addEventListener(name, ({ data }) => {
       heardMs = performance.now();
@@ -167,18 +214,18 @@ function connect() {
   on("history", onHistory);
   on("log", onLog);
   source.onerror = () => {
-    source.close();
+    source?.close();
     ask();
   };
 }
 
 /** Ask once, and try to be live again. */
 async function ask(pauseMs = POLL_MS) {
-  const again = (ms) => setTimeout(connect, ms);
   const answer = await fetch("state").catch(() => undefined);
+  if (document.hidden) return;
   if (answer === undefined || answer.status >= 500) {
     say("stopped");
-    again(RETRY_MS);
+    later(RETRY_MS, connect);
     return;
   }
   if (!answer.ok) {
@@ -186,12 +233,24 @@ async function ask(pauseMs = POLL_MS) {
     return;
   }
   const state = await answer.json().catch(() => undefined);
-  if (state === undefined) return again(RETRY_MS);
+  if (state === undefined) return later(RETRY_MS, connect);
   if (pauseMs > 0) say("polling");
-  onSnapshot(state.snapshot);
   onHistory(state.history);
+  onSnapshot(state.snapshot);
   onLog(state.log);
-  again(pauseMs);
+  later(pauseMs, connect);
+}
+
+/** A page that is not seen asks for nothing: the node does not look for it. */
+function onVisibility() {
+  clearTimeout(timer);
+  if (!document.hidden) {
+    ask(0);
+    return;
+  }
+  source?.close();
+  source = undefined;
+  say("hidden");
 }
 
 async function command(name, args) {
@@ -210,6 +269,25 @@ async function command(name, args) {
   return undefined;
 }
 
+/** Names of guards as long as they may be shown; forgotten after that. */
+function namesNow() {
+  const leftMs = (names?.untilMs ?? 0) - performance.now();
+  if (leftMs <= 0) names = undefined;
+  return names && { guards: names.guards, leftMs };
+}
+
+async function showGuards() {
+  const shown = await command("guards", {});
+  if (shown === undefined) return;
+  names = { guards: shown.guards, untilMs: performance.now() + shown.forMs };
+  render();
+}
+
+function hideGuards() {
+  names = undefined;
+  render();
+}
+
 async function onClick({ target }) {
   const button = target.closest("button");
   if (button === null) return;
@@ -223,16 +301,19 @@ async function onClick({ target }) {
   } else if ("newIdentity" in button.dataset) {
     const done = await command("new-identity", {});
     if (done) told.textContent = STRINGS.visits.renewed(done.streams);
-  }
+  } else if ("showGuards" in button.dataset) await showGuards();
+  else if ("hideGuards" in button.dataset) hideGuards();
 }
 
 function watch() {
   const isSilent = performance.now() - heardMs > SILENT_MS;
   if (link.dataset.state === "live" && isSilent) say("stopped");
+  if (names !== undefined && namesNow() === undefined) render();
 }
 
 setInterval(watch, 1_000);
 document.addEventListener("click", onClick);
+document.addEventListener("visibilitychange", onVisibility);
 level.addEventListener("change", filterLines);
 filter.addEventListener("input", filterLines);
 addEventListener("hashchange", () => {

@@ -1,52 +1,59 @@
-/** Charts, by uPlot. */
-import { rate } from "./dom.js";
-import { STRINGS } from "./strings.js";
+/** Line charts, by uPlot. */
 
-const HEIGHT = 220;
+const HEIGHT = 230;
 
-/** The chart of traffic in `box`: made anew where colours or width change. */
-export class TrafficChart {
+/**
+ * A chart in `box`: made anew where colours change.
+ *
+ * @param lines Each with its label, and the name of its colour.
+ * @param options `text` writes a value of the axis, `tick` one of the time; `least` is
+ * the least that the axis shows, and `most` the most, where that is fixed.
+ */
+export class LineChart {
   #box;
+  #lines;
+  #options;
   #plot;
-  #data = [[0], [0], [0]];
+  #data;
 
-  constructor(box) {
+  constructor(box, lines, options) {
     this.#box = box;
-    new ResizeObserver(() => {
-      const { clientWidth: width } = box;
-      if (width > 0) this.#plot?.setSize({ width, height: HEIGHT });
-    }).observe(box);
+    this.#lines = lines;
+    this.#options = options;
+    this.#data = [[0], ...lines.map(() => [null])];
+    box.setAttribute("role", "img");
+    box.setAttribute("aria-label", options.title);
+    new ResizeObserver(() => this.#onSize()).observe(box);
     matchMedia("(prefers-color-scheme: dark)")
       .addEventListener("change", () => this.#make());
     this.#make();
   }
 
-  update({ unixMs, stepMs, in: received, out: sent }) {
-    const first = unixMs - (received.length - 1) * stepMs;
-    const times = received.map((_, index) => (first + index * stepMs) / 1000);
-    this.#data = [times, received, sent];
+  /** Show these columns; what is not seen is drawn when it is. */
+  update(times, columns, words) {
+    this.#data = [times, ...columns];
+    this.#box.setAttribute("aria-label", words);
+    if (this.#box.clientWidth > 0) this.#plot.setData(this.#data);
+  }
+
+  #onSize() {
+    const { clientWidth: width } = this.#box;
+    if (width === 0 || width === this.#plot.width) return;
+    this.#plot.setSize({ width, height: HEIGHT });
     this.#plot.setData(this.#data);
-    this.#box.setAttribute("role", "img");
-    this.#box.setAttribute(
-      "aria-label",
-      STRINGS.now.trafficWords(rate(received.at(-1)), rate(sent.at(-1))),
-    );
   }
 
   #make() {
     this.#plot?.destroy();
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
+    const { text, tick, least, most } = this.#options;
     const axis = {
-      stroke: colour("--text"),
-      grid: { stroke: colour("--line") },
+      stroke: colour("--soft"),
+      grid: { stroke: colour("--line"), width: 1 },
+      ticks: { show: false },
+      font: "12px system-ui, sans-serif",
     };
-    const series = (label, name) => ({
-      label,
-      stroke: colour(name),
-      width: 2,
-      points: { show: false },
-    });
     this.#plot = new globalThis.uPlot(
       {
         width: this.#box.clientWidth || 600,
@@ -54,21 +61,42 @@ export class TrafficChart {
         cursor: { show: false },
         legend: { live: false },
         scales: {
-          y: { range: (_, __, max) => [0, Math.max(1000, max * 1.1)] },
+          x: { time: false },
+          y: { range: (_, __, max) => [0, most ?? Math.max(least, max * 1.1)] },
         },
-        axes: [axis, {
-          ...axis,
-          size: 80,
-          values: (_, values) => values.map(rate),
-        }],
+        axes: [
+          { ...axis, space: 64, values: (_, values) => values.map(tick) },
+          { ...axis, size: 72, values: (_, values) => values.map(text) },
+        ],
         series: [
           {},
-          series(STRINGS.now.received, "--in"),
-          series(STRINGS.now.sent, "--out"),
+          ...this.#lines.map(({ label, colour: name }) => ({
+            label,
+            stroke: colour(name),
+            fill: `${colour(name)}22`,
+            width: 2,
+            points: { show: false },
+          })),
         ],
       },
       this.#data,
       this.#box,
     );
   }
+}
+
+/** Of steps that end at `unixMs`, when each was, in seconds. */
+export function timesOf(count, unixMs, stepMs) {
+  const first = unixMs - (count - 1) * stepMs;
+  return Array.from(
+    { length: count },
+    (_, index) => (first + index * stepMs) / 1000,
+  );
+}
+
+/** The time of day, as clocks on walls here have it. */
+export function clock(unixSeconds) {
+  const date = new Date(unixSeconds * 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${two(date.getHours())}:${two(date.getMinutes())}`;
 }

@@ -1,83 +1,135 @@
-/** What each page shows of a snapshot and the history. */
-import { duration, facts, h, table, valueText } from "./dom.js";
+/** What the pages Now, Services and Visits show of a snapshot and the history. */
+import {
+  duration,
+  fact,
+  facts,
+  h,
+  heading,
+  list,
+  milliseconds,
+  note,
+  rate,
+  table,
+  valueText,
+} from "./dom.js";
+import { strip } from "./strip.js";
 import { STRINGS } from "./strings.js";
 
-const heading = (text) => h("h2", {}, text);
-const note = (text) => h("p", {}, text);
-const list = (items, attributes = {}) =>
-  h("ul", attributes, ...items.map((item) => h("li", {}, item)));
+/** Bytes of a cell, with which what sessions carry is counted. */
+const CELL_BYTES = 4096;
 
-export function nowPage({ isReady, waits, warnings, status }) {
+/** What stands above the chart of traffic. */
+export function nowPage({ isReady, waits, warnings, status, relayed }) {
+  const words = STRINGS.now;
+  const others = relayed === null
+    ? undefined
+    : Object.values(relayed.states).reduce((sum, count) => sum + count, 0);
   return [
     h(
-      "p",
-      { class: isReady ? "verdict good" : "verdict wait", id: "verdict" },
-      isReady ? STRINGS.now.ready : STRINGS.now.waiting,
+      "div",
+      { class: isReady ? "hero good" : "hero wait" },
+      note(isReady ? words.ready : words.waiting, {
+        id: "verdict",
+        class: "verdict",
+      }),
+      isReady ? note(words.readyWords(status.relays)) : undefined,
+      list(waits, { id: "waits" }),
     ),
-    list(waits, { id: "waits" }),
-    heading(STRINGS.now.warnings),
-    warnings.length === 0
-      ? note(STRINGS.now.noWarnings)
-      : list(warnings, { class: "warnings" }),
+    heading(words.warnings),
+    warnings.length === 0 ? note(words.noWarnings) : h(
+      "ul",
+      { class: "warnings" },
+      ...warnings.map(({ what, grade, words, next }) =>
+        h(
+          "li",
+          { class: grade },
+          h("strong", {}, `${what}: `),
+          words,
+          next === "" ? undefined : h("span", { class: "next" }, next),
+        )
+      ),
+    ),
+    heading(words.hiding),
+    h(
+      "dl",
+      { class: "facts large" },
+      fact("status.relays", words.relays, status.relays),
+      others === undefined
+        ? undefined
+        : fact("now.others", words.others, others),
+      status.visits
+        ? fact("now.visits", words.visits, status.visits.sessions)
+        : undefined,
+      fact("status.uptimeMs", words.uptime, status.uptimeMs),
+    ),
+  ];
+}
+
+/** What stands below it. */
+export function nodeFacts({ status }) {
+  return [
     heading(STRINGS.now.facts),
     facts("status", status, [
       "network",
-      "state",
       "roles",
-      "relays",
-      "uptimeMs",
-      "address",
+      "state",
       "socks",
       "http",
+      "address",
     ]),
   ];
 }
 
 export function servicesPage({ services, sessions, left }, history) {
-  if (services.length === 0) return [note(STRINGS.services.none)];
+  const words = STRINGS.services;
+  if (services.length === 0) return [note(words.none)];
   return [
     ...services.map((service) => serviceCard(service, history)),
-    heading(STRINGS.services.sessions),
-    sessions.length === 0
-      ? note(STRINGS.services.noSessions)
-      : table(STRINGS.services.sessions, STRINGS.services.columns, [
-        ...sessions.map((session) => [
-          session.service,
-          session.id,
-          duration(session.ageSeconds),
-          String(session.streams),
-          String(session.legs),
-          String(session.cellsIn),
-          h(
-            "button",
-            {
-              type: "button",
-              id: `close-${session.id}`,
-              "data-close": session.id,
-              "aria-label": STRINGS.services.closeOf(session.id),
-            },
-            STRINGS.services.close,
-          ),
-        ]),
+    heading(words.sessions),
+    sessions.length === 0 ? note(words.noSessions) : table(
+      words.sessions,
+      words.columns,
+      sessions.map((session) => [
+        session.service,
+        session.id,
+        duration(session.ageSeconds),
+        String(session.streams),
+        String(session.legs),
+        String(session.cellsIn),
+        h(
+          "button",
+          {
+            type: "button",
+            id: `close-${session.id}`,
+            "data-close": session.id,
+            "aria-label": words.closeOf(session.id),
+          },
+          words.close,
+        ),
       ]),
+    ),
     left.sessions > 0 ? note(STRINGS.more(left.sessions)) : undefined,
   ];
 }
 
 function serviceCard(service, history) {
-  const { name, host, reachable } = service;
+  const { name, host, reachable, introductionPoints } = service;
   const words = STRINGS.services;
   return h(
     "article",
     { id: `service-${name}` },
-    heading(name),
-    h("p", { class: reachable ? "verdict good" : "verdict wait" }, [
-      reachable ? words.reachable : words.notReachable,
-    ]),
-    h("p", {}, h("code", { class: "host" }, host)),
+    h(
+      "div",
+      { class: "title" },
+      heading(name),
+      h("span", { class: reachable ? "badge good" : "badge wait" }, [
+        reachable ? words.reachable : words.notReachable,
+      ]),
+    ),
     h(
       "p",
-      {},
+      { class: "address" },
+      h("code", { class: "host" }, host),
       h(
         "button",
         { type: "button", id: `copy-${name}`, "data-copy": host },
@@ -99,141 +151,89 @@ function serviceCard(service, history) {
     ),
     facts(`services.${name}`, service, [
       "ports",
-      "points",
       "sessions",
       "streams",
+      "introductions",
       "shed",
     ]),
     h("h3", {}, words.strip),
     strip(history?.reach?.[name] ?? []),
-  );
-}
-
-/** A day as boxes: reachable, in part, not, unknown. */
-function strip(shares) {
-  const known = shares.filter((share) => share !== null);
-  const sum = known.reduce((total, share) => total + share, 0);
-  const percent = known.length === 0
-    ? undefined
-    : `${Math.round(100 * sum / known.length)} %`;
-  const kind = (share) =>
-    share === null
-      ? "unknown"
-      : share === 1
-      ? "up"
-      : share === 0
-      ? "down"
-      : "part";
-  const words = STRINGS.services.stripWords(percent);
-  return h(
-    "div",
-    {},
-    h(
-      "div",
-      { class: "strip", role: "img", "aria-label": words },
-      ...shares.map((share) => h("span", { class: kind(share) })),
+    h("h3", {}, words.points),
+    introductionPoints.length === 0 ? note(words.noPoints) : table(
+      words.pointsOf(name),
+      words.pointColumns,
+      introductionPoints.map((point) => [
+        badge(point.state, point.state === "open"),
+        valueText("isNamed", point.isNamed),
+        point.answeredSecondsAgo === null
+          ? STRINGS.none
+          : words.ago(duration(point.answeredSecondsAgo)),
+        milliseconds(point.roundTripMs),
+        String(point.introductions),
+      ]),
     ),
-    note(words),
   );
 }
 
-export function visitsPage({ status }) {
-  if (!status.visits) return [note(STRINGS.visits.none)];
+/** A state in a word, in the colour of how good that is. */
+export function badge(text, isGood) {
+  return h("span", { class: isGood ? "badge good" : "badge wait" }, text);
+}
+
+export function visitsPage({ status, visits, left, unixMs }, _, before) {
+  const words = STRINGS.visits;
+  if (!status.visits) return [note(words.none)];
   return [
-    heading(STRINGS.visits.facts),
+    heading(words.facts),
     facts("status.visits", status.visits, [
       "sessions",
       "beginning",
       "streams",
       "legs",
     ]),
-    note(STRINGS.visits.newIdentityHint),
+    heading(words.list),
+    note(words.listHint),
+    visits.length === 0 ? note(words.noVisits) : table(
+      words.list,
+      words.columns,
+      visits.map((visit) => [
+        h(
+          "span",
+          { class: `isolation of-${visit.isolation % 6}` },
+          words.isolation(visit.isolation),
+        ),
+        String(visit.id),
+        badge(words.states[visit.state], visit.state === "open"),
+        duration(visit.ageSeconds),
+        String(visit.streams),
+        visit.silentLegs > 0
+          ? words.silentOf(visit.silentLegs, visit.legs)
+          : String(visit.legs),
+        milliseconds(visit.roundTripMs),
+        ...throughput(visit, unixMs, before),
+      ]),
+    ),
+    left.visits > 0 ? note(STRINGS.more(left.visits)) : undefined,
+    heading(words.newIdentity),
+    note(words.newIdentityHint),
     h(
       "p",
       {},
       h(
         "button",
         { type: "button", id: "new-identity", "data-new-identity": true },
-        STRINGS.visits.newIdentity,
+        words.newIdentity,
       ),
     ),
   ];
 }
 
-export function circuitsPage({ own, left, status }) {
-  if (own === null) return [note(STRINGS.circuits.none)];
-  const words = STRINGS.circuits;
-  return [
-    heading(words.facts),
-    status.circuits?.words ? note(status.circuits.words) : undefined,
-    facts("own.counts", own.counts, Object.keys(own.counts)),
-    heading(words.list),
-    own.circuits.length === 0 ? note(words.noCircuits) : table(
-      words.list,
-      words.columns,
-      own.circuits.map(({ purpose, state, hops, ageSeconds }) => [
-        purpose,
-        state,
-        drawing(hops),
-        duration(ageSeconds),
-      ]),
-    ),
-    left.circuits > 0 ? note(STRINGS.more(left.circuits)) : undefined,
-    heading(words.guards),
-    own.guards.length === 0 ? note(words.noGuards) : table(
-      words.guards,
-      words.guardColumns,
-      own.guards.map((guard) =>
-        ["isInUse", "isListed", "wasReached", "failures", "daysLeft"]
-          .map((name) => valueText(name, guard[name]))
-      ),
-    ),
-  ];
-}
-
-/** A circuit as beads on a string; those that are built are filled. */
-function drawing(hops) {
-  return h(
-    "span",
-    { class: "hops" },
-    h("span", { class: "hop built" }, STRINGS.circuits.you),
-    ...hops.map(({ role, isBuilt }) =>
-      h("span", { class: isBuilt ? "hop built" : "hop" }, role)
-    ),
-  );
-}
-
-export function relayPage({ relayed, status }) {
-  if (relayed === null) return [note(STRINGS.relay.none)];
-  const words = STRINGS.relay;
-  const plain = (object) =>
-    Object.keys(object ?? {}).filter((name) =>
-      typeof object[name] !== "object" || object[name] === null
-    );
-  const group = (title, path, object) =>
-    object && plain(object).length > 0
-      ? [heading(title), facts(path, object, plain(object))]
-      : [];
-  return [
-    ...group(words.reach, "status.reach", status.reach),
-    ...group(words.facts, "relayed", relayed),
-    ...group(words.states, "relayed.states", relayed.states),
-    ...group(words.ends, "relayed.ends", relayed.ends),
-    ...group(words.links, "status.links", status.links),
-    ...group(words.dht, "status.dht", status.dht),
-  ];
-}
-
-export function logLine({ time, level, part, message, ...fields }) {
-  const rest = Object.entries(fields).map(([name, value]) =>
-    ` ${name}=${value}`
-  )
-    .join("");
-  return h(
-    "li",
-    { class: level, "data-level": level },
-    h("time", { datetime: time }, time.slice(11, 19)),
-    h("span", { class: "level" }, level),
-    h("span", {}, `${part ? `${part}: ` : ""}${message}${rest}`),
+/** What came and went since the look before, per second. */
+function throughput(visit, unixMs, before) {
+  const old = before?.visits.find(({ id }) => id === visit.id);
+  const seconds = (unixMs - (before?.unixMs ?? unixMs)) / 1000;
+  if (old === undefined || seconds <= 0) return ["–", "–"];
+  return ["cellsIn", "cellsOut"].map((name) =>
+    rate(Math.max(0, visit[name] - old[name]) * CELL_BYTES / seconds)
   );
 }

@@ -3,9 +3,9 @@ import {
   diagnose,
   type DoctorFacts,
   formatFinding,
-  type Grade,
   worst,
 } from "../../../lib/cli/doctor/findings.ts";
+import type { Grade } from "../../../lib/doctor/finding.ts";
 import { type DoctorSystem, look } from "../../../lib/cli/doctor/look.ts";
 import { run } from "../../../lib/cli/main.ts";
 import { DenoFiles } from "../../../lib/storage/deno_files.ts";
