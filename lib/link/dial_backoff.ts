@@ -55,11 +55,21 @@ export class DialBackoff {
       : undefined;
   }
 
-  /** A dial failed. */
-  onFailure(key: string, error: unknown, nowMs: number): void {
+  /**
+   * A dial failed.
+   *
+   * @param mostMs Longest wait after an error like this one, ms. Default: the same as for all.
+   */
+  onFailure(
+    key: string,
+    error: unknown,
+    nowMs: number,
+    mostMs = Infinity,
+  ): void {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
     const longest = Math.min(
       this.#longestWaitMs,
+      mostMs,
       FIRST_WAIT_MS * 2 ** (count - 1),
     );
     // Jitter: else all who lost a peer at once would come back at once.

@@ -41,6 +41,27 @@ import {
   transcriptHash,
 } from "./transcript.ts";
 
+/** A refusal does not say why. */
+const REFUSED = [
+  "link.refused",
+  "Cannot link: the peer refused; is it of another network?",
+] as const;
+
+/**
+ * The answerer has proven who it is, in our network, and turned us away after our
+ * Proof, which leaves our record as the reason. The driver, who can judge the
+ * answerer's by the same rules, says what is wrong.
+ */
+export class RecordRefusedError extends ProtocolError {
+  /** The answerer's record, as its Challenge carried it. */
+  readonly peerRecord: Bytes;
+
+  constructor(peerRecord: Bytes) {
+    super(...REFUSED);
+    this.peerRecord = peerRecord;
+  }
+}
+
 /** What the dialler needs besides. */
 export interface DiallerOptions extends HandshakeOptions {
   /** The key that TLS has proven the answerer to hold. */
@@ -114,7 +135,7 @@ export class DiallerHandshake extends Handshake {
       case "proof":
         throw wrongRole(message.type);
       case "refused":
-        throw refusal(message);
+        throw this.#refusal(message);
       case "challenge":
         if (this.phase !== "awaiting") throw outOfOrder(message.type);
         return this.#onChallenge(message, bytes);
@@ -178,6 +199,18 @@ export class DiallerHandshake extends Handshake {
     }];
   }
 
+  #refusal({ code }: Refused): AnonNetError {
+    if (code === "busy") {
+      return new UnreachableError(
+        "link.busy",
+        "Cannot link: the peer has no room",
+      );
+    }
+    return this.#record !== undefined && this.#options.record !== undefined
+      ? new RecordRefusedError(this.#record)
+      : new ProtocolError(...REFUSED);
+  }
+
   #onWelcome(message: Welcome): HandshakeAction[] {
     this.#welcome = message;
     this.phase = "admitting";
@@ -194,15 +227,6 @@ function checkChoice(body: ChallengeBody, ours: readonly number[]): void {
     "link.downgrade",
     "Cannot accept version: it is not the highest that both speak",
   );
-}
-
-function refusal(message: Refused): AnonNetError {
-  return message.code === "busy"
-    ? new UnreachableError("link.busy", "Cannot link: the peer has no room")
-    : new ProtocolError(
-      "link.refused",
-      "Cannot link: the peer refused; is it of another network?",
-    );
 }
 
 function reflected(): ProtocolError {

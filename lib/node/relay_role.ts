@@ -17,6 +17,7 @@ import { equalBytes } from "../base/bytes.ts";
 import { sleep } from "../base/clock.ts";
 import { ConfigError } from "../base/errors.ts";
 import { bootstrap } from "./directory/bootstrap.ts";
+import { ClockWatch } from "./directory/clock_watch.ts";
 import { CircuitServer } from "./relay/circuit_server.ts";
 import { DhtDriver } from "./directory/dht_driver.ts";
 import { ReachWatch } from "./directory/reach_watch.ts";
@@ -202,6 +203,16 @@ export async function startRelay(
       relays: dht.relays,
       record: () => record.current,
       joined: dht.joined,
+    }),
+  );
+  stack.use(
+    new ClockWatch({
+      runtime,
+      links,
+      relays: dht.relays,
+      selfId: identity.nodeId,
+      onSet: () => record.onClockSet(),
+      onClock: (words) => base.onClock?.(words),
     }),
   );
   onRecord = (renewed) => {

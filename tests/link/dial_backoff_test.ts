@@ -26,6 +26,16 @@ Deno.test("DialBackoff waits twice as long after each failure, up to 300 s", () 
   assert.ok(new Set(waits).size > 10, "waits are drawn at random");
 });
 
+Deno.test("DialBackoff waits no longer than it is told to after an error", () => {
+  const backoff = new DialBackoff(seededRandom(4));
+  for (let count = 0; count < 12; count++) {
+    backoff.onFailure("a", "why", 0, 10_000);
+    assert.ok(allowedMs(backoff, "a", 0) <= 10_001);
+  }
+  backoff.onFailure("a", "why", 0);
+  assert.ok(allowedMs(backoff, "a", 0) > 100_000);
+});
+
 Deno.test("DialBackoff.refusal() tells the last error, and nothing of other peers", () => {
   const backoff = new DialBackoff(seededRandom(2));
   backoff.onFailure("a", "first", 0);

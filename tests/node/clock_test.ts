@@ -97,6 +97,73 @@ Deno.test("a relay whose clock is three hours behind takes no record from the fu
     assert.equal(relay?.dht.relays.snapshot().length, 7);
   }));
 
+for (
+  const [what, offMs, words] of [
+    ["three hours ahead", 3 * HOUR_MS, /at least .* ahead/],
+    ["two days ahead", 48 * HOUR_MS, /at least .* ahead/],
+    ["a year ahead", 365 * 24 * HOUR_MS, /at least .* ahead/],
+    ["a year behind", -365 * 24 * HOUR_MS, /at least .* behind/],
+  ] as const
+) {
+  Deno.test(`a relay whose clock is ${what} never ends its start, says so, and joins once it is put right`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const relays = await world.relays(6, stack);
+      await sleep(world.clock, 60_000);
+      const machine = wrongMachine(world, offMs);
+      const starting = machine.start(relays, "relay");
+      let ended: string | undefined;
+      starting.then(() => ended = "ready", (error) => ended = String(error));
+      await sleep(world.clock, 10 * 60_000);
+      assert.equal(ended, undefined);
+      const errors = machine.log.lines.filter(({ level }) => level === "error");
+      assert.ok(errors.length > 0);
+      for (const { message, fields } of errors) {
+        assert.match(message, /^The clock of this machine seems to be wrong/);
+        const error = fields["error"];
+        assert.ok(error instanceof Error);
+        assert.match(error.message, words);
+      }
+      machine.set(0);
+      await sleep(world.clock, 30_000);
+      assert.equal(ended, "ready");
+      stack.use(await starting);
+    }));
+}
+
+for (
+  const [offMs, side] of [
+    [3 * HOUR_MS, "ahead"],
+    [48 * HOUR_MS, "ahead"],
+    [-3 * HOUR_MS, "behind"],
+    [-48 * HOUR_MS, "behind"],
+  ] as const
+) {
+  Deno.test(`a relay whose clock jumps by ${offMs / HOUR_MS} h while it runs says so, until it is put right`, () =>
+    inNodeWorld(async (world) => {
+      await using stack = new AsyncDisposableStack();
+      const relays = await world.relays(6, stack);
+      const machine = wrongMachine(world, 0);
+      stack.use(await machine.start(relays, "relay"));
+      await sleep(world.clock, 5 * 60_000);
+      machine.set(offMs);
+      const told = () =>
+        machine.log.lines.filter(({ level }) => level === "error")
+          .map(({ fields }) => String(fields["error"])).join("\n");
+      // Others sign anew within a day, and the relay too.
+      for (let hours = 0; hours < 24 && told() === ""; hours += 0.5) {
+        await sleep(world.clock, HOUR_MS / 2);
+      }
+      assert.match(told(), new RegExp(`seems to be at least .* ${side}`));
+      machine.set(0);
+      await sleep(world.clock, 60_000);
+      const messages = machine.log.lines.map(({ message }) => message);
+      assert.ok(
+        messages.includes("The clock of this machine is right again"),
+      );
+    }));
+}
+
 for (const offMs of [-3 * HOUR_MS, 48 * HOUR_MS]) {
   Deno.test(`a node that remembers relays is back within 20 s of its clock being put right from ${offMs / HOUR_MS} h`, () =>
     inNodeWorld(async (world) => {

@@ -4,7 +4,7 @@
  *     dial some at once ── one answers → joined; the rest are called off
  *              ── none does   → wait 1 s, 2 s, 4 s … 60 s, each ± 25 % → dial all
  *              ── all of them have other keys → failed
- *              ── a record is of another time → our clock; try again
+ *              ── a record is of another time → our clock; try again, after 10 s at most
  *
  * @see protocol §9.2 "Start and stop"
  * @module
@@ -18,6 +18,8 @@ import { type Random, randomBetween, shuffled } from "../../base/random.ts";
 const FIRST_WAIT_MS = 1_000;
 /** Protocol: a network that is down must be found again within a minute of its return. */
 const MAX_WAIT_MS = 60_000;
+/** Tuning: the same while the clock of this machine seems to be wrong, ms. */
+const CLOCK_WAIT_MS = 10_000;
 /** Protocol: waits are longer or shorter by up to this share. */
 const WAIT_JITTER = 0.25;
 /** Protocol: addresses dialled at once. Enough that a few dead ones cost no time. */
@@ -51,6 +53,8 @@ export class FirstContact {
   #waiting: NodeAddress[] = [];
   readonly #dialled = new Set<NodeAddress>();
   #waitMs = FIRST_WAIT_MS;
+  /** Whether one of this round was of another time. */
+  #isClockWrong = false;
   #dueMs = Infinity;
   #isOver = false;
 
@@ -106,6 +110,7 @@ export class FirstContact {
     nowMs: number,
   ): ContactAction[] {
     if (this.#isOver) return [];
+    this.#isClockWrong = true;
     const error = wrongClock(aheadMs);
     return [
       { type: "wrong_clock", address, error },
@@ -121,6 +126,7 @@ export class FirstContact {
   }
 
   #dialAll(nowMs: number): ContactAction[] {
+    this.#isClockWrong = false;
     this.#waiting = shuffled(this.#random, [...this.#hopeful]);
     return this.#next(nowMs);
   }
@@ -148,8 +154,9 @@ export class FirstContact {
       return [{ type: "failed", error: noAddressLeft(this.#given) }];
     }
     const share = randomBetween(this.#random, 1 - WAIT_JITTER, 1 + WAIT_JITTER);
-    const inMs = Math.round(this.#waitMs * share);
-    this.#waitMs = Math.min(2 * this.#waitMs, MAX_WAIT_MS);
+    const longestMs = this.#isClockWrong ? CLOCK_WAIT_MS : MAX_WAIT_MS;
+    const inMs = Math.round(Math.min(this.#waitMs, longestMs) * share);
+    this.#waitMs = Math.min(2 * this.#waitMs, longestMs);
     this.#dueMs = nowMs + inMs;
     return [{ type: "silence", nodes: this.#hopeful.size, inMs }];
   }

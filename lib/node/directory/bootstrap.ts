@@ -7,8 +7,8 @@
  * @see protocol §9.2 "Start and stop"
  * @module
  */
+import { dateErrorOf } from "../../auth/clock_doubt.ts";
 import { shortKey } from "../../auth/identity.ts";
-import { RecordDateError } from "../../auth/node_record.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import { type Clock, raceSignal } from "../../base/clock.ts";
 import { ProtocolError } from "../../base/errors.ts";
@@ -142,8 +142,9 @@ class Search implements AsyncDisposable {
     const machine = this.#machine;
     const { log } = this.#options;
     const nowMs = this.#options.clock.nowMs();
-    if (error instanceof RecordDateError) {
-      return this.#obey(machine.onOtherTime(address, error.aheadMs, nowMs));
+    const doubt = dateErrorOf(error);
+    if (doubt !== undefined) {
+      return this.#obey(machine.onOtherTime(address, doubt.aheadMs, nowMs));
     }
     const fields = { peer: shortKey(address.publicKey), error: thrown(error) };
     if (error instanceof ProtocolError) {

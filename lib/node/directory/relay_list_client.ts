@@ -10,7 +10,7 @@
  */
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
-import { describeClockDoubt } from "../../auth/clock_doubt.ts";
+import { dateErrorOf, describeClockDoubt } from "../../auth/clock_doubt.ts";
 import { RecordDateError } from "../../auth/node_record.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import type { Moment } from "../../base/clock.ts";
@@ -299,11 +299,4 @@ export class RelayListClient implements AsyncDisposable {
       log.warning("A source of the relay list broke the protocol", fields);
     } else log.info("Cannot ask for the relay list; trying again", fields);
   }
-}
-
-/** Why a dial failed whose peer's record is of another time, now or lately. */
-function dateErrorOf(error: unknown): RecordDateError | undefined {
-  if (error instanceof RecordDateError) return error;
-  if (!(error instanceof AnonNetError)) return undefined;
-  return error.cause === undefined ? undefined : dateErrorOf(error.cause);
 }

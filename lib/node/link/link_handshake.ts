@@ -20,11 +20,13 @@ import { CLOSE_CODE } from "../../link/close_code.ts";
 import {
   DiallerHandshake,
   type DiallerOptions,
+  RecordRefusedError,
 } from "../../link/dialler_handshake.ts";
 import type { HandshakeAction, HandshakeResult } from "../../link/handshake.ts";
 import { MAX_HANDSHAKE_BYTES } from "../../link/handshake_message.ts";
 import type { ByteStream, Connection } from "../../transport/transport.ts";
 import { FrameStream } from "./frame_stream.ts";
+import { explainRefusal } from "./refused_record.ts";
 
 /** Time for a refusal to arrive before the connection is closed, ms. */
 const LINGER_MS = 1000;
@@ -46,6 +48,7 @@ type Admit = (
 /**
  * Shake hands as the dialler. On failure the connection is closed.
  *
+ * @throws {RecordDateError} the peer's clock and ours differ: one of them is wrong.
  * @throws {ProtocolError} `link.*`, `wire.*`, `auth.*`: the peer is not who it should be.
  * @throws {UnreachableError} `link.busy`, `link.cut`, `link.handshake_timeout`.
  */
@@ -65,7 +68,10 @@ export async function dialHandshake(
     const told = await closeReason(connection, clock);
     connection.close(CLOSE_CODE.refused);
     const isCut = error instanceof AnonNetError && error.code === "link.cut";
-    throw (isCut ? told : undefined) ?? error;
+    if (isCut && told !== undefined) throw told;
+    throw error instanceof RecordRefusedError
+      ? await explainRefusal(error, options)
+      : error;
   }
 }
 

@@ -14,6 +14,7 @@
  */
 import { Identity, type NodeId, type PublicKey } from "../../auth/identity.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
+import { RecordDateError } from "../../auth/node_record.ts";
 import type { RecordVerifier } from "../../auth/record_verifier.ts";
 import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
@@ -66,6 +67,12 @@ export interface TableLimits extends RoomLimits {
   /** Age from which a long request that is being read gives way to another, ms. */
   readonly longRequestGraceMs: number;
 }
+
+/**
+ * Tuning: longest wait before a peer is dialled again whose clock, or ours, is wrong,
+ * ms. It is there: all is well as soon as the clock is put right.
+ */
+const CLOCK_WAIT_MS = 10_000;
 
 const DEFAULT_TABLE_LIMITS: TableLimits = {
   ...DEFAULT_ROOM_LIMITS,
@@ -375,7 +382,10 @@ export class LinkTable implements AsyncDisposable {
       const link = this.get(peer.publicKey);
       if (link !== undefined) return link;
       if (!this.#stopping.signal.aborted) {
-        this.#backoff.onFailure(key, error, clock.nowMs());
+        const mostMs = error instanceof RecordDateError
+          ? CLOCK_WAIT_MS
+          : Infinity;
+        this.#backoff.onFailure(key, error, clock.nowMs(), mostMs);
         this.#proven.onFailure(keyOf(peer.publicKey), key);
       }
       throw error;

@@ -99,6 +99,11 @@ export class RecordKeeper implements AsyncDisposable {
     }
   }
 
+  /** The clock was set: the record may have ended by that, or be of the future. */
+  onClockSet(): void {
+    if (!this.#isStopped) this.#onTime();
+  }
+
   /** What it says of the relay has changed: say so at once. */
   renew(): void {
     this.#renew();

@@ -126,3 +126,22 @@ Deno.test("a node of another time is tried again, and the operator told by how m
     assert.deepEqual(contact.onAnswer(node), [{ type: "joined" }]);
   }
 });
+
+Deno.test("while the clock seems wrong it waits 10 s at most, and as before once none says so", () => {
+  const [node = assert.fail()] = nodes(1);
+  const contact = new FirstContact([node], seededRandom(3));
+  contact.start(0);
+  let nowMs = 0;
+  const round = (isClockWrong: boolean) => {
+    const actions = isClockWrong
+      ? contact.onOtherTime(node, -HOUR_MS, nowMs)
+      : contact.onSilence(node, nowMs);
+    const { inMs } = last(actions, "silence");
+    nowMs += inMs;
+    contact.onTime(nowMs);
+    return inMs;
+  };
+  for (let count = 0; count < 10; count++) assert.ok(round(true) <= 12_500);
+  const waits = Array.from({ length: 6 }, () => round(false));
+  assert.ok(Math.max(...waits) > 40_000, waits.join());
+});

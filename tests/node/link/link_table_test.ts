@@ -4,7 +4,7 @@ import { customNetwork } from "../../../lib/auth/network.ts";
 import { RecordVerifier } from "../../../lib/auth/record_verifier.ts";
 import { createNodeRecord } from "../../../lib/auth/node_record.ts";
 import { sleep } from "../../../lib/base/clock.ts";
-import { errorCode } from "../../../lib/base/errors.ts";
+import { errorCode, ProtocolError } from "../../../lib/base/errors.ts";
 import type { Connection } from "../../../lib/transport/transport.ts";
 import { testContent } from "../../support/nodes.ts";
 import { testLinkAttacks } from "./link_attacks.ts";
@@ -415,6 +415,37 @@ Deno.test("LinkTable.getOrDial() is not told why it was refused", () =>
     await sleep(world.clock, 5000);
     assert.equal(b.table.stats.links, 0);
   }));
+
+for (
+  const [what, oursMs, theirsMs, code] of [
+    ["hours older than ours: a clock", 0, -3 * 3_600_000, "auth.record_date"],
+    ["as old as ours: no clock", 0, -60_000, "link.refused"],
+  ] as const
+) {
+  Deno.test(`LinkTable.getOrDial() looks at the record of a peer that refuses ours: ${what}`, () =>
+    inMemory(async (world) => {
+      const unixMs = world.clock.unixMs();
+      const dated = (node: TestNode, ofMs: number) =>
+        createNodeRecord(
+          CRYPTO,
+          node.identity,
+          NETWORK,
+          testContent({
+            sequence: unixMs + ofMs,
+            expiry: unixMs + 20 * 3_600_000,
+          }),
+        ).encoded;
+      const strict = {
+        verify: () => Promise.reject(new ProtocolError("test", "No")),
+      } as unknown as RecordVerifier;
+      const b: TestNode = await world.node({
+        verifier: strict,
+        record: () => dated(b, theirsMs),
+      });
+      const a: TestNode = await world.node({ record: () => dated(a, oursMs) });
+      assert.equal(await codeOf(a.table.getOrDial(b.peer)), code);
+    }));
+}
 
 Deno.test("LinkTable refuses a record without its proof of work", () =>
   inMemory(async (world) => {
