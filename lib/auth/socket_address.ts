@@ -148,3 +148,8 @@ export function parseSocketAddress(text: string): SocketAddress {
   }
   return { host: formatIp(bytes), port };
 }
+
+/** Whether an address means "all of this machine's". */
+export function isUnspecified(address: SocketAddress): boolean {
+  return address.host === "0.0.0.0" || address.host === "::";
+}

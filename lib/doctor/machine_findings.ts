@@ -21,6 +21,8 @@ export type StateFact =
 export interface AddressFamilies {
   readonly ipv4: boolean;
   readonly ipv6: boolean;
+  /** The IPv4 addresses, to forward a port to. */
+  readonly hosts: readonly string[];
 }
 
 /** What a look at a state directory shows, without a try to write there. */
@@ -50,8 +52,10 @@ export function systemCode(error: unknown): string {
 
 /** The kinds among addresses of this machine that lead out of it. */
 export function familiesOf(addresses: readonly string[]): AddressFamilies {
+  const hosts = addresses.filter((address) => !address.includes(":"));
   return {
-    ipv4: addresses.some((address) => !address.includes(":")),
+    hosts,
+    ipv4: hosts.length > 0,
     ipv6: addresses.some((address) => address.includes(":")),
   };
 }

@@ -12,14 +12,20 @@ import {
 } from "../control/json.ts";
 import { bad, type Finding, ok } from "./finding.ts";
 
+/** Addresses that a line names: more would not be read. */
+const MAX_HOSTS = 3;
+
 /** All findings, in the order in which they are to be mended. */
-export function statusFindings(status: JsonObject): Finding[] {
+export function statusFindings(
+  status: JsonObject,
+  hosts: readonly string[] = [],
+): Finding[] {
   return [
     clockOf(status["clock"]),
     diskOf(status["state"]),
     relaysOf(status["relays"]),
     circuitsOf(status["circuits"]),
-    reachOf(status["reach"]),
+    reachOf(status["reach"], forwarding(status["listen"], hosts)),
     accountingOf(status["accounting"]),
     familyOf(status["family"]),
   ].filter((finding) => finding !== undefined);
@@ -78,7 +84,23 @@ function circuitsOf(circuits: JsonValue | undefined): Finding | undefined {
   }
 }
 
-function reachOf(reach: JsonValue | undefined): Finding | undefined {
+/** What to set at the router, as far as port and addresses are known. */
+function forwarding(
+  listen: JsonValue | undefined,
+  hosts: readonly string[],
+): string {
+  const port = /:([0-9]+)$/.exec(typeof listen === "string" ? listen : "")?.[1];
+  if (port === undefined) return "forward the UDP port of --listen";
+  const target = hosts.length === 0
+    ? "this machine"
+    : `this machine (${hosts.slice(0, MAX_HOSTS).join(" or ")})`;
+  return `have the router forward UDP port ${port} to port ${port} of ${target}`;
+}
+
+function reachOf(
+  reach: JsonValue | undefined,
+  forwarding: string,
+): Finding | undefined {
   if (!isJsonObject(reach)) return undefined;
   const words = String(reach["words"] ?? reach["state"]);
   if (reach["state"] === "reached") return ok("reachable", words);
@@ -87,7 +109,7 @@ function reachOf(reach: JsonValue | undefined): Finding | undefined {
       "reachable",
       "fail",
       words,
-      "forward the UDP port of --listen, open the firewall, check --advertise",
+      `${forwarding}, open the firewall, check --advertise`,
     )
     : bad("reachable", "warn", words, "wait until other relays have tried");
 }

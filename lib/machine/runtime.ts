@@ -12,6 +12,7 @@ import type { CryptoSuite } from "../crypto/suite.ts";
 import { DenoFiles } from "../storage/deno_files.ts";
 import type { Files } from "../storage/files.ts";
 import type { EndpointOptions } from "../transport/endpoint_options.ts";
+import { type LanSocket, openLanSocket } from "../transport/lan_socket.ts";
 import { openQuicEndpoint } from "../transport/quic_endpoint.ts";
 import type { Endpoint } from "../transport/transport.ts";
 import type { Log } from "../log/log.ts";
@@ -35,6 +36,8 @@ export interface Runtime {
    * change, it is on another network. `undefined` where that cannot be known.
    */
   readonly localAddresses?: () => readonly string[] | undefined;
+  /** Multicast on the networks that the machine is in. Default: there is none. */
+  readonly lan?: LanMachine;
   /** Memory that the process takes, bytes. `undefined` where that cannot be known. */
   readonly memoryBytes?: () => number;
   /**
@@ -43,6 +46,21 @@ export interface Runtime {
    * @throws {ConfigError} when the address cannot be used; the message says why.
    */
   openEndpoint(options: EndpointOptions): Promise<Endpoint>;
+}
+
+/** What a machine has of LANs. */
+export interface LanMachine {
+  /** Its IPv4 addresses that lead out of it, with their subnets; none where that cannot be known. */
+  places(): readonly LanAddress[];
+  /** @throws {ConfigError} `transport.lan`. */
+  open(hosts: readonly string[]): Promise<LanSocket>;
+}
+
+/** An IPv4 address of this machine. */
+interface LanAddress {
+  readonly host: string;
+  /** Leading bits of its subnet. */
+  readonly bits: number;
 }
 
 /** The machine itself: its clocks, its disk, and QUIC. */
@@ -61,17 +79,31 @@ export async function systemRuntime(log: Log): Promise<Runtime> {
     files: new DenoFiles(),
     log,
     localAddresses,
+    lan: { places: lanPlaces, open: openLanSocket },
     memoryBytes: () => Deno.memoryUsage().rss,
     openEndpoint: openQuicEndpoint,
   };
 }
 
 /** The operator is never asked for leave that was not given at the start. */
-function localAddresses(): string[] | undefined {
+function interfaces(): Deno.NetworkInterfaceInfo[] | undefined {
   const leave = { name: "sys", kind: "networkInterfaces" } as const;
   if (Deno.permissions.querySync(leave).state !== "granted") return undefined;
-  return Deno.networkInterfaces().map(({ address }) => address)
+  return Deno.networkInterfaces();
+}
+
+function localAddresses(): string[] | undefined {
+  return interfaces()?.map(({ address }) => address)
     .filter((address) => !isLocal(address));
+}
+
+function lanPlaces(): LanAddress[] {
+  return (interfaces() ?? [])
+    .filter(({ family, address }) => family === "IPv4" && !isLocal(address))
+    .map(({ address, cidr }) => ({
+      host: address,
+      bits: Number(cidr?.split("/")[1] ?? 32),
+    }));
 }
 
 /** Whether an address leads nowhere: loopback, or one that comes and goes with a cable. */

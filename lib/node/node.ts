@@ -60,6 +60,7 @@ import {
   startRelay,
 } from "./relay_role.ts";
 import type { Runtime } from "../machine/runtime.ts";
+import { LanDiscovery } from "./directory/lan_discovery.ts";
 import { Membership } from "./directory/membership.ts";
 import { registerInvites } from "./node_invites.ts";
 import { StateWatch } from "./state_watch.ts";
@@ -76,6 +77,8 @@ export interface NodeOptions {
   readonly bootstrap: readonly NodeAddress[];
   /** Invites to the network: they are remembered, and their relays are asked too. */
   readonly invites?: readonly Invite[] | undefined;
+  /** Look for relays on the LAN, and tell of the own one. Default: no. */
+  readonly lan?: boolean | undefined;
   /** Relay for others. Default: no. */
   readonly relay?: RelayOptions | undefined;
   /** Build circuits of its own, for services, proxies and programs. Default: no. */
@@ -174,7 +177,12 @@ export class Node implements AsyncDisposable {
     const membership = await Membership.open(state, options, runtime);
     const { network } = membership;
     if (options.relay) checkRelayOptions(membership, options.relay);
-    const bootstrap = [...options.bootstrap, ...membership.relays];
+    const lan = options.lan
+      ? stack.use(await LanDiscovery.open(network, runtime))
+      : undefined;
+    const named = [...options.bootstrap, ...membership.relays];
+    const heard = await lan?.gather({ hasOthers: named.length > 0, signal });
+    const bootstrap = [...named, ...heard ?? []];
     // A client that was told of no relay may be told of another network next.
     if (options.relay || bootstrap.length > 0) {
       await membership.claim({ isFirst: bootstrap.length === 0 });
@@ -218,6 +226,7 @@ export class Node implements AsyncDisposable {
       verifier: runtime.verifier ?? new RecordVerifier(crypto, network),
       clientKeys,
       bootstrap,
+      lanHosts: lan && runtime.lan?.places().map(({ host }) => host),
       linkLimits: options.linkLimits,
       circuitLimits: options.circuitLimits,
       drainMs,
@@ -227,11 +236,18 @@ export class Node implements AsyncDisposable {
     if (options.relay) {
       if (options.client) await checkDialFrom(base, options.client);
       parts.relay = await startRelay(base, options.relay, stack);
+      const { identity, listen: { port }, dht } = parts.relay;
+      lan?.announce({
+        identity,
+        port,
+        meet: ({ publicKey, address }) =>
+          dht.introduce({ publicKey, addresses: [address] }),
+      });
       await joinAsRelay(base, parts.relay);
       // Also where others found us before any that we asked had answered.
       parts.clockDoubt = undefined;
       options.onRelay?.(readyRelay(base, parts.relay));
-    }
+    } else await lan?.[Symbol.asyncDispose]();
     const services: HostedService[] = [];
     if (options.client) {
       parts.client = await startClient(

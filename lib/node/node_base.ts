@@ -23,6 +23,8 @@ export interface NodeBase {
   readonly clientKeys?: ClientKeys | undefined;
   /** Nodes to join the network by, as the operator named them. */
   readonly bootstrap: readonly NodeAddress[];
+  /** Hosts to advertise where a relay listens on all of its addresses. Default: none. */
+  readonly lanHosts?: readonly string[] | undefined;
   /** What differs from the limits of links. */
   readonly linkLimits?: Partial<LinkLimits> | undefined;
   /** What differs from the limits of circuits of others. */

@@ -133,6 +133,7 @@ function statusOf(parts: NodeParts): JsonObject {
     roles,
     publicKey: relay ? formatBase32(relay.identity.publicKey) : null,
     address: address === undefined ? null : formatNodeAddress(address),
+    listen: relay ? formatSocketAddress(relay.listen) : null,
     reach: relay ? reachOf(relay) : null,
     limits: relay ? asJson(relay.allowance.limits) : null,
     accounting: relay?.allowance.accounting

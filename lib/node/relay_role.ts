@@ -11,7 +11,7 @@ import { isContact, MAX_CONTACT_BYTES } from "../auth/contact.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { NodeAddress } from "../auth/node_address.ts";
 import type { NodeRecord } from "../auth/node_record.ts";
-import type { SocketAddress } from "../auth/socket_address.ts";
+import { isUnspecified, type SocketAddress } from "../auth/socket_address.ts";
 import { isAllowedAddress } from "../auth/subnet.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { sleep } from "../base/clock.ts";
@@ -71,6 +71,8 @@ const MAX_JOIN_MS = 15_000;
 /** A running relay. */
 export interface RelayRole {
   readonly identity: Identity;
+  /** Where it listens. */
+  readonly listen: SocketAddress;
   /** What it says of itself. */
   readonly record: RecordKeeper;
   readonly links: LinkTable;
@@ -154,7 +156,7 @@ export async function startRelay(
         : undefined,
       blobs: state.blobs,
       runtime,
-      advertise: options.advertise,
+      advertise: advertisedOf(base, options, endpoint.localAddress),
       listen: endpoint.localAddress,
       onRecord: (record) => onRecord(record),
     }),
@@ -266,6 +268,7 @@ export async function startRelay(
   if (base.bootstrap.length === 0) stack.use(tellOfSilence(base, dht));
   return {
     identity,
+    listen: endpoint.localAddress,
     record,
     links,
     services,
@@ -274,6 +277,17 @@ export async function startRelay(
     circuits,
     allowance,
   };
+}
+
+/** Who listens everywhere and is looked for on its LAN knows its address without peers. */
+function advertisedOf(
+  { network, lanHosts = [] }: NodeBase,
+  { advertise }: RelayOptions,
+  listen: SocketAddress,
+): readonly SocketAddress[] {
+  if (advertise.length > 0 || !isUnspecified(listen)) return advertise;
+  return lanHosts.slice(0, network.maxAddresses)
+    .map((host) => ({ host, port: listen.port }));
 }
 
 /**

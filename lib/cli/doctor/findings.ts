@@ -68,7 +68,9 @@ export function diagnose(facts: DoctorFacts): Finding[] {
     ...facts.ports.map(portOf),
     addressesFinding(facts.families),
     nodeOf(node),
-    ...node.type === "running" ? statusFindings(node.status) : [],
+    ...node.type === "running"
+      ? statusFindings(node.status, facts.families?.hosts ?? [])
+      : [],
     ...facts.services.flatMap(serviceFindings),
   ];
 }

@@ -38,6 +38,8 @@ export function systemOfDoctor(): DoctorSystem {
         return {
           ipv4: outer.some(({ family }) => family === "IPv4"),
           ipv6: outer.some(({ family }) => family === "IPv6"),
+          hosts: outer.filter(({ family }) => family === "IPv4")
+            .map(({ address }) => address),
         };
       } catch {
         return undefined;

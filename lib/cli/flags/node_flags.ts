@@ -71,6 +71,10 @@ export const NODE_FLAGS = {
     "a node to join the network by, as anon://KEY@IP:PORT, or an invite",
     parseJoinSource,
   ),
+  lan: switchFlag(
+    "look for relays of a local network on this LAN by multicast; a relay tells who " +
+      "listens there that it is one",
+  ),
   control: optionalFlag(
     "IP:PORT",
     "where on this machine to answer anonnet status, instead of in the state directory",
@@ -228,6 +232,7 @@ export function commonOptions(values: FlagValues<typeof NODE_FLAGS>) {
     state: values.state,
     network: values.network,
     ...joinSources(values.bootstrap),
+    lan: values.lan,
     control: values.control ?? "state",
     dashboard: {
       address: values["dashboard-at"],

@@ -5,7 +5,7 @@
  */
 import { type Invite, parseInvite } from "../../auth/invite.ts";
 import { isInviteLine } from "../../auth/invite_line.ts";
-import { ConfigError } from "../../base/errors.ts";
+import { ConfigError, errorCode } from "../../base/errors.ts";
 import { SILENT_LOG } from "../../log/log.ts";
 import { systemRuntime } from "../../machine/runtime.ts";
 import type { Files } from "../../storage/files.ts";
@@ -14,7 +14,7 @@ import { defineCommand, type Program } from "../flags/command.ts";
 import { switchFlag } from "../flags/flag.ts";
 import { stateFlag } from "../flags/node_flags.ts";
 import { explainInvite, inviteFacts } from "./explain_invite.ts";
-import { openMembership } from "./open_membership.ts";
+import { type OpenMembership, openMembership } from "./open_membership.ts";
 
 /** What stands for standard input. */
 const STANDARD_INPUT = "-";
@@ -38,9 +38,9 @@ export const joinCommand = defineCommand({
     const text = await textOf(words, program);
     const invite = parseInvite((await systemRuntime(SILENT_LOG)).crypto, text);
     using stack = new DisposableStack();
-    const { membership, runtime } = await openMembership(
+    const { membership, runtime } = await openToJoin(
       path,
-      { invites: [invite] },
+      invite,
       program,
       stack,
     );
@@ -57,6 +57,27 @@ export const joinCommand = defineCommand({
     return 0;
   },
 });
+
+/** @throws {ConfigError} `cli.join_running` while a node runs there; as {@linkcode openMembership}. */
+async function openToJoin(
+  path: string,
+  invite: Invite,
+  program: Program,
+  stack: DisposableStack,
+): Promise<OpenMembership> {
+  try {
+    return await openMembership(path, { invites: [invite] }, program, stack);
+  } catch (cause) {
+    if (errorCode(cause) !== "storage.locked") throw cause;
+    throw new ConfigError(
+      "cli.join_running",
+      `Cannot join: a node runs on the state directory "${path}", and takes invites ` +
+        `when it starts; stop it, write anonnet join LINE again, and start it as ` +
+        `before, or start it with --bootstrap LINE, which takes the invite as well`,
+      { cause },
+    );
+  }
+}
 
 function told(
   invite: Invite,

@@ -8,7 +8,10 @@
  */
 import type { NodeId } from "../../auth/identity.ts";
 import type { NodeRecord } from "../../auth/node_record.ts";
-import type { SocketAddress } from "../../auth/socket_address.ts";
+import {
+  isUnspecified,
+  type SocketAddress,
+} from "../../auth/socket_address.ts";
 import { isAllowedAddress } from "../../auth/subnet.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { ProtocolError } from "../../base/errors.ts";
@@ -212,11 +215,6 @@ async function storeOnionKeys(
   const encoded = keys.encode();
   await blobs.write(ONION_KEYS_BLOB, encoded);
   encoded.fill(0);
-}
-
-/** Whether an address means "all of this machine's". */
-function isUnspecified(address: SocketAddress): boolean {
-  return address.host === "0.0.0.0" || address.host === "::";
 }
 
 function sameAddresses(

@@ -13,6 +13,7 @@ import { fakeTerminal } from "../flags/fake_terminal.ts";
 import { TemporaryDirectory } from "../../support/temporary_directory.ts";
 
 const STATUS = {
+  listen: null,
   clock: null,
   state: "fine",
   relays: 12,
@@ -30,7 +31,7 @@ const WELL: DoctorFacts = {
   state: { type: "fine" },
   node: { type: "running", status: STATUS },
   ports: [],
-  families: { ipv4: true, ipv6: true },
+  families: { ipv4: true, ipv6: true, hosts: [] },
   services: [{ name: "blog", ports: [{ port: 80 }] }],
 };
 
@@ -103,7 +104,7 @@ const BROKEN: [string, Partial<DoctorFacts>, Grade, RegExp][] = [
   [
     "a machine without addresses",
     {
-      families: { ipv4: false, ipv6: false },
+      families: { ipv4: false, ipv6: false, hosts: [] },
     },
     "fail",
     /addresses.*connect the machine/,
@@ -140,6 +141,18 @@ const BROKEN: [string, Partial<DoctorFacts>, Grade, RegExp][] = [
     running({ reach: { state: "not_reached", words: "0 of 3" } }),
     "fail",
     /reachable.*0 of 3; forward the UDP port/,
+  ],
+  [
+    "a relay behind a router, whose port is known",
+    {
+      ...running({
+        listen: "0.0.0.0:4001",
+        reach: { state: "not_reached", words: "0 of 3" },
+      }),
+      families: { ipv4: true, ipv6: false, hosts: ["192.168.1.5"] },
+    },
+    "fail",
+    /have the router forward UDP port 4001 to port 4001 of this machine \(192\.168\.1\.5\), open the firewall/,
   ],
   [
     "a disk that failed later",
@@ -212,7 +225,7 @@ const SYSTEM: DoctorSystem = {
   denoVersion: "2.9.6",
   missingPermissions: () => Promise.resolve([]),
   tryPort: () => "free",
-  families: () => ({ ipv4: true, ipv6: false }),
+  families: () => ({ ipv4: true, ipv6: false, hosts: [] }),
 };
 
 Deno.test("look() sees a state directory as it is, and leaves nothing in it", async () => {

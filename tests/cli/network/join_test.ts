@@ -92,3 +92,22 @@ Deno.test("anonnet join does not even make a directory for what is no invite", a
   }
   assert.equal(await operator.files.facts("anonnet-state"), undefined);
 });
+
+Deno.test("anonnet join says what to do while a node runs on the state directory, and changes nothing", async () => {
+  const operator = new Operator();
+  await operator.do(["join", inviteLine()]);
+  const before = operator.files.read("anonnet-state/membership.blob");
+  using _node = await operator.files.lock("anonnet-state/lock") ??
+    assert.fail();
+  const line = inviteLine({ relays: [4] });
+  const { code, told } = await operator.run(["join", line]);
+  assert.equal(code, 1);
+  assert.match(
+    told,
+    /a node runs on .*"anonnet-state".*; stop it, .* start it with --bootstrap LINE/,
+  );
+  assert.deepEqual(
+    await operator.files.read("anonnet-state/membership.blob"),
+    await before,
+  );
+});
