@@ -69,7 +69,7 @@ export const METRIC_FAMILIES = {
   anonnet_clock_wrong: {
     type: "gauge",
     help:
-      "Whether nodes that this one joins by say that its clock is wrong; 0 once it has joined",
+      "Whether other nodes say that the clock of this one is wrong; 0 once it is right",
     labels: [],
   },
   anonnet_known_relays: {
@@ -141,6 +141,44 @@ export const METRIC_FAMILIES = {
     unit: "bytes",
     help: "The quota of bytes of cells that may wait",
     labels: [],
+  },
+
+  anonnet_relay_rate_limit_bytes: {
+    type: "gauge",
+    unit: "bytes",
+    help: "Bytes of cells that the operator lets it pass on per second",
+    labels: [],
+  },
+  anonnet_relay_accounting: {
+    type: "gauge",
+    help:
+      "What the relay does at its accounting limit: 1 for the state that holds; asleep is Tor's hibernating",
+    labels: ["state"],
+  },
+  anonnet_relay_accounting_bytes: {
+    type: "gauge",
+    unit: "bytes",
+    help: "Bytes of the accounting period that links have moved, and may move",
+    labels: ["kind"],
+    step: MIB,
+  },
+  anonnet_relay_accounting_limit_bytes: {
+    type: "gauge",
+    unit: "bytes",
+    help: "Bytes that the operator lets links move in an accounting period",
+    labels: [],
+  },
+  anonnet_relay_accounting_period_end_seconds: {
+    type: "gauge",
+    unit: "seconds",
+    help: "When the next accounting period begins, in seconds since 1970",
+    labels: [],
+  },
+  anonnet_relay_family: {
+    type: "gauge",
+    help:
+      "Listed relays of the same family, this one included, and others that give its contact and are not of it",
+    labels: ["kind"],
   },
 
   anonnet_dht_joined: {

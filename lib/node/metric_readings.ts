@@ -9,6 +9,8 @@ import type { FamilyName, MetricSample } from "../metrics/metric_families.ts";
 import type { ClientRole } from "./client_role.ts";
 import type { NodeParts } from "./node_parts.ts";
 import type { NodeProxies } from "./node_proxies.ts";
+import type { AccountingStatus } from "./relay/accounting.ts";
+import { familyStatus } from "./relay/family_key.ts";
 import type { RelayRole } from "./relay_role.ts";
 
 /** What the process knows beside its node. */
@@ -29,6 +31,7 @@ export function readMetrics(
   return [
     ...readNode(parts, facts),
     ...relay === undefined ? [] : readRelay(relay),
+    ...relay === undefined ? [] : readAllowance(relay),
     ...relay === undefined ? [] : readDht(relay),
     ...readCircuitsState(parts),
     ...client === undefined ? [] : readClient(client),
@@ -98,6 +101,37 @@ function readRelay({ links, circuits, reach }: RelayRole): MetricSample[] {
     ),
     sample("anonnet_relay_queue_bytes", stats.waitingBytes),
     sample("anonnet_relay_queue_limit_bytes", stats.quotaBytes),
+  ];
+}
+
+/** What its operator allows it, and which relays are of one with it. */
+function readAllowance(
+  { allowance, record, dht }: RelayRole,
+): MetricSample[] {
+  const { limits: { rate }, accounting } = allowance;
+  const family = familyStatus(record.current, dht.relays.snapshot());
+  return [
+    ...rate === undefined
+      ? []
+      : [sample("anonnet_relay_rate_limit_bytes", rate)],
+    ...accounting === undefined ? [] : readAccounting(accounting),
+    ...family === undefined ? [] : [
+      sample("anonnet_relay_family", family.relays, "members"),
+      sample("anonnet_relay_family", family.strangers, "strangers"),
+    ],
+  ];
+}
+
+function readAccounting(
+  { state, bytes, limitBytes, untilMs }: AccountingStatus,
+): MetricSample[] {
+  const left = Math.max(0, limitBytes - bytes);
+  return [
+    ...oneOf("anonnet_relay_accounting", state, ACCOUNTING_STATES),
+    sample("anonnet_relay_accounting_bytes", bytes, "used"),
+    sample("anonnet_relay_accounting_bytes", left, "left"),
+    sample("anonnet_relay_accounting_limit_bytes", limitBytes),
+    sample("anonnet_relay_accounting_period_end_seconds", untilMs / 1000),
   ];
 }
 
@@ -174,6 +208,7 @@ function readProxies(
 }
 
 const REACH_STATES = ["reached", "not_reached", "unknown"] as const;
+const ACCOUNTING_STATES = ["awake", "draining", "asleep"] as const;
 const CIRCUIT_STATES = [
   "fine",
   "guards_down",

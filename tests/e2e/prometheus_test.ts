@@ -247,8 +247,23 @@ Deno.test({
   async fn() {
     await using network = await ProcessNetwork.start({ relays: 4 });
     await using home = await TemporaryDirectory.create();
+    const family = network.home.pathOf("all/family.key");
+    await Deno.mkdir(network.home.pathOf("all"), { mode: 0o700 });
+    await succeed(Deno.execPath(), [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "-P",
+      fileURLToPath(new URL("main.ts", PROJECT)),
+      "keygen",
+      "--out",
+      family,
+    ]);
     const all = await network.start("run", "all", [
       "--relay",
+      "--family",
+      "--rate=5MB",
+      "--accounting-max=5GB/day",
       "--listen=127.0.0.1:0",
       "--hops=2",
       "--metrics=127.0.0.1:0",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { networkParameters } from "../../lib/auth/network.ts";
+import { utf8 } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import {
   type FamilyName,
@@ -10,6 +11,7 @@ import { METRICS_TOKEN, NodeMetrics } from "../../lib/node/node_metrics.ts";
 import type { NodeParts } from "../../lib/node/node_parts.ts";
 import { NodeProxies } from "../../lib/node/node_proxies.ts";
 import { StateDirectory } from "../../lib/storage/state_directory.ts";
+import { formatKey } from "../../lib/storage/key_format.ts";
 import { inNodeWorld, type Machine } from "./node_world.ts";
 
 const MIB = 1024 * 1024;
@@ -40,9 +42,20 @@ Deno.test("NodeMetrics tells every family of a node that is everything, and no a
     assert.ok(first !== undefined);
     const machine = world.machine();
     const runtime = { ...machine.runtime, memoryBytes: () => 50 * MIB + 1 };
+    await machine.files.makeDirectory("state");
+    const key = formatKey(runtime.crypto, new Uint8Array(32).fill(1));
+    machine.files.plant("state/family.key", utf8(key));
     const node = stack.use(
       await machine.start({
-        relay: { listen: machine.listen, advertise: [] },
+        relay: {
+          listen: machine.listen,
+          advertise: [],
+          family: true,
+          limits: {
+            rate: 1_000_000,
+            accounting: { bytes: 400 * MIB, unit: "day" },
+          },
+        },
         bootstrap: [first.address],
         client: machine.client,
         services: [{ name: "blog", targets: new Map() }],
@@ -81,6 +94,21 @@ Deno.test("NodeMetrics tells every family of a node that is everything, and no a
     }
     assert.ok(page.endsWith("\n# EOF\n"));
     assert.equal(values.get('anonnet_build_info{version="1.2.3"}'), 1);
+    assert.equal(values.get("anonnet_relay_rate_limit_bytes"), 1_000_000);
+    const accounting = (rest: string) =>
+      values.get(`anonnet_relay_accounting${rest}`) ?? NaN;
+    assert.equal(accounting('{state="awake"}'), 1);
+    assert.equal(accounting('{state="asleep"}'), 0);
+    assert.equal(accounting("_limit_bytes"), 400 * MIB);
+    const [used, left] = [
+      accounting('_bytes{kind="used"}'),
+      accounting('_bytes{kind="left"}'),
+    ];
+    assert.ok(Math.abs(used + left - 400 * MIB) <= 2 * MIB, `${used} ${left}`);
+    const midnight = Math.ceil(world.clock.unixMs() / 86_400_000) * 86_400;
+    assert.equal(accounting("_period_end_seconds"), midnight);
+    assert.equal(values.get('anonnet_relay_family{kind="members"}'), 1);
+    assert.equal(values.get('anonnet_relay_family{kind="strangers"}'), 0);
     assert.equal(values.get('anonnet_role{role="service"}'), 1);
     assert.equal(values.get('anonnet_proxy_open{proxy="http"}'), 0);
     assert.equal(values.get('anonnet_client_guards{state="answering"}'), 2);
