@@ -56,6 +56,7 @@ export type { NetworkTraits } from "./auth/network.ts";
 export {
   AnonNet,
   type AnonNetOptions,
+  type HostedFacts,
   type HostOptions,
   type ServeOptions,
   type VisitOptions,

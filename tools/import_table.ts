@@ -15,7 +15,7 @@
  * `dht/records`, `dht/table`, `dht/lookup`, `service/meeting` and `sim/world` come
  * before the folders that they are in, `dht/join` after its own. The rooms of `node/`
  * stand on each other in the order of their rows: link < directory < circuit <
- * session, relay < visit < host < node.
+ * session, relay < visit < host < services < node.
  *
  * `tests/project/imports_test.ts` holds the code against these tables, so a new
  * arrow is a decision and never an accident: a change that needs one changes a
@@ -169,6 +169,15 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "node/session",
     "node/visit",
   ],
+  "node/services": [
+    "base",
+    "crypto",
+    "wire",
+    "service",
+    "storage",
+    "log",
+    "node/host",
+  ],
   "node": [
     "base",
     "crypto",
@@ -193,6 +202,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "node/relay",
     "node/visit",
     "node/host",
+    "node/services",
   ],
 
   "embed": ["base", "auth", "http", "log", "machine", "node/host", "node"],
@@ -241,7 +251,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "node",
     "cli/flags",
   ],
-  "cli/ask": ["base", "storage", "control", "node", "cli/flags"],
+  "cli/ask": ["base", "storage", "control", "node/host", "node", "cli/flags"],
   "cli/doctor": [
     "auth",
     "base",

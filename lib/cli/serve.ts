@@ -21,11 +21,8 @@ import {
   NODE_FLAGS,
 } from "./flags/node_flags.ts";
 import { runNode, type RunOptions } from "./process/run_node.ts";
-import {
-  checkPublic,
-  parseMaxStreams,
-  parsePortWords,
-} from "./flags/service_words.ts";
+import { checkPublic, parseMaxStreams } from "./flags/service_words.ts";
+import { parseStreamTargets } from "../node/host/stream_target.ts";
 
 /** The clients that may find a service, where not every client may. */
 const authoriseFlag = listFlag(
@@ -70,7 +67,7 @@ export const serveCommand = defineCommand({
     "22=unix:/run/ssh.sock. The address is made at the first start and kept " +
     "in the state directory: keep a copy of service-NAME.key. Runs until Ctrl-C " +
     "or SIGTERM; works behind any NAT.",
-  operands: { text: "PORT=TARGET ...", read: parsePortWords },
+  operands: { text: "PORT=TARGET ...", read: parseStreamTargets },
   flags: FLAGS,
   check({ name, authorise: clients, public: isPublic }) {
     checkPublic({ name, clients, isPublic });

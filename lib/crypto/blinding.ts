@@ -25,6 +25,9 @@ import { checkLength } from "./_checks.ts";
 import { isStrictEdwardsKey } from "./_curve_encoding.ts";
 import { ED25519_KEY_BYTES, type Signer } from "./suite.ts";
 
+/** Bytes of an expanded key: its scalar, clamped, and its nonce prefix. */
+export const EXPANDED_KEY_BYTES = 2 * ED25519_KEY_BYTES;
+
 /** Bytes of a blinding factor. */
 const BLINDING_FACTOR_BYTES = 32;
 
@@ -49,6 +52,24 @@ export function blindPublicKey(
   return new Uint8Array(readPoint(publicKey).multiply(scalar).toBytes());
 }
 
+/**
+ * The public key of an expanded key: what is left of a seed once it was hashed
+ * (RFC 8032 §5.1.5), and all that some programs keep.
+ *
+ * @param secret 64 bytes: a, clamped, and p.
+ * @throws {RangeError} where the scalar is not clamped: no seed makes such a one, and
+ * multiples of it may show in small subgroups.
+ */
+export function expandedPublicKey(secret: Uint8Array): Bytes {
+  checkLength(secret, EXPANDED_KEY_BYTES, "expanded Ed25519 key");
+  const [first, last] = [secret[0] as number, secret[31] as number];
+  if ((first & 0x07) !== 0 || (last & 0xc0) !== 0x40) {
+    throw new RangeError("Cannot use expanded key: its scalar is not clamped");
+  }
+  const { scalar } = readSecret(secret);
+  return new Uint8Array(BASE.multiply(scalar).toBytes());
+}
+
 /** Signs under the blinded form of a key. Prints as `[scrubbed]`. */
 export class BlindedSigner implements Signer {
   /** Equal to `blindPublicKey(A, factor)`. */
@@ -57,18 +78,17 @@ export class BlindedSigner implements Signer {
   readonly #prefix: Bytes;
 
   /**
-   * @param seed The Ed25519 seed of the unblinded key, 32 bytes.
+   * @param secret Of the unblinded key: the Ed25519 seed, 32 bytes, or a ‖ p, 64 bytes.
    * @param factor As for {@linkcode blindPublicKey}.
    */
-  constructor(seed: Uint8Array, factor: Uint8Array) {
-    checkLength(seed, ED25519_KEY_BYTES, "Ed25519 seed");
-    const secret = utils.getExtendedPublicKey(new Uint8Array(seed));
-    this.#scalar = Fn.mul(secret.scalar, factorScalar(factor));
+  constructor(secret: Uint8Array, factor: Uint8Array) {
+    const { scalar, prefix } = readSecret(secret);
+    this.#scalar = Fn.mul(scalar, factorScalar(factor));
     this.publicKey = new Uint8Array(BASE.multiply(this.#scalar).toBytes());
-    const input = concat(NONCE_CONTEXT, secret.prefix, this.publicKey);
+    const input = concat(NONCE_CONTEXT, prefix, this.publicKey);
     const digest = sha512(input);
     this.#prefix = digest.slice(0, ED25519_KEY_BYTES);
-    wipe(secret.head, secret.prefix, input, digest);
+    wipe(prefix, input, digest);
   }
 
   /** Sign (RFC 8032 §5.1.6 with the blinded scalar and prefix). */
@@ -87,6 +107,22 @@ export class BlindedSigner implements Signer {
   [Symbol.for("Deno.customInspect")](): string {
     return "BlindedSigner([scrubbed])";
   }
+}
+
+/** The scalar and the nonce prefix of a seed, or of what was made of one. */
+function readSecret(secret: Uint8Array): { scalar: bigint; prefix: Bytes } {
+  if (secret.length === EXPANDED_KEY_BYTES) {
+    const scalar = Fn.create(
+      bytesToNumberLE(secret.subarray(0, ED25519_KEY_BYTES)),
+    );
+    return { scalar, prefix: new Uint8Array(secret.slice(ED25519_KEY_BYTES)) };
+  }
+  checkLength(secret, ED25519_KEY_BYTES, "Ed25519 seed");
+  const { head, prefix, scalar } = utils.getExtendedPublicKey(
+    new Uint8Array(secret),
+  );
+  wipe(head);
+  return { scalar, prefix: new Uint8Array(prefix) };
 }
 
 /**

@@ -95,7 +95,10 @@ export interface HostOptions {
    * `"default"`.
    */
   readonly name?: string;
-  /** Seed of the service's key, 32 bytes, instead of one in the state directory. */
+  /**
+   * Seed of the service's key, 32 bytes, or its expanded key, 64, instead of one in the
+   * state directory.
+   */
   readonly key?: Uint8Array;
   /** Let only these clients find it, as `anonnet client-key` prints them; at least one. */
   readonly clients?: readonly string[];
@@ -127,6 +130,19 @@ export interface ServeOptions extends HostOptions {
    * called for a visitor who leaves: the request's `signal` aborts then.
    */
   readonly onError?: ErrorHandler;
+}
+
+/** A service of a node, of whichever owner. */
+export interface HostedFacts {
+  /** What it is called in this process. */
+  readonly name: string;
+  /** 56 characters and `.anon`. */
+  readonly host: string;
+  readonly ports: readonly number[];
+  /** Whether visitors can reach it now, as far as is known here. */
+  readonly isReachable: boolean;
+  /** Sessions of visitors. */
+  readonly sessions: number;
 }
 
 /** A running node, for a program. */
@@ -215,6 +231,18 @@ export class AnonNet implements AsyncDisposable {
   }
 
   /**
+   * The services that it hosts now: those of this program, and what `anonnet services add`
+   * has added; none once it is stopped.
+   */
+  get services(): readonly HostedFacts[] {
+    if (this.#closing.signal.aborted) return [];
+    const services = this.#node.hosted?.list() ?? [];
+    return services.map(({ name, host, ports, sessions, reachable }) => (
+      { name, host, ports, isReachable: reachable, sessions }
+    ));
+  }
+
+  /**
    * `fetch`, for `http://….anon/`. Nothing else is reachable, also by redirects;
    * bodies are not decompressed, and cookies not kept. Bodies stream both ways: the
    * response is there when its head is.
@@ -265,8 +293,8 @@ export class AnonNet implements AsyncDisposable {
    * Host a site: the handler is given each request, as with `Deno.serve`, and no
    * local socket is involved. Resolves once visitors can reach it.
    *
-   * @throws {ConfigError} `service.name`, `service.twice`, `service.restricted`,
-   * `service.audience`, `storage.*`.
+   * @throws {ConfigError} `service.name`, `service.twice`, `service.key_in_use`,
+   * `service.key`, `service.restricted`, `service.audience`, `storage.*`.
    * @throws {UnreachableError} `node.closed` once the node is stopped.
    * @throws the reason of `signal`; the service is stopped then.
    */
@@ -353,7 +381,8 @@ export class AnonNet implements AsyncDisposable {
   }
 }
 
-const SEED_BYTES = 32;
+/** A seed, or an expanded key. */
+const KEY_BYTES: readonly number[] = [32, 64];
 const MAX_HOPS = 7;
 
 /** @throws {ConfigError} `service.key`, `service.client_key`. */
@@ -362,10 +391,12 @@ function definitionOf(
   targets: ReadonlyMap<number, StreamTarget>,
 ): ServiceDefinition {
   const { name = "default", key, clients, proxyProtocol, maxStreams } = options;
-  if (key !== undefined && key.length !== SEED_BYTES) {
+  if (key !== undefined && !KEY_BYTES.includes(key.length)) {
     throw new ConfigError(
       "service.key",
-      `Cannot use key: it is ${key.length} bytes, and not ${SEED_BYTES}`,
+      `Cannot use key: it is ${key.length} bytes, and not ${
+        KEY_BYTES.join(" or ")
+      }`,
     );
   }
   return {

@@ -47,6 +47,9 @@ import {
   registerNewIdentity,
   registerNodeCommands,
 } from "./node_status.ts";
+import { registerServiceCommands } from "./service_commands.ts";
+import { HostedServices } from "./services/hosted_services.ts";
+import { KeptServices } from "./services/kept_services.ts";
 import { registerSessionCommands } from "./session_commands.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
 import {
@@ -129,6 +132,8 @@ export class Node implements AsyncDisposable {
   readonly proxies: NodeProxies | undefined;
   /** Services that were given at the start. */
   readonly services: readonly HostedService[];
+  /** Services that come and go, where it builds circuits. */
+  readonly hosted: HostedServices | undefined;
   /** Where commands reach it, if anywhere. */
   readonly controlPlace: ControlPlace | undefined;
   /** Where metrics are served beside that, if anywhere. */
@@ -150,6 +155,7 @@ export class Node implements AsyncDisposable {
     this.relay = parts.relay;
     this.client = parts.client;
     this.proxies = parts.proxies;
+    this.hosted = parts.hosted;
     this.services = services;
     this.controlPlace = controlPlace;
     this.metricsAddress = metricsAddress;
@@ -188,6 +194,14 @@ export class Node implements AsyncDisposable {
       await membership.claim({ isFirst: bootstrap.length === 0 });
     }
     await checkAudiences(state, options.services ?? []);
+    const kept = await KeptServices.load(state, log);
+    if (options.client === undefined && kept.all.length > 0) {
+      log.part("service").warning(
+        "Services that were added earlier do not run: this node builds no circuits of " +
+          "its own",
+        { count: kept.all.length },
+      );
+    }
     stack.use(new StateWatch(state, runtime.clock));
     const parts: NodeParts = { network, state };
     const metrics = await openMetrics(options, state, parts, runtime, stack);
@@ -207,6 +221,7 @@ export class Node implements AsyncDisposable {
       registerSessionCommands(control.server, parts, runtime.log);
       registerNewIdentity(control.server, parts, log);
       registerClientKey(control.server, clientKeys);
+      registerServiceCommands(control.server, parts);
       registerInvites(control.server, parts, membership, runtime);
       if (options.dashboard) {
         stack.use(
@@ -261,6 +276,16 @@ export class Node implements AsyncDisposable {
       for (const definition of options.services ?? []) {
         services.push(await client.services.start(definition));
       }
+      parts.hosted = stack.use(
+        new HostedServices({
+          services: client.services,
+          kept,
+          crypto,
+          random: runtime.random,
+          log,
+        }),
+      );
+      await parts.hosted.restore();
       await raceSignal(client.circuits.ready, signal);
       log.info("Circuits can be built");
       if (options.proxies) {
@@ -312,6 +337,7 @@ export class Node implements AsyncDisposable {
     await Promise.all([
       this.proxies?.drain(this.#drainMs),
       this.client?.services[Symbol.asyncDispose](),
+      this.hosted?.[Symbol.asyncDispose](),
     ]);
     await this.#stack.disposeAsync();
   }

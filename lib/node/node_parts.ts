@@ -9,6 +9,7 @@ import type { StateDirectory } from "../storage/state_directory.ts";
 import type { ClientRole } from "./client_role.ts";
 import type { NodeProxies } from "./node_proxies.ts";
 import type { RelayRole } from "./relay_role.ts";
+import type { HostedServices } from "./services/hosted_services.ts";
 
 /** What of a node there is; filled in while it starts. */
 export interface NodeParts {
@@ -24,6 +25,8 @@ export interface NodeParts {
   clockDoubt?: string | undefined;
   /** What it does for its own user. */
   client?: ClientRole;
+  /** Services of its own that come and go. */
+  hosted?: HostedServices;
   /** Doors for programs that know nothing of it. */
   proxies?: NodeProxies;
 }

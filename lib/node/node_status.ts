@@ -15,7 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import { ConfigError, describeError } from "../base/errors.ts";
 import type { Place } from "../auth/proof_of_work.ts";
 import type { ControlServer } from "../control/control_server.ts";
-import type { JsonObject, JsonValue } from "../control/json.ts";
+import type { JsonObject } from "../control/json.ts";
 import { POINT_BYTES, sharedPrefixBits } from "../dht/records/distance.ts";
 import type { DhtDriver } from "./directory/dht_driver.ts";
 import type { RelayDirectory } from "./directory/relay_directory.ts";
@@ -40,7 +40,6 @@ export function registerNodeCommands(
   }));
   server.register("peers", () => peersOf(parts, clock.nowMs()));
   server.register("circuits", () => circuitsOf(parts));
-  server.register("services", () => servicesOf(parts));
   server.register("guards", () => guardsOf(parts));
   server.register(
     "lookup",
@@ -220,10 +219,6 @@ function guardsOf({ client }: NodeParts): JsonObject[] {
       addresses: addresses.map(formatSocketAddress),
     }),
   );
-}
-
-function servicesOf({ client }: NodeParts): JsonValue {
-  return asJson(client?.services.status ?? []);
 }
 
 /** Plain data as JSON takes it: what is `undefined` is left out. */

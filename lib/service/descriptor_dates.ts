@@ -56,7 +56,7 @@ export class DescriptorDates {
   readonly #seed: Bytes;
   readonly #periods = new Map<TimePeriod, PeriodDates>();
 
-  /** @param seed The service's own; copied. */
+  /** @param seed The service's own, or its expanded key; copied. */
   constructor(crypto: CryptoSuite, seed: Uint8Array) {
     this.#crypto = crypto;
     this.#seed = new Uint8Array(seed);

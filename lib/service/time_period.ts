@@ -45,14 +45,18 @@ export function blindedKey(
   return blindPublicKey(publicKey, blindingFactor(crypto, publicKey, period));
 }
 
-/** Signs the descriptors of one period. */
+/**
+ * Signs the descriptors of one period.
+ *
+ * @param secret The seed of the service's key, or its expanded key.
+ */
 export function blindedSigner(
   crypto: CryptoSuite,
-  seed: Uint8Array,
+  secret: Uint8Array,
   publicKey: PublicKey,
   period: TimePeriod,
 ): BlindedSigner {
-  return new BlindedSigner(seed, blindingFactor(crypto, publicKey, period));
+  return new BlindedSigner(secret, blindingFactor(crypto, publicKey, period));
 }
 
 function blindingFactor(

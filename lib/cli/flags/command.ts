@@ -62,11 +62,12 @@ export interface CommandDefinition<F extends Flags, O> {
   /** One of them named `config` reads a file. `help` is added to all. */
   readonly flags: F;
   /**
-   * See whether flags that are right one by one make sense together.
+   * See whether flags that are right one by one make sense together, and with the
+   * operands.
    *
    * @throws {ConfigError} when they do not.
    */
-  check?(values: FlagValues<F>): void;
+  check?(values: FlagValues<F>, operands: O): void;
   /**
    * @param reread Understands the same words and the file again; none without a file.
    * @throws {ConfigError} and others: the message is printed, and the exit code is 1.
@@ -123,13 +124,13 @@ export function defineCommand<F extends Flags, O = undefined>(
           ? undefined
           : readConfig(path, await readText(path, program.files), flags);
         const values = readFlags(definition.flags, given.flags, fromFile);
-        definition.check?.(values);
+        definition.check?.(values, read);
         return values;
       };
-      const values = await understand();
-      const reread = path === undefined ? undefined : understand;
       // A command that takes none has `undefined` for them.
       const read = await operands?.read(given.operands) as O;
+      const values = await understand();
+      const reread = path === undefined ? undefined : understand;
       return () => definition.run(values, program, read, reread);
     },
   };

@@ -5,13 +5,13 @@
  * @see protocol §7.3 "Descriptors"
  * @module
  */
-import type { Identity } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import type { DescriptorDates } from "../../service/descriptor_dates.ts";
 import type { PublishAction, Revisions } from "../../service/publication.ts";
+import type { ServiceIdentity } from "../../service/service_identity.ts";
 import type { TimePeriod } from "../../service/time_period.ts";
 import { whileAlive } from "../circuit/circuit_use.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
@@ -33,12 +33,18 @@ export interface RevisionStore {
   write(period: TimePeriod, revision: number): Promise<void>;
 }
 
+/** For a service that leaves nothing behind: what it shows of the time rises by itself. */
+export const NO_REVISIONS: RevisionStore = {
+  read: () => Promise.resolve(new Map()),
+  write: () => Promise.resolve(),
+};
+
 /** Whose descriptors are published. */
 export interface PublisherOptions {
   readonly context: ServiceContext;
   /** What its operator calls the service; stands in the log. */
   readonly name: string;
-  readonly identity: Identity;
+  readonly identity: ServiceIdentity;
   readonly revisions: RevisionStore;
   /** Keys of those who may find it. Default: every client that knows the address. */
   readonly clients?: readonly Bytes[];

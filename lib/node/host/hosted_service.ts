@@ -13,7 +13,6 @@
  * @see protocol §7 "Services"
  * @module
  */
-import type { Identity } from "../../auth/identity.ts";
 import { type Bytes, wipe } from "../../base/bytes.ts";
 import type { Moment } from "../../base/clock.ts";
 import {
@@ -29,6 +28,7 @@ import { formatServiceHost } from "../../service/address.ts";
 import { DescriptorDates } from "../../service/descriptor_dates.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import type { PublishAction, Revisions } from "../../service/publication.ts";
+import type { ServiceIdentity } from "../../service/service_identity.ts";
 import {
   type ProbeOutcome,
   Reachability,
@@ -66,7 +66,7 @@ export interface HostedServiceOptions {
   /** What its operator calls it; stands in the log. */
   readonly name: string;
   /** Its key; disposed of with it. */
-  readonly identity: Identity;
+  readonly identity: ServiceIdentity;
   readonly revisions: RevisionStore;
   /** Where streams lead, by virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
@@ -89,7 +89,17 @@ export interface HostedServiceOptions {
    * would. Default `DRAIN_MS`.
    */
   readonly drainMs?: number;
+  /** Hears what becomes of it. Default: no listener. */
+  readonly onNews?: (news: ServiceNews) => void;
 }
+
+/** What becomes of a service: a descriptor of it is on its way, or out; clients get through. */
+export type ServiceNews =
+  | "uploading"
+  | "uploaded"
+  | "upload_failed"
+  | "reachable"
+  | "unreachable";
 
 /** What a service is doing, for a status page. */
 export interface ServiceStatus {
@@ -276,6 +286,15 @@ export class HostedService implements AsyncDisposable {
    * seconds, and then all sessions are closed. Idempotent.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /**
+   * The same, with another time for streams to end.
+   *
+   * @param drainMs Longest wait for them, ms; 0 cuts them.
+   */
+  async stop(drainMs = this.#options.drainMs ?? DRAIN_MS): Promise<void> {
     const stopped = new UnreachableError(
       "service.stopped",
       "Cannot serve: the service has been stopped",
@@ -285,7 +304,7 @@ export class HostedService implements AsyncDisposable {
     this.#timer.stop();
     this.#introductions[Symbol.dispose]();
     this.#points[Symbol.dispose]();
-    const { name, drainMs = DRAIN_MS } = this.#options;
+    const { name } = this.#options;
     const { clock } = this.#context;
     const log = this.#log;
     await drainSessions(this.#sessions, { clock, log, name, drainMs });
@@ -337,6 +356,7 @@ export class HostedService implements AsyncDisposable {
     if (isReachable === this.#isReachable) return;
     this.#isReachable = isReachable;
     const { name } = this.#options;
+    this.#tell(isReachable ? "reachable" : "unreachable");
     if (isReachable) {
       this.#log.info("Service can be reached", { name });
       this.#ready.resolve();
@@ -346,14 +366,20 @@ export class HostedService implements AsyncDisposable {
   #publish(action: PublishAction): void {
     const { period, revision, points } = action;
     const onEnded = (copies: number) => {
+      this.#tell(copies > 0 ? "uploaded" : "upload_failed");
       if (copies > 0) this.#probe.onPublished(period, revision);
       const actions = this.#machine.onPublished(period, copies, this.#now);
       this.#carryOut(actions);
     };
     const listeners = this.#points.listening(points);
+    this.#tell("uploading");
     this.#tasks.run(
       this.#publisher.publish(action, listeners, onEnded, this.#stopping),
     );
+  }
+
+  #tell(news: ServiceNews): void {
+    if (!this.#stopping.signal.aborted) this.#options.onNews?.(news);
   }
 
   async #runProbe(point: PointId): Promise<void> {

@@ -12,35 +12,56 @@ import {
   ConfigError,
   UnreachableError,
 } from "../../base/errors.ts";
+import { ED25519_KEY_BYTES } from "../../crypto/suite.ts";
 import { parseServiceHost } from "../../service/address.ts";
 import { SelfVisit } from "../../service/self_visit.ts";
+import {
+  ExpandedIdentity,
+  type ServiceIdentity,
+} from "../../service/service_identity.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import type { ServiceTarget, Visits } from "../visit/visits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { ServiceSessionStatus } from "./service_sessions.ts";
-import { HostedService, type ServiceStatus } from "./hosted_service.ts";
+import { NO_REVISIONS } from "./descriptor_publisher.ts";
+import {
+  HostedService,
+  type ServiceNews,
+  type ServiceStatus,
+} from "./hosted_service.ts";
 import { DRAIN_MS } from "./session_drain.ts";
 import {
+  checkAudience,
   loadServiceIdentity,
   type ServiceAudience,
   serviceFileName,
+  serviceHostOf,
   ServiceMemory,
 } from "./service_keys.ts";
 import { checkMaxStreams } from "./stream_desk.ts";
 import type { StreamTarget } from "./stream_target.ts";
 
-/** Services of one process. Each keeps three circuits and publishes hourly. */
-export const MAX_SERVICES = 64;
+/**
+ * Services of one process. Each keeps three circuits, asks each of them for a sign of
+ * life every few seconds, and publishes hourly.
+ */
+export const MAX_SERVICES = 256;
 
 /** One service, as its operator describes it. */
 export interface ServiceDefinition extends ServiceAudience {
   /** 1 to 32 of `a-z`, `0-9` and `-`. Names its key in the state directory. */
   readonly name: string;
   /**
-   * Seed of its key, 32 bytes; it is copied. Default: the key of that name in the state
-   * directory, made at the first start.
+   * Seed of its key, 32 bytes, or its expanded key, 64; it is copied. Default: the key of
+   * that name in the state directory, made at the first start.
    */
   readonly seed?: Bytes | undefined;
+  /**
+   * Where the revisions of its descriptors, and whether only some clients may find it,
+   * are remembered: a service in memory alone needs a `seed` and leaves nothing behind.
+   * Default `"state"`.
+   */
+  readonly keep?: "memory" | "state" | undefined;
   /** Where streams lead, by virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
   /**
@@ -138,6 +159,22 @@ function tooMany(name: string): ConfigError {
   );
 }
 
+function keyInUse(name: string): ConfigError {
+  return new ConfigError(
+    "service.key_in_use",
+    `Cannot start service "${name}": another service of this node has its key; stop ` +
+      `that one first, or use another key`,
+  );
+}
+
+/** What became of which service. */
+export interface NodeServiceNews {
+  readonly name: string;
+  /** `….anon`. */
+  readonly host: string;
+  readonly news: ServiceNews | "started" | "stopped";
+}
+
 /** The services of one node. */
 export class NodeServices implements AsyncDisposable {
   readonly #context: ServiceContext;
@@ -146,6 +183,9 @@ export class NodeServices implements AsyncDisposable {
   readonly #drainMs: number;
   /** By name; `undefined` while being started. */
   readonly #services = new Map<string, HostedService | undefined>();
+  /** Addresses in use. */
+  readonly #hosts = new Set<string>();
+  readonly #listeners = new Set<(news: NodeServiceNews) => void>();
 
   /**
    * @param visits Of the same node; services visit themselves by it.
@@ -200,32 +240,63 @@ export class NodeServices implements AsyncDisposable {
    * `service.max_streams`, `service.restricted`, `service.audience`, `storage.*`.
    */
   async start(definition: ServiceDefinition): Promise<HostedService> {
-    const { name, targets, clients, proxyProtocol, maxStreams } = definition;
+    const { name } = definition;
     serviceFileName(name); // refuses what is no name
+    const { maxStreams } = definition;
     if (maxStreams !== undefined) checkMaxStreams(maxStreams);
     if (this.#services.has(name)) throw twice(name);
     if (this.#services.size >= MAX_SERVICES) throw tooMany(name);
     this.#services.set(name, undefined);
     try {
-      const memory = await ServiceMemory.load(this.#state, name);
-      await memory.take(definition);
-      const service = await HostedService.start({
-        context: this.#context,
-        name,
-        identity: await this.#identityOf(definition),
-        revisions: memory,
-        targets,
-        drainMs: this.#drainMs,
-        proxyProtocol,
-        maxStreams,
-        ...clients === undefined ? {} : { clients },
-      });
+      const service = await this.#start(definition);
       this.#services.set(name, service);
+      this.#tell({ name, host: service.host, news: "started" });
       return service;
     } catch (error) {
       this.#services.delete(name);
       throw error;
     }
+  }
+
+  async #start(definition: ServiceDefinition): Promise<HostedService> {
+    const { name, keep = "state", ...rest } = definition;
+    const { targets, clients, proxyProtocol, maxStreams } = rest;
+    const memory = keep === "memory"
+      ? undefined
+      : await ServiceMemory.load(this.#state, name);
+    if (memory === undefined) checkAudience(definition);
+    else memory.check(definition);
+    await using stack = new AsyncDisposableStack();
+    const identity = stack.use(await this.#identityOf(definition));
+    const host = serviceHostOf(this.#context.crypto, identity.publicKey);
+    if (this.#hosts.has(host)) throw keyInUse(name);
+    this.#hosts.add(host);
+    stack.defer(() => void this.#hosts.delete(host));
+    await memory?.take(definition);
+    const service = await HostedService.start({
+      context: this.#context,
+      name,
+      identity,
+      revisions: memory ?? NO_REVISIONS,
+      targets,
+      drainMs: this.#drainMs,
+      proxyProtocol,
+      maxStreams,
+      onNews: (news) => this.#tell({ name, host, news }),
+      ...clients === undefined ? {} : { clients },
+    });
+    stack.move();
+    return service;
+  }
+
+  /** Hear what becomes of all services, until disposed of. */
+  listen(listener: (news: NodeServiceNews) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  #tell(news: NodeServiceNews): void {
+    for (const listener of this.#listeners) listener(news);
   }
 
   /**
@@ -322,12 +393,20 @@ export class NodeServices implements AsyncDisposable {
     }
   }
 
-  /** Stop a service. Harmless when it has stopped. */
-  async stop(service: HostedService): Promise<void> {
+  /**
+   * Stop a service; its name and its key are free at once. Harmless when it has stopped.
+   *
+   * @param drainMs How long its streams may take to end. Default: that of the node.
+   */
+  async stop(service: HostedService, drainMs = this.#drainMs): Promise<void> {
+    const { host } = service;
     for (const [name, running] of this.#services) {
-      if (running === service) this.#services.delete(name);
+      if (running !== service) continue;
+      this.#services.delete(name);
+      this.#hosts.delete(host);
+      this.#tell({ name, host, news: "stopped" });
     }
-    await service[Symbol.asyncDispose]();
+    await service.stop(drainMs);
   }
 
   /**
@@ -350,9 +429,14 @@ export class NodeServices implements AsyncDisposable {
     );
   }
 
-  async #identityOf({ name, seed }: ServiceDefinition): Promise<Identity> {
-    return seed === undefined
-      ? await loadServiceIdentity(this.#state, name, this.#context)
-      : new Identity(this.#context.crypto, seed);
+  async #identityOf(
+    { name, seed }: ServiceDefinition,
+  ): Promise<ServiceIdentity> {
+    if (seed === undefined) {
+      return await loadServiceIdentity(this.#state, name, this.#context);
+    }
+    return seed.length === ED25519_KEY_BYTES
+      ? new Identity(this.#context.crypto, seed)
+      : new ExpandedIdentity(seed);
   }
 }

@@ -30,6 +30,7 @@ import { formatServiceHost, parseServiceHost } from "../../service/address.ts";
 import {
   CLIENT_KEY_BYTES,
   clientPublicKey,
+  MAX_CLIENTS,
 } from "../../service/client_authorisation.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import { encodeCbor } from "../../wire/cbor.ts";
@@ -96,6 +97,37 @@ export interface ServiceAudience {
   readonly isPublic?: boolean | undefined;
 }
 
+/**
+ * Refuse an audience that contradicts itself.
+ *
+ * @throws {ConfigError} `service.audience`.
+ */
+export function checkAudience(
+  { name, clients, isPublic = false }: ServiceAudience,
+): void {
+  if (clients?.length === 0) {
+    throw new ConfigError(
+      "service.audience",
+      `Cannot start service "${name}" for no client at all: name one, or leave ` +
+        `the list of clients out, and every client finds it`,
+    );
+  }
+  if (clients !== undefined && clients.length > MAX_CLIENTS) {
+    throw new ConfigError(
+      "service.audience",
+      `Cannot start service "${name}" for ${clients.length} clients: it can have ` +
+        `${MAX_CLIENTS} at most`,
+    );
+  }
+  if (clients !== undefined && isPublic) {
+    throw new ConfigError(
+      "service.audience",
+      `Cannot start service "${name}": it cannot be open to all and to some ` +
+        `clients alone; give --public or --authorise (clients or public)`,
+    );
+  }
+}
+
 /** Periods whose highest revision is kept, those of late. */
 const KEPT_PERIODS = 4;
 
@@ -143,21 +175,9 @@ export class ServiceMemory implements RevisionStore {
    *
    * @throws {ConfigError} `service.restricted`, `service.audience`.
    */
-  check({ name, clients, isPublic = false }: ServiceAudience): void {
-    if (clients?.length === 0) {
-      throw new ConfigError(
-        "service.audience",
-        `Cannot start service "${name}" for no client at all: name one, or leave ` +
-          `the list of clients out, and every client finds it`,
-      );
-    }
-    if (clients !== undefined && isPublic) {
-      throw new ConfigError(
-        "service.audience",
-        `Cannot start service "${name}": it cannot be open to all and to some ` +
-          `clients alone; give --public or --authorise (clients or public)`,
-      );
-    }
+  check(audience: ServiceAudience): void {
+    checkAudience(audience);
+    const { name, clients, isPublic = false } = audience;
     if (clients !== undefined || isPublic || !this.#stored.isRestricted) return;
     throw new ConfigError(
       "service.restricted",

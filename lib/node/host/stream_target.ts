@@ -56,6 +56,55 @@ export function parseStreamTarget(text: string): StreamTarget {
   }
 }
 
+/** Ports that a service may have. */
+export const MAX_TARGETS = 128;
+
+/**
+ * Read all ports of a service, each written `PORT=TARGET`: at least one, each once.
+ *
+ * @throws {ConfigError} `service.port`, `service.no_ports`, `service.target`.
+ */
+export function parseStreamTargets(
+  words: readonly string[],
+): ReadonlyMap<number, StreamTarget> {
+  const targets = new Map<number, StreamTarget>();
+  for (const word of words) {
+    const [port, target] = parsePortWord(word);
+    if (targets.has(port)) {
+      throw new ConfigError(
+        "service.port",
+        `Cannot serve port ${port} twice: write it once`,
+      );
+    }
+    if (targets.size >= MAX_TARGETS) {
+      throw new ConfigError(
+        "service.port",
+        `Cannot serve more than ${MAX_TARGETS} ports: give the others to another service`,
+      );
+    }
+    targets.set(port, target);
+  }
+  if (targets.size > 0) return targets;
+  throw new ConfigError(
+    "service.no_ports",
+    "Cannot serve nothing: write PORT=TARGET, such as 80=127.0.0.1:8080 for a " +
+      "web server on this machine",
+  );
+}
+
+function parsePortWord(word: string): [number, StreamTarget] {
+  const [, portText = "", targetText = ""] = /^([0-9]+)=(.*)$/.exec(word) ?? [];
+  const port = Number(portText);
+  if (portText === "" || port < 1 || port > 65535) {
+    throw new ConfigError(
+      "service.port",
+      `Cannot serve "${word.slice(0, 80)}": write PORT=TARGET, such as ` +
+        `80=127.0.0.1:8080; ports go from 1 to 65535`,
+    );
+  }
+  return [port, parseStreamTarget(targetText)];
+}
+
 /** As operators write it; `handler` for a function. */
 export function formatStreamTarget(target: StreamTarget): string {
   switch (target.type) {

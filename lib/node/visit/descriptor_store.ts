@@ -8,7 +8,7 @@
  * @see protocol §7.3 "Descriptors"
  * @module
  */
-import type { Identity, PublicKey } from "../../auth/identity.ts";
+import type { PublicKey } from "../../auth/identity.ts";
 import { type Bytes, equalBytes, wipe } from "../../base/bytes.ts";
 import { ProtocolError } from "../../base/errors.ts";
 import {
@@ -26,6 +26,7 @@ import {
 } from "../../service/descriptor.ts";
 import { DESCRIPTOR_REPLICAS } from "../../service/descriptor_search.ts";
 import type { KnownDescriptor } from "../../service/known_descriptors.ts";
+import type { ServiceIdentity } from "../../service/service_identity.ts";
 import {
   blindedSigner,
   OVERLAP_MS,
@@ -39,7 +40,7 @@ const FEATURES: readonly string[] = [];
 
 /** What is published. */
 export interface Publishing {
-  readonly identity: Identity;
+  readonly identity: ServiceIdentity;
   readonly period: TimePeriod;
   readonly revision: number;
   /** When its records end, unix ms. */

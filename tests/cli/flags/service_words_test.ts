@@ -3,7 +3,6 @@ import {
   parseClientWord,
   parseMaxStreams,
   parseMaxStreamsWord,
-  parsePortWords,
   parseServiceWord,
   withClients,
   withMaxStreams,
@@ -48,7 +47,6 @@ Deno.test("parseServiceWord() refuses what could mean something else, or nothing
       "blog,80=127.0.0.1:8080,80=127.0.0.1:8081",
     ]
   ) assert.throws(() => parseServiceWord(word), { name: "ConfigError" }, word);
-  assert.throws(() => parsePortWords([]), { code: "cli.no_ports" });
 });
 
 Deno.test("withClients() gives each service its clients, and refuses those of none", () => {
