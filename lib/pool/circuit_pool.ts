@@ -42,6 +42,7 @@ import {
   PURPOSE_RULES,
   PURPOSES,
   type PurposeTable,
+  SERVICES_OF_BUDGET,
 } from "./purpose.ts";
 import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 
@@ -340,6 +341,15 @@ export class CircuitPool {
   onRelays(nowMs: number): PoolAction[] {
     for (const lane of Object.values(this.#lanes)) {
       lane.blockedUntilMs = -Infinity;
+    }
+    return this.#plan([], nowMs);
+  }
+
+  /** So many services of this node keep circuits: one loss may take some of each. */
+  onServices(count: number, nowMs: number): PoolAction[] {
+    const factor = Math.max(1, count / SERVICES_OF_BUDGET);
+    for (const { rules, budget } of Object.values(this.#lanes)) {
+      if (rules.isOfServices) budget.scale(factor, nowMs);
     }
     return this.#plan([], nowMs);
   }

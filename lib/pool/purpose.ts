@@ -47,7 +47,15 @@ export interface PurposeRules {
   readonly warmMost: number;
   /** Builds that follow a failure or a loss. */
   readonly rebuilds: RebuildLimit;
+  /** Whether each service of the node keeps some, or builds some again and again. */
+  readonly isOfServices: boolean;
 }
+
+/**
+ * Tuning: services that the rebuilds of the table are for: the death of both guards takes
+ * three circuits of each.
+ */
+export const SERVICES_OF_BUDGET = 8;
 
 /** Rules of all purposes. */
 export type PurposeTable = Readonly<Record<CircuitPurpose, PurposeRules>>;
@@ -63,17 +71,20 @@ export const PURPOSE_RULES: PurposeTable = Object.freeze({
     warmLeast: 1,
     warmMost: 4,
     rebuilds: { perMinute: 20, burst: 24 },
+    isOfServices: true,
   },
   rendezvous: {
     warmEnd: "own",
     warmLeast: 2,
     warmMost: 8,
     rebuilds: { perMinute: 60, burst: 64 },
+    isOfServices: false,
   },
   directory: {
     warmEnd: "own",
     warmLeast: 1,
     warmMost: 4,
     rebuilds: { perMinute: 30, burst: 32 },
+    isOfServices: true,
   },
 });

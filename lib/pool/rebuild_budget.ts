@@ -25,18 +25,28 @@ export interface RebuildLimit {
 
 /** The account of one purpose. */
 export class RebuildBudget {
-  readonly #limit: RebuildLimit;
+  readonly #rules: RebuildLimit;
+  #burst: number;
   #debt = 0;
   readonly #tokens: TokenBucket;
   #lostMs = -Infinity;
 
   constructor(limit: RebuildLimit) {
     const { perMinute, burst } = limit;
-    this.#limit = limit;
+    this.#rules = limit;
+    this.#burst = burst;
     this.#tokens = new TokenBucket(
       { perSecond: perMinute / 60, burst },
       -Infinity,
     );
+  }
+
+  /** From now on the budget is `factor` times that of the rules, at least that. */
+  scale(factor: number, nowMs: number): void {
+    const { perMinute, burst } = this.#rules;
+    this.#burst = burst * factor;
+    const perSecond = factor * perMinute / 60;
+    this.#tokens.change({ perSecond, burst: this.#burst }, nowMs);
   }
 
   /** A circuit was lost, or could not be built. */
@@ -68,7 +78,7 @@ export class RebuildBudget {
   }
 
   #leastTokens(reserve: number): number {
-    return Math.min(this.#limit.burst, 1 + reserve * this.#limit.burst);
+    return Math.min(this.#burst, 1 + reserve * this.#burst);
   }
 
   #settle(nowMs: number): void {

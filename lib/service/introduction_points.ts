@@ -26,8 +26,13 @@ export const SERVE_MS = { low: 18 * HOUR_MS, high: 24 * HOUR_MS } as const;
 export const RETIRE_AFTER = MAX_INTRODUCTIONS - 1024;
 /** How long a replaced point still listens: descriptors are kept by clients, ms. */
 export const LINGER_MS = 5 * 60_000;
-/** How often a circuit is asked for a sign of life, a quarter more or less, ms. */
+/**
+ * How often a circuit is asked for a sign of life, a quarter more or less, ms: where few
+ * services share the guards of their node.
+ */
 export const CHECK_MS = 5_000;
+/** Services of a node beyond which all of them ask less often, so that it costs the same. */
+export const CHECKED_SERVICES = 20;
 /** Sessions that fall silent lead to checks at most so often, ms. */
 const DOUBT_MS = 1_000;
 /** First and longest wait after a point could not be built, ms. */
@@ -96,6 +101,7 @@ export class IntroductionPoints {
   #waitUntilMs = -Infinity;
   readonly #builds: TokenBucket;
   #doubtedMs = -Infinity;
+  #checkMs = CHECK_MS;
   /** When the last point was begun. */
   #builtMs = -Infinity;
 
@@ -202,6 +208,11 @@ export class IntroductionPoints {
     }
   }
 
+  /** So many services share our guards: each asks the less often, the more there are. */
+  onServices(count: number): void {
+    this.#checkMs = CHECK_MS * Math.max(1, count / CHECKED_SERVICES);
+  }
+
   /** A circuit of ours has fallen silent: check all of them, but not without end. */
   onDoubt(nowMs: number): void {
     if (nowMs - this.#doubtedMs < DOUBT_MS) return;
@@ -282,7 +293,7 @@ export class IntroductionPoints {
   }
 
   #checkWait(): number {
-    return this.#between(CHECK_MS * 0.75, CHECK_MS * 1.25);
+    return this.#between(this.#checkMs * 0.75, this.#checkMs * 1.25);
   }
 
   #between(low: number, high: number): number {

@@ -165,6 +165,17 @@ export class Reachability {
     return outcome === "not_passed" ? this.#giveUp(point, at) : this.onTime(at);
   }
 
+  /** So many services share the circuits of our node. */
+  onServices(count: number): void {
+    this.#points.onServices(count);
+  }
+
+  /** A visitor got through, from end to end: a probe would show no more. */
+  onVisited(at: Moment): ReachabilityAction[] {
+    if (!this.#isProbing) this.#probeMs = at.nowMs + this.#about(PROBE_MS);
+    return this.onTime(at);
+  }
+
   /** Some circuit of ours has fallen silent: see to the points soon. */
   onDoubt(at: Moment): ReachabilityAction[] {
     this.#points.onDoubt(at.nowMs);

@@ -87,3 +87,20 @@ Deno.test("RebuildBudget never lets more be built than failures, burst and rate 
     { numRuns: 200 },
   );
 });
+
+Deno.test("RebuildBudget grows with those whom it is for, and gives nothing away when it changes", () => {
+  const budget = new RebuildBudget(LIMIT);
+  const builds = (nowMs: number) => {
+    for (let i = 0; i < 1_000; i++) budget.onLost(nowMs);
+    let built = 0;
+    while (build(budget, nowMs)) built++;
+    return built;
+  };
+  budget.scale(5, 0);
+  assert.equal(builds(0), LIMIT.burst, "what has gathered");
+  const minuteMs = 60_000;
+  assert.equal(builds(minuteMs / 6), 5 * LIMIT.perMinute / 6);
+  assert.equal(builds(10 * minuteMs), 5 * LIMIT.burst);
+  budget.scale(1, 10 * minuteMs);
+  assert.equal(builds(20 * minuteMs), LIMIT.burst);
+});

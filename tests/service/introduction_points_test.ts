@@ -4,6 +4,7 @@ import { randomBelow, seededRandom } from "../../lib/base/random.ts";
 import {
   BUILD_BURST,
   CHECK_MS,
+  CHECKED_SERVICES,
   IntroductionPoints,
   LINGER_MS,
   type PointAction,
@@ -195,5 +196,34 @@ Deno.test("IntroductionPoints keeps its numbers through any order of events (pro
       }
     }),
     { numRuns: 60 },
+  );
+});
+
+Deno.test("IntroductionPoints asks its circuits less often, the more services share the guards", () => {
+  const checksIn = (services: number, ms: number) => {
+    const points = open();
+    points.onServices(services);
+    let checks = 0;
+    for (let nowMs = 0; nowMs < ms; nowMs += 250) {
+      for (const action of points.onTime(nowMs)) {
+        if (action.type !== "check") continue;
+        checks++;
+        points.onChecked(action.point, nowMs);
+      }
+    }
+    return checks;
+  };
+  const span = 120 * CHECK_MS;
+  const few = checksIn(1, span);
+  assert.equal(checksIn(CHECKED_SERVICES, span), few);
+  const many = checksIn(10 * CHECKED_SERVICES, span);
+  assert.ok(many > few / 13 && many < few / 8, `${many} of ${few}`);
+  // What is suspect is asked at once, however many there are.
+  const points = open();
+  points.onServices(200);
+  points.onDoubt(10_000);
+  assert.equal(
+    points.onTime(10_000).filter(({ type }) => type === "check").length,
+    3,
   );
 });

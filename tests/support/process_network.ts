@@ -212,6 +212,11 @@ export class ProcessNetwork implements AsyncDisposable {
     return await node.becomeReady();
   }
 
+  /** Start any node that joins by the first relay, without waiting until it is ready. */
+  begin(command: string, name: string, words: readonly string[]): NodeProcess {
+    return this.#start(command, name, words);
+  }
+
   async #startRelays(): Promise<void> {
     const { relays, relayFlags = () => ["--listen=127.0.0.1:0"] } =
       this.#options;

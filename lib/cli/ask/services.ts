@@ -28,12 +28,12 @@ const COLUMNS: readonly Column[] = [
   ["name", "NAME", String],
   ["host", "ADDRESS", String],
   ["ports", "PORTS", String],
-  ["owner", "OF", String],
-  ["kept", "KEPT", yesOrNo],
   ["reachable", "REACHABLE", yesOrNo],
   ["points", "POINTS", String],
   ["sessions", "SESSIONS", String],
   ["streams", "STREAMS", String],
+  ["owner", "OF", String],
+  ["kept", "KEPT", yesOrNo],
 ];
 
 const SESSION_COLUMNS: readonly Column[] = [

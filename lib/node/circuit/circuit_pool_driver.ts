@@ -241,6 +241,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     if (!this.#isStopped) this.#judge.onLink(nodeId);
   }
 
+  onServices(count: number): void {
+    this.#obey(this.#pool.onServices(count, this.#nowMs));
+  }
+
   /** The machine is on another network, or awake again: what failed may work. */
   onNetworkChange(): void {
     this.#onRelays();

@@ -51,6 +51,8 @@ export interface Circuits {
    * @throws the signal's reason.
    */
   take(wish: CircuitWish): Promise<ServiceCircuit>;
+  /** So many services of this node share the circuits. */
+  onServices(count: number): void;
   /** Wishes that wait for a circuit now. */
   readonly waiting: number;
   /** Whether more is wished for than can be built: then nothing is asked for twice. */

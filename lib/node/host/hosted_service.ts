@@ -89,6 +89,11 @@ export interface HostedServiceOptions {
    * would. Default `DRAIN_MS`.
    */
   readonly drainMs?: number;
+  /**
+   * Whether it begins when it is told to, by {@linkcode HostedService.begin}. Default:
+   * at once.
+   */
+  readonly startsWhen?: "at once" | "told";
   /** Hears what becomes of it. Default: no listener. */
   readonly onNews?: (news: ServiceNews) => void;
 }
@@ -142,6 +147,7 @@ export class HostedService implements AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #tasks = new TaskSet((error) => this.#onFailure(error));
   #isReachable = false;
+  #isBegun = false;
 
   private constructor(options: HostedServiceOptions, floor: Revisions) {
     const { context, identity } = options;
@@ -221,8 +227,24 @@ export class HostedService implements AsyncDisposable {
   static async start(options: HostedServiceOptions): Promise<HostedService> {
     const floor = await options.revisions.read();
     const driver = new HostedService(options, floor);
-    driver.#carryOut(driver.#machine.onTime(driver.#now));
+    if (options.startsWhen !== "told") driver.begin();
     return driver;
+  }
+
+  /** Make it reachable, from now on. */
+  begin(): void {
+    this.#isBegun = true;
+    this.#carryOut(this.#machine.onTime(this.#now));
+  }
+
+  /** So many services share the circuits of this node. */
+  onServices(count: number): void {
+    this.#machine.onServices(count);
+  }
+
+  /** A visitor got through, from end to end. */
+  onVisited(): void {
+    if (this.#isBegun) this.#carryOut(this.#machine.onVisited(this.#now));
   }
 
   /** Resolves once clients can reach it for the first time; rejects when it is stopped before. */
@@ -278,6 +300,7 @@ export class HostedService implements AsyncDisposable {
    */
   onNetworkChange(stillMs: number): void {
     this.#sessions.onStoodStill(stillMs);
+    if (!this.#isBegun) return;
     this.#carryOut(this.#machine.onNetworkChange(this.#now));
   }
 

@@ -7,6 +7,7 @@
 import { Identity } from "../../auth/identity.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { deadline, raceSignal, sleep } from "../../base/clock.ts";
+import { MachineTimer } from "../../base/machine_timer.ts";
 import {
   AnonNetError,
   ConfigError,
@@ -19,6 +20,7 @@ import {
   ExpandedIdentity,
   type ServiceIdentity,
 } from "../../service/service_identity.ts";
+import { StartTurns } from "../../service/start_turns.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import type { ServiceTarget, Visits } from "../visit/visits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
@@ -186,6 +188,8 @@ export class NodeServices implements AsyncDisposable {
   /** Addresses in use. */
   readonly #hosts = new Set<string>();
   readonly #listeners = new Set<(news: NodeServiceNews) => void>();
+  readonly #turns = new StartTurns<HostedService>();
+  readonly #timer: MachineTimer;
 
   /**
    * @param visits Of the same node; services visit themselves by it.
@@ -201,6 +205,7 @@ export class NodeServices implements AsyncDisposable {
     this.#visits = visits;
     this.#state = state;
     this.#drainMs = drainMs;
+    this.#timer = new MachineTimer(context.clock, () => this.#giveTurns());
   }
 
   /** What each is doing. */
@@ -250,7 +255,15 @@ export class NodeServices implements AsyncDisposable {
     try {
       const service = await this.#start(definition);
       this.#services.set(name, service);
+      this.#onCount();
       this.#tell({ name, host: service.host, news: "started" });
+      this.#turns.add(service);
+      const endTurn = () => {
+        this.#turns.end(service);
+        this.#giveTurns();
+      };
+      service.ready.then(endTurn, endTurn);
+      this.#giveTurns();
       return service;
     } catch (error) {
       this.#services.delete(name);
@@ -282,11 +295,27 @@ export class NodeServices implements AsyncDisposable {
       drainMs: this.#drainMs,
       proxyProtocol,
       maxStreams,
+      startsWhen: "told",
       onNews: (news) => this.#tell({ name, host, news }),
       ...clients === undefined ? {} : { clients },
     });
     stack.move();
     return service;
+  }
+
+  /** Have the next services begin, as far as circuits allow it. */
+  #giveTurns(): void {
+    const { circuits, clock } = this.#context;
+    const begun = this.#turns.onTime(clock.nowMs(), circuits.pressure);
+    for (const service of begun) service.begin();
+    this.#timer.set(this.#turns.deadlineMs);
+  }
+
+  /** All of them share the same guards. */
+  #onCount(): void {
+    const { size } = this.#services;
+    this.#context.circuits.onServices(size);
+    for (const service of this.#services.values()) service?.onServices(size);
   }
 
   /** Hear what becomes of all services, until disposed of. */
@@ -326,12 +355,16 @@ export class NodeServices implements AsyncDisposable {
         try {
           const stream = await this.#visits.connect(target, { signal });
           await raceSignal(stream.opened, signal);
+          service.onVisited();
           return;
         } catch (error) {
           signal.throwIfAborted();
           if (!(error instanceof AnonNetError)) throw error;
           const outcome = visits.onRefused(error.code, clock.nowMs());
-          if (outcome === "arrived") return;
+          if (outcome === "arrived") {
+            service.onVisited();
+            return;
+          }
           log.part("service").info(
             "A service cannot reach itself yet; trying again",
             { name, error },
@@ -404,6 +437,7 @@ export class NodeServices implements AsyncDisposable {
       if (running !== service) continue;
       this.#services.delete(name);
       this.#hosts.delete(host);
+      this.#onCount();
       this.#tell({ name, host, news: "stopped" });
     }
     await service.stop(drainMs);
@@ -422,6 +456,7 @@ export class NodeServices implements AsyncDisposable {
 
   /** Stop all of them. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer.stop();
     const services = [...this.#services.values()];
     this.#services.clear();
     await Promise.all(

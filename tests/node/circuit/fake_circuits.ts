@@ -195,6 +195,8 @@ export class FakeCircuits implements Circuits {
     this.network = network;
   }
 
+  onServices(): void {}
+
   /** As many as a test says. */
   waiting = 0;
   pressure: Pressure = "free";

@@ -5,7 +5,9 @@ import {
   type ServiceDefinition,
 } from "../../../lib/node/host/node_services.ts";
 import { Visits } from "../../../lib/node/visit/visits.ts";
+import { decodeStoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import { parseServiceHost } from "../../../lib/service/address.ts";
+import { MAX_TURNS } from "../../../lib/service/start_turns.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
 import { echo } from "../../support/stream_handlers.ts";
@@ -29,7 +31,7 @@ async function open(world: ServiceWorld, stack: AsyncDisposableStack) {
   );
   const visits = stack.use(new Visits({ context }));
   const services = stack.use(new NodeServices(context, visits, state));
-  return { services, visits, log: context.log };
+  return { services, visits, log: context.log, context };
 }
 
 const DEFINITION = {
@@ -144,4 +146,61 @@ Deno.test("NodeServices.start() opens no service to all that only some clients c
         code: "service.audience",
       });
     }
+  }));
+
+/** So many services, of the names `s0`, `s1`, …. */
+async function startMany(services: NodeServices, count: number) {
+  const started = [];
+  for (let n = 0; n < count; n++) {
+    started.push(await services.start({ ...DEFINITION, name: `s${n}` }));
+  }
+  return started;
+}
+
+Deno.test("NodeServices has a few services begin at once, and all of them in their turn", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services, context } = await open(world, stack);
+    const started = await startMany(services, 40);
+    await Promise.race(started.map(({ ready }) => ready));
+    const { length: asked } = context.circuits.wishes;
+    assert.ok(asked <= 48, `${asked} circuits before one is ready`);
+    await Promise.all(started.map(({ ready }) => ready));
+    assert.ok(services.status.every(({ reachable }) => reachable));
+  }));
+
+Deno.test("NodeServices begins the others while some cannot be found, and those go on trying", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services } = await open(world, stack);
+    const refused = new Set<string>();
+    const { network } = world;
+    const put = network.put.bind(network);
+    let isRefusing = true;
+    // As many services as begin at once are never stored.
+    network.put = (encoded) => {
+      const publisher = decodeStoredRecord(encoded).publisher.toHex();
+      if (refused.size < 2 * MAX_TURNS) refused.add(publisher);
+      return isRefusing && refused.has(publisher) ? 0 : put(encoded);
+    };
+    const started = await startMany(services, 3 * MAX_TURNS);
+    await Promise.all(started.slice(-MAX_TURNS).map(({ ready }) => ready));
+    const reachable = () =>
+      services.status.filter(({ reachable }) => reachable).length;
+    assert.ok(world.clock.nowMs() < 2 * MINUTE, `${world.clock.nowMs()} ms`);
+    assert.ok(reachable() < started.length);
+    isRefusing = false;
+    await Promise.all(started.map(({ ready }) => ready));
+    assert.equal(reachable(), started.length);
+  }));
+
+Deno.test("NodeServices stops services that wait for their turn, and the others begin", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services, context } = await open(world, stack);
+    const started = await startMany(services, 2 * MAX_TURNS + 1);
+    for (const service of started.slice(0, -1)) await services.stop(service);
+    await started.at(-1)?.ready;
+    const { length: asked } = context.circuits.wishes;
+    assert.ok(asked <= 40, `${asked} circuits for one service`);
   }));
