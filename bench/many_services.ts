@@ -4,7 +4,7 @@
  * was visited from outside, what an idle one costs, and what the start asks of guards.
  *
  *     deno task long:services
- *     deno task long:services --services 50 --logs logs
+ *     deno task long:services --services 50 --logs logs --kill-guard
  *
  *     relays ─ host: one service ────── its memory, before and after the others
  *            └ host: all services ◀──── one visitor, each service once
@@ -18,6 +18,7 @@
 import { parseArgs } from "node:util";
 import { askNode } from "../lib/cli/ask/ask_node.ts";
 import { DenoFiles } from "../lib/storage/deno_files.ts";
+import { guardsOf } from "../tests/support/asked_node.ts";
 import {
   type NodeProcess,
   ProcessNetwork,
@@ -32,7 +33,8 @@ const { values: flags } = parseArgs({
     "at-once": { type: "string", default: "4" },
     "most-seconds": { type: "string", default: "300" },
     "give-up-seconds": { type: "string", default: "420" },
-    "idle-seconds": { type: "string", default: "60" },
+    "idle-seconds": { type: "string", default: "150" },
+    "kill-guard": { type: "boolean", default: false },
     logs: { type: "string" },
     accept: { type: "boolean", default: false },
   },
@@ -47,6 +49,10 @@ const VISIT_MS = 30_000;
 /** What an idle service may take, MiB. */
 const MOST_IDLE_MIB = 1;
 const BODY = "hello";
+/** A client misses a dead guard by then, ms. */
+const GUARD_SILENCE_MS = 10_000;
+/** Longest wait for what the death of a guard took with it, ms. */
+const HEAL_MS = 180_000;
 
 const files = new DenoFiles();
 
@@ -55,6 +61,7 @@ interface Shown {
   readonly name: string;
   readonly host: string;
   readonly reachable: boolean;
+  readonly points: number;
 }
 
 // deno-lint-ignore no-explicit-any -- what a node says of itself is as it is
@@ -118,6 +125,27 @@ class Visitor {
 
 function seconds(ms: number | undefined): string {
   return ms === undefined ? "never" : (ms / 1000).toFixed(1);
+}
+
+/**
+ * Kill one guard of the host.
+ *
+ * @returns How long until all services had all of their points again.
+ */
+async function killGuard(): Promise<string> {
+  const [guard] = await guardsOf(host, network.relays);
+  await guard?.end("kill");
+  const killedMs = performance.now();
+  for (;;) {
+    await pause(LOOK_MS);
+    const services: Shown[] = await asked(host, "services") ?? [];
+    const tookMs = performance.now() - killedMs;
+    const isWhole = ({ reachable, points }: Shown) => reachable && points >= 3;
+    const whole = services.filter(isWhole).length;
+    // What died is missed after some seconds, and not before.
+    if (tookMs > GUARD_SILENCE_MS && whole >= count) return seconds(tookMs);
+    if (tookMs > HEAL_MS) return `never: ${whole} whole`;
+  }
 }
 
 /** Answers each request with a few bytes. */
@@ -193,6 +221,7 @@ const hostMiB = await memoryOf(host);
 const [cpuIdle = 0] = await cpuSeconds([host.pid]);
 const idleMiB = (hostMiB - aloneMiB) / Math.max(1, count - 1);
 const status = await asked(host, "status");
+const healedS = flags["kill-guard"] ? await killGuard() : undefined;
 const summary = {
   services: count,
   visited: visitor.visited.size,
@@ -211,6 +240,7 @@ const summary = {
   relaysCpuS: relaysAfter.reduce((sum, s) => sum + s, 0) -
     relaysBefore.reduce((sum, s) => sum + s, 0),
   links: status?.links,
+  healedS,
 };
 console.log(JSON.stringify(summary, null, 2));
 if (flags.logs !== undefined) {

@@ -1,5 +1,7 @@
 /** The commands that have to do with services, as their users meet them. */
 import assert from "node:assert/strict";
+import { askList } from "../support/asked_node.ts";
+import { untilFound } from "../support/polling.ts";
 import { runProgram } from "../support/process.ts";
 import { ProcessNetwork } from "../support/process_network.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
@@ -255,4 +257,62 @@ Deno.test("a proxy that cannot start ends with code 1, or 2 for a wrong word, an
   // Words that are wrong whatever the machine is like (protocol §9.4 "Command line").
   assert.equal(open.code, 2);
   assert.match(open.stderr, /other machines could use the proxy/);
+});
+
+Deno.test("services add and remove host services of a node that runs, also after a restart", async () => {
+  await using target = startTarget();
+  await using network = await ProcessNetwork.start({ relays: 4 });
+  const hops = ["--hops=2"];
+  const node = await network.proxy("node", hops);
+  const visitor = await network.proxy("visitor", hops);
+  const services = (...words: string[]) =>
+    runProgram(["services", ...words, `--state=${node.state}`]);
+  const listed = () => askList(node.state, "services");
+  const visit = async (host: string) => {
+    const page = await fetchThrough(
+      `http://${visitor.http}`,
+      `http://${host}/x`,
+    );
+    return page.status === 200 ? await page.text() : page.status;
+  };
+  /** Wait until the node hosts these services, and all of them can be reached. */
+  const reachable = async (names: readonly string[]) => {
+    const all = await untilFound(
+      async () => {
+        const all = await askList(node.state, "services");
+        return all.every(({ reachable }) => reachable === true)
+          ? all
+          : undefined;
+      },
+      60_000,
+      "services that can be reached",
+    );
+    assert.deepEqual(all.map(({ name }) => name).toSorted(), names);
+  };
+
+  const port = `80=${target.address}`;
+  const added = await services("add", "blog", port);
+  assert.equal(added.code, 0, added.stderr);
+  const host = added.stdout.trim();
+  assert.match(host, ADDRESS);
+  const brief = await services("add", "brief", port, "--ephemeral");
+  assert.match(brief.stdout.trim(), ADDRESS);
+  await reachable(["blog", "brief"]);
+  assert.equal(await visit(host), "hello from /x");
+  assert.equal(await visit(brief.stdout.trim()), "hello from /x");
+  const twice = await services("add", "blog", port);
+  assert.equal(twice.code, 1);
+  assert.match(twice.stderr, /there is one of that name/);
+
+  await node.restart();
+  await reachable(["blog"]);
+  assert.equal(await visit(host), "hello from /x");
+
+  const unknown = await services("remove", "brief");
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /hosts none of that name/);
+  assert.match((await services("remove", host)).stdout, /Removed .*blog/);
+  assert.deepEqual(await listed(), []);
+  await node.restart();
+  assert.deepEqual(await listed(), []);
 });
