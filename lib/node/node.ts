@@ -273,9 +273,6 @@ export class Node implements AsyncDisposable {
         (facts) => parts.awaited = facts,
       );
       const { client } = parts;
-      for (const definition of options.services ?? []) {
-        services.push(await client.services.start(definition));
-      }
       parts.hosted = stack.use(
         new HostedServices({
           services: client.services,
@@ -285,6 +282,9 @@ export class Node implements AsyncDisposable {
           log,
         }),
       );
+      for (const definition of options.services ?? []) {
+        services.push(await client.services.start(definition));
+      }
       await parts.hosted.restore();
       await raceSignal(client.circuits.ready, signal);
       log.info("Circuits can be built");
