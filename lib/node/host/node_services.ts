@@ -189,6 +189,8 @@ export class NodeServices implements AsyncDisposable {
   readonly #hosts = new Set<string>();
   readonly #listeners = new Set<(news: NodeServiceNews) => void>();
   readonly #turns = new StartTurns<HostedService>();
+  /** Visits of services to themselves take turns as well; each is told when it may begin. */
+  readonly #visitTurns = new StartTurns<() => void>();
   readonly #timer: MachineTimer;
 
   /**
@@ -306,9 +308,13 @@ export class NodeServices implements AsyncDisposable {
   /** Have the next services begin, as far as circuits allow it. */
   #giveTurns(): void {
     const { circuits, clock } = this.#context;
-    const begun = this.#turns.onTime(clock.nowMs(), circuits.pressure);
-    for (const service of begun) service.begin();
-    this.#timer.set(this.#turns.deadlineMs);
+    const nowMs = clock.nowMs();
+    const { pressure } = circuits;
+    for (const service of this.#turns.onTime(nowMs, pressure)) service.begin();
+    for (const begin of this.#visitTurns.onTime(nowMs, pressure)) begin();
+    this.#timer.set(
+      Math.min(this.#turns.deadlineMs, this.#visitTurns.deadlineMs),
+    );
   }
 
   /** All of them share the same guards. */
@@ -353,8 +359,10 @@ export class NodeServices implements AsyncDisposable {
     try {
       for (;;) {
         try {
-          const stream = await this.#visits.connect(target, { signal });
-          await raceSignal(stream.opened, signal);
+          await this.#inTurn(signal, async () => {
+            const stream = await this.#visits.connect(target, { signal });
+            await raceSignal(stream.opened, signal);
+          });
           service.onVisited();
           return;
         } catch (error) {
@@ -404,6 +412,20 @@ export class NodeServices implements AsyncDisposable {
       );
     } finally {
       this.#visits.leave(target);
+    }
+  }
+
+  /** Do something of which not too much shall be done at once. */
+  async #inTurn(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#visitTurns.add(resolve);
+    this.#giveTurns();
+    try {
+      await raceSignal(promise, signal);
+      await work();
+    } finally {
+      this.#visitTurns.end(resolve);
+      this.#giveTurns();
     }
   }
 

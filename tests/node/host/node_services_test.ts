@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { equalBytes } from "../../../lib/base/bytes.ts";
 import { sleep } from "../../../lib/base/clock.ts";
 import {
   NodeServices,
   type ServiceDefinition,
 } from "../../../lib/node/host/node_services.ts";
-import { Visits } from "../../../lib/node/visit/visits.ts";
+import { type ServiceTarget, Visits } from "../../../lib/node/visit/visits.ts";
 import { decodeStoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import { parseServiceHost } from "../../../lib/service/address.ts";
 import { MAX_TURNS } from "../../../lib/service/start_turns.ts";
@@ -203,4 +204,37 @@ Deno.test("NodeServices stops services that wait for their turn, and the others 
     await started.at(-1)?.ready;
     const { length: asked } = context.circuits.wishes;
     assert.ok(asked <= 40, `${asked} circuits for one service`);
+  }));
+
+Deno.test("NodeServices visits few of its services at once, and one that is not reached holds up no other", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { services, visits } = await open(world, stack);
+    const started = await startMany(services, 3 * MAX_TURNS);
+    await Promise.all(started.map(({ ready }) => ready));
+    const connect = visits.connect.bind(visits);
+    let [under, most] = [0, 0];
+    visits.connect = async (target, limit) => {
+      most = Math.max(most, ++under);
+      try {
+        // As many as may be visited at once are never reached.
+        if (started.slice(0, 8).some(({ host }) => isOf(target, host))) {
+          await sleep(world.clock, 10 * MINUTE, limit);
+        }
+        return await connect(target, limit);
+      } finally {
+        under--;
+      }
+    };
+    const isOf = ({ service }: ServiceTarget, host: string) =>
+      equalBytes(service, parseServiceHost(world.crypto, host));
+    const stop = new AbortController();
+    const arrived = started.map((service) =>
+      services.reachable(service, { signal: stop.signal })
+    );
+    await Promise.all(arrived.slice(8));
+    assert.ok(world.clock.nowMs() < 5 * MINUTE);
+    assert.ok(most <= 8 + 8, `${most} visits at once`);
+    stop.abort(new Error("enough"));
+    await Promise.allSettled(arrived);
   }));
