@@ -64,5 +64,9 @@ export {
 export { AnonRelay, type AnonRelayOptions } from "./embed/anon_relay.ts";
 export type { AnonConnection } from "./embed/anon_connection.ts";
 export type { AnonService } from "./embed/anon_service.ts";
-export type { ErrorHandler, SiteHandler } from "./http/site_answer.ts";
+export type {
+  ErrorHandler,
+  SiteHandler,
+  SiteRequestInfo,
+} from "./http/site_answer.ts";
 export type { Log, LogFields, LogValue, Sensitive } from "./log/log.ts";

@@ -127,7 +127,7 @@ export type BodyFate =
 
 /**
  * Write a head and the body behind it, framed as its length says; one of type `close`
- * goes as it is.
+ * goes as it is. A body that is longer or shorter than its length fails.
  *
  * @param signal Gives up, also while the body has nothing to give: it is cancelled
  * with the reason.
@@ -141,27 +141,41 @@ export async function writeMessage(
   signal: AbortSignal,
 ): Promise<BodyFate> {
   const isChunked = length.type === "chunked";
+  let left = length.type === "length" ? length.bytes : Infinity;
   const write = async (bytes: Uint8Array) => {
     if (bytes.length === 0) return; // an empty chunk would be the last one
+    left -= bytes.length;
     const size = latin1Bytes(`${bytes.length.toString(16)}\r\n`);
     await stream.write(isChunked ? concat(size, bytes, CRLF) : bytes);
   };
   const cancel = (reason: unknown) => {
     rest?.reader.cancel(reason).catch(() => {});
   };
+  const refuse = (): BodyFate => {
+    const error = new TypeError(
+      "Cannot send body: its length is not what its Content-Length says",
+    );
+    cancel(error);
+    return { type: "failed", error };
+  };
   using _listening = onAbort(signal, cancel);
   try {
     await stream.write(latin1Bytes(head));
-    for (const part of begun) await write(part);
+    for (const part of begun) {
+      if (part.length > left) return refuse();
+      await write(part);
+    }
     for (let next = rest?.next; rest !== undefined;) {
       const part = await readPart(next ?? rest.reader.read());
       signal.throwIfAborted(); // a stream that was cancelled seems to have ended
       if (part.type === "failed") cancel(part.error);
       if (part.type === "failed") return part;
       if (part.type === "end") break;
+      if (part.bytes.length > left) return refuse();
       await write(part.bytes);
       next = undefined;
     }
+    if (Number.isFinite(left) && left > 0) return refuse();
     if (isChunked) await stream.write(LAST_CHUNK);
     return { type: "sent" };
   } catch (error) {

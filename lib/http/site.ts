@@ -9,7 +9,7 @@
  * @see protocol §7.7 "Behind the service", §8.4 "HTTP"
  * @module
  */
-import { type Clock, deadline, raceSignal } from "../base/clock.ts";
+import { type Clock, deadline, raceSignal, sleep } from "../base/clock.ts";
 import { ProtocolError, UnreachableError } from "../base/errors.ts";
 import { onAbort } from "../base/on_abort.ts";
 import { parseAnonHost } from "./anon_host.ts";
@@ -38,6 +38,8 @@ import {
 export const SITE_HEAD_MS = 20_000;
 /** How long a connection may wait for its next request, ms. */
 export const SITE_KEEP_ALIVE_MS = 75_000;
+/** Tuning: how often to look whether an answer has been confirmed, ms. */
+const CONFIRMED_LOOK_MS = 100;
 
 /** What a site is made of. */
 export interface SiteOptions {
@@ -57,6 +59,11 @@ export interface SiteStream extends GatewayStream {
   accept(): void;
   /** Resolves when the stream is over; never rejects. */
   readonly closed: Promise<unknown>;
+  /**
+   * Bytes written that the visitor's side has not confirmed; a stream that cannot
+   * tell has none.
+   */
+  readonly unconfirmedBytes?: number;
 }
 
 /**
@@ -117,6 +124,8 @@ class SiteConnection implements Disposable {
   /** Aborts when the visitor is gone, or the service stops. */
   readonly #over = new AbortController();
   readonly #stopping: Disposable;
+  /** Bytes of all answers so far. */
+  #written = 0;
   #isUnreadable = false;
 
   constructor(
@@ -194,6 +203,20 @@ class SiteConnection implements Disposable {
   }
 
   async #answer(head: RequestHead): Promise<Fate> {
+    const completed = Promise.withResolvers<void>();
+    completed.promise.catch(() => {});
+    try {
+      const fate = await this.#carryOut(head, completed.promise);
+      if (fate === "refuse") completed.reject(brokenOff(undefined));
+      else this.#whenConfirmed(this.#written, completed);
+      return fate;
+    } catch (error) {
+      completed.reject(error);
+      throw error;
+    }
+  }
+
+  async #carryOut(head: RequestHead, completed: Promise<void>): Promise<Fate> {
     // Of this request alone: what it aborts must not hear of the next ones.
     const asked = new AbortController();
     using _listening = onAbort(
@@ -206,6 +229,7 @@ class SiteConnection implements Disposable {
     });
     const answer = await this.#answers.to(
       request,
+      { completed },
       () => this.#isVisitorsFault,
     );
     if (answer === undefined) {
@@ -218,23 +242,46 @@ class SiteConnection implements Disposable {
       (body.length.type === "chunked" && head.version === "1.0");
     const fate = isLast ? "close" : "keep-alive";
     // HTTP/1.0 knows no chunks: there the end of the stream ends the body.
-    const framed: OutgoingBody = head.version === "1.0"
-      ? { ...body, length: { type: "close" } }
-      : body;
+    const framed: OutgoingBody =
+      head.version === "1.0" && body.length.type === "chunked"
+        ? { ...body, length: { type: "close" } }
+        : body;
     const text = formatAnswer(response, head, body, fate);
-    const sent = await writeMessage(this.#stream, text, framed, asked.signal);
+    const sent = await writeMessage(this.#counted, text, framed, asked.signal);
     if (sent.type === "failed") this.#breakOff(sent.error);
     return fate;
+  }
+
+  /** The stream, for an answer: its bytes are counted. */
+  get #counted(): Pick<SiteStream, "write"> {
+    return {
+      write: (bytes) => {
+        this.#written += bytes.length;
+        return this.#stream.write(bytes);
+      },
+    };
+  }
+
+  /** Settle `completed` once so many bytes are confirmed, or never will be. */
+  async #whenConfirmed(
+    bytes: number,
+    { resolve, reject }: PromiseWithResolvers<void>,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    let isOver = false;
+    this.#stream.closed.then(() => isOver = true);
+    for (;;) {
+      const { unconfirmedBytes = 0 } = this.#stream;
+      if (this.#written - unconfirmedBytes >= bytes) return resolve();
+      if (isOver) return reject(brokenOff(undefined));
+      await sleep(clock, CONFIRMED_LOOK_MS, { keepAlive: false });
+    }
   }
 
   /** A visitor must not take a part of an answer for the whole. */
   #breakOff(error: unknown): never {
     if (!this.#isVisitorsFault) this.#options.onFault(error);
-    throw new UnreachableError(
-      "site.body_failed",
-      "Cannot send the rest of an answer: its body has failed",
-      { cause: error },
-    );
+    throw brokenOff(error);
   }
 
   #requestOf(
@@ -286,6 +333,14 @@ class SiteConnection implements Disposable {
     await this.#stream.write(text);
     await this.#stream.closeWrite();
   }
+}
+
+function brokenOff(cause: unknown): UnreachableError {
+  return new UnreachableError(
+    "site.body_failed",
+    "Cannot send the rest of an answer: its body has failed",
+    { cause },
+  );
 }
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";

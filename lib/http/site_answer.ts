@@ -26,8 +26,20 @@ import type { RequestHead } from "./request.ts";
  */
 export const FIRST_BYTE_MS = 100;
 
+/** What a handler learns of a request beside the request itself. */
+export interface SiteRequestInfo {
+  /**
+   * Resolves once the visitor's side has confirmed every byte of the answer; rejects
+   * where the answer breaks off. A handler need not listen.
+   */
+  readonly completed: Promise<void>;
+}
+
 /** Answers requests to a site. */
-export type SiteHandler = (request: Request) => Response | Promise<Response>;
+export type SiteHandler = (
+  request: Request,
+  info: SiteRequestInfo,
+) => Response | Promise<Response>;
 
 /** Answers a request whose handler has failed, as that of `Deno.serve` does. */
 export type ErrorHandler = (error: unknown) => Response | Promise<Response>;
@@ -58,17 +70,19 @@ export class SiteAnswers {
   /**
    * Answer a request. Never rejects.
    *
+   * @param info For the handler.
    * @param isVisitorsFault Whether a handler that fails now does so because of its
    * visitor, who is gone or sent a broken body: then there is no answer.
    */
   async to(
     request: Request,
+    info: SiteRequestInfo,
     isVisitorsFault: () => boolean,
   ): Promise<SiteAnswer | undefined> {
     const { handler, onError, onFault } = this.#options;
     const { method } = request;
     try {
-      return await this.#prepare(await handler(request), method);
+      return await this.#prepare(await handler(request, info), method);
     } catch (error) {
       if (isVisitorsFault()) return undefined;
       try {
@@ -94,8 +108,34 @@ export class SiteAnswers {
       clock,
       firstByteMs: FIRST_BYTE_MS,
     });
-    return { response, body };
+    const said = response.headers.get("content-length");
+    return { response, body: said === null ? body : ofLength(said, body) };
   }
+}
+
+/**
+ * A body as long as its response says. What comes by and by is counted where it is
+ * sent.
+ *
+ * @throws {TypeError} for a length that is none, or that a body which is there as a
+ * whole has not.
+ */
+function ofLength(said: string, body: OutgoingBody): OutgoingBody {
+  const bytes = /^[0-9]{1,15}$/.test(said) ? Number(said) : NaN;
+  const isRight = body.length.type === "length"
+    ? body.length.bytes === bytes
+    : body.length.type === "none"
+    ? bytes === 0
+    : Number.isFinite(bytes);
+  if (isRight) {
+    return body.length.type === "chunked"
+      ? { ...body, length: { type: "length", bytes } }
+      : body;
+  }
+  throw new TypeError(
+    `Cannot answer: the body has not the ${said.slice(0, 20)} bytes that its ` +
+      "Content-Length says",
+  );
 }
 
 function checkResponse(response: unknown): void {

@@ -82,7 +82,13 @@ export interface SessionView {
 /** What may be asked of the streams without looking at the legs. */
 export type CallableStreams = Pick<
   SessionStreams,
-  "openKnown" | "accept" | "write" | "finish" | "breakOff" | "reset"
+  | "openKnown"
+  | "accept"
+  | "write"
+  | "unconfirmed"
+  | "finish"
+  | "breakOff"
+  | "reset"
 >;
 
 /** One end of a session. */

@@ -297,6 +297,11 @@ export class SessionStreams {
     return "full";
   }
 
+  /** Bytes of a stream that were written and have not arrived; `undefined` once it is over. */
+  unconfirmed(id: StreamId): number | undefined {
+    return this.#table.get(id)?.send.bufferedBytes;
+  }
+
   /** End our direction of a stream; what was written still goes out. */
   finish(id: StreamId): void {
     const stream = this.#table.get(id);

@@ -26,12 +26,18 @@ class Visitor {
   readonly served: Promise<void>;
   readonly faults: unknown[] = [];
   readonly stop = new AbortController();
+  /** Bytes that this visitor's side keeps the site waiting for. */
+  unconfirmedBytes = 0;
   #text = "";
 
   constructor(options: Pick<SiteOptions, "clock" | "handler" | "onError">) {
     const { client, service } = streamPair();
     this.end = client;
+    const unconfirmed = () => this.unconfirmedBytes;
     const stream: SiteStream = {
+      get unconfirmedBytes() {
+        return unconfirmed();
+      },
       opened: service.opened,
       closed: Promise.race([client.aborted, service.aborted]),
       accept: () => client.open(),
@@ -552,5 +558,81 @@ Deno.test("siteTarget() aborts a request's signal for that request alone", () =>
     visitor.end.abort();
     await Promise.resolve();
     assert.deepEqual(signals.map(({ aborted }) => aborted), [false]);
+  });
+});
+
+Deno.test("siteTarget() sends a stream with the length that its response says, and the connection goes on", () => {
+  const parts = [new Uint8Array(70_000).fill(97), new Uint8Array(5).fill(98)];
+  const handler: SiteHandler = () =>
+    new Response(ReadableStream.from(parts), {
+      headers: { "content-length": "70005" },
+    });
+  return inSite(handler, async (visit) => {
+    const visitor = visit();
+    for (const version of ["1.1", "1.1"]) {
+      await visitor.send(`GET / HTTP/${version}\r\n${FIELD}\r\n`);
+      const head = await visitor.until("\r\n\r\n");
+      assert.match(head, /Content-Length: 70005\r\n/);
+      assert.doesNotMatch(head, /Transfer-Encoding/);
+      assert.equal((await visitor.until("bbbbb")).length, 70_005);
+    }
+    await visitor.end.closeWrite();
+    assert.equal(await visitor.rest(), "");
+  });
+});
+
+Deno.test("siteTarget() breaks off where a body is longer or shorter than its response says, and sends no byte too many", async () => {
+  for (const said of [70_004, 70_006]) {
+    const handler: SiteHandler = () =>
+      new Response(
+        ReadableStream.from([new Uint8Array(70_000), new Uint8Array(5)]),
+        { headers: { "content-length": String(said) } },
+      );
+    await inSite(handler, async (visit) => {
+      const visitor = visit();
+      await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+      await visitor.until("\r\n\r\n");
+      const reading = visitor.rest();
+      await assert.rejects(visitor.served, { code: "site.body_failed" });
+      visitor.end.abort();
+      await reading.then(
+        (text) => assert.ok(text.length <= said),
+        () => {},
+      );
+      assert.match(String(visitor.faults[0]), /Content-Length/);
+    });
+  }
+  const short: SiteHandler = () =>
+    new Response("abc", { headers: { "content-length": "4" } });
+  await inSite(short, async (visit) => {
+    const visitor = visit();
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await visitor.until("HTTP/1.1 500 ");
+    assert.match(String(visitor.faults[0]), /has not the 4 bytes/);
+  });
+});
+
+Deno.test("siteTarget() tells a handler when its answer has been confirmed, and not before", () => {
+  const log: string[] = [];
+  const handler: SiteHandler = (_request, { completed }) => {
+    completed.then(() => log.push("confirmed"), () => log.push("broken"));
+    return new Response("x".repeat(1_000));
+  };
+  return inSite(handler, async (visit, clock) => {
+    const visitor = visit();
+    visitor.unconfirmedBytes = 1;
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await visitor.until("x".repeat(1_000));
+    await sleep(clock, 10_000);
+    assert.deepEqual(log, []);
+    visitor.unconfirmedBytes = 0;
+    await sleep(clock, 200);
+    assert.deepEqual(log, ["confirmed"]);
+    visitor.unconfirmedBytes = Infinity;
+    await visitor.send(`GET / HTTP/1.1\r\n${FIELD}\r\n`);
+    await visitor.until("x".repeat(1_000));
+    visitor.end.abort();
+    await sleep(clock, 200);
+    assert.deepEqual(log, ["confirmed", "broken"]);
   });
 });

@@ -218,6 +218,7 @@ export class SessionDriver {
         this.#turn();
         return result;
       },
+      unconfirmed: () => this.#session.streams.unconfirmed(id),
       finish: () => {
         this.#session.streams.finish(id);
         this.#turn();

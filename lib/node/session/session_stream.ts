@@ -26,6 +26,8 @@ export interface StreamCalls {
   accept(): void;
   write(bytes: Uint8Array): WriteResult;
   read(): ReadResult | undefined;
+  /** Bytes written that the peer has not confirmed; `undefined` once it is over. */
+  unconfirmed(): number | undefined;
   finish(): void;
   breakOff(code: number): void;
   reset(code: number): void;
@@ -81,6 +83,15 @@ export class SessionStreamHandle {
   /** Whether we have ended our direction. */
   get isWriteClosed(): boolean {
     return this.#isWriteClosed;
+  }
+
+  /**
+   * Bytes written that the other side has not confirmed. `Infinity` once the stream was
+   * reset: how many there were is not known any more.
+   */
+  get unconfirmedBytes(): number {
+    if (this.#end?.how === "finished") return 0;
+    return this.#calls.unconfirmed() ?? Infinity;
   }
 
   /** At the client: what {@linkcode awaitAnswer} begins. */

@@ -9,6 +9,7 @@ function atItsEnd(): SessionStreamHandle {
     accept() {},
     write: () => "gone",
     read: () => undefined,
+    unconfirmed: () => undefined,
     finish() {},
     breakOff() {},
     reset() {},
@@ -60,6 +61,7 @@ Deno.test("SessionStreamHandle.write() that waits for room ends with its stream,
       accept() {},
       write: () => "full",
       read: () => undefined,
+      unconfirmed: () => undefined,
       finish() {},
       reset() {},
       breakOff() {},
@@ -76,6 +78,7 @@ Deno.test("SessionStreamHandle.giveUp() fails all that waits with its own reason
     accept() {},
     write: () => "taken",
     read: () => undefined,
+    unconfirmed: () => undefined,
     finish() {},
     breakOff() {},
     reset: (code) => void resets.push(code),
@@ -98,6 +101,7 @@ Deno.test("SessionStreamHandle.awaitAnswer() watches until bytes come, or the st
     write: () => "taken",
     read: () =>
       isThere ? { chunks: [new Uint8Array(1)], isEnd: false } : undefined,
+    unconfirmed: () => 0,
     finish() {},
     breakOff() {},
     reset() {},
@@ -117,6 +121,27 @@ Deno.test("SessionStreamHandle.awaitAnswer() watches until bytes come, or the st
   assert.deepEqual(log, ["begun", "over", "begun", "over"]);
 });
 
+Deno.test("SessionStreamHandle.unconfirmedBytes tells what is on its way, none after a good end, and all after a reset", () => {
+  let unconfirmed: number | undefined = 7;
+  const stream = () =>
+    new SessionStreamHandle({
+      accept() {},
+      write: () => "taken",
+      read: () => undefined,
+      unconfirmed: () => unconfirmed,
+      finish() {},
+      breakOff() {},
+      reset() {},
+    });
+  const [finished, reset] = [stream(), stream()];
+  assert.equal(finished.unconfirmedBytes, 7);
+  unconfirmed = undefined;
+  finished.onFinished();
+  reset.onReset(RESET_CODE.cancelled);
+  assert.equal(finished.unconfirmedBytes, 0);
+  assert.equal(reset.unconfirmedBytes, Infinity);
+});
+
 /** A stream that takes note of what its session is asked for. */
 function noted(said: string[]): SessionStreamHandle {
   return new SessionStreamHandle({
@@ -126,6 +151,7 @@ function noted(said: string[]): SessionStreamHandle {
       return "taken";
     },
     read: () => undefined,
+    unconfirmed: () => undefined,
     finish: () => void said.push("finish"),
     breakOff() {},
     reset: (code) => void said.push(`reset ${code}`),
