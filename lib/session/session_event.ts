@@ -36,6 +36,8 @@ export type SessionEvent =
     readonly code: number;
     /** What had arrived before, for a reader that shall have it. */
     readonly unread?: ReadResult;
+    /** Bytes of ours that have not arrived, as far as is known; none otherwise. */
+    readonly unconfirmed?: number;
   }
   /** Both directions have ended well. */
   | { readonly type: "finished"; readonly id: StreamId }

@@ -152,8 +152,9 @@ export class SessionStreams {
         if (this.#role === "service") this.#pace.onGivenUp(nowMs);
         const isKnown = stream.isOpen && !this.#pace.isWaiting(id);
         const unread = this.#takeUnread(stream);
+        const lost = unconfirmedOf(stream);
         this.#forget(stream);
-        if (isKnown) this.#say({ type: "reset", id, code, ...unread });
+        if (isKnown) this.#say({ type: "reset", id, code, ...unread, ...lost });
       }
     }
   }
@@ -401,9 +402,10 @@ export class SessionStreams {
     for (const stream of this.#table.all()) {
       const { id } = stream;
       const isKnown = stream.isOpen && !this.#pace.isWaiting(id);
+      const lost = unconfirmedOf(stream);
       this.#forget(stream);
       if (why === "ours" || !isKnown) continue;
-      this.#say({ type: "reset", id, code: RESET_CODE.failed });
+      this.#say({ type: "reset", id, code: RESET_CODE.failed, ...lost });
     }
     this.#round.clear();
     this.control.replace(lastWords);
@@ -454,13 +456,21 @@ export class SessionStreams {
     for (const stream of this.#table.largest(bytes)) {
       const { id } = stream;
       const isKnown = stream.isOpen && !this.#pace.isWaiting(id);
+      const lost = unconfirmedOf(stream);
       this.#forget(stream);
       // It may be another session that runs now: what is wrong with us is not its fault.
       if (!this.control.isFull) {
         this.control.push({ type: "streamReset", id, code });
       }
-      if (isKnown) this.#say({ type: "reset", id, code });
+      if (isKnown) this.#say({ type: "reset", id, code, ...lost });
     }
     this.#handlers.onShed();
   }
+}
+
+/** What of a stream that is about to be forgotten has not arrived. */
+function unconfirmedOf(
+  { send }: SessionStream,
+): { readonly unconfirmed?: number } {
+  return send.bufferedBytes > 0 ? { unconfirmed: send.bufferedBytes } : {};
 }

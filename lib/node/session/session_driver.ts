@@ -332,7 +332,10 @@ export class SessionDriver {
           // With the whole session: `closed` follows, and sees to all streams.
           if (this.#session.closedCode === SESSION_CODE.noLeg) break;
           this.#usedMs = this.#clock.nowMs();
-          this.#streams.get(event.id)?.onReset(event.code, event.unread);
+          this.#streams.get(event.id)?.onReset(event.code, {
+            unread: event.unread,
+            unconfirmed: event.unconfirmed ?? 0,
+          });
           this.#streams.delete(event.id);
           break;
         case "finished":

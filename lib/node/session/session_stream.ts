@@ -42,6 +42,14 @@ export interface StreamEnd {
   readonly error?: UnreachableError;
 }
 
+/** What is left of a stream that was reset. */
+export interface StreamRest {
+  /** What is still to be read. */
+  readonly unread?: ReadResult | undefined;
+  /** Bytes of ours that have not arrived. Default: that is not known. */
+  readonly unconfirmed?: number;
+}
+
 /** One stream, for one reader and one writer. */
 export class SessionStreamHandle {
   #calls: StreamCalls;
@@ -57,6 +65,8 @@ export class SessionStreamHandle {
   /** The stream that goes on as this one. */
   #heir: SessionStreamHandle | undefined;
   #end: StreamEnd | undefined;
+  /** Bytes that had not arrived when the stream was reset. */
+  #lost: number | undefined;
   #watch: (() => Disposable) | undefined;
   #awaiting: Disposable | undefined;
   #reader: (() => void) | undefined;
@@ -86,12 +96,12 @@ export class SessionStreamHandle {
   }
 
   /**
-   * Bytes written that the other side has not confirmed. `Infinity` once the stream was
-   * reset: how many there were is not known any more.
+   * Bytes written that the other side has not confirmed; after a reset, those that it
+   * had not until then, and `Infinity` where that is not known.
    */
   get unconfirmedBytes(): number {
     if (this.#end?.how === "finished") return 0;
-    return this.#calls.unconfirmed() ?? Infinity;
+    return this.#lost ?? this.#calls.unconfirmed() ?? Infinity;
   }
 
   /** At the client: what {@linkcode awaitAnswer} begins. */
@@ -215,7 +225,8 @@ export class SessionStreamHandle {
     other.#isTouched = true;
     const end = other.#end;
     if (end !== undefined) {
-      this.onReset(end.code, { chunks: other.#chunks, isEnd: other.#isEnd });
+      const unread = { chunks: other.#chunks, isEnd: other.#isEnd };
+      this.onReset(end.code, { unread });
     }
     this.#endMove();
     this.onReadable();
@@ -242,15 +253,17 @@ export class SessionStreamHandle {
     this.#heir?.onWritable();
   }
 
-  /** For the session: the stream was reset, `unread` being what is still to be read. */
-  onReset(code: number, unread?: ReadResult): void {
+  /** For the session: the stream was reset. */
+  onReset(code: number, rest: StreamRest = {}): void {
+    const { unread, unconfirmed = Infinity } = rest;
     if (unread !== undefined && this.#end === undefined) {
       this.#chunks.push(...unread.chunks);
       this.#isEnd ||= unread.isEnd;
     }
+    this.#lost ??= unconfirmed;
     this.#opened.reject(resetError({ code }));
     this.#finish({ how: "reset", code });
-    this.#heir?.onReset(code, unread);
+    this.#heir?.onReset(code, rest);
   }
 
   /** For the session: both directions have ended well. */

@@ -121,7 +121,7 @@ Deno.test("SessionStreamHandle.awaitAnswer() watches until bytes come, or the st
   assert.deepEqual(log, ["begun", "over", "begun", "over"]);
 });
 
-Deno.test("SessionStreamHandle.unconfirmedBytes tells what is on its way, none after a good end, and all after a reset", () => {
+Deno.test("SessionStreamHandle.unconfirmedBytes tells what is on its way, none after a good end, and what was lost with a reset", () => {
   let unconfirmed: number | undefined = 7;
   const stream = () =>
     new SessionStreamHandle({
@@ -133,13 +133,15 @@ Deno.test("SessionStreamHandle.unconfirmedBytes tells what is on its way, none a
       breakOff() {},
       reset() {},
     });
-  const [finished, reset] = [stream(), stream()];
+  const [finished, reset, lost] = [stream(), stream(), stream()];
   assert.equal(finished.unconfirmedBytes, 7);
   unconfirmed = undefined;
   finished.onFinished();
-  reset.onReset(RESET_CODE.cancelled);
+  reset.onReset(RESET_CODE.cancelled, { unconfirmed: 3 });
+  lost.onReset(RESET_CODE.failed);
   assert.equal(finished.unconfirmedBytes, 0);
-  assert.equal(reset.unconfirmedBytes, Infinity);
+  assert.equal(reset.unconfirmedBytes, 3);
+  assert.equal(lost.unconfirmedBytes, Infinity);
 });
 
 /** A stream that takes note of what its session is asked for. */
