@@ -9,6 +9,7 @@
  *                    └─ session ─────────────────┘
  *     base ─ metrics
  *     transport   storage   http ─ proxy   control ─ doctor           edges
+ *     http ─ share                                                    edges
  *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
  *                                    └─ sim ─ cli ─ main.ts
  *
@@ -205,6 +206,10 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "node/services",
   ],
 
+  share: ["base", "http", "storage", "wire"],
+  "share/box": ["base", "http", "storage", "share"],
+  "share/download": ["base", "storage", "share"],
+
   "embed": ["base", "auth", "http", "log", "machine", "node/host", "node"],
   "sim/world": [
     "base",
@@ -284,6 +289,23 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "cli/flags",
     "cli/process",
   ],
+  "cli/share": [
+    "base",
+    "control",
+    "http",
+    "log",
+    "machine",
+    "node/host",
+    "node",
+    "share",
+    "share/box",
+    "share/download",
+    "storage",
+    "cli/flags",
+    "cli/process",
+    "cli/ask",
+    "cli/network",
+  ],
   "cli": [
     "base",
     "auth",
@@ -303,6 +325,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "cli/doctor",
     "cli/network",
     "cli/demo",
+    "cli/share",
   ],
 };
 
@@ -319,6 +342,7 @@ export const FILE_TABLE: Readonly<Record<string, readonly string[]>> = {
 
 /** For each npm package, the folders that may import it. */
 export const PACKAGE_TABLE: Readonly<Record<string, readonly string[]>> = {
+  "@fastify/busboy": ["share/box"],
   "@logtape/logtape": ["log"],
   "@noble/ciphers": ["crypto"],
   "@noble/curves": ["crypto"],

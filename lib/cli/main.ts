@@ -29,6 +29,9 @@ import { servicesCommand } from "./ask/services.ts";
 import { simulateCommand } from "./simulate.ts";
 import { statusCommand } from "./ask/status.ts";
 import { processTerminal, type Terminal } from "./flags/terminal.ts";
+import { getCommand } from "./share/get.ts";
+import { receiveCommand } from "./share/receive.ts";
+import { shareCommand } from "./share/share.ts";
 import { versionCommand } from "./version.ts";
 
 /** All commands, in the order in which the help lists them. */
@@ -37,6 +40,9 @@ const COMMANDS: readonly Command[] = [
   joinCommand,
   proxyCommand,
   serveCommand,
+  shareCommand,
+  receiveCommand,
+  getCommand,
   relayCommand,
   runCommand,
   networkCommand,

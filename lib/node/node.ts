@@ -22,6 +22,7 @@ import { raceSignal, sleep } from "../base/clock.ts";
 import { errorCode } from "../base/errors.ts";
 import type { ControlPlace } from "../control/control_note.ts";
 import type { LinkLimits } from "../link/link_limits.ts";
+import type { BlobStore } from "../storage/blob_store.ts";
 import { StateDirectory } from "../storage/state_directory.ts";
 import type { CircuitLimits } from "./relay/circuit_server.ts";
 import {
@@ -313,6 +314,11 @@ export class Node implements AsyncDisposable {
     );
   }
 
+  /** Where it remembers things, also for what runs on it. */
+  get blobs(): BlobStore {
+    return this.#state.blobs;
+  }
+
   /** Its position in the DHT; a client has none. */
   get nodeId(): NodeId | undefined {
     return this.relay?.identity.nodeId;
@@ -333,13 +339,21 @@ export class Node implements AsyncDisposable {
    * themselves. Idempotent.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain();
+    await this.#stack.disposeAsync();
+  }
+
+  /**
+   * Let streams come to their end, and take no more: the first half of stopping. The
+   * state directory is still ours, for who writes down how they ended. Idempotent.
+   */
+  async drain(): Promise<void> {
     await this.#state.markStopping();
     await Promise.all([
       this.proxies?.drain(this.#drainMs),
       this.client?.services[Symbol.asyncDispose](),
       this.hosted?.[Symbol.asyncDispose](),
     ]);
-    await this.#stack.disposeAsync();
   }
 }
 

@@ -23,6 +23,7 @@ export function recording(files: MemoryFiles = new MemoryFiles()): Recording {
     terminal: {
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
+      show: () => {},
       read: () => Promise.resolve(""),
       log: () => Promise.resolve(),
       nowMs: () => 0,

@@ -17,6 +17,7 @@ async function simulateIn(files: MemoryFiles, ...args: readonly string[]) {
     terminal: {
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
+      show: () => {},
       read: () => Promise.resolve(""),
       log: () => Promise.resolve(),
       nowMs: () => 0,

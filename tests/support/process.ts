@@ -87,9 +87,13 @@ export class ProgramProcess implements AsyncDisposable {
     return outcome;
   }
 
-  /** Wait for the process to end by itself. */
-  async outcome(): Promise<Outcome> {
-    const { code } = await within(this.#child.status, "the end of the process");
+  /** Wait for the process to end by itself. @param patienceMs Longest wait, ms. */
+  async outcome(patienceMs?: number): Promise<Outcome> {
+    const { code } = await within(
+      this.#child.status,
+      "the end of the process",
+      patienceMs,
+    );
     return {
       code,
       stdout: await this.stdout.all,
@@ -126,6 +130,8 @@ export interface ReadyLine {
   readonly control: string | null;
   readonly metrics: string | null;
   readonly services: readonly unknown[];
+  /** Of `share` and `receive`. */
+  readonly link?: string;
 }
 
 /** A process that has printed its ready line. */

@@ -96,6 +96,11 @@ export class NodeProcess implements AsyncDisposable {
     return text(service?.host ?? null, "service");
   }
 
+  /** The link that `share` or `receive` prints. */
+  get link(): string {
+    return text(this.#readyLine.link ?? null, "link");
+  }
+
   get #readyLine(): ReadyLine {
     assert.ok(this.#ready !== undefined, `${this.name} is not ready`);
     return this.#ready;
@@ -191,6 +196,15 @@ export class ProcessNetwork implements AsyncDisposable {
     flags: readonly string[] = [],
   ): Promise<NodeProcess> {
     return await this.start("serve", "service", [...flags, ...targets]);
+  }
+
+  /** Words that a program takes which joins this network by itself. */
+  wordsOf(name: string): string[] {
+    return [
+      ...this.#bootstrap,
+      "--network=local",
+      `--state=${this.home.pathOf(name)}`,
+    ];
   }
 
   /** Open a SOCKS and an HTTP proxy. Resolves when they can be used. */

@@ -18,6 +18,8 @@ function nearestName(
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(name, candidate);
+    // Two letters of a short word are another word: "start" is not "share".
+    if (distance > Math.max(1, Math.floor(candidate.length / 3))) continue;
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;

@@ -24,6 +24,11 @@ export interface Terminal {
   print(line: string): void;
   /** Tell the operator something. */
   tell(line: string): void;
+  /**
+   * Show a line in place of the last one of these, for a person who watches; the empty
+   * one takes it away. Does nothing where standard error is no terminal.
+   */
+  show(line: string): void;
   /** What comes on standard input, to its end, or until it is longer than `mostBytes`. */
   read(mostBytes: number): Promise<string>;
   /** Write to standard error without holding the program up. */
@@ -47,8 +52,10 @@ const PARENT_LOOK_MS = 500;
 /** The process's own terminal. @param always What counts as well, whatever a command says. */
 export function processTerminal(always: StopOptions): Terminal {
   const encoder = new TextEncoder();
+  const shown = new ShownLine();
   return {
     print(line) {
+      shown.clear();
       try {
         writeAll(Deno.stdout, encoder.encode(`${line}\n`));
       } catch (error) {
@@ -56,7 +63,9 @@ export function processTerminal(always: StopOptions): Terminal {
         throw storageError("Cannot write to standard output", error);
       }
     },
+    show: (line) => shown.show(line),
     tell(line) {
+      shown.clear();
       try {
         writeAll(Deno.stderr, encoder.encode(`${line}\n`));
       } catch {
@@ -74,6 +83,7 @@ export function processTerminal(always: StopOptions): Terminal {
       return new TextDecoder().decode(concat(...parts));
     },
     async log(bytes) {
+      shown.clear();
       for (let offset = 0; offset < bytes.length;) {
         offset += await Deno.stderr.write(bytes.subarray(offset));
       }
@@ -107,15 +117,54 @@ export function processTerminal(always: StopOptions): Terminal {
   };
 }
 
+/** The line at the bottom of a terminal that is written again and again. */
+class ShownLine {
+  readonly #encoder = new TextEncoder();
+  #isThere = false;
+
+  show(line: string): void {
+    if (line === "") return this.clear();
+    if (!isTerminal(Deno.stderr)) return;
+    const { columns } = consoleSize();
+    const fitting = [...line].slice(0, Math.max(1, columns - 1)).join("");
+    this.#isThere = true;
+    this.#write(`\r${fitting}\x1b[K`);
+  }
+
+  clear(): void {
+    if (!this.#isThere) return;
+    this.#isThere = false;
+    this.#write("\r\x1b[K");
+  }
+
+  #write(text: string): void {
+    try {
+      writeAll(Deno.stderr, this.#encoder.encode(text));
+    } catch {
+      // There is no other place to show it.
+    }
+  }
+}
+
+function consoleSize(): { readonly columns: number } {
+  try {
+    return Deno.consoleSize();
+  } catch {
+    return { columns: 80 };
+  }
+}
+
 /** Whether a person can see or say something here; not once the terminal was closed. */
 function hasTerminal(): boolean {
-  return [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => {
-    try {
-      return stream.isTerminal();
-    } catch {
-      return false;
-    }
-  });
+  return [Deno.stdin, Deno.stdout, Deno.stderr].some(isTerminal);
+}
+
+function isTerminal(stream: { isTerminal(): boolean }): boolean {
+  try {
+    return stream.isTerminal();
+  } catch {
+    return false;
+  }
 }
 
 /** The system gives a process whose parent has ended to another one. */

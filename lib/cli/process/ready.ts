@@ -11,11 +11,15 @@ import {
   type SocketAddress,
 } from "../../auth/socket_address.ts";
 import type { ControlPlace } from "../../control/control_note.ts";
+import type { JsonValue } from "../../control/json.ts";
 import type { Node } from "../../node/node.ts";
 import type { ReadyRelay } from "../../node/relay_role.ts";
 
-/** The line of `--ready-json`. */
-export function formatReadyLine(node: Node): string {
+/** The line of `--ready-json`. @param more What a command adds, or says in other words. */
+export function formatReadyLine(
+  node: Node,
+  more: Readonly<Record<string, JsonValue>> = {},
+): string {
   const { address, proxies, controlPlace, metricsAddress, services } = node;
   return JSON.stringify({
     event: "ready",
@@ -29,6 +33,7 @@ export function formatReadyLine(node: Node): string {
       host,
       ports,
     })),
+    ...more,
   });
 }
 

@@ -31,6 +31,7 @@ export function fakeTerminal(log: (bytes: Uint8Array) => Promise<void>) {
     terminal: {
       print: (line) => ready.resolve(line),
       tell: (line) => told.push(line),
+      show: () => {},
       read: () => Promise.resolve(""),
       log,
       onStop(onSignal, { onReload }) {

@@ -20,6 +20,8 @@ Deno.test("suggestion() finds a typo's word, and nothing for another word", () =
     assert.equal(suggestion(word, KNOWN), "", word);
   }
   assert.equal(suggestion("state", []), "");
+  assert.equal(suggestion("key", ["get"]), "");
+  assert.equal(suggestion("gte", ["get"]), "; did you mean get?");
 });
 
 Deno.test("suggestion() takes additions, removals, replacements and swaps for one edit each", () => {

@@ -57,6 +57,7 @@ export class Operator {
       terminal: {
         print: (line) => printed.push(line),
         tell: (line) => told.push(line),
+        show: () => {},
         read: () => Promise.resolve(input),
         log: () => Promise.resolve(),
         nowMs: () => 0,

@@ -1,0 +1,185 @@
+/**
+ * How often a file has been downloaded. Visitors have no names, so bytes are counted:
+ * a download more is there when each byte of the file has arrived once more.
+ *
+ *     arrived twice   ████░░░░░░░░
+ *     arrived once    ████████████   1 download, and a part of another
+ *
+ * A transfer that broke off is remembered: who goes on in it, had all before.
+ *
+ * @module
+ */
+import type { ByteRange } from "./byte_range.ts";
+
+/** Unfinished transfers of a file that are remembered; the oldest goes. */
+const MAX_UNFINISHED = 256;
+/** Separate pieces that are kept apart; a delivery that would make more is not counted. */
+const MAX_PIECES = 1024;
+/** Downloads that are begun and not whole; what goes beyond is not counted. */
+const MAX_BEGUN = 64;
+
+/** What is kept of the deliveries of a file. */
+export interface DeliveryRecord {
+  /** Whole downloads. */
+  readonly count: number;
+  /** What arrived once more than the whole has, twice more, and so on. */
+  readonly begun: readonly (readonly ByteRange[])[];
+  /** Transfers that run or broke off. */
+  readonly unfinished: readonly ByteRange[];
+}
+
+/** A transfer that broke off, and when. */
+interface Unfinished extends ByteRange {
+  readonly sinceMs: number;
+}
+
+/** A transfer that runs. */
+export interface Delivery {
+  /** All of it has arrived. */
+  confirm(): void;
+  /** It broke off, before more than so many bytes of it can have arrived. */
+  breakOff(sent: number, nowMs: number): void;
+}
+
+/** The deliveries of one file. */
+export class Deliveries {
+  readonly #bytes: number;
+  readonly #onDownload: (count: number) => void;
+  readonly #running = new Set<ByteRange>();
+  #count: number;
+  #begun: ByteRange[][];
+  #unfinished: Unfinished[];
+
+  /**
+   * @param bytes Length of the file.
+   * @param before What was kept of a former run.
+   * @param onDownload Hears how many there are when one more is whole.
+   */
+  constructor(
+    bytes: number,
+    nowMs: number,
+    before: DeliveryRecord | undefined,
+    onDownload: (count: number) => void,
+  ) {
+    this.#bytes = bytes;
+    this.#onDownload = onDownload;
+    this.#count = before?.count ?? 0;
+    this.#begun = (before?.begun ?? []).map((layer) => [...layer]);
+    this.#unfinished = (before?.unfinished ?? [])
+      .map((range) => ({ ...range, sinceMs: nowMs }));
+  }
+
+  /** Whole downloads. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Transfers that run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** When the transfer that broke off last did; `undefined` if none waits to go on. */
+  get brokeOffMs(): number | undefined {
+    return this.#unfinished.at(-1)?.sinceMs;
+  }
+
+  /** What is to be kept. */
+  get record(): DeliveryRecord {
+    return {
+      count: this.#count,
+      begun: this.#begun,
+      unfinished: [...this.#running, ...this.#unfinished].slice(
+        -MAX_UNFINISHED,
+      ).map(({ from, to }) => ({ from, to })),
+    };
+  }
+
+  /** Whether a transfer from there goes on in one that broke off. */
+  mayGoOn(from: number): boolean {
+    return this.#before(from) !== undefined;
+  }
+
+  /** A transfer begins. */
+  begin(range: ByteRange): Delivery {
+    const before = this.#before(range.from);
+    if (before !== undefined) {
+      this.#unfinished = this.#unfinished.filter((other) => other !== before);
+      this.#add({ from: before.from, to: range.from });
+    }
+    const running = { ...range };
+    this.#running.add(running);
+    return {
+      confirm: () => {
+        if (this.#running.delete(running)) this.#add(running);
+      },
+      breakOff: (sent, nowMs) => {
+        if (!this.#running.delete(running) || sent === 0) return;
+        const { from } = running;
+        this.#unfinished.push({ from, to: from + sent, sinceMs: nowMs });
+        this.#unfinished = this.#unfinished.slice(-MAX_UNFINISHED);
+      },
+    };
+  }
+
+  /** The one that broke off last, of those that had come so far. */
+  #before(from: number): Unfinished | undefined {
+    return this.#unfinished.findLast((other) =>
+      other.from < from && from <= other.to
+    );
+  }
+
+  #add(range: ByteRange): void {
+    if (this.#bytes === 0) return this.#onDownload(++this.#count);
+    let more: readonly ByteRange[] = range.from < range.to ? [range] : [];
+    for (let index = 0; more.length > 0 && index < MAX_BEGUN; index++) {
+      const layer = this.#begun[index] ?? [];
+      const again = overlap(layer, more);
+      const both = union(layer, more);
+      if (both.length > MAX_PIECES) return;
+      this.#begun[index] = both;
+      more = again;
+    }
+    while (this.#isWhole(this.#begun[0])) {
+      this.#begun.shift();
+      this.#onDownload(++this.#count);
+    }
+  }
+
+  #isWhole(layer: readonly ByteRange[] | undefined): boolean {
+    const [first] = layer ?? [];
+    return first !== undefined && first.from === 0 && first.to === this.#bytes;
+  }
+}
+
+/** What is in one of two sorted lists, or in both. */
+function union(
+  one: readonly ByteRange[],
+  other: readonly ByteRange[],
+): ByteRange[] {
+  const sorted = [...one, ...other].sort((a, b) => a.from - b.from);
+  const joined: ByteRange[] = [];
+  for (const { from, to } of sorted) {
+    const last = joined.at(-1);
+    if (last !== undefined && from <= last.to) {
+      joined[joined.length - 1] = {
+        from: last.from,
+        to: Math.max(last.to, to),
+      };
+    } else joined.push({ from, to });
+  }
+  return joined;
+}
+
+/** What is in both of two sorted lists. */
+function overlap(
+  one: readonly ByteRange[],
+  other: readonly ByteRange[],
+): ByteRange[] {
+  return one.flatMap((a) =>
+    other.map((b) => ({
+      from: Math.max(a.from, b.from),
+      to: Math.min(a.to, b.to),
+    })).filter(({ from, to }) => from < to)
+  );
+}
