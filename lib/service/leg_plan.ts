@@ -35,6 +35,12 @@ export const IN_USE_MS = 30_000;
  * a user many seconds pass: that is no use of it that a second leg would serve.
  */
 const REST_MS = 5_000;
+/**
+ * Tuning: the same before it has moved data for {@linkcode WARM_AFTER_MS}, ms. Requests
+ * that come every few seconds are no transfer, one that goes on pauses for less; it
+ * may then stand still for longer, as it does where a leg dies.
+ */
+const PAUSE_MS = 1_500;
 /** Tuning: one that was not busy for so long lets go of all legs but one, ms. */
 export const LET_GO_MS = 30_000;
 /** Tuning: one without streams lets go of the last after this time without data, ms. */
@@ -117,7 +123,8 @@ export class LegPlan {
 
   /** Bytes of streams came or went. Need not be told more than twice a second. */
   onData(nowMs: number): LegAction[] {
-    if (nowMs - this.#dataMs >= REST_MS) this.#busySinceMs = nowMs;
+    const mostMs = this.#isTransfer ? REST_MS : PAUSE_MS;
+    if (nowMs - this.#dataMs >= mostMs) this.#busySinceMs = nowMs;
     this.#dataMs = nowMs;
     if (this.#isBusy(nowMs)) this.#spareUsedMs = nowMs;
     return this.onTime(nowMs);
@@ -226,8 +233,12 @@ export class LegPlan {
 
   /** Whether data moves, and not for a moment only. */
   #isBusy(nowMs: number): boolean {
-    return nowMs - this.#dataMs < REST_MS &&
-      this.#dataMs - this.#busySinceMs >= WARM_AFTER_MS;
+    return nowMs - this.#dataMs < REST_MS && this.#isTransfer;
+  }
+
+  /** Whether data moved for so long, without a pause, when it last did. */
+  get #isTransfer(): boolean {
+    return this.#dataMs - this.#busySinceMs >= WARM_AFTER_MS;
   }
 
   /** What a session that rests does not need, the newest legs first. */

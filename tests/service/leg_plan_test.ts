@@ -101,6 +101,28 @@ Deno.test("LegPlan wants one leg for short requests again and again, and lets go
   ]);
 });
 
+Deno.test("LegPlan wants one leg for a visitor who asks every four seconds, and two for a transfer that pauses as long", () => {
+  const asks = (everyMs: number, untilMs: number) => {
+    const plan = inUse();
+    const actions: LegAction[] = [];
+    for (let ms = 0; ms < untilMs; ms += everyMs) {
+      const resting = run(plan, ms - everyMs + 600, ms - 1, "rests");
+      actions.push(...resting.map(({ action }) => action));
+      actions.push(...plan.onData(ms), ...plan.onData(ms + 500));
+    }
+    return actions;
+  };
+  assert.deepEqual(asks(4_000, 600_000), []);
+  assert.deepEqual(asks(1_000, 10_000), [{ type: "build" }]);
+  const transfer = inUse();
+  run(transfer, 0, 10_000);
+  transfer.onAdded(1, 10_000);
+  transfer.onData(14_000);
+  transfer.onGone(1, 14_100);
+  const wanted = run(transfer, 14_100, 15_500, "rests");
+  assert.deepEqual(wanted.map(({ action }) => action.type), ["build", "build"]);
+});
+
 Deno.test("LegPlan begins no build that has waited until the slow leg was heard of again", () => {
   const plan = inUse();
   plan.onSuspect(0, 500_000);
