@@ -37,6 +37,13 @@ export const EARLY_ACK_EVERY_CELLS = 8;
 const EARLY_CELLS = 256;
 /** … or after this long, ms. */
 export const ACK_DELAY_MS = 16;
+/**
+ * … or this, with fewer cells than these: an answer to them, or what is done about
+ * them, most often leaves by then, and takes the acknowledgement with it. No window
+ * waits for so few, and probe time-outs leave more room than that.
+ */
+export const FEW_CELLS = 4;
+export const FEW_ACK_DELAY_MS = 40;
 
 /** Which end of the session we are. */
 export type SessionRole = "client" | "service";
@@ -132,9 +139,11 @@ export class Leg {
     const every = this.#receivedCells < EARLY_CELLS
       ? EARLY_ACK_EVERY_CELLS
       : ACK_EVERY_CELLS;
-    return this.#unacknowledged >= every
-      ? this.#firstUnacknowledgedMs
-      : this.#firstUnacknowledgedMs + ACK_DELAY_MS;
+    if (this.#unacknowledged >= every) return this.#firstUnacknowledgedMs;
+    const delayMs = this.#unacknowledged < FEW_CELLS
+      ? FEW_ACK_DELAY_MS
+      : ACK_DELAY_MS;
+    return this.#firstUnacknowledgedMs + delayMs;
   }
 
   /** When the oldest cell in flight has waited too long; `Infinity` with none in flight. */

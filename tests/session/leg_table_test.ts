@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ProtocolError } from "../../lib/base/errors.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import { MAX_LEG_NUMBER } from "../../lib/session/frames.ts";
-import { ACK_DELAY_MS, SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
+import { FEW_ACK_DELAY_MS, SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
 import {
   type LegSpread,
   type LegState,
@@ -169,6 +169,6 @@ Deno.test("LegState owes its acknowledgement on its own leg, and later on any", 
   assert.ok(!own.owesAckOn(own, 0));
   own.leg.onAckWanted(0);
   assert.ok(own.owesAckOn(own, 0));
-  assert.ok(!own.owesAckOn(other, ACK_DELAY_MS + 49));
-  assert.ok(own.owesAckOn(other, ACK_DELAY_MS + 50));
+  assert.ok(!own.owesAckOn(other, FEW_ACK_DELAY_MS + 49));
+  assert.ok(own.owesAckOn(other, FEW_ACK_DELAY_MS + 50));
 });

@@ -5,6 +5,8 @@ import { FRAME_SPACE_BYTES } from "../../lib/session/frames.ts";
 import {
   ACK_DELAY_MS,
   EARLY_ACK_EVERY_CELLS,
+  FEW_ACK_DELAY_MS,
+  FEW_CELLS,
   Leg,
   SESSION_CELL_BYTES,
 } from "../../lib/session/leg.ts";
@@ -60,12 +62,18 @@ Deno.test("Leg has keys of its own for its number and its direction", () => {
   refused(() => service.open(new Uint8Array(10), 0), "session.cell_size");
 });
 
-Deno.test("Leg owes an acknowledgement after some cells, or a moment after the first", () => {
+Deno.test("Leg owes an acknowledgement after some cells, or a moment after the first, a longer one after few", () => {
   const { service } = pair();
   assert.equal(service.ackDueMs, Infinity);
   service.onAckWanted(100);
+  for (let n = 1; n < FEW_CELLS; n++) {
+    assert.equal(service.ackDueMs, 100 + FEW_ACK_DELAY_MS);
+    service.onAckWanted(101);
+  }
   assert.equal(service.ackDueMs, 100 + ACK_DELAY_MS);
-  for (let n = 1; n < EARLY_ACK_EVERY_CELLS; n++) service.onAckWanted(101);
+  for (let n = FEW_CELLS; n < EARLY_ACK_EVERY_CELLS; n++) {
+    service.onAckWanted(101);
+  }
   assert.equal(service.ackDueMs, 100);
   service.takeAck(101);
   assert.equal(service.ackDueMs, Infinity);

@@ -6,7 +6,10 @@ import type {
   LegCarrier,
 } from "../../../lib/node/circuit/leg_carrier.ts";
 import { SessionDriver } from "../../../lib/node/session/session_driver.ts";
-import { ACK_DELAY_MS, SESSION_CELL_BYTES } from "../../../lib/session/leg.ts";
+import {
+  FEW_ACK_DELAY_MS,
+  SESSION_CELL_BYTES,
+} from "../../../lib/session/leg.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
 import { Session } from "../../../lib/session/session.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
@@ -62,7 +65,7 @@ Deno.test("SessionDriver looks at leisure at an acknowledgement that is overdue 
   far.takesCells = false;
   for (const cell of near.taken) far.deliver(cell);
 
-  await clock.advance(ACK_DELAY_MS);
+  await clock.advance(FEW_ACK_DELAY_MS);
   far.wakes = 0;
   await clock.advance(1_000);
   assert.deepEqual(far.taken, [], "no cell has left");
