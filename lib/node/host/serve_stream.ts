@@ -10,11 +10,14 @@
  *
  * Nothing is queued here: the next bytes are read once the last are written. A
  * target that sends for ever is held back by a client that does not read, and the
- * other way round.
+ * other way round. Few bytes alone wait a moment for what comes right behind them,
+ * which most often is the end: each cell that travels by itself wakes all relays of
+ * the path.
  *
  * @see protocol §7.7 "Behind the service"
  * @module
  */
+import { concat } from "../../base/bytes.ts";
 import { type Clock, sleep } from "../../base/clock.ts";
 import { errorCode } from "../../base/errors.ts";
 import { RESET_CODE } from "../../session/stream.ts";
@@ -23,8 +26,18 @@ import type { StreamTarget } from "./stream_target.ts";
 import type { TargetConnection } from "./target_connection.ts";
 import type { TargetDial } from "./target_dial.ts";
 
-/** Bytes read from a target at once. */
-const READ_BYTES = 64 * 1024;
+/**
+ * Bytes read from a target at once: at first, and from one that had more. A stream
+ * whose target is silent holds as much.
+ */
+const READ_BYTES = { first: 4 * 1024, most: 64 * 1024 } as const;
+
+/** Tuning: so many bytes do not wait for others, or for the end. */
+const TOGETHER_BYTES = 16 * 1024;
+/** Tuning: how long fewer do, ms: a target that answers and closes does both at once. */
+export const TOGETHER_MS = 4;
+/** Tuning: a target whose bytes waited so often for nothing is one that goes on. */
+const VAIN_WAITS = 2;
 
 /**
  * How long a client may go on sending to a target that has ended and takes no more,
@@ -104,16 +117,16 @@ async function tie(
     stream.accept();
     // The stream is over when it cannot be read or written any more.
     const sendingUp = up.run().catch(cut);
-    const ending = await sendDown(stream, connection).catch(() =>
-      "cut" as const
-    );
+    const down = new Download(stream, connection, clock);
+    const ending = await down.run().catch(() => "cut" as const);
     // A write that has failed already is heard of before the end is passed on.
     if (!up.isOver) await sleep(clock, 0);
     if (ending === "cut" || up.wasReset) {
+      await down.flush().catch(() => {});
       stream.breakOff(RESET_CODE.failed);
       await over;
     } else {
-      await stream.closeWrite();
+      await stream.closeWrite(down.take());
       await clientEnd(sendingUp, up, clock);
       if (!up.isOver) cut();
     }
@@ -179,16 +192,103 @@ class Upload {
   }
 }
 
-/** @throws what reading the target throws: it has broken off. */
-async function sendDown(
-  stream: SessionStreamHandle,
-  connection: TargetConnection,
-): Promise<"ended"> {
-  const buffer = new Uint8Array(READ_BYTES);
-  for (;;) {
-    const count = await connection.read(buffer);
-    if (count === null) return "ended";
-    await stream.write(buffer.subarray(0, count));
+/** What a target says, on its way to the client. */
+class Download {
+  readonly #stream: SessionStreamHandle;
+  readonly #connection: TargetConnection;
+  readonly #clock: Clock;
+  #readBytes: number = READ_BYTES.first;
+  #buffer = new Uint8Array(READ_BYTES.first);
+  /** What was read and not written. */
+  #held: Uint8Array[] = [];
+  #heldSinceMs = 0;
+  #vainWaits = 0;
+
+  constructor(
+    stream: SessionStreamHandle,
+    connection: TargetConnection,
+    clock: Clock,
+  ) {
+    this.#stream = stream;
+    this.#connection = connection;
+    this.#clock = clock;
+  }
+
+  /**
+   * Carry all of it, but for what came right before the end: see {@linkcode take}.
+   *
+   * @throws what reading the target throws: it has broken off.
+   */
+  async run(): Promise<"ended"> {
+    for (let reading = this.#read();;) {
+      const bytes = await reading;
+      if (bytes === undefined) return "ended";
+      this.#hold(bytes);
+      if (this.#mayWait()) {
+        reading = this.#read();
+        if (await this.#comes(reading)) continue;
+        this.#vainWaits++;
+        await this.flush();
+      } else {
+        await this.flush();
+        reading = this.#read();
+      }
+    }
+  }
+
+  /** The last bytes, which no cell has carried yet. */
+  take(): Uint8Array {
+    const [first, ...others] = this.#held;
+    this.#held = [];
+    if (first === undefined) return new Uint8Array(0);
+    return others.length === 0 ? first : concat(first, ...others);
+  }
+
+  /** Write what is held. @throws what writing to the stream throws. */
+  async flush(): Promise<void> {
+    if (this.#held.length > 0) await this.#stream.write(this.take());
+  }
+
+  /** @returns What came, `undefined` at the end. */
+  async #read(): Promise<Uint8Array | undefined> {
+    // What is held is in the one before; what was written has been copied.
+    if (this.#held.length > 0 || this.#buffer.length !== this.#readBytes) {
+      this.#buffer = new Uint8Array(this.#readBytes);
+    }
+    const buffer = this.#buffer;
+    const count = await this.#connection.read(buffer);
+    if (count === null) return undefined;
+    this.#readBytes = count === buffer.length
+      ? READ_BYTES.most
+      : READ_BYTES.first;
+    return buffer.subarray(0, count);
+  }
+
+  #hold(bytes: Uint8Array): void {
+    if (this.#held.length === 0) this.#heldSinceMs = this.#clock.nowMs();
+    this.#held.push(bytes);
+  }
+
+  #mayWait(): boolean {
+    const bytes = this.#held.reduce((sum, { length }) => sum + length, 0);
+    return bytes < TOGETHER_BYTES && this.#vainWaits < VAIN_WAITS &&
+      this.#clock.nowMs() < this.#heldSinceMs + TOGETHER_MS;
+  }
+
+  /**
+   * Whether a read ends soon. Two wake-ups: where this process has much to do the first
+   * may come before what has arrived was looked at.
+   */
+  async #comes(reading: Promise<unknown>): Promise<boolean> {
+    let hasCome = false;
+    const came = reading.then(() => hasCome = true, () => hasCome = true);
+    for (let wakeUp = 0; wakeUp < 2 && !hasCome; wakeUp++) {
+      const waiting = Promise.withResolvers<void>();
+      const timer = this.#clock.schedule(TOGETHER_MS / 2, waiting.resolve);
+      await Promise.race([came, waiting.promise]);
+      timer.cancel();
+    }
+    return hasCome;
   }
 }
 

@@ -219,7 +219,8 @@ export class SessionDriver {
         return result;
       },
       unconfirmed: () => this.#session.streams.unconfirmed(id),
-      finish: () => {
+      finish: (bytes) => {
+        if (bytes.length > 0) this.#session.streams.write(id, bytes);
         this.#session.streams.finish(id);
         this.#turn();
       },

@@ -21,6 +21,8 @@ export const READ_BYTES = 64 * 1024;
  */
 export const SESSION_LOST = 256;
 
+const NO_BYTES = new Uint8Array(0);
+
 /** What a stream asks of its session. */
 export interface StreamCalls {
   accept(): void;
@@ -28,7 +30,8 @@ export interface StreamCalls {
   read(): ReadResult | undefined;
   /** Bytes written that the peer has not confirmed; `undefined` once it is over. */
   unconfirmed(): number | undefined;
-  finish(): void;
+  /** With the last bytes, which must not change from now on. */
+  finish(bytes: Uint8Array): void;
   breakOff(code: number): void;
   reset(code: number): void;
 }
@@ -165,12 +168,18 @@ export class SessionStreamHandle {
     if (end !== undefined) throw endError(end);
   }
 
-  /** End our direction after what was written; the other one stays. */
-  async closeWrite(): Promise<void> {
+  /**
+   * End our direction after what was written; the other one stays.
+   *
+   * @param lastBytes Go out before the end, in the same cell where they fit. They are
+   * copied.
+   */
+  async closeWrite(lastBytes: Uint8Array = NO_BYTES): Promise<void> {
     this.#isWriteClosed = true;
     if (this.#moving !== undefined) await this.#moving.promise;
     this.#isTouched = true;
-    if (this.#end === undefined) this.#calls.finish();
+    if (this.#end !== undefined) return;
+    this.#calls.finish(new Uint8Array(lastBytes));
   }
 
   /**

@@ -3,8 +3,14 @@ import { type Bytes, concat } from "../../../lib/base/bytes.ts";
 import { UnreachableError } from "../../../lib/base/errors.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { sleep } from "../../../lib/base/clock.ts";
-import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
-import { DISCARD_MS } from "../../../lib/node/host/serve_stream.ts";
+import { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
+import {
+  DISCARD_MS,
+  serveStream,
+  TOGETHER_MS,
+} from "../../../lib/node/host/serve_stream.ts";
+import { createDrain } from "../../../lib/sim/world/drain.ts";
 import type { StreamTarget } from "../../../lib/node/host/stream_target.ts";
 import type { TargetConnection } from "../../../lib/node/host/target_connection.ts";
 import type { TargetDial } from "../../../lib/node/host/target_dial.ts";
@@ -445,3 +451,93 @@ Deno.test("serveStream() refuses a stream whose target takes no byte of the PROX
     }, { signal: NEVER });
     await assert.rejects(stream.opened, { code: "service.refused" });
   }));
+
+/** A stream that is served with `target` behind it, and what is said on it. */
+function served(target: TargetConnection) {
+  const clock = new VirtualClock({ drain: createDrain(), maxEvents: 10_000 });
+  const said: string[] = [];
+  const stream: SessionStreamHandle = new SessionStreamHandle({
+    accept: () => void said.push("accept"),
+    write(bytes) {
+      said.push(`${bytes.length}`);
+      return "taken";
+    },
+    read: () => undefined,
+    unconfirmed: () => 0,
+    finish(bytes) {
+      said.push(`${bytes.length}, end`);
+      stream.onFinished();
+    },
+    breakOff(code) {
+      said.push("break");
+      stream.onReset(code);
+    },
+    reset() {},
+  });
+  const { signal } = new AbortController();
+  const options = { clock, dial: dialling(target), signal };
+  const over = serveStream(stream, TCP, options);
+  return { clock, said, stream, over };
+}
+
+Deno.test("serveStream() sends the end of a target that answers and closes with the last bytes", async () => {
+  const target = new FakeTarget();
+  const { clock, said, over } = served(target);
+  await clock.advance(10);
+  target.send(pattern(9_000));
+  await clock.advance(TOGETHER_MS / 2);
+  target.end();
+  await clock.advance(TOGETHER_MS);
+  await over;
+  assert.deepEqual(said, ["accept", "9000, end"]);
+});
+
+Deno.test("serveStream() sends what was read before a target breaks off", async () => {
+  const target = new FakeTarget();
+  const { clock, said, over } = served(target);
+  await clock.advance(10);
+  target.send(pattern(100));
+  await clock.advance(1);
+  target.reset();
+  await clock.advance(TOGETHER_MS);
+  await over;
+  assert.deepEqual(said, ["accept", "100", "break"]);
+});
+
+Deno.test("serveStream() lets few bytes wait a moment for others, twice in vain, and many not at all", async () => {
+  const target = new FakeTarget();
+  const { clock, said, stream } = served(target);
+  await clock.advance(10);
+  said.length = 0;
+  target.send(pattern(20_000));
+  await clock.advance(0);
+  assert.deepEqual(said, ["20000"]);
+  for (const waitMs of [TOGETHER_MS, TOGETHER_MS, 0, 0]) {
+    said.length = 0;
+    target.send(pattern(10));
+    if (waitMs > 0) {
+      await clock.advance(waitMs - 1);
+      assert.deepEqual(said, []);
+    }
+    await clock.advance(waitMs === 0 ? 0 : 1);
+    assert.deepEqual(said, ["10"]);
+  }
+  stream.abort();
+  await clock.advance(10);
+});
+
+Deno.test("serveStream() bounds how long bytes wait for others that keep coming", async () => {
+  const target = new FakeTarget();
+  const { clock, said, stream } = served(target);
+  await clock.advance(10);
+  said.length = 0;
+  for (let ms = 0; ms < 20; ms++) {
+    target.send(pattern(10));
+    await clock.advance(1);
+  }
+  const bytes = said.map(Number);
+  assert.ok(bytes.length >= 4, said.join());
+  assert.ok(Math.max(...bytes) <= (TOGETHER_MS + 1) * 10, said.join());
+  stream.abort();
+  await clock.advance(10);
+});

@@ -83,3 +83,22 @@ Deno.test("SessionDriver looks at leisure at an acknowledgement that is overdue 
   service.close();
   assert.equal((await stream.closed).how, "reset");
 });
+
+Deno.test("SessionDriver sends the last bytes of a stream and its end in one cell", async () => {
+  const clock = new VirtualClock({ drain: createDrain(), maxEvents: 10_000 });
+  const secret = new Uint8Array(32).fill(7);
+  const quota = new SessionQuota();
+  const client = new SessionDriver(
+    new Session({ crypto: nativeSuite(), role: "client", secret, quota }, 0),
+    clock,
+  );
+  const carrier = new SlowCarrier();
+  client.addLeg(0, carrier);
+  const stream = client.openStream(80);
+  await clock.advance(0);
+  const before = carrier.taken.length;
+  await stream.closeWrite(new Uint8Array(100));
+  await clock.advance(0);
+  assert.equal(carrier.taken.length - before, 1);
+  client.close();
+});
