@@ -16,6 +16,7 @@ import type { NodeRecord } from "../auth/node_record.ts";
 import { type Random, randomBetween } from "../base/random.ts";
 import type { CircuitSample } from "../path/bandwidth_weights.ts";
 import { AVOID_NOTHING } from "../path/path_avoid.ts";
+import { BuildPlaces } from "./build_places.ts";
 import { BuildTime, SLOW_BUILD_MS } from "./build_time.ts";
 import { type LastHopRule, suits } from "./circuit_choice.ts";
 import type { Pressure } from "../base/pressure.ts";
@@ -48,12 +49,6 @@ import { MAX_WAITING, WaitingRequests } from "./waiting_requests.ts";
 
 /** Builds at once for the reserve. More would only slow one another down. */
 export const MAX_WARM_BUILDS = 3;
-/** Tuning: builds at once, where requests wait: what a visited service needs. */
-export const MAX_BUILDS = 8;
-/** Tuning: the same where they are slow: together they would only be slower. */
-export const MAX_SLOW_BUILDS = 4;
-/** Tuning: with so many requests that wait for circuits there is a crowd. */
-export const CROWD = 8;
 /**
  * Tuning: circuits of a node, built and being built. Two guards with 32 links each
  * carry 7,168.
@@ -96,6 +91,7 @@ export class CircuitPool {
   readonly #rule: LastHopRule;
   readonly #lanes: Readonly<Record<CircuitPurpose, Lane>>;
   readonly #buildTime = new BuildTime();
+  readonly #buildPlaces = new BuildPlaces();
   readonly #circuits: CircuitStock;
   readonly #waiting: WaitingRequests;
   readonly #outage = new Outage();
@@ -150,8 +146,13 @@ export class CircuitPool {
 
   /** Whether there is more to do than is done. */
   get pressure(): Pressure {
-    if (this.#isSlow) return "slow";
-    return this.waiting >= CROWD ? "crowded" : "free";
+    if (this.buildMs >= SLOW_BUILD_MS) return "slow";
+    return this.waiting >= this.mostBuilds ? "crowded" : "free";
+  }
+
+  /** Builds at once: with as many requests that wait there is a crowd. */
+  get mostBuilds(): number {
+    return this.#buildPlaces.most;
   }
 
   /** What builds took of late, ms; 0 before the first. */
@@ -253,9 +254,12 @@ export class CircuitPool {
     }
     const { least, most } = UNUSED_FOR_MS;
     const unusedMs = randomBetween(this.#random, least, most);
+    // With the one that has just been built.
+    const building = this.building;
     this.#circuits.open(circuit, nowMs + unusedMs);
     this.#counts.built++;
     this.#buildTime.onBuilt(circuit.startedMs, nowMs);
+    this.#buildPlaces.onBuilt(this.buildMs, building);
     this.#selector.onBuilt(circuit.path, nowMs);
     this.#outage.onBuilt(nowMs);
     if (roundTripMs !== undefined) this.onMeasured(id, { roundTripMs });
@@ -325,6 +329,7 @@ export class CircuitPool {
       if (!circuit.isOpen) {
         actions.push({ type: "close", id: circuit.id });
         this.#buildTime.onTimeout(circuit.startedMs, nowMs);
+        this.#buildPlaces.onTimeout();
         this.#counts.timedOut++;
         this.#lose(circuit, circuit.hops, "timeout", nowMs);
       } else this.#close(circuit, actions);
@@ -392,10 +397,6 @@ export class CircuitPool {
     };
   }
 
-  get #isSlow(): boolean {
-    return this.#buildTime.meanMs >= SLOW_BUILD_MS;
-  }
-
   /** One relay more than a circuit has: else the far side could not choose any. */
   get #needed(): number {
     return this.#hops + 1;
@@ -452,7 +453,7 @@ export class CircuitPool {
       request.build = circuit.id;
       return;
     }
-    if (this.building >= (this.#isSlow ? MAX_SLOW_BUILDS : MAX_BUILDS)) return;
+    if (this.building >= this.mostBuilds) return;
     const lane = this.#lanes[want.purpose];
     const notBeforeMs = Math.max(request.notBeforeMs, lane.blockedUntilMs);
     if (nowMs < notBeforeMs) return this.#wakeAt(notBeforeMs);

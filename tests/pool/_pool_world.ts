@@ -9,8 +9,8 @@ import type { NodeRecord } from "../../lib/auth/node_record.ts";
 import {
   CircuitPool,
   type CircuitPoolOptions,
-  MAX_BUILDS,
 } from "../../lib/pool/circuit_pool.ts";
+import { BUILDS } from "../../lib/pool/build_places.ts";
 import type { PoolAction } from "../../lib/pool/pool_action.ts";
 import type { GuardSet } from "../../lib/path/guard_set.ts";
 import type { Layer2Set } from "../../lib/path/layer2.ts";
@@ -87,7 +87,7 @@ export class PoolWorld {
   /** Carry out what the pool asks for. */
   do(actions: readonly PoolAction[]): void {
     for (const action of actions) this.#obey(action);
-    assert.ok(this.pool.building <= MAX_BUILDS);
+    assert.ok(this.pool.building <= BUILDS.most);
   }
 
   #obey(action: PoolAction): void {

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { avoiding } from "../../lib/path/path_avoid.ts";
 import fc from "fast-check";
-import {
-  CROWD,
-  MAX_BUILDS,
-  MAX_SLOW_BUILDS,
-  MAX_WARM_BUILDS,
-  UNUSED_FOR_MS,
-} from "../../lib/pool/circuit_pool.ts";
+import { MAX_WARM_BUILDS, UNUSED_FOR_MS } from "../../lib/pool/circuit_pool.ts";
+import { BUILDS } from "../../lib/pool/build_places.ts";
 import { SLOW_BUILD_MS } from "../../lib/pool/build_time.ts";
 import {
   type CircuitPurpose,
@@ -107,8 +102,8 @@ Deno.test("CircuitPool.take() turns a request away when too many wait, and says 
 Deno.test("CircuitPool is crowded while many requests wait, and no longer", () => {
   const world = warm();
   assert.equal(world.pool.pressure, "free");
-  for (let n = 0; n < 2 + CROWD; n++) world.take();
-  assert.equal(world.pool.waiting, CROWD);
+  for (let n = 0; n < 2 + BUILDS.least; n++) world.take();
+  assert.equal(world.pool.waiting, BUILDS.least);
   assert.equal(world.pool.pressure, "crowded");
   world.run(world.nowMs + 5_000);
   assert.equal(world.pool.waiting, 0);
@@ -118,13 +113,28 @@ Deno.test("CircuitPool is crowded while many requests wait, and no longer", () =
 Deno.test("CircuitPool says that it is slow where builds are, and builds fewer at once", () => {
   const quick = warm();
   for (let n = 0; n < 30; n++) quick.take();
-  assert.equal(quick.statesOf("building"), MAX_BUILDS);
+  assert.equal(quick.statesOf("building"), BUILDS.least);
   const slow = new PoolWorld({ relays: LIST, hopMs: SLOW_BUILD_MS / 2 });
   slow.run(60_000);
   assert.ok(slow.pool.buildMs >= SLOW_BUILD_MS);
   assert.equal(slow.pool.pressure, "slow");
   for (let n = 0; n < 30; n++) slow.take();
-  assert.equal(slow.statesOf("building"), MAX_SLOW_BUILDS);
+  assert.equal(slow.statesOf("building"), BUILDS.slow);
+});
+
+Deno.test("CircuitPool builds more at once for a crowd that comes while builds stay quick", () => {
+  const world = warm();
+  let most = 0;
+  let longest = 0;
+  for (let ms = 0; ms < 15_000; ms += 100) {
+    // 100 a second, each build 0.15 s and more: eight at once are not enough.
+    for (let n = 0; n < 10; n++) world.take();
+    world.run(world.nowMs + 100);
+    most = Math.max(most, world.statesOf("building"));
+    longest = ms < 8_000 ? 0 : Math.max(longest, world.pool.waiting);
+  }
+  assert.ok(most > BUILDS.least && most <= BUILDS.most, `${most} at once`);
+  assert.ok(longest < 2 * BUILDS.most, `${longest} wait at the end`);
 });
 
 Deno.test("CircuitPool closes unused circuits after 20 to 30 minutes, not all at once, and builds others", () => {

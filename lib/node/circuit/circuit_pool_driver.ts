@@ -220,6 +220,10 @@ export class CircuitPoolDriver implements Circuits, AsyncDisposable {
     return this.#pool.buildMs;
   }
 
+  get mostBuilds(): number {
+    return this.#pool.mostBuilds;
+  }
+
   get outageNow(): UnreachableError | undefined {
     const why = this.#pool.shortage(this.#nowMs);
     return why === undefined ? undefined : shortageError(why);

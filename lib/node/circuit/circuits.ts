@@ -59,6 +59,8 @@ export interface Circuits {
   readonly pressure: Pressure;
   /** What builds took of late, ms; 0 before the first. */
   readonly buildMs: number;
+  /** Circuits that may be built at once now. */
+  readonly mostBuilds: number;
   /**
    * Why a caller who has waited since `sinceMs` waits in vain, where that is known:
    * `path.guards_down`, `path.guards_missing` or `path.too_few_relays`.

@@ -29,14 +29,27 @@ export interface ApproachPlaces {
   readonly newcomers: number;
 }
 
-/** Tuning: as many as keep all builds busy, where these are quick, and where they are slow. */
-export const PLACES = {
-  crowded: { all: 16, newcomers: 12 },
-  slow: { all: 8, newcomers: 4 },
+/**
+ * Tuning: for each circuit that may be built at once, so many as keep all builds busy,
+ * where these are quick, and where they are slow.
+ */
+export const PLACES_OF_BUILD = {
+  crowded: { all: 2, newcomers: 1.5 },
+  slow: { all: 2, newcomers: 1 },
 } as const satisfies Record<
   Exclude<Circuits["pressure"], "free">,
   ApproachPlaces
 >;
+
+/** How many are under way in a crowd, where so many circuits may be built at once. */
+function approachPlaces(
+  pressure: Exclude<Circuits["pressure"], "free">,
+  builds: number,
+): ApproachPlaces {
+  const { all, newcomers } = PLACES_OF_BUILD[pressure];
+  return { all: builds * all, newcomers: Math.floor(builds * newcomers) };
+}
+
 /** Tuning: a visitor that could not begin by then is told so, ms. */
 export const NEWCOMER_WAIT_MS = 15_000;
 /** Tuning: visitors that wait to begin. Stops a local program from filling memory. */
@@ -56,13 +69,16 @@ interface Waiter {
 /** The approaches of one node. */
 export class ApproachGate implements Disposable {
   readonly #clock: Clock;
-  readonly #circuits: Pick<Circuits, "pressure">;
+  readonly #circuits: Pick<Circuits, "pressure" | "mostBuilds">;
   readonly #timer: MachineTimer;
   readonly #used = { leg: 0, newcomer: 0 };
   readonly #waiting = { leg: new Set<Waiter>(), newcomer: new Set<Waiter>() };
 
-  /** @param circuits Says whether there is a crowd. */
-  constructor(clock: Clock, circuits: Pick<Circuits, "pressure">) {
+  /** @param circuits Says whether there is a crowd, and how many circuits are built at once. */
+  constructor(
+    clock: Clock,
+    circuits: Pick<Circuits, "pressure" | "mostBuilds">,
+  ) {
     this.#clock = clock;
     this.#circuits = circuits;
     this.#timer = new MachineTimer(clock, () => this.#look());
@@ -113,9 +129,9 @@ export class ApproachGate implements Disposable {
   }
 
   #isFree(kind: ApproachKind): boolean {
-    const { pressure } = this.#circuits;
+    const { pressure, mostBuilds } = this.#circuits;
     if (pressure === "free") return true;
-    const { all, newcomers } = PLACES[pressure];
+    const { all, newcomers } = approachPlaces(pressure, mostBuilds);
     if (this.underWay >= all) return false;
     return kind === "leg" || this.#used.newcomer < newcomers;
   }

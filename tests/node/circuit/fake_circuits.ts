@@ -7,6 +7,7 @@
 import { AVOID_NOTHING } from "../../../lib/path/path_avoid.ts";
 import type { CellPort } from "../../../lib/node/circuit/leg_carrier.ts";
 import type { NodeId } from "../../../lib/auth/identity.ts";
+import { BUILDS } from "../../../lib/pool/build_places.ts";
 import type { Pressure } from "../../../lib/base/pressure.ts";
 import type { NodeRecord } from "../../../lib/auth/node_record.ts";
 import { type Bytes, equalBytes } from "../../../lib/base/bytes.ts";
@@ -200,6 +201,7 @@ export class FakeCircuits implements Circuits {
   /** As many as a test says. */
   waiting = 0;
   pressure: Pressure = "free";
+  mostBuilds: number = BUILDS.least;
   buildMs = 0;
 
   /** What a test says, if no circuit was built since. */

@@ -5,15 +5,27 @@ import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import {
   ApproachGate,
   type ApproachKind,
+  type ApproachPlaces,
   AT_ONCE,
   LOOK_MS,
   MAX_WAITING,
   NEWCOMER_WAIT_MS,
-  PLACES,
+  PLACES_OF_BUILD,
 } from "../../../lib/node/visit/approach_gate.ts";
+import { BUILDS } from "../../../lib/pool/build_places.ts";
 import type { Pressure } from "../../../lib/base/pressure.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
 import { runOn } from "../../transport/world.ts";
+
+/** How many are under way where so many circuits may be built at once. */
+const PLACES = {
+  crowded: times(PLACES_OF_BUILD.crowded, BUILDS.least),
+  slow: times(PLACES_OF_BUILD.slow, BUILDS.slow),
+};
+
+function times({ all, newcomers }: ApproachPlaces, builds: number) {
+  return { all: all * builds, newcomers: newcomers * builds };
+}
 
 const NEVER = { signal: new AbortController().signal };
 
@@ -21,11 +33,14 @@ function inGateWorld(
   test: (
     gate: ApproachGate,
     clock: VirtualClock,
-    circuits: { pressure: Pressure },
+    circuits: { pressure: Pressure; mostBuilds: number },
   ) => Promise<void>,
 ): Promise<void> {
   const clock = new VirtualClock({ drain: createDrain(), maxEvents: 1e5 });
-  const circuits = { pressure: "slow" as Pressure };
+  const circuits = {
+    pressure: "slow" as Pressure,
+    mostBuilds: BUILDS.slow as number,
+  };
   const run = async () => {
     using gate = new ApproachGate(clock, circuits);
     await test(gate, clock, circuits);
@@ -83,6 +98,7 @@ Deno.test("ApproachGate lets so many begin, and the next ones as others end, in 
 Deno.test("ApproachGate lets more begin where many wait, and circuits are built quickly", () =>
   inGateWorld(async (gate, clock, circuits) => {
     circuits.pressure = "crowded";
+    circuits.mostBuilds = BUILDS.least;
     const places = await enter(gate, "newcomer", PLACES.crowded.newcomers);
     const next = enter(gate, "newcomer", 1);
     const legs = await enter(
@@ -161,3 +177,16 @@ Deno.test("ApproachGate forgets those who give up, also in the moment in which t
 
 const BUSY = { code: "service.busy" };
 const GONE = { code: "test.gone" };
+
+Deno.test("ApproachGate lets more begin where more circuits are built at once", () =>
+  inGateWorld(async (gate, clock, circuits) => {
+    circuits.pressure = "crowded";
+    circuits.mostBuilds = 4 * BUILDS.least;
+    const many = 4 * PLACES.crowded.newcomers;
+    const places = await enter(gate, "newcomer", many);
+    const next = enter(gate, "newcomer", 1);
+    await sleep(clock, 1_000);
+    assert.equal(gate.waiting, 1);
+    for (const place of places) place[Symbol.dispose]();
+    for (const place of await next) place[Symbol.dispose]();
+  }));
