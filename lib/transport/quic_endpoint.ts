@@ -14,6 +14,7 @@ import { raceSignal } from "../base/clock.ts";
 import type { PublicKey } from "../auth/identity.ts";
 import { parseIp, type SocketAddress } from "../auth/socket_address.ts";
 import { AcceptQueue } from "./_accept_queue.ts";
+import { congestionControlOf } from "./_congestion_control.ts";
 import { busy, dialFailure, endpointClosed } from "./_failures.ts";
 import { QuicHandshakes } from "./_quic_handshakes.ts";
 import { bindSockets, type QuicSockets } from "./_quic_sockets.ts";
@@ -84,8 +85,6 @@ class QuicEndpoint implements Endpoint {
       maxConcurrentUnidirectionalStreams: 0,
       maxIdleTimeout: this.#limits.idleTimeoutMs,
       keepAliveInterval: this.#limits.keepAliveMs,
-      // BBR: keeps its pace on lossy paths, where Cubic falls to a tenth.
-      congestionControl: "low-latency",
     };
     this.#sockets = sockets;
     const { hostname, port } = sockets.first.addr;
@@ -96,6 +95,8 @@ class QuicEndpoint implements Endpoint {
         key: leaf.privateKey,
         alpnProtocols: [options.alpn],
         ...this.#transport,
+        // Who dials us at an address of loopback is on this machine.
+        congestionControl: congestionControlOf(hostname),
       })
     );
     this.#loops = this.#listeners.map((listener) => this.#listen(listener));
@@ -140,6 +141,7 @@ class QuicEndpoint implements Endpoint {
         alpnProtocols: [this.#alpn],
         caCerts: [trustAnchor(peer)],
         ...this.#transport,
+        congestionControl: congestionControlOf(address.host),
       });
       return this.#adopt(conn);
     } catch (cause) {
