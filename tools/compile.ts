@@ -34,6 +34,7 @@ export const FROZEN_FLAGS = [
   "--allow-sys=networkInterfaces", // to see that the machine is on another network
   "--deny-import", // all code is inside
   "--no-prompt",
+  "--v8-flags=--max-semi-space-size=4", // a crowd leaves less to be collected
 ] as const;
 
 /** What to compile. */

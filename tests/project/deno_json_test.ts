@@ -77,6 +77,17 @@ Deno.test("no task has all permissions, native libraries, code from the network 
   }
 });
 
+Deno.test("the program has the same young generation however it is started", async () => {
+  const flag = "--v8-flags=--max-semi-space-size=4";
+  for (const task of ["start", "demo"]) {
+    assert.ok(CONFIG.tasks[task]?.command.includes(` ${flag} `), task);
+  }
+  assert.ok(FROZEN_FLAGS.includes(flag));
+  for (const file of ["tools/npm/anonnet.mjs", "tests/support/process.ts"]) {
+    assert.ok((await Deno.readTextFile(file)).includes(`"${flag}"`), file);
+  }
+});
+
 Deno.test("the executable is given no more than the permission set", () => {
   const given = FROZEN_FLAGS.filter((flag) => flag.startsWith("--allow-"))
     .map((flag) => flag.slice("--allow-".length));

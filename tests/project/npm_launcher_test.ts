@@ -90,7 +90,8 @@ Deno.test({
     const folder = await Deno.realPath(home.pathOf("node_modules/anonnet"));
     assert.equal(
       await launcher.output.all,
-      `1 run --quiet --no-prompt --no-remote -P --config=${folder}/deno.json ` +
+      "1 run --quiet --no-prompt --no-remote " +
+        `--v8-flags=--max-semi-space-size=4 -P --config=${folder}/deno.json ` +
         `${folder}/main.js --stop-with-parent proxy --socks a b\n`,
     );
     assert.equal((await launcher.child.status).code, 7);

@@ -26,7 +26,7 @@ export interface Outcome {
 export interface ProcessOptions {
   /** Working directory. */
   readonly cwd?: string;
-  /** Instead of `-P`, the permissions of `deno.json`. */
+  /** Instead of `-P`, the permissions of `deno.json`, and the heap of `deno task start`. */
   readonly permissions?: readonly string[];
 }
 
@@ -53,7 +53,7 @@ export class ProgramProcess implements AsyncDisposable {
         "--quiet",
         "--no-prompt",
         `--config=${CONFIG}`,
-        ...options.permissions ?? ["-P"],
+        ...options.permissions ?? ["--v8-flags=--max-semi-space-size=4", "-P"],
         MAIN,
         ...args,
       ],

@@ -110,6 +110,8 @@ function start(words) {
       "--quiet",
       "--no-prompt",
       "--no-remote",
+      // Of what a crowd leaves behind, less waits to be collected.
+      "--v8-flags=--max-semi-space-size=4",
       "-P",
       `--config=${join(HERE, "deno.json")}`,
       join(HERE, "main.js"),
