@@ -75,7 +75,7 @@ Deno.test("snapshotOf() warns of what its operator has to look at", () => {
     circuits: { own: { guards, circuits: [] }, relayed: null },
     machine: [
       stateFinding({ type: "open", mode: 0o755 }),
-      addressesFinding({ ipv4: true, ipv6: true }),
+      addressesFinding({ ipv4: true, ipv6: true, hosts: [] }),
     ],
   });
   const told = shown.warnings.map(({ what, grade, words }) =>
