@@ -14,6 +14,7 @@ import type {
 } from "./transport.ts";
 import type { SocketAddress } from "../auth/socket_address.ts";
 import { busy, lost } from "./_failures.ts";
+import { SendOrder } from "./_send_order.ts";
 import { QuicStream } from "./quic_stream.ts";
 
 /** A connection, dialled by us or to us. */
@@ -22,6 +23,7 @@ export class QuicConnection implements Connection {
   readonly #conn: Deno.QuicConn;
   readonly #incoming: ReadableStreamDefaultReader<Deno.QuicBidirectionalStream>;
   readonly #maxOpening: number;
+  readonly #order = new SendOrder(() => performance.now());
   #remoteAddress: SocketAddress;
   #opening = 0;
   #localCode: number | undefined;
@@ -77,6 +79,7 @@ export class QuicConnection implements Connection {
         await this.#conn.createBidirectionalStream({
           waitUntilAvailable: true,
         }),
+        this.#order,
       );
     } catch (cause) {
       throw lost(cause);
@@ -87,7 +90,7 @@ export class QuicConnection implements Connection {
     try {
       // What is not accepted waits in QUIC and counts towards the peer's limit.
       const { value, done } = await this.#incoming.read();
-      return done ? undefined : new QuicStream(value);
+      return done ? undefined : new QuicStream(value, this.#order);
     } catch {
       return undefined; // `closed` tells how it ended
     }

@@ -8,16 +8,22 @@
  * @module
  */
 import { lost } from "./_failures.ts";
+import type { SendOrder, SendPlace } from "./_send_order.ts";
 import type { ByteStream } from "./transport.ts";
 
 /** A stream of a QUIC connection, either side's. */
 export class QuicStream implements ByteStream {
   readonly #reader: ReadableStreamBYOBReader;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #place: SendPlace;
   #writeEnd: Promise<void> | undefined;
 
-  /** @param stream Taken over: both halves get locked. */
-  constructor(stream: Deno.QuicBidirectionalStream) {
+  /**
+   * @param stream Taken over: both halves get locked.
+   * @param order That of its connection.
+   */
+  constructor(stream: Deno.QuicBidirectionalStream, order: SendOrder) {
+    this.#place = order.enter(stream.writable);
     this.#reader = stream.readable.getReader({ mode: "byob" });
     this.#writer = stream.writable.getWriter();
   }
@@ -36,14 +42,17 @@ export class QuicStream implements ByteStream {
   }
 
   write(bytes: Uint8Array): Promise<void> {
+    this.#place.onWrite(bytes.length);
     return this.#writer.write(bytes).catch(throwLost);
   }
 
   closeWrite(): Promise<void> {
+    this.#place.leave();
     return this.#writeEnd ??= this.#writer.close().catch(ignore);
   }
 
   cancel(): void {
+    this.#place.leave();
     this.#reader.cancel().catch(ignore);
     // Not close(): writes that wait for the peer would hold up the end.
     this.#writeEnd ??= this.#writer.abort().catch(ignore);
