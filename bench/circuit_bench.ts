@@ -6,7 +6,12 @@
  * @module
  */
 import { type Random, seededRandom } from "../lib/base/random.ts";
-import { CELL_BYTES } from "../lib/circuit/cell.ts";
+import {
+  CELL_BYTES,
+  PAYLOAD_OFFSET,
+  TRAIN_BYTES,
+  writeSize,
+} from "../lib/circuit/cell.ts";
 import {
   ClientHandshake,
   type HopKeys,
@@ -33,75 +38,93 @@ function hopKeys(random: Random): HopKeys {
 const random = seededRandom(1);
 const keys = hopKeys(random);
 const group = "cells";
+const UNITS = [["cells", CELL_BYTES], ["trains", TRAIN_BYTES]] as const;
 
-Deno.bench(`relay: wrap 64 KiB backward`, { group }, (b) => {
-  const relay = new RelayLayer(crypto, keys);
-  const chunk = random.bytes(CHUNK_BYTES);
-  b.start();
-  relay.wrapBackward(chunk);
-  b.end();
-});
+for (const [what, unitBytes] of UNITS) {
+  /** The cells or trains of a chunk. */
+  const units = (chunk: Uint8Array) =>
+    Array.from(
+      { length: CHUNK_BYTES / unitBytes },
+      (_, i) => chunk.subarray(i * unitBytes, (i + 1) * unitBytes),
+    );
 
-Deno.bench(`relay: peel 64 KiB forward`, { group }, (b) => {
-  const relay = new RelayLayer(crypto, keys);
-  // One layer alone: what a client of one hop would send.
-  const client = new OnionClient(crypto, random);
-  client.addHop(keys);
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
-    client.seal(chunk.subarray(at, at + CELL_BYTES));
-  }
-  b.start();
-  const passed = relay.peelForward(chunk);
-  b.end();
-  if (!passed) throw new Error("Cannot peel");
-});
+  Deno.bench(`relay: wrap 64 KiB backward, in ${what}`, { group }, (b) => {
+    const relay = new RelayLayer(crypto, keys);
+    const chunk = random.bytes(CHUNK_BYTES);
+    for (const unit of units(chunk)) writeSize(unit);
+    b.start();
+    const passed = relay.wrapBackward(chunk);
+    b.end();
+    if (!passed) throw new Error("Cannot wrap");
+  });
 
-Deno.bench(`relay: carry 64 KiB across a join`, { group }, (b) => {
-  const from = new RelayLayer(crypto, keys);
-  const to = new RelayLayer(crypto, keys);
-  const client = new OnionClient(crypto, random);
-  client.addHop(keys);
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
-    chunk[at + 128] = 2;
-    client.seal(chunk.subarray(at, at + CELL_BYTES));
-  }
-  b.start();
-  const carried = carryAcross(from, to, chunk);
-  b.end();
-  if (!carried) throw new Error("Cannot carry");
-});
+  Deno.bench(`relay: peel 64 KiB forward, in ${what}`, { group }, (b) => {
+    const relay = new RelayLayer(crypto, keys);
+    // One layer alone: what a client of one hop would send.
+    const client = new OnionClient(crypto, random);
+    client.addHop(keys);
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (const unit of units(chunk)) {
+      client.seal(unit);
+    }
+    b.start();
+    const passed = relay.peelForward(chunk);
+    b.end();
+    if (!passed) throw new Error("Cannot peel");
+  });
 
-Deno.bench(`client: seal 64 KiB for 3 hops`, { group }, (b) => {
-  const client = new OnionClient(crypto, random);
-  for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  b.start();
-  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
-    client.seal(chunk.subarray(at, at + CELL_BYTES));
-  }
-  b.end();
-});
+  Deno.bench(
+    `relay: carry 64 KiB across a join, in ${what}`,
+    { group },
+    (b) => {
+      const from = new RelayLayer(crypto, keys);
+      const to = new RelayLayer(crypto, keys);
+      const client = new OnionClient(crypto, random);
+      client.addHop(keys);
+      const chunk = new Uint8Array(CHUNK_BYTES);
+      for (const unit of units(chunk)) {
+        unit[PAYLOAD_OFFSET] = 2;
+        client.seal(unit);
+      }
+      b.start();
+      const carried = carryAcross(from, to, chunk);
+      b.end();
+      if (!carried) throw new Error("Cannot carry");
+    },
+  );
 
-Deno.bench(`client: open 64 KiB from 3 hops`, { group }, (b) => {
-  const hops = [hopKeys(random), hopKeys(random), hopKeys(random)];
-  const client = new OnionClient(crypto, random);
-  for (const hop of hops) client.addHop(hop);
-  const [first, second, third] = hops.map((hop) => new RelayLayer(crypto, hop));
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
-    third?.sealBackward(chunk.subarray(at, at + CELL_BYTES));
-  }
-  second?.wrapBackward(chunk);
-  first?.wrapBackward(chunk);
-  b.start();
-  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
-    const failed = client.open(chunk.subarray(at, at + CELL_BYTES));
-    if (failed !== undefined) throw new Error("Cannot open");
-  }
-  b.end();
-});
+  Deno.bench(`client: seal 64 KiB for 3 hops, in ${what}`, { group }, (b) => {
+    const client = new OnionClient(crypto, random);
+    for (let i = 0; i < 3; i++) client.addHop(hopKeys(random));
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    b.start();
+    for (const unit of units(chunk)) {
+      client.seal(unit);
+    }
+    b.end();
+  });
+
+  Deno.bench(`client: open 64 KiB from 3 hops, in ${what}`, { group }, (b) => {
+    const hops = [hopKeys(random), hopKeys(random), hopKeys(random)];
+    const client = new OnionClient(crypto, random);
+    for (const hop of hops) client.addHop(hop);
+    const [first, second, third] = hops.map((hop) =>
+      new RelayLayer(crypto, hop)
+    );
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (const unit of units(chunk)) {
+      third?.sealBackward(unit);
+    }
+    second?.wrapBackward(chunk);
+    first?.wrapBackward(chunk);
+    b.start();
+    for (const unit of units(chunk)) {
+      const failed = client.open(unit);
+      if (failed !== undefined) throw new Error("Cannot open");
+    }
+    b.end();
+  });
+}
 
 // A keystroke is one cell each way, whatever it holds.
 Deno.bench(`client: seal one cell for 3 hops`, { group }, (b) => {

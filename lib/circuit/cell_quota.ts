@@ -19,7 +19,7 @@ export const QUOTA_BYTES = 512 * 1024 * 1024;
  */
 const FREE_FRACTION = 1 / 16;
 
-/** What waits: cells for a writer, or the beginnings of control messages for their ends. */
+/** What waits: cells for a writer or for the rest of their train, or the beginnings of control messages for their ends. */
 export type WaitingKind = "cells" | "messages";
 
 /** What holds waiting cells on behalf of `Owner`, such as a circuit. */

@@ -31,6 +31,7 @@ import {
   encodeFirstCell,
   encodePayload,
   MAX_HOPS,
+  TRAIN_BYTES,
 } from "./cell.ts";
 import {
   type ClientBound,
@@ -267,14 +268,14 @@ export class ClientCircuit {
   }
 
   /**
-   * Take one cell that arrived; it is overwritten.
+   * Take one cell or train that arrived; it is overwritten.
    *
    * @returns What came of it; `undefined` where a message goes on in the next
    * cell, or the circuit is closed already.
    */
   receive(cell: Uint8Array, nowMs: number): ClientEvent | undefined {
     if (this.#state === "closed") return undefined;
-    if (cell.length !== CELL_BYTES) {
+    if (cell.length !== CELL_BYTES && cell.length !== TRAIN_BYTES) {
       throw new RangeError(`Cannot take a cell of ${cell.length} bytes`);
     }
     if (this.hops === 0) return this.#onCreated(cell);
@@ -285,7 +286,10 @@ export class ClientCircuit {
     const payload = decodePayload(cell);
     switch (payload?.command) {
       case COMMAND.control:
-        return this.#onControl(payload.body, nowMs);
+        // Trains hold data alone.
+        return cell.length === CELL_BYTES
+          ? this.#onControl(payload.body, nowMs)
+          : this.#broken();
       case COMMAND.data:
         return { type: "data", body: payload.body };
       default:
@@ -319,15 +323,15 @@ export class ClientCircuit {
   }
 
   /**
-   * Where a body of data stands in a cell: what is written there need not be
+   * Where a body of data stands in a cell or train: what is written there need not be
    * copied, only sealed by {@linkcode sealData}.
    */
   dataBody(cell: Uint8Array): Uint8Array {
-    return cell.subarray(BODY_OFFSET, CELL_BYTES);
+    return cell.subarray(BODY_OFFSET);
   }
 
   /**
-   * Seal a cell whose body of data is in place.
+   * Seal a cell or train whose body of data is in place.
    *
    * @param bodyBytes How many bytes of {@linkcode dataBody} are the body.
    * @throws {BugError} `circuit.state` unless open.

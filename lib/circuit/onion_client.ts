@@ -27,9 +27,11 @@
  *     wᵢ = (wᵢ₊₁ without its first 16 bytes) ⊕ kᵢ      i = n−1 … 2
  *     cell i begins with wᵢ
  *
+ * A train of cells is sealed and opened as one cell of its size would be.
+ *
  * **Counters.** A hop's two AEAD counters start at 0 when it joins and count
- * the cells that pass it from then on, each way; its filler is spent on forward
- * cells that it passes on, and none on those which it is itself the end of. So
+ * the cells and trains that pass it from then on, each way; its filler is spent on what
+ * it passes on, and none on those which it is itself the end of. So
  * a hop can be added between any two cells, as long as none is under way past
  * it: from `Extend` to `Extended` the client sends nothing.
  *
@@ -50,9 +52,13 @@ import {
   FILLER_BYTES,
   HEAD_BYTES,
   HEAD_OFFSET,
+  isSized,
   isZero,
   MAX_HOPS,
   PAYLOAD_OFFSET,
+  SIZE_BYTES,
+  TRAIN_BYTES,
+  writeSize,
 } from "./cell.ts";
 import type { HopKeys } from "./handshake.ts";
 
@@ -107,7 +113,7 @@ export class OnionClient {
   }
 
   /**
-   * Seal one cell for the last hop, in place.
+   * Seal one cell or train for the last hop, in place.
    *
    * @param cell Holds a payload at {@linkcode PAYLOAD_OFFSET}; what is in front
    * of it is overwritten.
@@ -116,15 +122,17 @@ export class OnionClient {
    */
   seal(cell: Uint8Array): void {
     this.#check(cell);
+    writeSize(cell);
     this.#writeHead(cell);
     const plaintext = cell.subarray(HEAD_OFFSET);
+    const sealed = cell.subarray(SIZE_BYTES);
     for (let i = this.#hops.length - 1; i >= 0; i--) {
-      this.#hop(i).forward.seal(plaintext, cell);
+      this.#hop(i).forward.seal(plaintext, sealed);
     }
   }
 
   /**
-   * Open one cell from the last hop, in place.
+   * Open one cell or train from the last hop, in place.
    *
    * @returns `undefined` once the payload stands at {@linkcode PAYLOAD_OFFSET};
    * otherwise the first hop, from 1, whose layer was not what it had to be. Who
@@ -134,12 +142,14 @@ export class OnionClient {
    */
   open(cell: Uint8Array): number | undefined {
     this.#check(cell);
+    if (!isSized(cell)) return this.#fail(1);
     this.#rebuildHeads();
     const last = this.#hops.length - 1;
     const plaintext = cell.subarray(HEAD_OFFSET);
+    const sealed = cell.subarray(SIZE_BYTES);
     for (let i = 0; i <= last; i++) {
-      if (i > 0) this.#restoreHead(cell, last - i);
-      if (!this.#hop(i).backward.open(cell, plaintext)) {
+      if (i > 0) this.#restoreHead(sealed, last - i);
+      if (!this.#hop(i).backward.open(sealed, plaintext)) {
         return this.#fail(i + 1);
       }
     }
@@ -193,9 +203,9 @@ export class OnionClient {
   }
 
   /** Put back what the hop before dropped: 16 bytes of {@linkcode #rebuildHeads}. */
-  #restoreHead(cell: Uint8Array, slot: number): void {
+  #restoreHead(sealed: Uint8Array, slot: number): void {
     const start = slot * FILLER_BYTES;
-    cell.set(this.#head.subarray(start, start + FILLER_BYTES));
+    sealed.set(this.#head.subarray(start, start + FILLER_BYTES));
   }
 
   #hop(index: number): Hop {
@@ -208,7 +218,7 @@ export class OnionClient {
   }
 
   #check(cell: Uint8Array): void {
-    if (cell.length !== CELL_BYTES) {
+    if (cell.length !== CELL_BYTES && cell.length !== TRAIN_BYTES) {
       throw new RangeError(`Cannot take a cell of ${cell.length} bytes`);
     }
     if (this.#hops.length === 0 || this.#failedHop !== undefined) {

@@ -161,7 +161,7 @@ export class RelayCircuit {
   }
 
   /**
-   * Pass on whole cells from the client, in place: to the next hop, or to the
+   * Pass on whole cells and trains from the client, in place: to the next hop, or to the
    * previous hop of the circuit that it is joined to.
    *
    * @param cells A multiple of the cell size.
@@ -184,22 +184,22 @@ export class RelayCircuit {
   }
 
   /**
-   * Wrap whole cells from the next hop, in place, for the previous one.
+   * Wrap whole cells and trains from the next hop, in place, for the previous one.
    *
    * @param cells A multiple of the cell size.
-   * @returns Whether to write them there; not once destroyed.
+   * @returns Whether to write them there. If not, nothing of them may go anywhere,
+   * and the circuit must be destroyed, if it is not already.
    * @throws {BugError} `circuit.state` where there is no next hop.
    */
   backward(cells: Uint8Array): boolean {
     this.#checkWhole(cells);
     if (this.#state === "destroyed") return false;
     if (this.#state !== "extended") throw this.#stateError("pass back");
-    this.#layer.wrapBackward(cells);
-    return true;
+    return this.#layer.wrapBackward(cells);
   }
 
   /**
-   * Take one cell from the client as the last hop; it is overwritten. Carry out
+   * Take one cell or train from the client as the last hop; it is overwritten. Carry out
    * the actions before the next cell: they may be what lets it pass.
    *
    * @throws {BugError} `circuit.state` where it {@linkcode passesOn}.
@@ -303,7 +303,10 @@ export class RelayCircuit {
 
   #onCell(cell: Uint8Array, nowMs: number): RelayAction[] {
     if (!this.#layer.openForward(cell)) return this.#destroyed("bad_cell");
-    const payload = decodePayload(cell);
+    // What is for a relay itself never comes in trains.
+    const payload = cell.length === CELL_BYTES
+      ? decodePayload(cell)
+      : undefined;
     return payload?.command === COMMAND.control
       ? this.#onControl(payload.body, nowMs)
       : this.#destroyed("protocol");

@@ -2,23 +2,26 @@
  * A relay's one layer of a circuit's cells. Constant size, authenticated at
  * every hop, blind to its position:
  *
- *     forward     ciphertext                 tag     in
- *                 N − 16                     16
- *                 filler     plaintext               out, to the next hop
- *                 16         N − 16
+ *     forward     size   ciphertext                 tag     in
+ *                 1      N − 17                     16
+ *                 size   filler     plaintext               out, to the next hop
+ *                 1      16         N − 17
  *
- *     backward    dropped    plaintext               in, from the next hop
- *                 16         N − 16
- *                 ciphertext                 tag     out
- *                 N − 16                     16
+ *     backward    size   dropped    plaintext               in, from the next hop
+ *                 1      16         N − 17
+ *                 size   ciphertext                 tag     out
+ *                 1      N − 17                     16
+ *
+ * N is the size of a cell, or of a train: whatever the client seals at once each hop
+ * opens at once.
  *
  * What comes in front of an opened cell is the next 16 bytes of the relay's
  * filler keystream, so that it is a whole cell again; the sealed next layer's
- * tag is the end of the plaintext already. The nonce counts the cells of one
+ * tag is the end of the plaintext already. The nonce counts the cells and trains of one
  * direction: one that is lost, doubled, swapped or changed fails here or at the
  * next honest hop, for good.
  *
- * Everything happens in place. Per cell a relay spends one AEAD call and 16
+ * Everything happens in place. For each a relay spends one AEAD call and 16
  * bytes of keystream; the views it takes measured as free beside them.
  *
  * @see protocol §5.3 "Layers"
@@ -26,10 +29,13 @@
  */
 import type { CounterAead, CryptoSuite, Keystream } from "../crypto/suite.ts";
 import {
-  CELL_BYTES,
   FILLER_BYTES,
   HEAD_OFFSET,
+  isSized,
   PAYLOAD_OFFSET,
+  SIZE_BYTES,
+  unitBytes,
+  writeSize,
 } from "./cell.ts";
 import type { HopKeys } from "./handshake.ts";
 
@@ -51,56 +57,77 @@ export class RelayLayer {
   }
 
   /**
-   * Peel this layer off whole cells that go on to the next hop.
+   * Peel this layer off whole cells and trains that go on to the next hop.
    *
-   * @param cells A multiple of the cell size; turned in place.
+   * @param cells One after the other; turned in place.
    * @returns Whether every one was the client's next. If not, nothing of
    * `cells` may go anywhere, and the circuit is dead.
    */
   peelForward(cells: Uint8Array): boolean {
-    for (let start = 0; start < cells.length; start += CELL_BYTES) {
-      if (!this.openForward(cells.subarray(start, start + CELL_BYTES))) {
-        return false;
-      }
-      const filler = cells.subarray(start, start + FILLER_BYTES);
+    for (let start = 0; start < cells.length;) {
+      const end = start + unitBytes(cells, start);
+      if (!this.openForward(cells.subarray(start, end))) return false;
+      const filler = cells.subarray(
+        start + SIZE_BYTES,
+        start + SIZE_BYTES + FILLER_BYTES,
+      );
       filler.fill(0);
       this.#filler.xor(filler);
+      start = end;
     }
     return true;
   }
 
   /**
-   * Wrap whole cells from the next hop in this layer. Cannot fail: only the
-   * client can tell what they hold.
+   * Wrap whole cells and trains from the next hop in this layer. Only the client
+   * can tell what they hold.
    *
-   * @param cells A multiple of the cell size; turned in place.
+   * @param cells One after the other; turned in place.
+   * @returns Whether each says its size. If not, nothing of `cells` may go anywhere,
+   * and the circuit is dead.
    */
-  wrapBackward(cells: Uint8Array): void {
-    for (let start = 0; start < cells.length; start += CELL_BYTES) {
-      const cell = cells.subarray(start, start + CELL_BYTES);
-      this.#backward.seal(cell.subarray(HEAD_OFFSET), cell);
+  wrapBackward(cells: Uint8Array): boolean {
+    for (let start = 0; start < cells.length;) {
+      const end = start + unitBytes(cells, start);
+      const cell = cells.subarray(start, end);
+      if (!isSized(cell)) return false;
+      this.#seal(cell);
+      start = end;
     }
+    return true;
   }
 
   /**
-   * As the last hop: open one cell for ourselves, in place. Takes no filler.
+   * As the last hop: open one cell or train for ourselves, in place. Takes no filler.
    *
    * @returns Whether it was the client's next; then the payload stands at
    * {@linkcode PAYLOAD_OFFSET}.
    */
   openForward(cell: Uint8Array): boolean {
-    return this.#forward.open(cell, cell.subarray(HEAD_OFFSET));
+    return isSized(cell) &&
+      this.#forward.open(
+        cell.subarray(SIZE_BYTES),
+        cell.subarray(HEAD_OFFSET),
+      );
   }
 
   /**
-   * As the last hop: seal one cell of our own, in place.
+   * As the last hop: seal one cell or train of our own, in place.
    *
    * @param cell Holds a payload at {@linkcode PAYLOAD_OFFSET}; what is in front
    * of it is overwritten.
    */
   sealBackward(cell: Uint8Array): void {
+    writeSize(cell);
     cell.fill(0, HEAD_OFFSET, PAYLOAD_OFFSET);
-    this.#backward.seal(cell.subarray(HEAD_OFFSET), cell);
+    this.#seal(cell);
+  }
+
+  #seal(cell: Uint8Array): void {
+    this.#backward.seal(
+      cell.subarray(HEAD_OFFSET),
+      cell.subarray(SIZE_BYTES),
+    );
   }
 
   /** Forget the keys. */

@@ -25,7 +25,7 @@ export type StreamId = number;
 export type LegNumber = number;
 
 /** Bytes of frames in one cell: what a DATA payload holds, less the tag. */
-export const FRAME_SPACE_BYTES = 3949;
+export const FRAME_SPACE_BYTES = 3948;
 /** Bytes before the data of a StreamData frame. */
 export const DATA_HEADER_BYTES = 13;
 /** Bytes of an Ack frame. */

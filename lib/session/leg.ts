@@ -27,6 +27,15 @@ import type { StreamId } from "./frames.ts";
 
 /** Bytes of one session cell: the body of a DATA payload (protocol §5.1 "Cells"). */
 export const SESSION_CELL_BYTES = FRAME_SPACE_BYTES + TAG_BYTES;
+/** Bytes of what a train of {@linkcode TRAIN_CELLS} cells carries. */
+export const SESSION_TRAIN_BYTES = 16_252;
+/** Cells of a train: for so many it counts in windows and acknowledgements. */
+export const TRAIN_CELLS = 4;
+/**
+ * Tuning: a leg carries trains once it carries one within so many ms: each hop waits
+ * for the whole of it before it passes on the first byte.
+ */
+const TRAIN_MS = 40;
 /**
  * Acknowledge after so many cells that ask for it: an acknowledgement is a cell,
  * and travels alone, which costs each hop as much as three cells of a batch.
@@ -57,7 +66,9 @@ export interface SentData {
 
 /** What a cell in flight carried that must arrive. */
 export interface SentCell {
-  /** Its number on the leg, from 0. */
+  /** Cells that it counts for: a train is several. */
+  readonly cells: number;
+  /** Its number on the leg, from 0; of a train the last of its cells. */
   readonly number: number;
   readonly sentMs: number;
   readonly data: readonly SentData[];
@@ -75,8 +86,13 @@ export class Leg {
   /** Cells in flight that ask for an acknowledgement, oldest first. */
   #inFlight: SentCell[] = [];
   #head = 0;
+  #inFlightCells = 0;
   #sentCells = 0;
+  /** Cells that the one sealed last counts for. */
+  #sealedCells = 1;
   #receivedCells = 0;
+  /** Cells that the one opened last counts for. */
+  #openedCells = 1;
   #unacknowledged = 0;
   #firstUnacknowledgedMs = 0;
   #newestReceivedMs = 0;
@@ -104,18 +120,25 @@ export class Leg {
 
   /** Cells in flight that ask for an acknowledgement. */
   get inFlightCells(): number {
-    return this.#inFlight.length - this.#head;
+    return this.#inFlightCells;
   }
 
   /** Number of the newest cell in flight that asks for an acknowledgement; −1: none. */
   get newestInFlight(): number {
     const newest = this.#inFlight[this.#inFlight.length - 1];
-    return this.inFlightCells === 0 ? -1 : newest?.number ?? -1;
+    return this.#inFlightCells === 0 ? -1 : newest?.number ?? -1;
   }
 
   /** Whether the congestion window lets another cell out. */
   get hasRoom(): boolean {
     return this.inFlightCells < this.congestion.cells;
+  }
+
+  /** Whether the congestion window lets a train out, and the path is fast enough for it. */
+  get hasRoomForTrain(): boolean {
+    const { cells, roundTripMs = Infinity } = this.congestion;
+    return this.inFlightCells + TRAIN_CELLS <= cells &&
+      cells * TRAIN_MS >= TRAIN_CELLS * roundTripMs;
   }
 
   /** Cells received from the beginning. */
@@ -154,19 +177,23 @@ export class Leg {
       this.congestion.probeTimeoutMs;
   }
 
-  /** Encrypt the frames in `cell[0..FRAME_SPACE_BYTES)` where they are. */
+  /** Encrypt the frames in a cell or train, all of it but its tag, where they are. */
   seal(cell: Uint8Array): void {
-    this.#seal.seal(cell.subarray(0, FRAME_SPACE_BYTES), cell);
-    this.#sentCells++;
+    this.#seal.seal(cell.subarray(0, cell.length - TAG_BYTES), cell);
+    this.#sealedCells = cellsIn(cell);
+    this.#sentCells += this.#sealedCells;
   }
 
-  /** Remember what the cell just sealed carried. */
+  /** Remember what the cell or train just sealed carried. */
   onSent(
     data: readonly SentData[],
     control: readonly ControlFrame[],
     nowMs: number,
   ): void {
+    const cells = this.#sealedCells;
+    this.#inFlightCells += cells;
     this.#inFlight.push({
+      cells,
       number: this.#sentCells - 1,
       sentMs: nowMs,
       data,
@@ -176,27 +203,28 @@ export class Leg {
   }
 
   /**
-   * Decrypt a cell where it is.
+   * Decrypt a cell or train where it is.
    *
    * @returns Its frames: a view of `cell`.
    * @throws {ProtocolError} `session.cell_size`, or `session.authentication` for a
    * cell that is altered, repeated, out of order or of another leg.
    */
   open(cell: Uint8Array, nowMs: number): Uint8Array {
-    if (cell.length !== SESSION_CELL_BYTES) {
+    if (!isCellSize(cell.length)) {
       throw new ProtocolError(
         "session.cell_size",
         `Cannot read cell: ${cell.length} bytes`,
       );
     }
-    const frames = cell.subarray(0, FRAME_SPACE_BYTES);
+    const frames = cell.subarray(0, cell.length - TAG_BYTES);
     if (!this.#open.open(cell, frames)) {
       throw new ProtocolError(
         "session.authentication",
         "Cannot read cell: wrong tag",
       );
     }
-    this.#receivedCells++;
+    this.#openedCells = cellsIn(cell);
+    this.#receivedCells += this.#openedCells;
     this.#lastHeardMs = nowMs;
     this.#newestReceivedMs = nowMs;
     return frames;
@@ -204,7 +232,8 @@ export class Leg {
 
   /** The cell opened last asks for an acknowledgement. */
   onAckWanted(nowMs: number): void {
-    if (this.#unacknowledged++ === 0) this.#firstUnacknowledgedMs = nowMs;
+    if (this.#unacknowledged === 0) this.#firstUnacknowledgedMs = nowMs;
+    this.#unacknowledged += this.#openedCells;
   }
 
   /** The acknowledgement to send now. */
@@ -233,11 +262,13 @@ export class Leg {
       );
     }
     const done: SentCell[] = [];
+    const before = this.#inFlightCells;
     for (
       let cell = this.#inFlight[this.#head];
       cell !== undefined && cell.number < cells;
     ) {
       done.push(cell);
+      this.#inFlightCells -= cell.cells;
       cell = this.#inFlight[++this.#head];
     }
     const newest = done[done.length - 1];
@@ -251,7 +282,8 @@ export class Leg {
     }
     const roundTripMs = nowMs - newest.sentMs -
       Math.min(delayMs, nowMs - newest.sentMs);
-    this.congestion.onAcknowledged(done.length, roundTripMs, isLimited, nowMs);
+    const acknowledged = before - this.#inFlightCells;
+    this.congestion.onAcknowledged(acknowledged, roundTripMs, isLimited, nowMs);
     return done;
   }
 
@@ -260,6 +292,7 @@ export class Leg {
     const lost = this.#inFlight.slice(this.#head);
     this.#inFlight = [];
     this.#head = 0;
+    this.#inFlightCells = 0;
     this.#unacknowledged = 0;
     this.wipe();
     return lost;
@@ -275,4 +308,14 @@ export class Leg {
     this.#seal.wipe();
     this.#open.wipe();
   }
+}
+
+/** Whether a cell or train has so many bytes. */
+export function isCellSize(bytes: number): boolean {
+  return bytes === SESSION_CELL_BYTES || bytes === SESSION_TRAIN_BYTES;
+}
+
+/** Cells that a cell or train counts for. */
+function cellsIn(cell: Uint8Array): number {
+  return cell.length === SESSION_TRAIN_BYTES ? TRAIN_CELLS : 1;
 }

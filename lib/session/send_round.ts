@@ -13,7 +13,6 @@ import {
   DATA_HEADER_BYTES,
   encodeControlFrame,
   encodeDataHeader,
-  FRAME_SPACE_BYTES,
   type StreamId,
 } from "./frames.ts";
 import type { SentData } from "./leg.ts";
@@ -39,6 +38,13 @@ export class SendRound {
       lane !== "young" && this.#bulk.length > 0;
   }
 
+  /** Whether all that the streams of a lane have to send is at least `bytes`. */
+  hasBytes(lane: SendLane, bytes: number): boolean {
+    const young = lane === "bulk" ? 0 : pendingBytes(this.#young, bytes);
+    return young >= bytes || lane !== "young" &&
+        young + pendingBytes(this.#bulk, bytes) >= bytes;
+  }
+
   /** Put a stream at the end of the round, if it has something to send. */
   queue(stream: SessionStream): void {
     if (
@@ -59,6 +65,7 @@ export class SendRound {
   /**
    * Fill the rest of a cell with bytes of a lane's streams, and with their ends.
    *
+   * @param cell The room for frames, all of it.
    * @param isThere Whether a stream is still there: those that are not lose their turn.
    * @param onTaken Hears of each stream that gave bytes: its writer may go on.
    * @returns The offset behind the last frame.
@@ -91,12 +98,12 @@ export class SendRound {
   ): number {
     let at = start;
     let turns = streams.length;
-    while (turns-- > 0 && at + DATA_HEADER_BYTES < FRAME_SPACE_BYTES) {
+    while (turns-- > 0 && at + DATA_HEADER_BYTES < cell.length) {
       const stream = streams.shift() as SessionStream;
       stream.isQueued = false;
       if (!isThere(stream.id)) continue;
       const taken = stream.send.take(
-        FRAME_SPACE_BYTES - at - DATA_HEADER_BYTES,
+        cell.length - at - DATA_HEADER_BYTES,
       );
       if (taken !== undefined) {
         const { offset, length } = taken;
@@ -113,6 +120,19 @@ export class SendRound {
   }
 }
 
+/** Bytes that streams may send now, counted no further than `enough`. */
+function pendingBytes(
+  streams: readonly SessionStream[],
+  enough: number,
+): number {
+  let bytes = 0;
+  for (const { send } of streams) {
+    bytes += send.sendableBytes;
+    if (bytes >= enough) break;
+  }
+  return bytes;
+}
+
 function fillEnd(
   cell: Uint8Array,
   at: number,
@@ -122,7 +142,7 @@ function fillEnd(
   const offset = stream.send.finToSend;
   if (offset === undefined) return at;
   const frame: ControlFrame = { type: "streamFin", id: stream.id, offset };
-  if (at + controlFrameBytes(frame) > FRAME_SPACE_BYTES) return at;
+  if (at + controlFrameBytes(frame) > cell.length) return at;
   load.control.push(frame);
   stream.send.onFinSent();
   return encodeControlFrame(frame, cell, at);

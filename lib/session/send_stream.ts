@@ -99,6 +99,11 @@ export class SendStream {
       this.#next < Math.min(this.#end, this.#limit);
   }
 
+  /** Bytes that may go out now, without those that go out again. */
+  get sendableBytes(): number {
+    return Math.max(0, Math.min(this.#end, this.#limit) - this.#next);
+  }
+
   /** The offset to announce as the end, once all bytes are on their way. */
   get finToSend(): number | undefined {
     return this.#finState === "due" && this.#next === this.#end &&

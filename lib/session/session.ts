@@ -13,17 +13,16 @@
  */
 import { type Bytes, wipe } from "../base/bytes.ts";
 import { BugError, ProtocolError } from "../base/errors.ts";
-import type { CryptoSuite } from "../crypto/suite.ts";
+import { type CryptoSuite, TAG_BYTES } from "../crypto/suite.ts";
 import {
   type ControlFrame,
   decodeFrames,
   encodeControlFrame,
-  FRAME_SPACE_BYTES,
   type LegNumber,
   type LegOffer,
   type StreamId,
 } from "./frames.ts";
-import { SESSION_CELL_BYTES, type SessionRole } from "./leg.ts";
+import { isCellSize, SESSION_TRAIN_BYTES, type SessionRole } from "./leg.ts";
 import {
   type CellCounts,
   type LegSpread,
@@ -399,6 +398,18 @@ export class Session implements SessionView {
       (state.leg.hasRoom && this.#streams.hasData(lane));
   }
 
+  /**
+   * Whether so much waits for this leg that {@linkcode buildCell} would fill a train
+   * with it: then one shall be built.
+   */
+  trainWaits(number: LegNumber): boolean {
+    const state = this.#legs.get(number);
+    if (state === undefined || !state.leg.hasRoomForTrain) return false;
+    const lane = this.#laneOf(state);
+    return lane !== "none" &&
+      this.#streams.hasBytes(lane, SESSION_TRAIN_BYTES);
+  }
+
   /** Last words go behind the data, wherever that goes. */
   #laneOf(state: LegState): SendLane | "none" {
     if (this.#closed === undefined) return this.#legs.laneOf(state);
@@ -406,13 +417,14 @@ export class Session implements SessionView {
   }
 
   /**
-   * Fill and seal the next cell of a leg.
+   * Fill and seal the next cell or train of a leg.
    *
-   * @param cell Takes the cell: exactly SESSION_CELL_BYTES.
+   * @param cell Takes it: exactly SESSION_CELL_BYTES, or SESSION_TRAIN_BYTES if
+   * {@linkcode trainWaits}.
    * @returns Whether there was anything to send.
    */
   buildCell(number: LegNumber, cell: Uint8Array, nowMs: number): boolean {
-    if (cell.length !== SESSION_CELL_BYTES) {
+    if (!isCellSize(cell.length)) {
       throw new BugError(
         "session.cell_size",
         `Cannot build cell of ${cell.length} bytes`,
@@ -421,19 +433,20 @@ export class Session implements SessionView {
     const state = this.#legs.get(number);
     if (state === undefined || !this.#wantsToSend(state, nowMs)) return false;
     const load: CellLoad = { data: [], control: [] };
-    let at = this.#fillAcks(cell, state, nowMs);
+    const frames = cell.subarray(0, cell.length - TAG_BYTES);
+    let at = this.#fillAcks(frames, state, nowMs);
     const { isPingWanted } = state;
     if (isPingWanted) {
       state.isPingWanted = false;
-      at = encodeControlFrame({ type: "ping" }, cell, at);
+      at = encodeControlFrame({ type: "ping" }, frames, at);
     }
     const lane = this.#laneOf(state);
     if (lane !== "none") {
-      if (lane !== "bulk") at = this.#streams.fillControl(cell, at, load);
-      if (state.leg.hasRoom) at = this.#streams.fill(cell, at, load, lane);
+      if (lane !== "bulk") at = this.#streams.fillControl(frames, at, load);
+      if (state.leg.hasRoom) at = this.#streams.fill(frames, at, load, lane);
     }
     if (load.data.length > 0) this.#dataMs = nowMs;
-    cell.fill(0, at, FRAME_SPACE_BYTES);
+    frames.fill(0, at);
     state.leg.seal(cell);
     const isEliciting = isPingWanted || load.control.length > 0 ||
       load.data.length > 0;

@@ -12,11 +12,7 @@
  */
 import { BugError, ProtocolError } from "../base/errors.ts";
 import { ControlQueue } from "./control_queue.ts";
-import {
-  type ControlFrame,
-  FRAME_SPACE_BYTES,
-  type StreamId,
-} from "./frames.ts";
+import type { ControlFrame, StreamId } from "./frames.ts";
 import type { SentCell, SessionRole } from "./leg.ts";
 import { OpenPace } from "./open_pace.ts";
 import type { SessionQuota } from "./quota.ts";
@@ -80,6 +76,11 @@ export class SessionStreams {
   /** Whether stream bytes of a lane wait for a cell. */
   hasData(lane: SendLane): boolean {
     return this.#round.has(lane);
+  }
+
+  /** Whether at least so many stream bytes of a lane wait. */
+  hasBytes(lane: SendLane, bytes: number): boolean {
+    return this.#round.hasBytes(lane, bytes);
   }
 
   // ---- from the peer ----
@@ -370,7 +371,7 @@ export class SessionStreams {
     return { chunks, isEnd };
   }
 
-  /** Write what waits in a lane into a cell, from `start` on. @returns The offset behind it. */
+  /** Write what waits in a lane into the room for frames of a cell, from `start` on. @returns The offset behind it. */
   fill(
     cell: Uint8Array,
     start: number,
@@ -389,7 +390,7 @@ export class SessionStreams {
 
   /** Write control frames that wait. @returns The offset behind them. */
   fillControl(cell: Uint8Array, start: number, load: CellLoad): number {
-    return this.control.fill(cell, start, FRAME_SPACE_BYTES, load.control);
+    return this.control.fill(cell, start, cell.length, load.control);
   }
 
   /**

@@ -6,7 +6,11 @@
  */
 import type { Bytes } from "../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
-import { CELL_BYTES, PAYLOAD_OFFSET } from "../../lib/circuit/cell.ts";
+import {
+  CELL_BYTES,
+  PAYLOAD_OFFSET,
+  TRAIN_BYTES,
+} from "../../lib/circuit/cell.ts";
 import type { HopKeys } from "../../lib/circuit/handshake.ts";
 import { OnionClient } from "../../lib/circuit/onion_client.ts";
 import { RelayLayer } from "../../lib/circuit/relay_layer.ts";
@@ -14,6 +18,9 @@ import type { CryptoSuite } from "../../lib/crypto/suite.ts";
 
 /** Bytes of a payload, with its command and length. */
 export const PAYLOAD_BYTES: number = CELL_BYTES - PAYLOAD_OFFSET;
+
+/** Bytes of the payload of a train. */
+export const TRAIN_PAYLOAD_BYTES: number = TRAIN_BYTES - PAYLOAD_OFFSET;
 
 /** Keys as a handshake would give them. */
 export function randomKeys(random: Random): HopKeys {
@@ -55,10 +62,14 @@ export class Chain {
     return this.relays.at(-1) as RelayLayer;
   }
 
-  /** A cell with this payload, cut or filled with zeros to its length. */
+  /**
+   * A cell with this payload, filled with zeros to its length, or a train where it
+   * is too long for a cell.
+   */
   cell(payload: Uint8Array): Bytes {
-    const cell = new Uint8Array(CELL_BYTES);
-    cell.set(payload.subarray(0, PAYLOAD_BYTES), PAYLOAD_OFFSET);
+    const isLong = payload.length > PAYLOAD_BYTES;
+    const cell = new Uint8Array(isLong ? TRAIN_BYTES : CELL_BYTES);
+    cell.set(payload, PAYLOAD_OFFSET);
     return cell;
   }
 
@@ -87,11 +98,15 @@ export class Chain {
     return cell;
   }
 
-  /** Carry a cell back over hops `from` − 1…`to`, in place. */
-  carryBackward(cell: Uint8Array, from: number, to: number): void {
-    for (const relay of this.relays.slice(to, from).reverse()) {
-      relay.wrapBackward(cell);
-    }
+  /**
+   * Carry a cell back over hops `from` − 1…`to`, in place.
+   *
+   * @returns Whether all of them let it pass.
+   */
+  carryBackward(cell: Uint8Array, from: number, to: number): boolean {
+    return this.relays.slice(to, from).reverse().every((relay) =>
+      relay.wrapBackward(cell)
+    );
   }
 
   /** A payload all the way to the last hop; `undefined` when it was not let pass. */

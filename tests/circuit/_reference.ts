@@ -130,8 +130,23 @@ function derive(
 
 // ── Cells ────────────────────────────────────────────────────────────────────
 
-/** Bytes in front of the payload at the end of a cell's way, without the gap. */
+/** Bytes in front of the payload at the end of a cell's way, without size and gap. */
 const HEAD = 112;
+/** Bytes of a cell; a train is as long as four. */
+const CELL = 4096;
+
+/** A cell or train as it travels: its size in cells, and what is sealed. */
+function sized(sealed: Uint8Array): Bytes {
+  return join(Uint8Array.of((1 + sealed.length) / CELL), sealed);
+}
+
+/** What is sealed in a cell or train. */
+function unsized(unit: Uint8Array): Uint8Array {
+  if (unit[0] !== 1 && unit[0] !== 4 || unit.length !== unit[0] * CELL) {
+    throw new Error("Not a cell or a train");
+  }
+  return unit.subarray(1);
+}
 
 /** One hop's keys and counters, as its client or its relay keeps them. */
 export class ReferenceHop {
@@ -198,7 +213,7 @@ function stream(key: Uint8Array, count: number, length: number): Bytes {
 }
 
 /**
- * Client: a cell for the last hop.
+ * Client: a cell for the last hop, or a train by the length of the payload.
  *
  * @param noise At least what the head has left.
  */
@@ -218,18 +233,18 @@ export function referenceSeal(
     cell = hop.sealForward(plaintext);
     plaintext = cell.slice(16);
   }
-  return cell;
+  return sized(cell);
 }
 
 /** Relay: the cell that the next hop gets. */
 export function referenceForward(hop: ReferenceHop, cell: Uint8Array): Bytes {
-  const plaintext = hop.openForward(cell);
-  return join(hop.nextFiller(), plaintext);
+  const plaintext = hop.openForward(unsized(cell));
+  return sized(join(hop.nextFiller(), plaintext));
 }
 
 /** Last hop: the payload. */
 export function referenceArrive(hop: ReferenceHop, cell: Uint8Array): Bytes {
-  return hop.openForward(cell).slice(HEAD);
+  return hop.openForward(unsized(cell)).slice(HEAD);
 }
 
 /** Last hop: a cell for the client. */
@@ -237,12 +252,12 @@ export function referenceAnswer(
   hop: ReferenceHop,
   payload: Uint8Array,
 ): Bytes {
-  return hop.sealBackward(join(new Uint8Array(HEAD), payload));
+  return sized(hop.sealBackward(join(new Uint8Array(HEAD), payload)));
 }
 
 /** Relay: the cell that the previous hop gets. */
 export function referenceBackward(hop: ReferenceHop, cell: Uint8Array): Bytes {
-  return hop.sealBackward(cell.subarray(16));
+  return sized(hop.sealBackward(unsized(cell).subarray(16)));
 }
 
 /** Client: the payload of a cell from the last hop. */
@@ -257,7 +272,7 @@ export function referenceOpen(
     dropped.unshift(known.slice(0, 16));
     known = known.slice(16);
   }
-  let outer = join(cell);
+  let outer = join(unsized(cell));
   let plaintext: Bytes = new Uint8Array();
   for (const [i, hop] of hops.entries()) {
     plaintext = hop.openBackward(outer);

@@ -78,9 +78,9 @@ function cellVectors() {
     hops.push(hexFields({ ...keys }));
     client.push(new ReferenceHop(keys));
     relays.push(new ReferenceHop(keys));
-    for (let number = 0; number < 2; number++) {
+    for (const [number, count] of [1, 4, 1].entries()) {
       const label = `payload ${hop} ${number}`;
-      const payload = bytesFor(label, CELL_BYTES - 128);
+      const payload = bytesFor(label, count * CELL_BYTES - 129);
       const noiseBytes = 16 * (8 - hop);
       const forward = [
         referenceSeal(client, payload, noise.subarray(noiseUsed)),
@@ -99,6 +99,7 @@ function cellVectors() {
       if (back.toHex() !== payload.toHex()) throw new Error("not round");
       cells.push({
         hops: hop,
+        cells: count,
         payload: label,
         forward: forward.map((cell) => sha256(cell).toHex()),
         backward: backward.map((cell) => sha256(cell).toHex()),
@@ -108,7 +109,7 @@ function cellVectors() {
   return {
     source: SOURCE,
     notes: [
-      "A circuit that grows from 1 to 8 hops; two cells each way after each hop.",
+      "A circuit that grows from 1 to 8 hops; after each hop a cell, a train of four and a cell each way.",
       "Payloads and noise: SHA-256(label ‖ ' ' ‖ i) for i = 0, 1, …, one after the other, cut to length.",
       "noise: all cells' noise bytes, in order, from label 'noise'.",
       "forward: SHA-256 of the cell that hop 1, 2, … gets; backward: of the cell that the last hop, the one before it, … sends.",

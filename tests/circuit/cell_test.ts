@@ -10,14 +10,19 @@ import {
   encodeFirstCell,
   encodePayload,
   HEAD_BYTES,
+  isSized,
   PAYLOAD_OFFSET,
+  TRAIN_BYTES,
+  unitBytes,
+  writeSize,
 } from "../../lib/circuit/cell.ts";
 
 Deno.test("Cells have the sizes of the specification", () => {
   assert.equal(CELL_BYTES, 4096);
   assert.equal(HEAD_BYTES, 112);
-  assert.equal(PAYLOAD_OFFSET, 128);
-  assert.equal(BODY_BYTES, 3965);
+  assert.equal(PAYLOAD_OFFSET, 129);
+  assert.equal(BODY_BYTES, 3964);
+  assert.equal(TRAIN_BYTES, 16_384);
 });
 
 Deno.test("decodePayload() undoes encodePayload() for any command and body, over any leftovers", () => {
@@ -84,9 +89,31 @@ Deno.test("decodeFirstCell() gives the message of a first cell, and refuses anyt
   const cell = encodeFirstCell(message);
   assert.equal(cell.length, CELL_BYTES);
   assert.deepEqual(decodeFirstCell(cell, message.length), message);
-  for (const offset of [1280, 2000, CELL_BYTES - 1]) {
+  for (const offset of [0, 1281, 2000, CELL_BYTES - 1]) {
     const bad = new Uint8Array(cell);
-    bad[offset] = 1;
+    bad[offset] = 4;
     assert.equal(decodeFirstCell(bad, message.length), undefined);
   }
+});
+
+Deno.test("A cell or train says its size, and no other size is one", () => {
+  for (const bytes of [CELL_BYTES, TRAIN_BYTES]) {
+    for (let size = 0; size < 256; size++) {
+      const unit = new Uint8Array(bytes);
+      unit[0] = size;
+      assert.equal(isSized(unit), size * CELL_BYTES === bytes);
+      assert.equal(unitBytes(unit, 0), size === 4 ? TRAIN_BYTES : CELL_BYTES);
+    }
+    const unit = new Uint8Array(bytes);
+    writeSize(unit);
+    assert(isSized(unit));
+    assert.equal(unitBytes(unit, 0), bytes);
+  }
+});
+
+Deno.test("encodePayload() fills a train to the last byte, which decodePayload() gives back", () => {
+  const train = new Uint8Array(TRAIN_BYTES);
+  const body = new Uint8Array(TRAIN_BYTES - BODY_OFFSET).fill(1);
+  encodePayload(train, COMMAND.data, body);
+  assert.deepEqual(decodePayload(train), { command: COMMAND.data, body });
 });

@@ -8,6 +8,8 @@ import {
   encodePayload,
   MAX_HOPS,
   PAYLOAD_OFFSET,
+  TRAIN_BYTES,
+  writeSize,
 } from "../../lib/circuit/cell.ts";
 import {
   ClientCircuit,
@@ -78,7 +80,7 @@ Deno.test("ClientCircuit carries full cells of data both ways", async () => {
   assert.deepEqual(expectEvent(there, "data").body, body);
   const back = across(service, client, dataCell(service.client, body));
   assert.deepEqual(expectEvent(back, "data").body, body);
-  assert.equal(BODY_BYTES, 3965);
+  assert.equal(BODY_BYTES, 3964);
 });
 
 Deno.test("ClientCircuit.sealData() seals what stands in the cell already", async () => {
@@ -148,7 +150,7 @@ Deno.test("ClientCircuit fails when a relay answers with another's keys", async 
       nodeId: own.nodeId,
       onionKeys: [{ ...real, secret: random.bytes(32) }],
     },
-    action.cell.subarray(0, 1280),
+    action.cell.subarray(1, 1281),
     random,
   );
   assert(forged.ok);
@@ -172,7 +174,8 @@ Deno.test("ClientCircuit fails when the first relay's answer is changed, padded 
   const changes: [string, (cell: Uint8Array<ArrayBuffer>) => void][] = [
     ["handshake", (cell) => cell[40] = (cell[40] ?? 0) ^ 1],
     ["protocol", (cell) => cell[CELL_BYTES - 1] = 1],
-    ["handshake", (cell) => cell.fill(0)],
+    ["handshake", (cell) => cell.fill(0, 1)],
+    ["protocol", (cell) => cell.fill(0)],
   ];
   for (const [code, change] of changes) {
     const circuit = new TestCircuit(testRelays(1));
@@ -212,6 +215,7 @@ Deno.test("ClientCircuit fails when the next hop says something behind its answe
   const circuit = await TestCircuit.build(testRelays(2));
   // A cell that hop 2 passes on as if hop 3 existed, with nothing asked.
   const cell = seededRandom(1).bytes(CELL_BYTES);
+  writeSize(cell);
   circuit.toClient(cell, 1);
   assert.deepEqual(expectEvent(circuit.events[0], "closed").failure, {
     code: "bad_cell",
@@ -250,7 +254,7 @@ async function ownedHop() {
   const answer = await respondToHandshake(
     crypto,
     relay.keys,
-    cell.subarray(0, 1280),
+    cell.subarray(1, 1281),
     seededRandom(2),
   );
   assert(answer.ok);
@@ -278,6 +282,9 @@ Deno.test("ClientCircuit fails, and says who, on whatever a last hop must not sa
   const pad = payload(COMMAND.data, new Uint8Array(5));
   pad[CELL_BYTES - 1] = 1;
   const long = payload(COMMAND.data, new Uint8Array(BODY_BYTES));
+  const train = new Uint8Array(TRAIN_BYTES);
+  encodePayload(train, COMMAND.control, Uint8Array.of(0, 0, 0, 1, 0xa0));
+  writeSize(train);
   long[PAYLOAD_OFFSET + 2] = 0xff;
   const bad: Record<string, Uint8Array> = {
     "extended unasked": say({ type: "extended", reply: new Uint8Array(1152) }),
@@ -301,6 +308,7 @@ Deno.test("ClientCircuit fails, and says who, on whatever a last hop must not sa
     "an unknown command": payload(4, new Uint8Array()),
     "zeros that are none": pad,
     "a length beyond the cell": long,
+    "control in a train": train,
   };
   for (const [name, cells] of Object.entries(bad)) {
     const { client, hear } = await ownedHop();

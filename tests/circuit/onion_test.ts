@@ -1,20 +1,30 @@
 import assert from "node:assert/strict";
 import { sha256 } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
-import { equalBytes, utf8 } from "../../lib/base/bytes.ts";
+import { concat, equalBytes, utf8 } from "../../lib/base/bytes.ts";
 import { type Random, seededRandom } from "../../lib/base/random.ts";
 import {
   CELL_BYTES,
   HEAD_OFFSET,
+  isSized,
   MAX_HOPS,
   PAYLOAD_OFFSET,
+  SIZE_BYTES,
+  TRAIN_BYTES,
+  unitBytes,
+  writeSize,
 } from "../../lib/circuit/cell.ts";
 import { OnionClient } from "../../lib/circuit/onion_client.ts";
 import { RelayLayer } from "../../lib/circuit/relay_layer.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
 import { nobleSuite } from "../../lib/crypto/noble.ts";
 import VECTORS from "../vectors/circuit_cells.json" with { type: "json" };
-import { Chain, PAYLOAD_BYTES, randomKeys } from "./_chain.ts";
+import {
+  Chain,
+  PAYLOAD_BYTES,
+  randomKeys,
+  TRAIN_PAYLOAD_BYTES,
+} from "./_chain.ts";
 import {
   referenceAnswer,
   referenceArrive,
@@ -60,12 +70,12 @@ for (const suite of SUITES) {
     let noiseUsed = 0;
     const reference: ReferenceHop[] = [];
     const relays: RelayLayer[] = [];
-    for (const { hops, payload, forward, backward } of VECTORS.cells) {
+    for (const { hops, cells, payload, forward, backward } of VECTORS.cells) {
       for (const hopKeys of keys.slice(relays.length, hops)) {
         reference.push(new ReferenceHop(hopKeys));
         relays.push(new RelayLayer(suite, hopKeys));
       }
-      const text = bytesFor(payload, PAYLOAD_BYTES);
+      const text = bytesFor(payload, cells * CELL_BYTES - PAYLOAD_OFFSET);
       const cell = referenceSeal(reference, text, noise.subarray(noiseUsed));
       noiseUsed += 16 * (MAX_HOPS - hops);
       for (const [i, relay] of relays.entries()) {
@@ -92,8 +102,9 @@ for (const suite of SUITES) {
       const keys = randomKeys(random);
       client.addHop(keys);
       relays.push(new ReferenceHop(keys));
-      for (const payload of payloads(2, hop)) {
-        const sent = new Uint8Array(CELL_BYTES);
+      const train = random.bytes(TRAIN_PAYLOAD_BYTES);
+      for (const payload of payloads(2, hop).toSpliced(1, 0, train)) {
+        const sent = new Uint8Array(PAYLOAD_OFFSET + payload.length);
         sent.set(payload, PAYLOAD_OFFSET);
         client.seal(sent);
         let cell = sent;
@@ -116,10 +127,13 @@ for (const suite of SUITES) {
 // ── Round trips ──────────────────────────────────────────────────────────────
 
 /** What happens to a circuit: a cell one way or the other, or another hop. */
-const events = fc.array(fc.constantFrom("forward", "backward", "grow"), {
-  minLength: 1,
-  maxLength: 40,
-});
+const events = fc.array(
+  fc.record({
+    what: fc.constantFrom("forward", "backward", "grow"),
+    train: fc.boolean(),
+  }),
+  { minLength: 1, maxLength: 40 },
+);
 
 for (const suite of SUITES) {
   Deno.test(`OnionClient and RelayLayer carry any payloads, in any order, while the circuit grows (${suite.name})`, () => {
@@ -130,12 +144,15 @@ for (const suite of SUITES) {
         fc.uint8Array({ maxLength: 64 }),
         (order, seed, start) => {
           const chain = new Chain(suite, 1, seed);
-          for (const [i, event] of order.entries()) {
-            const payload = chain.cell(start).subarray(PAYLOAD_OFFSET);
-            payload[100] = i;
-            if (event === "forward") {
+          for (const [i, { what, train }] of order.entries()) {
+            const payload = new Uint8Array(
+              train ? TRAIN_PAYLOAD_BYTES : PAYLOAD_BYTES,
+            );
+            payload.set(start);
+            payload[payload.length - 1] = i;
+            if (what === "forward") {
               assert.deepEqual(chain.forward(payload), payload);
-            } else if (event === "backward") {
+            } else if (what === "backward") {
               assert.deepEqual(chain.backward(payload), payload);
             } else if (chain.client.hops < MAX_HOPS) chain.grow();
           }
@@ -194,7 +211,29 @@ Deno.test("OnionClient and RelayLayer carry payloads over any number of hops", (
 
 // ── Tampering (promise P2) ───────────────────────────────────────────────────
 
-type Tampering = "flip" | "drop" | "duplicate" | "swap" | "replay" | "inject";
+const TAMPERINGS = [
+  "flip",
+  "resize",
+  "drop",
+  "duplicate",
+  "swap",
+  "replay",
+  "inject",
+] as const;
+type Tampering = typeof TAMPERINGS[number];
+
+/** Cells and trains as the next hop reads them; what has not ended is none. */
+function reread(units: readonly Uint8Array[]): Uint8Array[] {
+  const bytes = concat(...units);
+  const read: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length;) {
+    const end = start + unitBytes(bytes, start);
+    if (end > bytes.length) break;
+    read.push(bytes.slice(start, end));
+    start = end;
+  }
+  return read;
+}
 
 /** The cells of a link after an adversary got at them; `at` is the first changed. */
 function tamper(
@@ -212,6 +251,10 @@ function tamper(
       target[byte] = (target[byte] ?? 0) ^ (1 << (bit & 7));
       return changed;
     }
+    case "resize":
+      // Of a train four cells, and of a cell and what follows a train.
+      target[0] = target[0] === 1 ? 4 : 1;
+      return changed;
     case "drop":
       return changed.toSpliced(at, 1);
     case "duplicate":
@@ -236,34 +279,38 @@ function untouched(
   return first < 0 ? before.length : first;
 }
 
-const CELLS = 4;
+const CELLS = 7;
+
+/** Payloads of cells and trains, in turn or as `bits` says. */
+function mixedPayloads(bits: number): Uint8Array[] {
+  const random = seededRandom(bits);
+  return Array.from(
+    { length: CELLS },
+    (_, i) =>
+      random.bytes((bits >> i) & 1 ? TRAIN_PAYLOAD_BYTES : PAYLOAD_BYTES),
+  );
+}
 
 const attack = fc.record({
   hops: fc.integer({ min: 1, max: 5 }),
   link: fc.nat(),
-  kind: fc.constantFrom<Tampering>(
-    "flip",
-    "drop",
-    "duplicate",
-    "swap",
-    "replay",
-    "inject",
-  ),
+  kind: fc.constantFrom<Tampering>(...TAMPERINGS),
+  trains: fc.nat({ max: 2 ** CELLS - 1 }),
   at: fc.integer({ min: 0, max: CELLS - 2 }),
-  bit: fc.nat({ max: 8 * CELL_BYTES - 1 }),
+  bit: fc.oneof(fc.nat({ max: 7 }), fc.nat({ max: 8 * TRAIN_BYTES - 1 })),
   seed: fc.integer(),
 });
 
 Deno.test("RelayLayer lets nothing pass that was tampered with on the way forward", () => {
   fc.assert(
-    fc.property(attack, ({ hops, link, kind, at, bit, seed }) => {
+    fc.property(attack, ({ hops, link, kind, trains, at, bit, seed }) => {
       const chain = new Chain(native, hops, seed);
       // Between hops `victim` − 1 (0: the client) and `victim`.
       const victim = link % hops;
-      const texts = payloads(CELLS);
+      const texts = mixedPayloads(trains);
       const sent = texts.map((text) => chain.seal(text));
       for (const cell of sent) assert(chain.carryForward(cell, 0, victim));
-      const got = tamper(sent, kind, at, bit);
+      const got = reread(tamper(sent, kind, at, bit));
       const good = untouched(sent, got);
       assert(good <= at + 1);
 
@@ -285,23 +332,24 @@ Deno.test("RelayLayer lets nothing pass that was tampered with on the way forwar
 
 Deno.test("OnionClient delivers nothing that was tampered with on the way back", () => {
   fc.assert(
-    fc.property(attack, ({ hops, link, kind, at, bit, seed }) => {
+    fc.property(attack, ({ hops, link, kind, trains, at, bit, seed }) => {
       const chain = new Chain(native, hops, seed);
       // Between hop `source` + 1 and whom it answers: hop `source`, or the client.
       const source = link % hops;
-      const texts = payloads(CELLS);
+      const texts = mixedPayloads(trains);
       const sent = texts.map((text) => {
         const cell = chain.answer(text);
         chain.carryBackward(cell, hops - 1, source);
         return cell;
       });
-      const got = tamper(sent, kind, at, bit);
+      const got = reread(tamper(sent, kind, at, bit));
       // What the next hop drops anyway reaches no hop: see the test after this.
-      const dropped = kind === "flip" && source > 0 && (bit >> 3) < 16;
+      const byte = (bit >> 3) % (sent[at]?.length ?? 0);
+      const dropped = kind === "flip" && source > 0 && byte > 0 && byte <= 16;
       const good = dropped ? CELLS : untouched(sent, got);
       let delivered = 0;
       for (const cell of got) {
-        chain.carryBackward(cell, source, 0);
+        if (!chain.carryBackward(cell, source, 0)) break;
         const failed = chain.client.open(cell);
         if (failed !== undefined) {
           // Noticed at the layer where it was done, or at one nearer to us.
@@ -324,7 +372,7 @@ Deno.test("RelayLayer drops what a later hop put where 16 bytes are dropped: a c
   assert(payload);
   const a = clean.answer(payload);
   const b = marked.answer(payload);
-  b.fill(0xff, 0, HEAD_OFFSET); // by the last hop, or on its link
+  b.fill(0xff, SIZE_BYTES, HEAD_OFFSET); // by the last hop, or on its link
   clean.carryBackward(a, 2, 0);
   marked.carryBackward(b, 2, 0);
   assert.deepEqual(a, b);
@@ -349,17 +397,21 @@ Deno.test("OnionClient refuses a head that is not zero, and blames the last hop"
     const client = new OnionClient(native, random);
     const keys = randomKeys(random);
     client.addHop(keys);
-    const plaintext = new Uint8Array(CELL_BYTES - 16);
+    const plaintext = new Uint8Array(CELL_BYTES - HEAD_OFFSET);
     plaintext[offset - HEAD_OFFSET] = 1;
     const cell = new Uint8Array(CELL_BYTES);
-    native.counterAead(keys.backwardKey).seal(plaintext, cell);
+    writeSize(cell);
+    native.counterAead(keys.backwardKey)
+      .seal(plaintext, cell.subarray(SIZE_BYTES));
     assert.equal(client.open(cell), 1);
   }
 });
 
 Deno.test("OnionClient is of no use after a cell that it could not open", () => {
   const chain = new Chain(native, 2, 1);
-  assert.equal(chain.client.open(new Uint8Array(CELL_BYTES)), 1);
+  const garbage = new Uint8Array(CELL_BYTES);
+  writeSize(garbage);
+  assert.equal(chain.client.open(garbage), 1);
   const cell = new Uint8Array(CELL_BYTES);
   assert.throws(() => chain.client.open(cell), { code: "circuit.no_layers" });
   assert.throws(() => chain.client.seal(cell), { code: "circuit.no_layers" });
@@ -398,6 +450,7 @@ Deno.test("OnionClient and RelayLayer forget their keys when wiped", () => {
   chain.client.wipe();
   const cell = new Uint8Array(CELL_BYTES);
   assert.throws(() => chain.client.seal(cell), { code: "crypto.wiped" });
+  writeSize(cell);
   chain.last.wipe();
   assert.throws(() => chain.last.openForward(cell), { code: "crypto.wiped" });
   assert.throws(() => chain.last.sealBackward(cell), { code: "crypto.wiped" });
@@ -418,23 +471,31 @@ function unevenness(bytes: Uint8Array): number {
 }
 
 /** Places of 16 bytes that can tell a position, with the payload's first. */
-const SLOTS = PAYLOAD_OFFSET / 16 + 1;
+const SLOTS = (PAYLOAD_OFFSET - SIZE_BYTES) / 16 + 1;
 
-/** Everything that the hops of a circuit see of many cells, slot by slot. */
+/**
+ * Everything that the hops of a circuit see of many cells and trains, slot by slot;
+ * their sizes are those that they were sent with.
+ */
 function views(hops: number, cells: number): Map<string, Uint8Array[]> {
   const chain = new Chain(native, hops, hops);
   const seen = new Map<string, Uint8Array[]>();
   const note = (name: string, cell: Uint8Array, firstSlot: number) => {
+    assert(isSized(cell));
     for (let slot = firstSlot; slot < SLOTS; slot++) {
       const key = `${name} slot ${slot}`;
       const list = seen.get(key) ?? [];
-      list.push(cell.slice(16 * slot, 16 * slot + 16));
+      const start = SIZE_BYTES + 16 * slot;
+      list.push(cell.slice(start, start + 16));
       seen.set(key, list);
     }
   };
   for (let i = 0; i < cells; i++) {
     // The most telling payload that there is.
-    const cell = chain.seal(new Uint8Array(PAYLOAD_BYTES));
+    const payload = new Uint8Array(
+      i % 3 === 1 ? TRAIN_PAYLOAD_BYTES : PAYLOAD_BYTES,
+    );
+    const cell = chain.seal(payload);
     for (let hop = 0; hop < hops; hop++) {
       note(`forward to hop ${hop + 1}`, cell, 0);
       assert(chain.carryForward(cell, hop, hop + 1));
@@ -443,7 +504,7 @@ function views(hops: number, cells: number): Map<string, Uint8Array[]> {
     const head = new Uint8Array(cell);
     head.set(seededRandom(i).bytes(16), PAYLOAD_OFFSET);
     note("head at last hop", head, 1);
-    const back = chain.answer(new Uint8Array(PAYLOAD_BYTES));
+    const back = chain.answer(payload);
     for (let hop = hops - 1; hop > 0; hop--) {
       note(`backward to hop ${hop}`, back, 0);
       chain.carryBackward(back, hop, hop - 1);

@@ -9,6 +9,8 @@ import {
   FEW_CELLS,
   Leg,
   SESSION_CELL_BYTES,
+  SESSION_TRAIN_BYTES,
+  TRAIN_CELLS,
 } from "../../lib/session/leg.ts";
 
 const crypto = nobleSuite();
@@ -125,4 +127,79 @@ Deno.test("Leg says what was in flight when it dies, and can do nothing afterwar
     length: 5,
   }]]);
   assert.throws(() => sealed(client), { code: "crypto.wiped" });
+});
+
+function sealedTrain(leg: Leg): Uint8Array {
+  const train = new Uint8Array(SESSION_TRAIN_BYTES).fill(1);
+  leg.seal(train);
+  return train;
+}
+
+Deno.test("Leg counts a train as its cells: received, in flight, and in what it owes", () => {
+  const { client, service } = pair();
+  client.seal(new Uint8Array(SESSION_CELL_BYTES));
+  const first = new Leg(crypto, SECRET, 1, "client", 0);
+  const second = new Leg(crypto, SECRET, 1, "service", 0);
+  second.open(sealed(first), 0);
+  first.onSent([], [], 0);
+  const frames = second.open(sealedTrain(first), 0);
+  assert.deepEqual(frames, new Uint8Array(SESSION_TRAIN_BYTES - 16).fill(1));
+  first.onSent([], [], 1);
+  second.open(sealed(first), 0);
+  first.onSent([], [], 2);
+  assert.equal(first.inFlightCells, 2 + TRAIN_CELLS);
+  assert.equal(second.receivedCells, 2 + TRAIN_CELLS);
+  // A train has arrived whole or not at all.
+  assert.deepEqual(first.onAck(4, 0, 50).map(({ number }) => number), [0]);
+  assert.equal(first.inFlightCells, 1 + TRAIN_CELLS);
+  assert.deepEqual(first.onAck(5, 0, 60).map(({ number }) => number), [4]);
+  refused(() => first.onAck(7, 0, 60), "session.ack");
+  assert.deepEqual(first.onAck(6, 0, 60).map(({ number }) => number), [5]);
+  assert.equal(first.inFlightCells, 0);
+
+  service.open(sealed(new Leg(crypto, SECRET, 0, "client", 0)), 0);
+  for (let n = 0; n < EARLY_ACK_EVERY_CELLS; n += TRAIN_CELLS) {
+    assert.ok(service.ackDueMs > 100);
+    client.onSent([], [], 0);
+    service.open(sealedTrain(client), 0);
+    service.onAckWanted(100);
+  }
+  assert.equal(service.ackDueMs, 100);
+});
+
+Deno.test("Leg has room for a train where the window has, and the path carries one within 40 ms", () => {
+  const { client } = pair();
+  assert.ok(!client.hasRoomForTrain); // nothing is known of the path
+  sealed(client);
+  client.onSent([], [], 0);
+  client.onAck(1, 0, 100);
+  // 64 cells in 100 ms.
+  assert.ok(client.hasRoomForTrain);
+  while (client.inFlightCells + TRAIN_CELLS <= client.congestion.cells) {
+    assert.ok(client.hasRoomForTrain);
+    sealedTrain(client);
+    client.onSent([], [], 100);
+  }
+  assert.ok(!client.hasRoomForTrain);
+
+  const far = pair().client;
+  sealed(far);
+  far.onSent([], [], 0);
+  far.onAck(1, 0, 1_000);
+  assert.ok(!far.hasRoomForTrain); // 64 cells a second
+});
+
+Deno.test("Leg opens no train as cells, nor cells as a train", () => {
+  const { client, service } = pair();
+  const train = sealedTrain(client);
+  refused(
+    () => service.open(train.slice(0, SESSION_CELL_BYTES), 0),
+    "session.authentication",
+  );
+  service.open(train, 0);
+  const cells = new Uint8Array(SESSION_TRAIN_BYTES);
+  for (let n = 0; n < TRAIN_CELLS; n++) {
+    cells.set(sealed(client), n * SESSION_CELL_BYTES);
+  }
+  refused(() => service.open(cells, 0), "session.authentication");
 });

@@ -105,3 +105,22 @@ Deno.test("SendRound leaves a cell alone that has no room", () => {
   round.clear();
   assert.ok(!round.has("all"));
 });
+
+Deno.test("SendRound says whether streams of a lane have so much to send, and may send it", () => {
+  const round = new SendRound();
+  assert.ok(!round.hasBytes("all", 1));
+  for (const id of [1, 2, 3]) round.queue(stream(id, 1000));
+  assert.ok(round.hasBytes("all", 3000) && !round.hasBytes("all", 3001));
+  assert.ok(round.hasBytes("young", 3000) && !round.hasBytes("bulk", 1));
+  const old = stream(4, 100_000);
+  while (old.send.isYoung) old.send.take(FRAME_SPACE_BYTES);
+  const left = old.send.sendableBytes;
+  round.queue(old);
+  assert.ok(round.hasBytes("bulk", left) && !round.hasBytes("bulk", left + 1));
+  assert.ok(round.hasBytes("all", left + 3000));
+  assert.ok(!round.hasBytes("young", 3001));
+  // 256 KiB is what a peer grants to begin with.
+  const long = new SendRound();
+  long.queue(stream(5, 300_000));
+  assert.ok(long.hasBytes("all", 262_144) && !long.hasBytes("all", 262_145));
+});

@@ -1,7 +1,11 @@
 /** Two ends of a session over simulated legs: latency, rate, stalls and death, on a virtual clock. */
 import { type Bytes, concat } from "../../lib/base/bytes.ts";
 import { nativeSuite } from "../../lib/crypto/native.ts";
-import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
+import {
+  SESSION_CELL_BYTES,
+  SESSION_TRAIN_BYTES,
+  TRAIN_CELLS,
+} from "../../lib/session/leg.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
 import { Session } from "../../lib/session/session.ts";
 import type { SessionEvent } from "../../lib/session/session_event.ts";
@@ -129,6 +133,8 @@ export class SessionPair {
   readonly legs = new Map<number, SimLeg>();
   /** Every cell on the wire, for tests that look. */
   cellsSent = 0;
+  /** Of these, trains. */
+  trainsSent = 0;
   #queue: Arrival[] = [];
   #order = 0;
 
@@ -207,10 +213,15 @@ export class SessionPair {
       while (isBusy) {
         isBusy = false;
         for (const [number, leg] of this.legs) {
-          const cell = new Uint8Array(SESSION_CELL_BYTES);
+          const isTrain = from.session.trainWaits(number);
+          const cell = new Uint8Array(
+            isTrain ? SESSION_TRAIN_BYTES : SESSION_CELL_BYTES,
+          );
           if (!from.session.buildCell(number, cell, this.nowMs)) continue;
           isBusy = true;
-          this.cellsSent++;
+          const cells = isTrain ? TRAIN_CELLS : 1;
+          this.cellsSent += cells;
+          this.trainsSent += isTrain ? 1 : 0;
           from.take(from.session.takeEvents(), this.nowMs);
           if (!leg.isAlive) continue;
           const start = Math.max(
@@ -218,7 +229,7 @@ export class SessionPair {
             leg.freeAtMs[direction],
             leg.stalledUntilMs,
           );
-          leg.freeAtMs[direction] = start + 1 / leg.path.cellsPerMs;
+          leg.freeAtMs[direction] = start + cells / leg.path.cellsPerMs;
           const arriveMs = Math.max(
             leg.lastArrivalMs[direction],
             leg.freeAtMs[direction] + leg.path.latencyMs,

@@ -7,7 +7,11 @@ import {
   encodeControlFrame,
   FRAME_SPACE_BYTES,
 } from "../../lib/session/frames.ts";
-import { Leg, SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
+import {
+  Leg,
+  SESSION_CELL_BYTES,
+  SESSION_TRAIN_BYTES,
+} from "../../lib/session/leg.ts";
 import { SessionQuota } from "../../lib/session/quota.ts";
 import { LEGLESS_MS, Session } from "../../lib/session/session.ts";
 import { SESSION_CODE } from "../../lib/session/session_event.ts";
@@ -41,6 +45,32 @@ Deno.test("Session carries a stream both ways over one leg and finishes it at bo
   assert.deepEqual(pair.client.bytesOf(id), down);
   assert.ok(pair.client.events.some((event) => event.type === "finished"));
   assert.ok(pair.service.events.some((event) => event.type === "finished"));
+});
+
+Deno.test("Session sends in trains what much waits of, and in cells what little does", () => {
+  const pair = new SessionPair();
+  pair.addLeg(0);
+  const little = opened(pair);
+  pair.client.write(little, pattern(12_000));
+  pair.run(() => pair.service.ended.has(little));
+  assert.equal(pair.trainsSent, 0);
+
+  const much = opened(pair);
+  pair.client.write(much, pattern(4_000_000));
+  pair.run(() => pair.service.ended.has(much));
+  assert.deepEqual(pair.service.bytesOf(much), pattern(4_000_000));
+  const inTrains = pair.trainsSent * SESSION_TRAIN_BYTES;
+  assert.ok(inTrains > 0.9 * 4_000_000, `${inTrains} bytes in trains`);
+});
+
+Deno.test("Session sends no trains over a path that takes long to carry one", () => {
+  const pair = new SessionPair();
+  // 1 Mbit/s: a train takes 131 ms at each hop.
+  pair.addLeg(0, { latencyMs: 200, cellsPerMs: 0.03 });
+  const id = opened(pair);
+  pair.client.write(id, pattern(400_000));
+  pair.run(() => pair.service.ended.has(id));
+  assert.equal(pair.trainsSent, 0);
 });
 
 Deno.test("Session sends the first stream and its first bytes in the first cell", () => {

@@ -18,7 +18,10 @@ import { LinkServices } from "../../lib/node/link/link_services.ts";
 import { LinkTable } from "../../lib/node/link/link_table.ts";
 import { OwnCircuit } from "../../lib/node/circuit/own_circuit.ts";
 import { joinCircuits as meetAtLast } from "../support/joined_circuits.ts";
-import { SESSION_CELL_BYTES } from "../../lib/session/leg.ts";
+import {
+  SESSION_CELL_BYTES,
+  SESSION_TRAIN_BYTES,
+} from "../../lib/session/leg.ts";
 import type { WholeWorld, WorldMachine, WorldRelay } from "./whole_world.ts";
 
 /** What circuits need of their node. */
@@ -106,6 +109,10 @@ export class BarePort implements CellPort {
     this.circuit.wake();
   }
 
+  trainWaits(): boolean {
+    return this.#waiting[0]?.length === SESSION_TRAIN_BYTES;
+  }
+
   fill(body: Uint8Array): boolean {
     const next = this.#waiting.shift();
     if (next !== undefined) body.set(next);
@@ -138,8 +145,14 @@ export async function joinCircuits(
 }
 
 /** A body as a session would send: it looks like nothing. */
-export function sealedBody(world: WholeWorld, number: number): Bytes {
-  const body = new Uint8Array(SESSION_CELL_BYTES);
+export function sealedBody(
+  world: WholeWorld,
+  number: number,
+  size: "cell" | "train" = "cell",
+): Bytes {
+  const body = new Uint8Array(
+    size === "cell" ? SESSION_CELL_BYTES : SESSION_TRAIN_BYTES,
+  );
   const key = world.crypto.sha256(Uint8Array.of(number, number >> 8));
   world.crypto.keystream(key).xor(body);
   return body;

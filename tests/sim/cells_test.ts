@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { concat } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom, shuffled } from "../../lib/base/random.ts";
-import { CELL_BYTES } from "../../lib/circuit/cell.ts";
+import { CELL_BYTES, SIZE_BYTES, unitBytes } from "../../lib/circuit/cell.ts";
 import {
   BareClient,
   type BarePipe,
@@ -49,9 +50,16 @@ async function exchange(
   world: WholeWorld,
   { one, other }: BarePipe,
   cells: number,
+  isTrain: (number: number) => boolean = () => false,
 ): Promise<void> {
-  const bodies = Array.from({ length: cells }, (_, n) => sealedBody(world, n));
-  const answers = bodies.map((_, n) => sealedBody(world, 1000 + n));
+  const sizeOf = (n: number) => isTrain(n) ? "train" : "cell";
+  const bodies = Array.from(
+    { length: cells },
+    (_, n) => sealedBody(world, n, sizeOf(n)),
+  );
+  const answers = bodies.map((_, n) =>
+    sealedBody(world, 1000 + n, sizeOf(n + 1))
+  );
   one.send(...bodies);
   other.send(...answers);
   while (one.received.length < cells || other.received.length < cells) {
@@ -67,13 +75,24 @@ function close({ one, other }: BarePipe): Promise<unknown> {
   return Promise.all([one.circuit.closed, other.circuit.closed]);
 }
 
-/** Cells of a direction behind the first, which holds a handshake in the clear. */
+/**
+ * Cells and trains of a direction behind the first, which holds a handshake in the
+ * clear.
+ */
 function cellsOf(wire: CircuitWire, direction: "forward" | "backward") {
   const bytes = wire.bytes(direction);
-  return Array.from(
-    { length: Math.max(0, bytes.length / CELL_BYTES - 1) },
-    (_, n) => bytes.subarray((n + 1) * CELL_BYTES, (n + 2) * CELL_BYTES),
-  );
+  const cells: Uint8Array[] = [];
+  for (let at = CELL_BYTES; at < bytes.length;) {
+    const end = at + unitBytes(bytes, at);
+    cells.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return cells;
+}
+
+/** Sizes of all but those that built the circuit, which grow fewer at each hop. */
+function lastSizes(cells: readonly Uint8Array[], count: number): number[] {
+  return cells.slice(-count).map((cell) => cell[0] ?? 0);
 }
 
 for (const seed of seeds(1)) {
@@ -81,8 +100,21 @@ for (const seed of seeds(1)) {
     inPipeWorld(seed, async (world, wires, pipe) => {
       for (let round = 0; round < 6; round++) {
         const joined = await pipe(1 + round % 5, 1 + (round * 3) % 5);
-        await exchange(world, joined, 12);
+        const first = wires.all.length - (1 + round % 5) -
+          (1 + (round * 3) % 5);
+        await exchange(world, joined, 12, (n) => n % 3 === round % 3);
         await close(joined);
+        // Whatever is a train at one hop is one at all of them.
+        const [mine, theirs] = [round, round + 2].map((shift) =>
+          Array.from({ length: 12 }, (_, n) => n % 3 === shift % 3 ? 4 : 1)
+        );
+        for (const [index, wire] of wires.all.slice(first).entries()) {
+          const [there, back] = index < 1 + round % 5
+            ? [mine, theirs]
+            : [theirs, mine];
+          assert.deepEqual(lastSizes(cellsOf(wire, "forward"), 12), there);
+          assert.deepEqual(lastSizes(cellsOf(wire, "backward"), 12), back);
+        }
       }
       const counts = new Float64Array(256);
       let cells = 0;
@@ -93,7 +125,10 @@ for (const seed of seeds(1)) {
           assert.deepEqual(odd, []);
           for (const cell of cellsOf(wire, direction)) {
             cells++;
-            for (const byte of cell) counts[byte] = (counts[byte] ?? 0) + 1;
+            assert.ok(cell[0] === 1 || cell[0] === 4);
+            for (const byte of cell.subarray(SIZE_BYTES)) {
+              counts[byte] = (counts[byte] ?? 0) + 1;
+            }
           }
         }
       }
@@ -179,13 +214,16 @@ for (const seed of seeds(1)) {
         const first = wires.all.length;
         const [hops, others] = [1 + round % 6, 2 + (round * 5) % 5];
         const joined = await pipe(hops, others);
-        await exchange(world, joined, 3);
+        await exchange(world, joined, 3, (n) => n === round % 6);
         await close(joined);
         const here = wires.all.slice(first);
         assert.equal(here.length, hops + others);
         const bytes = here.flatMap((
           wire,
-        ) => [withoutName(wire.bytes("forward")), wire.bytes("backward")]);
+        ) => [
+          withoutName(withoutSizes(wire.bytes("forward"))),
+          withoutSizes(wire.bytes("backward")),
+        ]);
         for (const [index, one] of bytes.entries()) {
           for (const other of bytes.slice(index + 1)) {
             assert.ok(!shareRun(one, other), `round ${round}`);
@@ -194,6 +232,17 @@ for (const seed of seeds(1)) {
         wires.all.length = first;
       }
     }));
+}
+
+/** Without what is the same on all wires on purpose. */
+function withoutSizes(bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const end = at + unitBytes(bytes, at);
+    parts.push(bytes.subarray(at + SIZE_BYTES, end));
+    at = end;
+  }
+  return concat(...parts);
 }
 
 /** Without the id and the key of the relay at its end, which are public. */

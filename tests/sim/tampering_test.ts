@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { concat } from "../../lib/base/bytes.ts";
 import { sleep } from "../../lib/base/clock.ts";
-import { CELL_BYTES } from "../../lib/circuit/cell.ts";
+import { CELL_BYTES, TRAIN_CELLS } from "../../lib/circuit/cell.ts";
 import {
   BareClient,
   type BarePipe,
@@ -37,6 +37,7 @@ const TAMPERINGS: Readonly<Record<string, Tampering>> = {
   "a bit of the tag flipped": (_, bad) => ({
     now: flipped(bad, CELL_BYTES - 1),
   }),
+  "a cell that says it is a train": (_, bad) => ({ now: trained(bad) }),
   "a cell lost": () => ({ now: new Uint8Array() }),
   "a cell doubled": (_, bad) => ({ now: concat(bad, bad) }),
   "an old cell in its place": (good) => ({ now: good }),
@@ -49,6 +50,12 @@ const TAMPERINGS: Readonly<Record<string, Tampering>> = {
 function flipped(cell: Uint8Array, at: number): Uint8Array {
   const copy = cell.slice();
   copy[at] = (copy[at] ?? 0) ^ 0x40;
+  return copy;
+}
+
+function trained(cell: Uint8Array): Uint8Array {
+  const copy = cell.slice();
+  copy[0] = TRAIN_CELLS;
   return copy;
 }
 

@@ -18,7 +18,12 @@ import {
 } from "../../lib/auth/node_record.ts";
 import { RecordVerifier } from "../../lib/auth/record_verifier.ts";
 import { equalBytes } from "../../lib/base/bytes.ts";
-import { CELL_BYTES, encodeFirstCell } from "../../lib/circuit/cell.ts";
+import {
+  CELL_BYTES,
+  decodeFirstCell,
+  encodeFirstCell,
+  writeSize,
+} from "../../lib/circuit/cell.ts";
 import {
   type OnionKey,
   REQUEST_BYTES,
@@ -249,12 +254,13 @@ async function carryRaw(
   const response = await respondToHandshake(
     nativeSuite(),
     { nodeId, onionKeys: [onionKey] },
-    first.subarray(0, REQUEST_BYTES),
+    decodeFirstCell(first, REQUEST_BYTES) ?? first,
     systemRandom,
   );
   if (!response.ok) return stream.cancel();
   await stream.write(encodeFirstCell(response.reply));
   const answer = new Uint8Array(CELL_BYTES);
+  writeSize(answer);
   let buffer = new Uint8Array(64 * 1024);
   let received = 0;
   const receive = async (bytes: number) => {
@@ -272,6 +278,9 @@ async function carryRaw(
   };
   await receive(RAW_BYTES);
   const chunk = new Uint8Array(64 * 1024);
+  for (let at = 0; at < chunk.length; at += CELL_BYTES) {
+    writeSize(chunk.subarray(at, at + CELL_BYTES));
+  }
   for (let sent = 0; sent < RAW_BYTES; sent += chunk.length) {
     const underWay = RAW_WINDOW_STEPS * RAW_STEP_BYTES;
     const answers = Math.floor((sent - underWay) / RAW_STEP_BYTES);

@@ -12,7 +12,7 @@
  * @module
  */
 import type { Bytes } from "../../base/bytes.ts";
-import { CELL_BYTES } from "../../circuit/cell.ts";
+import { CELL_BYTES, TRAIN_BYTES, unitBytes } from "../../circuit/cell.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import type { CellBuffers } from "./cell_buffers.ts";
 
@@ -28,6 +28,9 @@ const IDLE_BYTES = 256;
  * from one that others follow.
  */
 const CELL_ROOM_BYTES = CELL_BYTES + IDLE_BYTES;
+
+/** Tuning: most room for a train that has begun, where no large buffer is to be had. */
+const TRAIN_ROOM_BYTES = TRAIN_BYTES + IDLE_BYTES;
 
 /** Tuning: a large read is followed by another if it brings so much. */
 const BUSY_BYTES = 4 * CELL_BYTES;
@@ -49,6 +52,11 @@ export interface CellSink {
    * call.
    */
   onCells(cells: Bytes): boolean;
+  /**
+   * What has begun of a train takes so much memory, beyond what any stream may take;
+   * 0 once it is over. Called where that changes.
+   */
+  onBegun?(heldBytes: number): void;
   /** The stream has ended, well or badly, perhaps inside a cell. Called once. */
   onEnd(): void;
   /** `onCells` has thrown: stop the reader. */
@@ -66,8 +74,10 @@ export class CellReader {
   #room: "little" | "cell" | "large" = "little";
   /** Cells that have come, until they are enough to tell. */
   #cells = 0;
-  /** Bytes of a cell that has begun, at the start of the buffer. */
+  /** Bytes of a cell or train that has begun, at the start of the buffer. */
   #begun = 0;
+  /** What the sink knows of it. */
+  #heldBytes = 0;
   #isPaused = false;
   #isReading = false;
   #isStopped = false;
@@ -117,6 +127,7 @@ export class CellReader {
     this.#isReading = true; // stop() meanwhile leaves the rest to us
     try {
       this.#onChunk(chunk);
+      this.#sayBegun(this.#room === "little" ? this.#buffer.length : 0);
     } catch (error) {
       this.#isStopped = true;
       this.#sink.onError(error);
@@ -136,7 +147,15 @@ export class CellReader {
     this.#isOver = true;
     // The last read has taken the memory with it.
     this.#endRoom();
+    this.#sayBegun(0);
     this.#sink.onEnd();
+  }
+
+  #sayBegun(bufferBytes: number): void {
+    const heldBytes = bufferBytes > CELL_ROOM_BYTES ? bufferBytes : 0;
+    if (heldBytes === this.#heldBytes) return;
+    this.#heldBytes = heldBytes;
+    this.#sink.onBegun?.(heldBytes);
   }
 
   /** The buffer is no longer what the next read waits in. */
@@ -149,12 +168,12 @@ export class CellReader {
   #onChunk(chunk: Bytes): void {
     const buffer = this.#buffer = new Uint8Array(chunk.buffer);
     const filled = this.#begun + chunk.length;
-    const begun = this.#begun = filled % CELL_BYTES;
-    const whole = filled - begun;
+    const whole = wholeBytes(buffer, filled);
+    const begun = this.#begun = filled - whole;
     const isBusy = filled === buffer.length || whole >= BUSY_BYTES;
     if (whole === 0) {
-      // Only the room of those that are idle is so little.
-      if (isBusy) this.#goOn(buffer, new Uint8Array(CELL_ROOM_BYTES));
+      // Only where little was expected the room is so little.
+      if (isBusy) this.#grow(buffer);
       return;
     }
     const rest = buffer.subarray(whole, filled);
@@ -171,6 +190,15 @@ export class CellReader {
     if (!isKept) this.#buffers.giveBack(buffer.buffer);
   }
 
+  /** Make room for the rest of what has begun: as it comes, so that it costs who sends it. */
+  #grow(begun: Bytes): void {
+    this.#endRoom();
+    const bytes = begun.length < CELL_ROOM_BYTES
+      ? CELL_ROOM_BYTES
+      : Math.min(2 * begun.length, TRAIN_ROOM_BYTES);
+    this.#goOn(begun, new Uint8Array(bytes));
+  }
+
   #takeLarge(): Bytes | undefined {
     const large = this.#buffers.beginRead();
     if (large !== undefined) this.#room = "large";
@@ -182,6 +210,7 @@ export class CellReader {
     const isExpected = this.#cells >= EXPECTED_AFTER_CELLS &&
       this.#buffers.beginCellWait();
     if (isExpected) this.#room = "cell";
+    if (begun >= CELL_BYTES) return new Uint8Array(TRAIN_ROOM_BYTES);
     return new Uint8Array(
       isExpected || begun > 0 ? CELL_ROOM_BYTES : IDLE_BYTES,
     );
@@ -192,4 +221,14 @@ export class CellReader {
     buffer.set(begun);
     this.#buffer = buffer;
   }
+}
+
+/** Bytes of whole cells and trains at the start of `buffer`. */
+function wholeBytes(buffer: Bytes, filled: number): number {
+  let whole = 0;
+  for (let next = 0; next <= filled; next = whole + unitBytes(buffer, whole)) {
+    whole = next;
+    if (whole === filled) break;
+  }
+  return whole;
 }

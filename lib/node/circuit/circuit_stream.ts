@@ -15,7 +15,7 @@ import type { CellPort } from "./leg_carrier.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import type { Timer } from "../../base/clock.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
-import { CELL_BYTES } from "../../circuit/cell.ts";
+import { CELL_BYTES, TRAIN_BYTES, unitBytes } from "../../circuit/cell.ts";
 import {
   ClientCircuit,
   type ClientEvent,
@@ -184,15 +184,16 @@ export class CircuitStream {
   /** @returns Whether the memory of `cells` is kept. */
   #receive(cells: Bytes, start: number): boolean {
     const { clock } = this.#host;
-    for (let at = start; at < cells.length; at += CELL_BYTES) {
+    for (let at = start; at < cells.length;) {
       if (this.#end !== undefined) return false;
-      const next = at + CELL_BYTES;
+      const next = at + unitBytes(cells, at);
       const cell = cells.subarray(at, next);
+      at = next;
       const event = this.machine.receive(cell, clock.nowMs());
       if (event === undefined) continue;
       switch (event.type) {
         case "data":
-          if (this.#onData(event.body)) break;
+          if (this.#onData(event.body, cell.length)) break;
           // Read no more until a port is attached: the relays hold what follows.
           this.#held = { body: event.body, cells, next };
           this.#reader.pause();
@@ -208,8 +209,8 @@ export class CircuitStream {
   }
 
   /** @returns Whether the port took it, or none may take it. */
-  #onData(body: Uint8Array): boolean {
-    this.#cellsCarried++;
+  #onData(body: Uint8Array, bytes: number): boolean {
+    this.#cellsCarried += bytes / CELL_BYTES;
     if (this.#port !== undefined) this.#port.onCell(body);
     else if (this.#expectsData) return false;
     else this.finish({ code: "protocol", hop: this.machine.hops });
@@ -223,12 +224,14 @@ export class CircuitStream {
     if (port === undefined) return bytes;
     try {
       while (bytes < batch.length && machine.state === "open") {
-        const cell = batch.subarray(bytes, bytes + CELL_BYTES);
+        const next = bytes + (port.trainWaits?.() ? TRAIN_BYTES : CELL_BYTES);
+        if (next > batch.length) break;
+        const cell = batch.subarray(bytes, next);
         const body = machine.dataBody(cell);
         if (!port.fill(body) || this.#end !== undefined) break;
         machine.sealData(cell, body.length);
-        this.#cellsCarried++;
-        bytes += CELL_BYTES;
+        this.#cellsCarried += cell.length / CELL_BYTES;
+        bytes = next;
       }
     } catch (error) {
       this.fail(error);

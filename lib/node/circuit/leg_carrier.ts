@@ -8,13 +8,15 @@
 
 /** What sends and takes the cells of one leg. */
 export interface CellPort {
+  /** Whether so much waits that the next body is that of a train. Default: it never does. */
+  trainWaits?(): boolean;
   /**
-   * Fill `body` with the next cell.
+   * Fill `body` with the next cell, or train if one waits.
    *
    * @returns Whether there was one; ask again after {@linkcode LegCarrier.wake}.
    */
   fill(body: Uint8Array): boolean;
-  /** Take a cell; `body` may be overwritten, and is not valid after the call. */
+  /** Take a cell or train; `body` may be overwritten, and is not valid after the call. */
   onCell(body: Uint8Array): void;
 }
 

@@ -1,21 +1,30 @@
 /**
- * What the beginning of a control message takes of a relay's quota, until its end
- * has come.
+ * What the beginning of a control message, or of a train, takes of a relay's quota,
+ * until its end has come.
  *
  * @see protocol §5.4 "The control stream" and §5.6 "Memory"
  * @module
  */
-import type { CellQuota, Waiter } from "../../circuit/cell_quota.ts";
+import type {
+  CellQuota,
+  Waiter,
+  WaitingKind,
+} from "../../circuit/cell_quota.ts";
 
-/** The unfinished message of one circuit. */
+/** The unfinished message of one circuit, or the unfinished train of one of its streams. */
 export class HeldMessage<Owner> implements Waiter<Owner> {
-  readonly kind = "messages";
+  readonly kind: WaitingKind;
   readonly owner: Owner;
   readonly #quota: CellQuota<Owner>;
   #heldBytes = 0;
   #sinceMs: number | undefined;
 
-  constructor(quota: CellQuota<Owner>, owner: Owner) {
+  constructor(
+    quota: CellQuota<Owner>,
+    owner: Owner,
+    kind: WaitingKind = "messages",
+  ) {
+    this.kind = kind;
     this.#quota = quota;
     this.owner = owner;
   }

@@ -15,6 +15,7 @@ import type { Timer } from "../../base/clock.ts";
 import type { ByteStream } from "../../transport/transport.ts";
 import { CellReader } from "../circuit/cell_reader.ts";
 import { CellWriter, type CellWriterHost } from "../circuit/cell_writer.ts";
+import { HeldMessage } from "./held_message.ts";
 
 /**
  * Tuning: time that what waits has to be written once the circuit has ended, ms.
@@ -30,6 +31,8 @@ export type CloseManner = "flush" | "drop";
 export interface RelayStreamSink {
   /** Whole cells; as in `CellSink`, which calls it without a detour. */
   readonly onCells: (cells: Bytes) => boolean;
+  /** The beginning of a train takes more of the quota: look whether it is over. */
+  onHeld(): void;
   /** The other side has ended it, or its link is gone. */
   onHangUp(): void;
   /** Closed, and nothing of it is left. Called once. */
@@ -46,6 +49,7 @@ export class RelayStream<Owner> {
   readonly #host: CellWriterHost<Owner>;
   readonly #sink: RelayStreamSink;
   readonly #reader: CellReader;
+  readonly #begun: HeldMessage<Owner>;
   #isClosed = false;
   #isReading = true;
   #isWriting = true;
@@ -61,8 +65,13 @@ export class RelayStream<Owner> {
     this.#stream = stream;
     this.#host = host;
     this.#sink = sink;
+    this.#begun = new HeldMessage(host.quota, owner, "cells");
     this.#reader = new CellReader(stream, host.buffers, {
       onCells: sink.onCells,
+      onBegun: (heldBytes) => {
+        this.#begun.set(heldBytes, host.clock.nowMs());
+        if (!this.#isClosed) sink.onHeld();
+      },
       onEnd: () => this.#onReaderEnd(),
       onError: (error) => sink.onError(error),
     });

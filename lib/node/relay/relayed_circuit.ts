@@ -26,6 +26,7 @@ import {
   CELL_BYTES,
   decodeFirstCell,
   encodeFirstCell,
+  unitBytes,
 } from "../../circuit/cell.ts";
 import type { CircuitAccount } from "../../circuit/circuit_places.ts";
 import type { ClientBound } from "../../circuit/control_messages.ts";
@@ -94,6 +95,7 @@ export class RelayedCircuit {
     this.#held = new HeldMessage(host.quota, this);
     this.#previous = new RelayStream(stream, host, this, {
       onCells: (cells) => this.#onForward(cells),
+      onHeld: () => this.#checkQuota(),
       onHangUp: () => this.destroy("hung_up"),
       onGone: () => this.#onStreamGone(),
       onError: (error) => this.#onError(error),
@@ -194,11 +196,13 @@ export class RelayedCircuit {
       return false;
     }
     let start = 0;
-    for (; !machine.passesOn; start += CELL_BYTES) {
+    while (!machine.passesOn) {
       if (start >= cells.length || machine.state === "destroyed") return false;
-      const cell = cells.subarray(start, start + CELL_BYTES);
+      const end = start + unitBytes(cells, start);
+      const cell = cells.subarray(start, end);
       this.#perform(machine.receive(cell, this.#host.clock.nowMs()));
       this.#countMessage();
+      start = end;
     }
     const rest = start === 0 ? cells : cells.subarray(start);
     if (rest.length === 0) return false;
@@ -225,7 +229,11 @@ export class RelayedCircuit {
   /** Cells from the next hop. @returns Whether their memory is kept. */
   #onBackward(cells: Bytes): boolean {
     const machine = this.#machine;
-    if (machine === undefined || !machine.backward(cells)) return false;
+    if (machine === undefined || this.#isDestroyed) return false;
+    if (!machine.backward(cells)) {
+      this.destroy("bad_cell");
+      return false;
+    }
     this.#usedMs = this.#host.clock.nowMs();
     this.#host.traffic.backwardCells += cells.length / CELL_BYTES;
     return this.#write(this.#previous, cells);
@@ -372,6 +380,7 @@ export class RelayedCircuit {
         isAnswered = true;
         return this.#onNextAnswer(attempt, cells);
       },
+      onHeld: () => this.#checkQuota(),
       onHangUp: () => {
         if (!isCurrent()) next.close("drop");
         else if (isAnswered) this.destroy("hung_up");
@@ -389,7 +398,8 @@ export class RelayedCircuit {
   #onNextAnswer(attempt: number, cells: Bytes): boolean {
     const machine = this.#machine;
     if (machine === undefined) return false;
-    const answer = cells.subarray(0, CELL_BYTES);
+    const answerBytes = unitBytes(cells, 0);
+    const answer = cells.subarray(0, answerBytes);
     this.#perform(machine.onExtended(attempt, answer));
     if (machine.state !== "extended") {
       this.#endExtending();
@@ -397,7 +407,7 @@ export class RelayedCircuit {
     }
     this.#timer.stop();
     this.#extending = undefined;
-    const rest = cells.subarray(CELL_BYTES);
+    const rest = cells.subarray(answerBytes);
     return rest.length > 0 && this.#onBackward(rest);
   }
 

@@ -116,6 +116,7 @@ export class SessionDriver {
     this.#carriers.set(number, carrier);
     carrier.closed.then(() => this.#onCarrierClosed(number));
     carrier.attach({
+      trainWaits: () => this.#session.trainWaits(number),
       fill: (body) => {
         const nowMs = this.#clock.nowMs();
         const isFilled = this.#session.buildCell(number, body, nowMs);

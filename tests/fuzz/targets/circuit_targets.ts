@@ -7,10 +7,12 @@
 import { type Bytes, concat } from "../../../lib/base/bytes.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import {
+  BODY_BYTES,
   CELL_BYTES,
   COMMAND,
   encodeFirstCell,
   PAYLOAD_OFFSET,
+  SIZE_BYTES,
 } from "../../../lib/circuit/cell.ts";
 import {
   ClientCircuit,
@@ -56,8 +58,8 @@ export function payloadsOf(message: Uint8Array): Bytes[] {
     message,
   );
   const all: Bytes[] = [];
-  for (let at = 0; at < frame.length; at += 3965) {
-    const body = frame.subarray(at, at + 3965);
+  for (let at = 0; at < frame.length; at += BODY_BYTES) {
+    const body = frame.subarray(at, at + BODY_BYTES);
     all.push(
       concat(
         Uint8Array.of(COMMAND.control, body.length >> 8, body.length & 255),
@@ -234,7 +236,8 @@ async function clientCircuit(): Promise<
 > {
   const circuit = new ClientCircuit(crypto, seededRandom(4));
   const first = await circuit.create(OWN, 0);
-  const request = first?.slice(0, REQUEST_BYTES) ?? new Uint8Array(0);
+  const request = first?.slice(SIZE_BYTES, SIZE_BYTES + REQUEST_BYTES) ??
+    new Uint8Array(0);
   const answer = await respondToHandshake(
     crypto,
     OWN.keys,
@@ -357,7 +360,7 @@ async function createRequests(): Promise<FuzzInput[]> {
   const circuit = new ClientCircuit(crypto, seededRandom(6));
   const first = await circuit.create(OWN, 0) ?? new Uint8Array(0);
   circuit.destroy();
-  return [[first.slice(0, REQUEST_BYTES)]];
+  return [[first.slice(SIZE_BYTES, SIZE_BYTES + REQUEST_BYTES)]];
 }
 
 const CREATE: FuzzTarget = {

@@ -7,6 +7,7 @@
 import { networkParameters } from "../../../lib/auth/network.ts";
 import { type Bytes, concat } from "../../../lib/base/bytes.ts";
 import {
+  BODY_BYTES,
   CELL_BYTES,
   COMMAND,
   decodeFirstCell,
@@ -184,7 +185,8 @@ const CELLS = decoderTarget({
   name: "circuit/cells",
   about: "opened cells, and first cells of streams",
   allowed: [],
-  seeds: () => [cellOf(0), cellOf(100), cellOf(3965), encodeFirstCell(KEY)],
+  seeds:
+    () => [cellOf(0), cellOf(100), cellOf(BODY_BYTES), encodeFirstCell(KEY)],
   decode: (bytes) => {
     const cell = new Uint8Array(CELL_BYTES);
     cell.set(bytes.subarray(0, CELL_BYTES));

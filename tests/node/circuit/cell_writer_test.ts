@@ -159,6 +159,7 @@ function relaying() {
   const stream = new FakeStream();
   const heard: string[] = [];
   const relay = new RelayStream(stream, host, "owner", {
+    onHeld: () => {},
     onCells: () => false,
     onHangUp: () => void heard.push("hang up"),
     onGone: () => void heard.push("gone"),
