@@ -85,15 +85,15 @@ Deno.test("ReceiveStream bounds the gaps that a peer may leave", () => {
   }, "session.gaps");
 });
 
-Deno.test("ReceiveStream grants more once half of the window has been read", () => {
+Deno.test("ReceiveStream grants more once a quarter of the window has been read", () => {
   const stream = new ReceiveStream(0);
-  const half = INITIAL_WINDOW_BYTES / 2;
-  stream.onData(0, new Uint8Array(half - 1));
+  const quarter = INITIAL_WINDOW_BYTES / 4;
+  stream.onData(0, new Uint8Array(quarter - 1));
   stream.readAll();
   assert.equal(stream.takeGrant(1e6, 100, ALWAYS), undefined);
-  stream.onData(half - 1, new Uint8Array(1));
+  stream.onData(quarter - 1, new Uint8Array(1));
   stream.readAll();
-  const grant = half + INITIAL_WINDOW_BYTES;
+  const grant = quarter + INITIAL_WINDOW_BYTES;
   assert.equal(stream.takeGrant(1e6, 100, ALWAYS), grant);
   assert.equal(stream.granted, grant);
 });

@@ -231,6 +231,26 @@ Deno.test("Session fills a long fat path", () => {
   );
 });
 
+Deno.test("Session uses all that a long path carries by the sixth round trip", () => {
+  for (const [latencyMs, cellsPerMs] of [[175, 2.5], [50, 8]] as const) {
+    const pair = new SessionPair();
+    pair.addLeg(0, { latencyMs, cellsPerMs });
+    const id = opened(pair);
+    pair.run(() => pair.service.opened.has(id));
+    pair.service.write(id, new Uint8Array(32 << 20));
+    const reach = (roundTrips: number) => {
+      const untilMs = latencyMs + roundTrips * 2 * latencyMs;
+      pair.at(untilMs, () => {});
+      pair.run(() => pair.nowMs >= untilMs);
+      return pair.client.bytesOf(id).length;
+    };
+    const before = reach(5);
+    const share = (reach(6) - before) /
+      (2 * latencyMs * cellsPerMs * FRAME_SPACE_BYTES);
+    assert.ok(share > 0.95, `${share} of ${cellsPerMs} cells a ms`);
+  }
+});
+
 Deno.test("Session moves to another leg when one dies, without a byte lost or doubled", () => {
   const pair = new SessionPair();
   pair.addLeg(0);
@@ -250,7 +270,7 @@ Deno.test("Session resends at once on a warm leg when its leg falls silent", () 
   pair.addLeg(0);
   pair.addLeg(1, { latencyMs: 30, cellsPerMs: 4 });
   const id = opened(pair);
-  const bytes = pattern(4_000_000);
+  const bytes = pattern(8_000_000);
   pair.client.write(id, bytes);
   pair.at(100, () => pair.stallLeg(0, 1e9));
   pair.run(() => pair.service.ended.has(id), 5_000);
@@ -267,7 +287,7 @@ Deno.test("Session sends on a new leg at once what others carry that are all sil
   pair.addLeg(0);
   pair.addLeg(1, { latencyMs: 30, cellsPerMs: 4 });
   const id = opened(pair);
-  const bytes = pattern(4_000_000);
+  const bytes = pattern(8_000_000);
   pair.client.write(id, bytes);
   pair.at(100, () => {
     pair.stallLeg(0, 1e9);
