@@ -8,7 +8,8 @@
  *                    │               └─ circuit ─┬─ service
  *                    └─ session ─────────────────┘
  *     base ─ metrics
- *     transport   storage   http ─ proxy   control ─ doctor           edges
+ *     transport   storage   http ─ proxy   control ─┬─ doctor        edges
+ *                                                   └─ torcontrol
  *     http ─ share                                                    edges
  *     log ─ machine ─ node/… ─ node ─┬─ embed                         composition
  *                                    └─ sim ─ cli ─ main.ts
@@ -16,7 +17,7 @@
  * `dht/records`, `dht/table`, `dht/lookup`, `service/meeting` and `sim/world` come
  * before the folders that they are in, `dht/join` after its own. The rooms of `node/`
  * stand on each other in the order of their rows: link < directory < circuit <
- * session, relay < visit < host < services < node.
+ * session, relay < visit < host < services < torcontrol < node.
  *
  * `tests/project/imports_test.ts` holds the code against these tables, so a new
  * arrow is a decision and never an accident: a change that needs one changes a
@@ -76,6 +77,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   proxy: ["base", "auth", "http"],
   "proxy/socks": ["base", "auth", "http", "proxy"],
   control: ["base", "auth"],
+  torcontrol: ["base", "auth", "crypto", "service", "control"],
 
   metrics: ["base"],
 
@@ -179,6 +181,19 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "log",
     "node/host",
   ],
+  "node/torcontrol": [
+    "base",
+    "crypto",
+    "auth",
+    "pool",
+    "service",
+    "http",
+    "torcontrol",
+    "log",
+    "node/circuit",
+    "node/host",
+    "node/services",
+  ],
   "node": [
     "base",
     "crypto",
@@ -186,11 +201,13 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "link",
     "dht/records",
     "session",
+    "service",
     "storage",
     "http",
     "proxy",
     "proxy/socks",
     "control",
+    "torcontrol",
     "metrics",
     "doctor",
     "log",
@@ -204,6 +221,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "node/visit",
     "node/host",
     "node/services",
+    "node/torcontrol",
   ],
 
   share: ["base", "http", "storage", "wire"],
@@ -242,6 +260,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "circuit",
     "storage",
     "control",
+    "torcontrol",
     "log",
     "node/relay",
     "node/host",

@@ -48,11 +48,6 @@ export const ALLOWED_MEMBERS: readonly AllowedExport[] = [
     name: "EventQueue.runNext",
     reason: "worlds of tests look around after each event",
   },
-  {
-    file: "lib/node/services/hosted_services.ts",
-    name: "HostedServices.openOwner",
-    reason: "for programs that control a node by a connection; none does yet",
-  },
   ...["reads", "cellWaits"].map((member) => ({
     file: "lib/node/circuit/cell_buffers.ts",
     name: `CellBuffers.${member}`,

@@ -7,12 +7,15 @@ import { defineCommand } from "./flags/command.ts";
 import { defaultFlag, type FlagValues } from "./flags/flag.ts";
 import {
   checkProxyFlags,
+  checkTorFlags,
   CLIENT_FLAGS,
   clientOptions,
   commonOptions,
   NODE_FLAGS,
   parseOwnAddress,
   PROXY_FLAGS,
+  TOR_FLAGS,
+  torControlOptions,
 } from "./flags/node_flags.ts";
 import { runNode, type RunOptions } from "./process/run_node.ts";
 
@@ -30,6 +33,7 @@ const FLAGS = {
     "127.0.0.1:9280",
     parseOwnAddress,
   ),
+  ...TOR_FLAGS,
   ...CLIENT_FLAGS,
   ...NODE_FLAGS,
 };
@@ -44,7 +48,10 @@ export const proxyCommand = defineCommand({
     "or passwords with a proxy are kept apart: they never share a circuit. " +
     "The first start needs --bootstrap; later ones remember.",
   flags: FLAGS,
-  check: checkProxyFlags,
+  check(values) {
+    checkProxyFlags(values);
+    checkTorFlags(values);
+  },
   run: (values, program, _operands, reread) =>
     runNode(program, {
       ...optionsOf(values),
@@ -56,11 +63,13 @@ function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
   return {
     ...commonOptions(values),
     client: clientOptions(values),
+    torControl: torControlOptions(values),
     proxies: {
       socks: values.socks,
       http: values.http,
       allowRemote: values["allow-remote"],
       automap: values.automap,
+      onionAlias: values["onion-alias"],
     },
   };
 }

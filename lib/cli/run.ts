@@ -13,6 +13,7 @@ import {
 } from "./flags/flag.ts";
 import {
   checkProxyFlags,
+  checkTorFlags,
   CLIENT_FLAGS,
   clientOptions,
   commonOptions,
@@ -20,6 +21,8 @@ import {
   PROXY_FLAGS,
   RELAY_FLAGS,
   relayOptions,
+  TOR_FLAGS,
+  torControlOptions,
 } from "./flags/node_flags.ts";
 import {
   MAX_SERVICES,
@@ -71,6 +74,7 @@ const FLAGS = {
     parseMaxStreamsWord,
   ),
   ...PROXY_FLAGS,
+  ...TOR_FLAGS,
   ...CLIENT_FLAGS,
   ...NODE_FLAGS,
 };
@@ -88,15 +92,17 @@ export const runCommand = defineCommand({
   check(values) {
     const { relay, socks, http, service } = values;
     checkProxyFlags(values);
+    checkTorFlags(values);
     checkRelayLimits(relayOptions(values).limits ?? {});
     servicesOf(values);
     const isNothing = !relay && socks === undefined && http === undefined &&
-      service.length === 0;
+      service.length === 0 && values["tor-control"] === undefined;
     if (!isNothing) return;
     throw new ConfigError(
       "cli.no_role",
       "Cannot run: there is nothing to do; give --relay, --socks IP:PORT, " +
-        "--http IP:PORT or --service NAME,PORT=TARGET, or write them into " +
+        "--http IP:PORT, --tor-control IP:PORT or --service NAME,PORT=TARGET, or " +
+        "write them into " +
         "the file that --config names",
     );
   },
@@ -111,17 +117,22 @@ function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
   const { socks, http, automap } = values;
   const services = servicesOf(values);
   const hasProxies = socks !== undefined || http !== undefined;
-  const isClient = hasProxies || services.length > 0;
+  const torControl = torControlOptions(values);
+  const hasAlias = values["onion-alias"];
+  const isClient = hasProxies || services.length > 0 ||
+    torControl !== undefined;
   return {
     ...commonOptions(values),
     ...values.relay && { relay: relayOptions(values) },
     ...isClient && { client: clientOptions(values), services },
-    ...hasProxies &&
+    torControl,
+    ...(hasProxies || hasAlias) &&
       {
         proxies: {
           socks,
           http,
           automap,
+          onionAlias: hasAlias,
           allowRemote: values["allow-remote"],
         },
       },

@@ -16,6 +16,11 @@ export interface GatewayTarget {
   /** Virtual port, 1 to 65535. */
   readonly port: number;
   /**
+   * Whether the program named the service by an address of Tor's form, which this host
+   * was made of. Default: no.
+   */
+  readonly isAlias?: boolean | undefined;
+  /**
    * Isolation key: two different ones never share a circuit, a rendezvous or a
    * session. `undefined` is a key of its own, shared by all clients that gave none.
    */

@@ -35,6 +35,7 @@ import type { NodeBase } from "./node_base.ts";
 import { type DashboardPlan, NodeDashboard } from "./node_dashboard.ts";
 import { openControl } from "./node_control.ts";
 import { NodeMetrics } from "./node_metrics.ts";
+import { NodeTorControl, type TorControlPlan } from "./node_tor_control.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { checkProxies, NodeProxies, type ProxyPlaces } from "./node_proxies.ts";
 import {
@@ -99,6 +100,8 @@ export interface NodeOptions {
   readonly control: "off" | "state" | SocketAddress;
   /** A page for the operator's browser; it needs `control`. Default: none. */
   readonly dashboard?: DashboardPlan | undefined;
+  /** A control port for programs made for Tor; it needs `client`. Default: none. */
+  readonly torControl?: TorControlPlan | undefined;
   /** Where to serve metrics beside the control interface. Default: nowhere. */
   readonly metrics?: SocketAddress | undefined;
   /** Version of the program, for its metrics. Default: unknown. */
@@ -131,6 +134,8 @@ export class Node implements AsyncDisposable {
   readonly client: ClientRole | undefined;
   /** The proxies that are open, if any. */
   readonly proxies: NodeProxies | undefined;
+  /** The control port for programs made for Tor, if any. */
+  readonly torControl: NodeTorControl | undefined;
   /** Services that were given at the start. */
   readonly services: readonly HostedService[];
   /** Services that come and go, where it builds circuits. */
@@ -156,6 +161,7 @@ export class Node implements AsyncDisposable {
     this.relay = parts.relay;
     this.client = parts.client;
     this.proxies = parts.proxies;
+    this.torControl = parts.torControl;
     this.hosted = parts.hosted;
     this.services = services;
     this.controlPlace = controlPlace;
@@ -217,6 +223,18 @@ export class Node implements AsyncDisposable {
         ),
       );
     const clientKeys = new ClientKeys(state, runtime);
+    if (options.torControl) {
+      parts.torControl = stack.use(
+        await NodeTorControl.open(options.torControl, {
+          state,
+          parts,
+          runtime,
+          clientKeys,
+          hasAlias: options.proxies?.onionAlias ?? false,
+          isAutomapping: options.proxies?.automap ?? false,
+        }),
+      );
+    }
     if (control) {
       registerNodeCommands(control.server, parts, runtime.clock);
       registerSessionCommands(control.server, parts, runtime.log);
@@ -287,10 +305,12 @@ export class Node implements AsyncDisposable {
         services.push(await client.services.start(definition));
       }
       await parts.hosted.restore();
+      parts.torControl?.onHosted(parts.hosted);
       await raceSignal(client.circuits.ready, signal);
       log.info("Circuits can be built");
       if (options.proxies) {
-        const { gateway } = client;
+        const gateway = parts.torControl?.watch(client.gateway) ??
+          client.gateway;
         parts.proxies = stack.use(
           await NodeProxies.open(options.proxies, gateway, runtime),
         );
@@ -349,6 +369,7 @@ export class Node implements AsyncDisposable {
    */
   async drain(): Promise<void> {
     await this.#state.markStopping();
+    await this.torControl?.[Symbol.asyncDispose]();
     await Promise.all([
       this.proxies?.drain(this.#drainMs),
       this.client?.services[Symbol.asyncDispose](),
@@ -361,13 +382,14 @@ function checkOptions(options: NodeOptions): void {
   const { network, relay, client, services = [], proxies, dashboard } = options;
   if (relay && network) checkRelayOptions({ network }, relay);
   checkServices(services);
-  const needsClient = services.length > 0 || proxies !== undefined;
+  const needsClient = services.length > 0 || proxies !== undefined ||
+    options.torControl !== undefined;
   if (dashboard !== undefined && options.control === "off") {
     throw new TypeError("Cannot start a node: a dashboard needs control");
   }
   if (needsClient && client === undefined) {
     throw new TypeError(
-      "Cannot start a node: services and proxies need client",
+      "Cannot start a node: services, proxies and Tor's control port need client",
     );
   }
 }

@@ -8,6 +8,7 @@ import type { CircuitFacts } from "./circuit/circuit_facts.ts";
 import type { StateDirectory } from "../storage/state_directory.ts";
 import type { ClientRole } from "./client_role.ts";
 import type { NodeProxies } from "./node_proxies.ts";
+import type { NodeTorControl } from "./node_tor_control.ts";
 import type { RelayRole } from "./relay_role.ts";
 import type { HostedServices } from "./services/hosted_services.ts";
 
@@ -27,6 +28,8 @@ export interface NodeParts {
   client?: ClientRole;
   /** Services of its own that come and go. */
   hosted?: HostedServices;
+  /** A control port for programs made for Tor. */
+  torControl?: NodeTorControl;
   /** Doors for programs that know nothing of it. */
   proxies?: NodeProxies;
 }

@@ -10,7 +10,10 @@ import { UnreachableError } from "../base/errors.ts";
 import { TokenBucket, type TokenRate } from "../base/token_bucket.ts";
 import { type Log, sensitive, thrown } from "../log/log.ts";
 import type { Gateway } from "../http/gateway.ts";
+import type { CryptoSuite } from "../crypto/suite.ts";
+import { hostOfAlias } from "../torcontrol/onion_alias.ts";
 import { HttpServer } from "../proxy/http_server.ts";
+import type { HostAlias } from "../proxy/tcp_acceptor.ts";
 import { Automap } from "../proxy/socks/automap.ts";
 import { SocksServer } from "../proxy/socks/socks_server.ts";
 import type { Runtime } from "../machine/runtime.ts";
@@ -23,7 +26,12 @@ export interface ProxyPlaces {
   readonly allowRemote?: boolean | undefined;
   /** Whether the SOCKS proxy gives addresses to programs that resolve names. Default: no. */
   readonly automap?: boolean | undefined;
+  /** Whether services are reached by addresses of Tor's form too. Default: no. */
+  readonly onionAlias?: boolean | undefined;
 }
+
+/** What proxies stand on. */
+type ProxyRuntime = Pick<Runtime, "clock" | "crypto" | "log">;
 
 /** A gateway of proxies that are not to serve: they are opened to see whether they can be. */
 const NO_GATEWAY: Gateway = {
@@ -40,7 +48,7 @@ const NO_GATEWAY: Gateway = {
  */
 export async function checkProxies(
   places: ProxyPlaces,
-  runtime: Pick<Runtime, "clock" | "log">,
+  runtime: ProxyRuntime,
 ): Promise<void> {
   const proxies = await NodeProxies.open(places, NO_GATEWAY, runtime);
   await proxies[Symbol.asyncDispose]();
@@ -72,7 +80,7 @@ export class NodeProxies implements AsyncDisposable {
   static async open(
     places: ProxyPlaces,
     gateway: Gateway,
-    { clock, log }: Pick<Runtime, "clock" | "log">,
+    { clock, log, crypto }: ProxyRuntime,
   ): Promise<NodeProxies> {
     await using opening = new AsyncDisposableStack();
     const part = log.part("proxy");
@@ -80,6 +88,7 @@ export class NodeProxies implements AsyncDisposable {
       gateway,
       clock,
       allowRemote: places.allowRemote ?? false,
+      alias: places.onionAlias ? onionAlias(crypto, part) : undefined,
       onRefused: refusalLog(part, clock),
       onFault: (error: unknown) =>
         part.error("A bug: a proxy failed a client", { error: thrown(error) }),
@@ -145,6 +154,22 @@ export class NodeProxies implements AsyncDisposable {
       this.#http?.[Symbol.asyncDispose](),
     ]);
   }
+}
+
+/** Addresses of Tor's form, which the log tells of once. */
+function onionAlias(crypto: CryptoSuite, log: Log): HostAlias {
+  let isTold = false;
+  return (host) => {
+    const stoodFor = hostOfAlias(crypto, host);
+    if (stoodFor !== undefined && !isTold) {
+      isTold = true;
+      log.info(
+        "A program visits a service by an address of Tor's form; all of them are " +
+          "looked for in this network alone, and never at Tor",
+      );
+    }
+    return stoodFor;
+  };
 }
 
 /** Tells the operator of programs that ask for what the proxies refuse. */

@@ -165,6 +165,13 @@ const ROWS: ReadonlyMap<string, Row> = new Map(Object.entries({
     "Service not found",
     "The address is well-formed, but no service has been announced under it lately: it is offline, or was never there.",
   ),
+  "service.not_of_network": row(
+    "hostUnreachable",
+    "descriptorNotFound",
+    502,
+    "This .onion address is not of this network",
+    "No service of AnonNet has its key: it is offline, or the address is one of Tor's. Tor was not asked, and no other network was.",
+  ),
   "service.descriptor_invalid": row(
     "hostUnreachable",
     "descriptorInvalid",

@@ -36,6 +36,7 @@ import {
   type RequestHead,
 } from "../http/request.ts";
 import { authorizationIsolation } from "./isolation_key.ts";
+import type { HostAlias } from "./tcp_acceptor.ts";
 import { latin1Bytes } from "../http/latin1.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -59,6 +60,8 @@ export interface HttpConnectionOptions extends ExchangeOptions {
   readonly drain: AbortSignal;
   /** Whether other machines may use the proxy, which then may have any name. */
   readonly allowRemote: boolean;
+  /** The host that another form of an address stands for. */
+  readonly alias: HostAlias | undefined;
   /** Hears of hosts outside of `.anon` that were refused. */
   readonly onRefused: (host: string) => void;
 }
@@ -161,11 +164,17 @@ export class HttpConnection {
           return "over";
         case "absolute": {
           if (method === "TRACE" || method === "TRACK") throw badMethod();
-          const absolute: AbsoluteRequest = { ...request, target };
+          const named = this.#gatewayTarget(request, target);
+          const { host } = named;
+          const absolute: AbsoluteRequest = {
+            ...request,
+            // An alias stops here: the service sees its own name.
+            target: named.isAlias ? { ...target, host } : target,
+          };
           exchange = new HttpExchange(
             this.#client,
             absolute,
-            this.#gatewayTarget(request, target),
+            named,
             this.#options,
           );
           return await exchange.run();
@@ -198,10 +207,14 @@ export class HttpConnection {
     const isolation = authorizations.length === 0
       ? undefined
       : authorizationIsolation(authorizations.join(", "));
+    const { alias, onRefused } = this.#options;
+    const stoodFor = alias?.(host);
     try {
-      return { host: parseAnonHost(host), port, isolation };
+      const named = parseAnonHost(stoodFor ?? host);
+      const target = { host: named, port, isolation };
+      return stoodFor === undefined ? target : { ...target, isAlias: true };
     } catch (error) {
-      this.#options.onRefused(host);
+      onRefused(host);
       throw error;
     }
   }

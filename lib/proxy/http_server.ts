@@ -28,10 +28,10 @@ export class HttpServer implements AsyncDisposable {
 
   /** Listen. @throws {ConfigError} `proxy.public`, `proxy.listen`. */
   static async open(options: ProxyOptions): Promise<HttpServer> {
-    const { gateway, clock, allowRemote = false } = options;
+    const { gateway, clock, alias, allowRemote = false } = options;
     const onRefused = options.onRefused ?? (() => {});
     const pool = new UpstreamPool(clock);
-    const shared = { gateway, clock, pool, allowRemote, onRefused };
+    const shared = { gateway, clock, pool, alias, allowRemote, onRefused };
     const acceptor = await TcpAcceptor.open({
       ...options,
       serve: (client, { stop, drain }) =>

@@ -33,6 +33,9 @@ const DRAIN_PAUSE_MS = 4_000;
 /** How draining ended: with no connection left, with those at rest, or too late for some. */
 export type DrainOutcome = "ended" | "rest" | "late";
 
+/** Another form of addresses: gives the host that a name stands for, if any. */
+export type HostAlias = (host: string) => string | undefined;
+
 /** What a proxy is made of. */
 export interface ProxyOptions {
   /** Where to listen; port 0 for any. */
@@ -51,6 +54,13 @@ export interface ProxyOptions {
    */
   readonly maxConnections?: number;
   /**
+   * The `.anon` host that another form of an address stands for; `undefined` for what is
+   * of no other form. Default: there is no other form.
+   *
+   * @throws {ConfigError} `service.address_*` for what is of another form, and wrong.
+   */
+  readonly alias?: HostAlias | undefined;
+  /**
    * Hears of targets outside of `.anon`, as clients name them, that were refused.
    * They may be IP addresses, which clients should not have known. Default: nothing.
    */
@@ -68,7 +78,8 @@ export interface ServeSignals {
 }
 
 /** How the connections of an acceptor are served. */
-export interface AcceptorOptions extends Omit<ProxyOptions, "gateway"> {
+export interface AcceptorOptions
+  extends Omit<ProxyOptions, "gateway" | "alias"> {
   /** Serve one client; the connection is closed afterwards. */
   readonly serve: (
     client: ClientConnection,

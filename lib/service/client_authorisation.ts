@@ -55,6 +55,7 @@ const COOKIE_BYTES = 32;
 const HINT_BYTES = 8;
 const ENTRY_BYTES = HINT_BYTES + COOKIE_BYTES + TAG_BYTES;
 const INFO = utf8("anonnet v1 client authorisation");
+const HALF_INFO = utf8("anonnet v1 client key of one half");
 const ZERO_NONCE = new Uint8Array(NONCE_BYTES);
 
 /** The part of a descriptor that lets clients in. */
@@ -69,6 +70,37 @@ export interface Authorisation {
 export function clientPublicKey(crypto: CryptoSuite, kept: Uint8Array): Bytes {
   const { x25519, shared } = halvesOf(kept);
   return concat(crypto.x25519Public(x25519), shared);
+}
+
+/**
+ * The key of a client that has an X25519 pair alone, as programs made for Tor do. What
+ * is shared follows from the public half, which both ends have and no descriptor shows:
+ *
+ *     shared = HKDF(X25519 public, service key, "anonnet v1 client key of one half", 32)
+ *
+ * So it is worth as much as that half is kept private, which is as much as our own
+ * keys, whose shared secret is handed over with theirs.
+ *
+ * @param half X25519 public key, 32 bytes.
+ */
+export function clientKeyOfHalf(
+  crypto: CryptoSuite,
+  half: Uint8Array,
+  service: PublicKey,
+): Bytes {
+  const shared = crypto.hkdf(half, service, HALF_INFO, SHARED_BYTES);
+  return concat(half, shared);
+}
+
+/** What a client of {@linkcode clientKeyOfHalf} keeps. @param secret X25519, 32 bytes. */
+export function clientSecretOfHalf(
+  crypto: CryptoSuite,
+  secret: Uint8Array,
+  service: PublicKey,
+): Bytes {
+  const half = crypto.x25519Public(secret);
+  const shared = clientKeyOfHalf(crypto, half, service).subarray(X25519_BYTES);
+  return concat(secret, shared);
 }
 
 function halvesOf(key: Uint8Array): { x25519: Uint8Array; shared: Uint8Array } {

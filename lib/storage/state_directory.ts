@@ -5,6 +5,7 @@
  *       lock                  marks the directory as ours; held while a process runs
  *       <name>.key            secret keys, text, never written twice
  *       metrics-token         lets a monitoring system read the metrics
+ *       control-auth-cookie   lets programs in at Tor's control port, while it is open
  *       <name>.blob           everything else, with a checksum
  *       *.corrupt-<n>         damaged files, for a person to look at
  *       <file>.tmp            half-written; removed at the next start
@@ -160,6 +161,11 @@ export class StateDirectory implements Disposable {
    */
   async writeNote(name: string, text: string): Promise<void> {
     await this.#directory.write(checkName(name), utf8(text));
+  }
+
+  /** The same for bytes. */
+  async writeNoteBytes(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#directory.write(checkName(name), bytes);
   }
 
   /** What {@linkcode writeNote} wrote; `undefined` when there is none. */

@@ -55,6 +55,16 @@ const OF_SERVICES: readonly Case[] = [
   [["proxy", "--hops=0"], /write a number from 1 to 7/],
   [["proxy", "--hops=8"], /write a number from 1 to 7/],
   [["proxy", "--socks=9050"], /--socks: /],
+  [
+    ["proxy", "--tor-control=0.0.0.0:9051"],
+    /for this machine alone; write 127/,
+  ],
+  [["proxy", "--tor-control-imports"], /without --tor-control/],
+  [
+    ["run", "--socks=127.0.0.1:1", "--tor-control-password-hash=hello"],
+    /58 hex/,
+  ],
+  [["run", "--relay", "--onion-alias"], /without --socks, --http or --tor-con/],
   [["proxy", "80=127.0.0.1:1"], /takes only flags/],
   [["run"], /there is nothing to do; give --relay, --socks/],
   [["run", "--service=blog"], /PORT=TARGET/],

@@ -12,6 +12,9 @@ import {
 import { ConfigError } from "../../base/errors.ts";
 import { checkLoopback } from "../../control/control_server.ts";
 import { checkMetricsAddress } from "../../control/metrics_server.ts";
+import type { TorControlPlan } from "../../node/node_tor_control.ts";
+import { PasswordHash } from "../../torcontrol/password_hash.ts";
+import { checkTorControlAddress } from "../../torcontrol/tor_control_server.ts";
 import type { ClientOptions } from "../../node/client_role.ts";
 import type { RelayOptions } from "../../node/relay_role.ts";
 import { LOG_LEVELS } from "../../log/log.ts";
@@ -195,6 +198,80 @@ export const PROXY_FLAGS = {
       "them, and networks on the way read along",
   ),
 };
+
+/** For programs made for Tor. */
+export const TOR_FLAGS = {
+  "tor-control": optionalFlag(
+    "IP:PORT",
+    "where on this machine programs made for Tor find its control port, to host " +
+      "services by it; they read control-auth-cookie in the state directory; port 0 " +
+      "for any free one",
+    parseTorControlAddress,
+  ),
+  "tor-control-password-hash": listFlag(
+    "HASH",
+    "a password that lets programs in there too, as tor --hash-password prints it",
+    (text) => PasswordHash.parse(text),
+  ),
+  "tor-control-imports": switchFlag(
+    "take keys there that AnonNet did not make; a service with one key at two " +
+      "networks is known to be the same at both",
+  ),
+  "onion-alias": switchFlag(
+    "reach services by addresses of Tor's form too, .onion with the same key, and " +
+      "call them so at Tor's control port; Tor is never asked",
+  ),
+};
+
+/** @throws {ConfigError} also for an address that other machines reach. */
+function parseTorControlAddress(text: string): SocketAddress {
+  const address = parseOwnAddress(text);
+  checkTorControlAddress(address);
+  return address;
+}
+
+/** Tor's control port, if there is one. */
+export function torControlOptions(
+  values: FlagValues<typeof TOR_FLAGS>,
+): Omit<TorControlPlan, "wishes" | "tail"> | undefined {
+  const address = values["tor-control"];
+  return address && {
+    address,
+    passwords: values["tor-control-password-hash"],
+    takesForeignKeys: values["tor-control-imports"],
+  };
+}
+
+/**
+ * Refuse flags of a control port, or of proxies, that there are none of.
+ *
+ * @throws {ConfigError} `cli.tor_control`, `cli.onion_alias`.
+ */
+export function checkTorFlags(
+  values: FlagValues<typeof TOR_FLAGS> & {
+    readonly socks: SocketAddress | undefined;
+    readonly http: SocketAddress | undefined;
+  },
+): void {
+  const hasProxy = values.socks !== undefined || values.http !== undefined;
+  const hasControl = values["tor-control"] !== undefined;
+  const isOfNone = !hasControl &&
+    (values["tor-control-imports"] ||
+      values["tor-control-password-hash"].length > 0);
+  if (isOfNone) {
+    throw new ConfigError(
+      "cli.tor_control",
+      "Cannot use --tor-control-password-hash or --tor-control-imports without " +
+        "--tor-control",
+    );
+  }
+  if (!values["onion-alias"] || hasControl || hasProxy) return;
+  throw new ConfigError(
+    "cli.onion_alias",
+    "Cannot use --onion-alias without --socks, --http or --tor-control: there " +
+      "the addresses are used",
+  );
+}
 
 /** @throws {ConfigError} `cli.drain`. */
 function parseDrain(text: string): number {

@@ -11,6 +11,7 @@
  * @module
  */
 import { AnonNetError, describeError } from "../../base/errors.ts";
+import type { TorControlPlan } from "../../node/node_tor_control.ts";
 import type { Log, LogLevel } from "../../log/log.ts";
 import {
   type LogFormat,
@@ -42,8 +43,14 @@ export interface ProcessWork<T extends AsyncDisposable> {
    *
    * @param signal Aborts when asked to stop; reject with its reason then.
    * @param tail The last lines of the log.
+   * @param wishes What programs may have the process do.
    */
-  start(log: Log, signal: AbortSignal, tail: LogTail): Promise<T>;
+  start(
+    log: Log,
+    signal: AbortSignal,
+    tail: LogTail,
+    wishes: TorControlPlan["wishes"],
+  ): Promise<T>;
   /**
    * Read the configuration again, and do what it says. Not called before it has
    * started, and once at a time. Default: there is none to read.
@@ -117,7 +124,13 @@ async function runLogged<T extends AsyncDisposable>(
   reloads: Reloads<T>,
   manager: ServiceManager,
 ): Promise<ExitCode> {
-  const starting = work.start(log, stop.signal, tail);
+  const starting = work.start(log, stop.signal, tail, {
+    stop: () => stop.ask(),
+    reload() {
+      if (work.reload !== undefined) reloads.ask();
+      return work.reload !== undefined;
+    },
+  });
   try {
     const started = await Promise.race([starting, stop.requested]);
     if (started === undefined) return 0;
@@ -229,9 +242,14 @@ class StopSignal implements Disposable {
         return;
       }
       askedMs = terminal.nowMs();
-      this.#controller.abort(new StopRequest());
-      this.#requested.resolve();
+      this.ask();
     }, options);
+  }
+
+  /** The first wish to stop; further ones from within change nothing. */
+  ask(): void {
+    this.#controller.abort(new StopRequest());
+    this.#requested.resolve();
   }
 
   /** Aborts when asked to stop. */

@@ -21,6 +21,7 @@ export function formatReadyLine(
   more: Readonly<Record<string, JsonValue>> = {},
 ): string {
   const { address, proxies, controlPlace, metricsAddress, services } = node;
+  const { torControl } = node;
   return JSON.stringify({
     event: "ready",
     address: address ? formatNodeAddress(address) : null,
@@ -28,6 +29,7 @@ export function formatReadyLine(
     http: placeOf(proxies?.http),
     control: controlPlace ? textOf(controlPlace) : null,
     metrics: placeOf(metricsAddress),
+    torControl: placeOf(torControl?.address),
     services: services.map(({ status: { name, host, ports } }) => ({
       name,
       host,

@@ -14,7 +14,10 @@ import type { Node, NodeOptions } from "../../node/node.ts";
 import type { ProcessLog } from "./process.ts";
 
 /** What is compared. */
-type Options = Omit<NodeOptions, "signal" | "holder" | "onRelay"> & ProcessLog;
+type Options =
+  & Omit<NodeOptions, "signal" | "holder" | "onRelay" | "torControl">
+  & { readonly torControl?: unknown }
+  & ProcessLog;
 
 /** What of a node changes. */
 interface ReloadedNode {
@@ -145,6 +148,7 @@ function fixedOf(before: Options, wanted: Options): string[] {
       dashboard,
       drainMs,
       relay,
+      torControl,
     }: Options,
   ) => ({
     state,
@@ -156,6 +160,7 @@ function fixedOf(before: Options, wanted: Options): string[] {
     metrics,
     dashboard,
     drain: drainMs,
+    torControl,
     relay: relay && { ...relay, limits: undefined },
   });
   const [old, next] = [parts(before), parts(wanted)];

@@ -7,6 +7,7 @@
  */
 import { Node, type NodeOptions } from "../../node/node.ts";
 import type { DashboardPlan } from "../../node/node_dashboard.ts";
+import type { TorControlPlan } from "../../node/node_tor_control.ts";
 import type { ReadyRelay } from "../../node/relay_role.ts";
 import { systemRuntime } from "../../machine/runtime.ts";
 import type { ExitCode, Program } from "../flags/command.ts";
@@ -24,12 +25,14 @@ import {
 export interface RunOptions extends
   Omit<
     NodeOptions,
-    "signal" | "holder" | "onRelay" | "dashboard" | "version"
+    "signal" | "holder" | "onRelay" | "dashboard" | "version" | "torControl"
   >,
   ProcessLog {
   readonly readyAs: "text" | "json";
   /** What the operator says now. Default: there is no file to read it from. */
   readonly reread?: (() => Promise<RunOptions>) | undefined;
+  /** Tor's control port. Default: none. */
+  readonly torControl?: Omit<TorControlPlan, "wishes" | "tail"> | undefined;
   /** Where the dashboard is once it is open, and whether that is from the start. Default: none. */
   readonly dashboard?: Pick<DashboardPlan, "address" | "opens"> | undefined;
 }
@@ -44,7 +47,7 @@ export async function runNode(
   let current = options;
   return await runProcess<Node>(program, options, {
     ...options.drainMs === undefined ? {} : { drainMs: options.drainMs },
-    async start(log, signal, tail) {
+    async start(log, signal, tail, wishes) {
       const holder = `pid ${Deno.pid}`;
       const runtime = await systemRuntime(log);
       const onRelay = (relay: ReadyRelay) => {
@@ -60,8 +63,10 @@ export async function runNode(
           for (const line of formatDashboardText(url)) terminal.print(line);
         },
       };
+      const torControl = options.torControl &&
+        { ...options.torControl, tail, wishes };
       return await Node.start(
-        { ...options, holder, signal, version, onRelay, dashboard },
+        { ...options, holder, signal, version, onRelay, dashboard, torControl },
         runtime,
       );
     },

@@ -30,6 +30,7 @@ import { formatServiceHost, parseServiceHost } from "../../service/address.ts";
 import {
   CLIENT_KEY_BYTES,
   clientPublicKey,
+  clientSecretOfHalf,
   MAX_CLIENTS,
 } from "../../service/client_authorisation.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
@@ -279,11 +280,22 @@ export function parseClientKey(text: string): Bytes {
   return bytes;
 }
 
+/** Keys that programs gave, of all services: against one that never ends giving. */
+const MAX_GIVEN_KEYS = 1_024;
+
+/** A key of a program made for Tor: an X25519 pair alone. */
+export interface GivenKey {
+  readonly service: PublicKey;
+  /** 32 bytes. */
+  readonly secret: Bytes;
+}
+
 /** Our keys for services that let only some find them; made when first asked for. */
 export class ClientKeys {
   readonly #state: StateDirectory;
   readonly #runtime: Pick<Runtime, "crypto" | "random">;
   #seed: Bytes | undefined;
+  readonly #given = new Map<string, GivenKey>();
 
   /** @param state Of the node that visits. */
   constructor(
@@ -304,8 +316,45 @@ export class ClientKeys {
     return this.#seed !== undefined;
   }
 
-  /** The key that we keep for a service; `undefined` where `client.key` was never made. */
+  /** X25519 secrets that programs gave, by the service that they are for. */
+  get given(): readonly GivenKey[] {
+    return [...this.#given.values()];
+  }
+
+  /**
+   * Keep an X25519 secret for a service, until it is taken back or the node stops.
+   *
+   * @returns Whether there was none for it.
+   * @throws {ConfigError} `service.too_many_keys`.
+   */
+  give(key: GivenKey): boolean {
+    const name = formatBase32(key.service);
+    const isNew = !this.#given.has(name);
+    if (isNew && this.#given.size >= MAX_GIVEN_KEYS) {
+      throw new ConfigError(
+        "service.too_many_keys",
+        `Cannot keep a key for another service: there are ${MAX_GIVEN_KEYS}; ` +
+          `remove one first`,
+      );
+    }
+    this.#given.set(name, key);
+    return isNew;
+  }
+
+  /** Forget what was given for a service. @returns Whether there was something. */
+  takeBack(service: PublicKey): boolean {
+    return this.#given.delete(formatBase32(service));
+  }
+
+  /**
+   * The key that we keep for a service: what a program gave, or our own; `undefined`
+   * where there is neither.
+   */
   secret(service: PublicKey): Bytes | undefined {
+    const given = this.#given.get(formatBase32(service));
+    if (given !== undefined) {
+      return clientSecretOfHalf(this.#runtime.crypto, given.secret, service);
+    }
     return this.#seed === undefined
       ? undefined
       : clientSecret(this.#runtime.crypto, this.#seed, service);

@@ -19,7 +19,7 @@ import { announcing, type TargetDial } from "./target_dial.ts";
 import type { TargetLog } from "./target_log.ts";
 
 /** Streams of one service that are served at once: each takes a socket. */
-const MAX_SERVED = 4096;
+export const MAX_SERVED = 4096;
 /** Streams of one session that are served at once, unless the operator says otherwise. */
 export const DEFAULT_MAX_STREAMS = 1024;
 

@@ -8,6 +8,7 @@
  * @module
  */
 import type { CryptoSuite } from "../../crypto/suite.ts";
+import { errorCode, UnreachableError } from "../../base/errors.ts";
 import type {
   Gateway,
   GatewayStream,
@@ -29,13 +30,24 @@ export class VisitGateway implements Gateway {
   /**
    * @throws {ConfigError} `service.address_*` for what is no address; nothing has
    * gone out then.
+   * @throws {UnreachableError} `service.not_of_network` for an alias of no service here.
    */
   async connect(
-    { host, port, isolation }: GatewayTarget,
+    { host, port, isolation, isAlias = false }: GatewayTarget,
     options: { readonly signal: AbortSignal },
   ): Promise<GatewayStream> {
     const service = parseServiceHost(this.#crypto, host);
     const target = { service, port, isolation };
-    return await this.#visits.connect(target, options);
+    try {
+      return await this.#visits.connect(target, options);
+    } catch (cause) {
+      if (!isAlias || errorCode(cause) !== "service.not_found") throw cause;
+      throw new UnreachableError(
+        "service.not_of_network",
+        "Cannot connect: no service of this network has the key of this .onion " +
+          "address; it may be one of Tor's",
+        { cause },
+      );
+    }
   }
 }

@@ -16,7 +16,11 @@
  */
 import { type Automap, isMappedAddress } from "./automap.ts";
 import { deadline, raceSignal } from "../../base/clock.ts";
-import { ProtocolError, UnreachableError } from "../../base/errors.ts";
+import {
+  ConfigError,
+  ProtocolError,
+  UnreachableError,
+} from "../../base/errors.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";
 import { checkPort, parseAnonHost } from "../../http/anon_host.ts";
 import { type ClientConnection, isClientGone } from "../client_connection.ts";
@@ -172,7 +176,9 @@ class SocksConnection {
       }
       return { target: this.#targetOf(request, isolation), replies };
     } catch (error) {
-      if (!(error instanceof ProtocolError) || signal.aborted) throw error;
+      const isTold = error instanceof ProtocolError ||
+        error instanceof ConfigError;
+      if (!isTold || signal.aborted) throw error;
       return await this.#endWith(encodeSocksFailure(error, replies));
     }
   }
@@ -190,7 +196,7 @@ class SocksConnection {
     if (automap === undefined) throw unserved();
     const nowMs = clock.nowMs();
     if (command === "resolve") {
-      const name = this.#anonHost(host);
+      const { host: name } = this.#serviceHost(host);
       return encodeSocksAddress(automap.addressOf(name, isolation, nowMs));
     }
     const name = automap.hostOf(host, isolation, nowMs);
@@ -204,11 +210,11 @@ class SocksConnection {
     isolation: string | undefined,
   ): GatewayTarget {
     if (command !== "connect") throw unserved();
-    return {
-      host: this.#mappedHost(host, isolation) ?? this.#anonHost(host),
-      port: checkPort(port),
-      isolation,
-    };
+    const mapped = this.#mappedHost(host, isolation);
+    const named = mapped === undefined
+      ? this.#serviceHost(host)
+      : { host: mapped };
+    return { ...named, port: checkPort(port), isolation };
   }
 
   /** What an address of ours stands for. @throws {ProtocolError} `proxy.unmapped`. */
@@ -220,9 +226,14 @@ class SocksConnection {
     return name;
   }
 
-  #anonHost(host: string): string {
+  /** @throws {ProtocolError} `proxy.not_anon`; what the alias throws. */
+  #serviceHost(host: string): Pick<GatewayTarget, "host" | "isAlias"> {
+    const stoodFor = this.#options.alias?.(host);
     try {
-      return parseAnonHost(host);
+      const named = parseAnonHost(stoodFor ?? host);
+      return stoodFor === undefined
+        ? { host: named }
+        : { host: named, isAlias: true };
     } catch (error) {
       this.#options.onRefused?.(host);
       throw error;

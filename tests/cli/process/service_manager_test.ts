@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { runProcess } from "../../../lib/cli/process/process.ts";
+import type { TorControlPlan } from "../../../lib/node/node_tor_control.ts";
 import { ServiceManager } from "../../../lib/cli/process/service_manager.ts";
 import { fakeTerminal } from "../flags/fake_terminal.ts";
 import { managerSocket } from "../../support/manager_socket.ts";
@@ -85,4 +86,35 @@ Deno.test({
     assert.match(await socket.next(), /^STOPPING=1\n/);
     assert.equal(await running, 0);
   },
+});
+
+Deno.test("runProcess() stops and reads its file again where something within wishes it", async () => {
+  const terminal = fakeTerminal(() => Promise.resolve());
+  const reloaded = Promise.withResolvers<void>();
+  const wishes = Promise.withResolvers<TorControlPlan["wishes"]>();
+  const running = runProcess(terminal.program, {
+    logLevel: "info",
+    logFormat: "json",
+  }, {
+    start(_log, _signal, _tail, given) {
+      wishes.resolve(given);
+      return Promise.resolve({
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      });
+    },
+    reload() {
+      reloaded.resolve();
+      return Promise.resolve();
+    },
+    async use(_started, stopped) {
+      await stopped;
+      return 0;
+    },
+  });
+  const { stop, reload } = await wishes.promise;
+  assert.ok(reload());
+  await reloaded.promise;
+  stop();
+  stop();
+  assert.equal(await running, 0);
 });
