@@ -104,7 +104,27 @@ export function startNginxAnswering(): Promise<Target> {
 }
 
 /** HAProxy behind the PROXY protocol: it answers with what that told it. */
-export async function startHaproxy(): Promise<Target> {
+export function startHaproxy(): Promise<Target> {
+  return startHaproxyWith(
+    "accept-proxy",
+    `http-request return status 200 content-type text/plain lf-string "%[src] %[src_port]"`,
+  );
+}
+
+/** HAProxy in front of a web server, at `HOST:PORT`. */
+export function startHaproxyBefore(server: string): Promise<Target> {
+  return startHaproxyWith(
+    "",
+    `default_backend servers
+backend servers
+  server one ${server}`,
+  );
+}
+
+async function startHaproxyWith(
+  listening: string,
+  answering: string,
+): Promise<Target> {
   await using starting = new AsyncDisposableStack();
   const home = starting.use(await TemporaryDirectory.create());
   const socket = home.pathOf("haproxy.sock");
@@ -119,8 +139,8 @@ defaults
   timeout server 30s
   timeout connect 5s
 frontend answers
-  bind unix@${socket} accept-proxy mode 666
-  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port]"
+  bind unix@${socket} ${listening} mode 666
+  ${answering}
 `,
   );
   const server = spawnServer(starting, "haproxy", ["-W", "-f", config]);

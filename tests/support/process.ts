@@ -129,6 +129,7 @@ export interface ReadyLine {
   readonly http: string | null;
   readonly control: string | null;
   readonly metrics: string | null;
+  readonly torControl: string | null;
   readonly services: readonly unknown[];
   /** Of `share` and `receive`. */
   readonly link?: string;

@@ -85,6 +85,11 @@ export class NodeProcess implements AsyncDisposable {
     return text(this.#readyLine.metrics, "place of metrics");
   }
 
+  /** Port of Tor's control port. */
+  get torControl(): string {
+    return text(this.#readyLine.torControl, "control port of Tor's form");
+  }
+
   /** All services that it hosts. */
   get services(): readonly ReadyService[] {
     return this.#readyLine.services as readonly ReadyService[];
