@@ -91,7 +91,7 @@ export async function runSite(
   const { drainMs } = options;
   return await runProcess<RunningSite>(program, options, {
     ...drainMs === undefined ? {} : { drainMs },
-    async start(log, signal, tail) {
+    async start(log, signal, tail, wishes) {
       const runtime = await systemRuntime(log);
       const dashboard = options.dashboard && {
         ...options.dashboard,
@@ -108,6 +108,8 @@ export async function runSite(
           signal,
           version: PROGRAM_VERSION,
           dashboard,
+          torControl: options.torControl &&
+            { ...options.torControl, tail, wishes },
         }, runtime),
       );
       const site = stack.use(await open({ node, runtime, log, signal }));
