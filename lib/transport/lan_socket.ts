@@ -5,7 +5,7 @@
  *     send ─ one socket for each address of ours ─▶ 239.255.65.78:16578, one hop far
  *     receive ◀─ one socket, shared with other processes of this machine
  *
- * @see protocol §9.7 "Discovery on a LAN"
+ * @see protocol §9.8 "Discovery on a LAN"
  * @module
  */
 import type { SocketAddress } from "../auth/socket_address.ts";

@@ -4,7 +4,7 @@ import { Identity } from "../../lib/auth/identity.ts";
 import {
   encodeLanAnnouncement,
   lanTag,
-} from "../../lib/auth/lan_announcement.ts";
+} from "../../lib/dht/join/lan_announcement.ts";
 import { networkParameters } from "../../lib/auth/network.ts";
 import { sleep } from "../../lib/base/clock.ts";
 import { ConfigError, UnreachableError } from "../../lib/base/errors.ts";

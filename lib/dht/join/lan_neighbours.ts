@@ -9,7 +9,7 @@
  * All that a machine on the LAN can do by announcing is to have us dial addresses of
  * its own, a few at a time: the link then proves who is there.
  *
- * @see protocol §9.7 "Discovery on a LAN"
+ * @see protocol §9.8 "Discovery on a LAN"
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";
@@ -17,7 +17,7 @@ import {
   isSignedLanAnnouncement,
   lanTag,
   readLanAnnouncement,
-} from "../../auth/lan_announcement.ts";
+} from "./lan_announcement.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import type { SocketAddress } from "../../auth/socket_address.ts";

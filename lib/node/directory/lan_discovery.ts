@@ -6,11 +6,14 @@
  *     relay ─▶ announce: every 2 s at first, then every 10 s; meet whom it hears
  *     client ─▶ says nothing, and listens no more once it has started
  *
- * @see protocol §9.7 "Discovery on a LAN"
+ * @see protocol §9.8 "Discovery on a LAN"
  * @module
  */
 import { type Identity, shortKey } from "../../auth/identity.ts";
-import { encodeLanAnnouncement, lanTag } from "../../auth/lan_announcement.ts";
+import {
+  encodeLanAnnouncement,
+  lanTag,
+} from "../../dht/join/lan_announcement.ts";
 import type { NetworkParameters } from "../../auth/network.ts";
 import type { NodeAddress } from "../../auth/node_address.ts";
 import { sleep, type Timer } from "../../base/clock.ts";

@@ -3,7 +3,7 @@ import { Identity } from "../../../lib/auth/identity.ts";
 import {
   encodeLanAnnouncement,
   lanTag,
-} from "../../../lib/auth/lan_announcement.ts";
+} from "../../../lib/dht/join/lan_announcement.ts";
 import { customNetwork, networkParameters } from "../../../lib/auth/network.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { repeatableSuite } from "../../../lib/crypto/repeatable.ts";

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Identity } from "../../lib/auth/identity.ts";
+import { Identity } from "../../../lib/auth/identity.ts";
 import {
   encodeLanAnnouncement,
   isSignedLanAnnouncement,
   LAN_ANNOUNCEMENT_BYTES,
   lanTag,
   readLanAnnouncement,
-} from "../../lib/auth/lan_announcement.ts";
-import { customNetwork, networkParameters } from "../../lib/auth/network.ts";
-import { seededRandom } from "../../lib/base/random.ts";
-import { nobleSuite } from "../../lib/crypto/noble.ts";
+} from "../../../lib/dht/join/lan_announcement.ts";
+import { customNetwork, networkParameters } from "../../../lib/auth/network.ts";
+import { seededRandom } from "../../../lib/base/random.ts";
+import { nobleSuite } from "../../../lib/crypto/noble.ts";
 
 const CRYPTO = nobleSuite();
 const TAG = lanTag(CRYPTO, networkParameters("local"));

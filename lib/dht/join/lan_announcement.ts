@@ -3,29 +3,28 @@
  *
  *     tag 16 · publicKey 32 · port 2, big-endian · signature 64        114 bytes
  *
- *     tag       = first 16 bytes of H("anonnet v1 lan" ‖ 0x00 ‖ CBOR [name, work, private])
+ *     tag       = first 16 bytes of H("anonnet v1 lan" ‖ 0x00 ‖ work 1 ‖ private 1 ‖ name)
  *     signature = sign(publicKey, "anonnet v1 lan announcement", tag ‖ publicKey ‖ port)
  *
  * The host is where the packet comes from. Nothing in it is a date, a name or an
  * address: who does not know the network learns of a key and a port.
  *
- * @see protocol §9.7 "Discovery on a LAN"
+ * @see protocol §9.8 "Discovery on a LAN"
  * @module
  */
-import { type Bytes, concat, equalBytes, utf8 } from "../base/bytes.ts";
+import { type Bytes, concat, equalBytes, utf8 } from "../../base/bytes.ts";
 import {
   type CryptoSuite,
   ED25519_KEY_BYTES,
   SIGNATURE_BYTES,
-} from "../crypto/suite.ts";
-import { encodeCbor } from "../wire/cbor.ts";
+} from "../../crypto/suite.ts";
 import {
   asPublicKey,
   type Identity,
   type PublicKey,
   verifySigned,
-} from "./identity.ts";
-import type { NetworkParameters } from "./network.ts";
+} from "../../auth/identity.ts";
+import type { NetworkParameters } from "../../auth/network.ts";
 
 const TAG_CONTEXT = utf8("anonnet v1 lan");
 const CONTEXT = "anonnet v1 lan announcement";
@@ -48,8 +47,8 @@ export function lanTag(
   crypto: CryptoSuite,
   { name, powDifficulty, allowPrivateAddresses }: NetworkParameters,
 ): Bytes {
-  const traits = encodeCbor([name, powDifficulty, allowPrivateAddresses]);
-  return crypto.sha256(TAG_CONTEXT, Uint8Array.of(0), traits)
+  const traits = [0, powDifficulty, allowPrivateAddresses ? 1 : 0];
+  return crypto.sha256(TAG_CONTEXT, Uint8Array.from(traits), utf8(name))
     .slice(0, TAG_BYTES);
 }
 
