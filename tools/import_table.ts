@@ -178,6 +178,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "wire",
     "service",
     "storage",
+    "control",
     "log",
     "node/host",
   ],

@@ -138,6 +138,7 @@ export interface HostedFacts {
   readonly name: string;
   /** 56 characters and `.anon`. */
   readonly host: string;
+  /** Its virtual ports. */
   readonly ports: readonly number[];
   /** Whether visitors can reach it now, as far as is known here. */
   readonly isReachable: boolean;

@@ -49,7 +49,7 @@ import {
   registerNewIdentity,
   registerNodeCommands,
 } from "./node_status.ts";
-import { registerServiceCommands } from "./service_commands.ts";
+import { registerServiceCommands } from "./services/service_commands.ts";
 import { HostedServices } from "./services/hosted_services.ts";
 import { KeptServices } from "./services/kept_services.ts";
 import { registerSessionCommands } from "./session_commands.ts";

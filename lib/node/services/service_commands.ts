@@ -4,21 +4,22 @@
  * @see protocol §9.3 "Control interface"
  * @module
  */
-import { ConfigError } from "../base/errors.ts";
-import type { ControlServer } from "../control/control_server.ts";
-import type { JsonObject, JsonValue } from "../control/json.ts";
-import { parseClientKey, serviceFileName } from "./host/service_keys.ts";
-import { parseStreamTargets } from "./host/stream_target.ts";
-import type { NodeParts } from "./node_parts.ts";
-import type {
-  HostedServices,
-  ServiceWish,
-} from "./services/hosted_services.ts";
+import { ConfigError } from "../../base/errors.ts";
+import type { ControlServer } from "../../control/control_server.ts";
+import type { JsonObject, JsonValue } from "../../control/json.ts";
+import { parseClientKey, serviceFileName } from "../host/service_keys.ts";
+import { parseStreamTargets } from "../host/stream_target.ts";
+import type { HostedServices, ServiceWish } from "./hosted_services.ts";
+
+/** Where the services are, once there are any. */
+export interface HostedPart {
+  readonly hosted?: HostedServices;
+}
 
 /** Register `services`, `add-service` and `remove-service`. Parts may come later. */
 export function registerServiceCommands(
   server: Pick<ControlServer, "register">,
-  parts: Pick<NodeParts, "hosted">,
+  parts: HostedPart,
 ): void {
   server.register("services", () => {
     const services = parts.hosted?.list() ?? [];
@@ -45,7 +46,7 @@ export function registerServiceCommands(
 }
 
 /** @throws {ConfigError} `node.no_client`. */
-function hostedOf({ hosted }: Pick<NodeParts, "hosted">): HostedServices {
+function hostedOf({ hosted }: HostedPart): HostedServices {
   if (hosted !== undefined) return hosted;
   throw new ConfigError(
     "node.no_client",

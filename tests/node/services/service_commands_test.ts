@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
-import type { ControlHandler } from "../../lib/control/control_server.ts";
-import type { JsonObject } from "../../lib/control/json.ts";
-import type { NodeParts } from "../../lib/node/node_parts.ts";
-import { registerServiceCommands } from "../../lib/node/service_commands.ts";
-import { openHosted } from "./services/services_world.ts";
-import { inServiceWorld, NEVER } from "./session/service_world.ts";
+import type { ControlHandler } from "../../../lib/control/control_server.ts";
+import type { JsonObject } from "../../../lib/control/json.ts";
+import {
+  type HostedPart,
+  registerServiceCommands,
+} from "../../../lib/node/services/service_commands.ts";
+import { openHosted } from "./services_world.ts";
+import { inServiceWorld, NEVER } from "../session/service_world.ts";
 
 const WEB = { name: "web", ports: ["80=127.0.0.1:8080"] };
 
 /** The commands of a node, called as its control interface does. */
-function commandsOf(parts: Pick<NodeParts, "hosted">) {
+function commandsOf(parts: HostedPart) {
   const handlers = new Map<string, ControlHandler>();
   registerServiceCommands({
     register: (name, handler) => void handlers.set(name, handler),
