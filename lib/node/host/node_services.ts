@@ -20,7 +20,7 @@ import {
   ExpandedIdentity,
   type ServiceIdentity,
 } from "../../service/service_identity.ts";
-import { StartTurns } from "../../service/start_turns.ts";
+import { StartTurns } from "../../base/start_turns.ts";
 import type { StateDirectory } from "../../storage/state_directory.ts";
 import type { ServiceTarget, Visits } from "../visit/visits.ts";
 import type { ServiceContext } from "../session/service_context.ts";

@@ -8,7 +8,7 @@ import {
 import { type ServiceTarget, Visits } from "../../../lib/node/visit/visits.ts";
 import { decodeStoredRecord } from "../../../lib/dht/records/stored_record.ts";
 import { parseServiceHost } from "../../../lib/service/address.ts";
-import { MAX_TURNS } from "../../../lib/service/start_turns.ts";
+import { MAX_TURNS } from "../../../lib/base/start_turns.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 import { StateDirectory } from "../../../lib/storage/state_directory.ts";
 import { echo } from "../../support/stream_handlers.ts";

@@ -5,7 +5,7 @@ import {
   PRESSED_TURNS,
   StartTurns,
   TURN_MS,
-} from "../../lib/service/start_turns.ts";
+} from "../../lib/base/start_turns.ts";
 
 /** Turns that so many services wait for, by their numbers. */
 function waiting(count: number): StartTurns<number> {

@@ -13,7 +13,7 @@
  * @see protocol §7.6 "Legs, and staying reachable", docs/decisions/0071-hundreds-of-services.md
  * @module
  */
-import type { Pressure } from "../base/pressure.ts";
+import type { Pressure } from "./pressure.ts";
 
 /** Tuning: services that begin at once: as many as circuits are built at once. */
 export const MAX_TURNS = 8;
