@@ -15,9 +15,10 @@
  *                                    └─ sim ─ cli ─ main.ts
  *
  * `dht/records`, `dht/table`, `dht/lookup`, `service/meeting` and `sim/world` come
- * before the folders that they are in, `dht/join` after its own. The rooms of `node/`
- * stand on each other in the order of their rows: link < directory < circuit <
- * session, relay < visit < host < services < torcontrol < node.
+ * before the folders that they are in, `dht/join` and `service/delegation` after
+ * theirs. The rooms of `node/` stand on each other in the order of their rows: link <
+ * directory < circuit < session, relay < visit < host/roster < host <
+ * services < torcontrol < node.
  *
  * `tests/project/imports_test.ts` holds the code against these tables, so a new
  * arrow is a decision and never an accident: a change that needs one changes a
@@ -44,6 +45,7 @@ export const PURE_FOLDERS = [
   "session",
   "service/meeting",
   "service",
+  "service/delegation",
   "metrics",
 ] as const;
 
@@ -70,6 +72,8 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   session: ["base", "crypto"],
   "service/meeting": [...UP_TO_AUTH, "circuit", "session"],
   service: [...UP_TO_AUTH, "session", "service/meeting"],
+  // Rosters are records that are signed ahead of time.
+  "service/delegation": [...UP_TO_AUTH, "dht/records", "service"],
 
   transport: ["base", "crypto", "auth"], // certificates need keys
   storage: ["base", "crypto"],
@@ -150,10 +154,23 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "session",
     "service/meeting",
     "service",
+    "service/delegation",
     "http",
     "log",
     "node/circuit",
     "node/session",
+  ],
+  "node/host/roster": [
+    "base",
+    "wire",
+    "service",
+    "service/delegation",
+    "storage",
+    "log",
+    "machine",
+    "node/circuit",
+    "node/session",
+    "node/visit",
   ],
   "node/host": [
     "base",
@@ -165,12 +182,14 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "session",
     "service/meeting",
     "service",
+    "service/delegation",
     "storage",
     "log",
     "machine",
     "node/circuit",
     "node/session",
     "node/visit",
+    "node/host/roster",
   ],
   "node/services": [
     "base",
@@ -330,12 +349,14 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
     "base",
     "auth",
     "service",
+    "service/delegation",
     "storage",
     "control",
     "log",
     "machine",
     "dashboard", // a simulation that is watched
     "node/relay",
+    "node/host/roster",
     "node/host",
     "sim/world",
     "sim",

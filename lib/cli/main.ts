@@ -9,6 +9,7 @@ import { DenoFiles } from "../storage/deno_files.ts";
 import { circuitsCommand } from "./ask/circuits.ts";
 import { dashboardCommand } from "./ask/dashboard.ts";
 import { clientKeyCommand } from "./client_key.ts";
+import { delegateCommand } from "./delegate.ts";
 import type { Command, ExitCode, Program } from "./flags/command.ts";
 import { doctorCommand } from "./doctor/doctor.ts";
 import { demoCommand } from "./demo/demo.ts";
@@ -58,6 +59,7 @@ const COMMANDS: readonly Command[] = [
   keygenCommand,
   simulateCommand,
   clientKeyCommand,
+  delegateCommand,
   versionCommand,
 ];
 

@@ -3,15 +3,19 @@
  *
  * @module
  */
+import { SILENT_LOG } from "../log/log.ts";
+import { systemRuntime } from "../machine/runtime.ts";
+import { readHostFile } from "../node/host/roster/read_host_file.ts";
 import { parseClientKey, serviceFileName } from "../node/host/service_keys.ts";
 import type { ServiceDefinition } from "../node/host/node_services.ts";
 import { DEFAULT_MAX_STREAMS } from "../node/host/stream_desk.ts";
-import { defineCommand } from "./flags/command.ts";
+import { defineCommand, type Program } from "./flags/command.ts";
 import {
   defaultFlag,
   type FlagValues,
   listFlag,
   optionalFlag,
+  parseText,
   switchFlag,
 } from "./flags/flag.ts";
 import {
@@ -40,6 +44,11 @@ const FLAGS = {
       serviceFileName(text);
       return text;
     },
+  ),
+  delegated: optionalFlag(
+    "FILE",
+    "be one of the hosts of a service, without its key; anonnet delegate makes the file",
+    parseText,
   ),
   authorise: authoriseFlag,
   public: switchFlag(
@@ -72,23 +81,31 @@ export const serveCommand = defineCommand({
   check({ name, authorise: clients, public: isPublic }) {
     checkPublic({ name, clients, isPublic });
   },
-  run: (values, program, targets, reread) =>
-    runNode(program, {
-      ...optionsOf(values, targets),
-      reread: reread && (async () => optionsOf(await reread(), targets)),
+  run: async (values, program, targets, reread) =>
+    await runNode(program, {
+      ...await optionsOf(values, program, targets),
+      reread: reread &&
+        (async () => await optionsOf(await reread(), program, targets)),
     }),
 });
 
-function optionsOf(
+async function optionsOf(
   values: FlagValues<typeof FLAGS>,
+  { files }: Program,
   targets: ServiceDefinition["targets"],
-): RunOptions {
+): Promise<RunOptions> {
+  const { delegated } = values;
+  const runtime = await systemRuntime(SILENT_LOG);
+  const delegation = delegated === undefined
+    ? undefined
+    : await readHostFile({ ...runtime, files }, delegated);
   return {
     ...commonOptions(values),
     client: clientOptions(values),
     services: [{
       name: values.name,
       targets,
+      delegation,
       isPublic: values.public,
       proxyProtocol: values["proxy-protocol"],
       maxStreams: values["max-streams"],

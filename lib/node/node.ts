@@ -200,7 +200,8 @@ export class Node implements AsyncDisposable {
     if (options.relay || bootstrap.length > 0) {
       await membership.claim({ isFirst: bootstrap.length === 0 });
     }
-    await checkAudiences(state, options.services ?? []);
+    const unixMs = runtime.clock.unixMs();
+    await checkAudiences(state, options.services ?? [], unixMs);
     const kept = await KeptServices.load(state, log);
     if (options.client === undefined && kept.all.length > 0) {
       log.part("service").warning(

@@ -9,6 +9,9 @@
  *      met   one does not know the service, or is slow, or all were tried
  *              └──▶ search for a newer descriptor ──▶ its points
  *
+ * A service may have several hosts: the points of another one come as soon as its
+ * descriptor is there (`onMore`), and are tried in turn with those of the first.
+ *
  * While points are slow the search is repeated: their service may be finding
  * others. Without a newer descriptor, only a service that is busy is worth
  * asking again.
@@ -37,6 +40,12 @@ export const HURRY = {
   },
   leg: { atOnce: 3, secondTryMs: 1_500, answerMs: 5_000 },
 } as const;
+
+/**
+ * Where a service has another host, one of its points is tried as well when a meeting
+ * takes this long, ms: of a host that died a moment ago, points say nothing.
+ */
+export const OTHER_HOST_MS = 1_500;
 
 /** What a meeting is for. */
 export type ApproachPurpose = keyof typeof HURRY;
@@ -130,6 +139,9 @@ export class Approach {
   #searchMs = -Infinity;
   #waitUntilMs = -Infinity;
   readonly #hurry: typeof HURRY[ApproachPurpose];
+  /** Points that the driver knows by their numbers. */
+  #known: number;
+  #secondTryMs: number;
   #isOver = false;
 
   /**
@@ -143,6 +155,8 @@ export class Approach {
   ) {
     this.#random = random;
     this.#hurry = HURRY[purpose];
+    this.#secondTryMs = this.#hurry.secondTryMs;
+    this.#known = points;
     this.#points = indices(random, points);
   }
 
@@ -157,9 +171,12 @@ export class Approach {
       : Infinity;
     for (const { endMs } of this.#attempts.values()) due = Math.min(due, endMs);
     if (this.#attempts.size === 0) return due;
-    const slowMs = this.#startedMs + this.#hurry.secondTryMs;
+    const slowMs = this.#startedMs + this.#secondTryMs;
     if (this.#mayTryAnother) due = Math.min(due, slowMs);
-    if (this.#maySearch) due = Math.min(due, Math.max(slowMs, this.#searchMs));
+    if (this.#maySearch) {
+      const lateMs = this.#startedMs + this.#hurry.secondTryMs;
+      due = Math.min(due, Math.max(lateMs, this.#searchMs));
+    }
     return due;
   }
 
@@ -215,6 +232,8 @@ export class Approach {
     this.#mustSearch = false;
     this.#searchMs = nowMs + SEARCH_AGAIN_MS;
     if (news === "newer") {
+      this.#known = points;
+      this.#secondTryMs = this.#hurry.secondTryMs;
       this.#points = indices(this.#random, points);
       this.#firstAttempt = this.#nextAttempt;
       const [oldest] = this.#attempts.values();
@@ -227,6 +246,24 @@ export class Approach {
       this.#waitUntilMs = nowMs +
         randomBetween(this.#random, BUSY_MS.low, BUSY_MS.high);
     }
+    return this.#goOn(nowMs);
+  }
+
+  /**
+   * There is another host.
+   *
+   * @param points Of its descriptor; their numbers follow those of before.
+   */
+  onMore(points: number, nowMs: number): ApproachAction[] {
+    const more = indices(this.#random, points).map((n) => this.#known + n);
+    this.#known += points;
+    this.#secondTryMs = Math.min(this.#secondTryMs, OTHER_HOST_MS);
+    // In turn, the last first: what was tried until now was the other host.
+    const [rest, inTurn] = [this.#points, [] as number[]];
+    while (rest.length + more.length > 0) {
+      inTurn.push(...more.splice(-1), ...rest.splice(-1));
+    }
+    this.#points = inTurn.reverse();
     return this.#goOn(nowMs);
   }
 
@@ -245,7 +282,10 @@ export class Approach {
     const isSlow = this.#isSlow(this.#startedMs, nowMs);
     if (isSlow && pressure !== "free") this.#startedMs = nowMs;
     else if (this.#attempts.size > 0 && isSlow) {
-      const search = this.#searchMs <= nowMs ? this.#beginSearch() : [];
+      const isLate = this.#startedMs + this.#hurry.secondTryMs <= nowMs;
+      const search = isLate && this.#searchMs <= nowMs
+        ? this.#beginSearch()
+        : [];
       if (this.#mayTryAnother) actions.push(...this.#try(nowMs));
       actions.push(...search);
     }
@@ -255,7 +295,7 @@ export class Approach {
   /** @param startedMs Of an attempt that is under way, if there is one. */
   #isSlow(startedMs: number | undefined, nowMs: number): boolean {
     return startedMs !== undefined &&
-      startedMs + this.#hurry.secondTryMs <= nowMs;
+      startedMs + this.#secondTryMs <= nowMs;
   }
 
   #beginSearch(): ApproachAction[] {

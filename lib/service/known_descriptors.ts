@@ -11,7 +11,8 @@
  */
 import type { PublicKey } from "../auth/identity.ts";
 import { RecentMap } from "../base/recent_map.ts";
-import type { DescriptorContent, DescriptorName } from "./descriptor.ts";
+import type { DescriptorContent } from "./descriptor.ts";
+import type { DescriptorName } from "./descriptor_box.ts";
 import type { TimePeriod } from "./time_period.ts";
 
 /** Descriptors kept, about 9 KiB each. */
@@ -27,25 +28,33 @@ export interface KnownDescriptor {
   readonly content: DescriptorContent;
 }
 
-interface Kept extends KnownDescriptor {
+interface Kept<T> {
+  readonly descriptor: T;
   readonly untilMs: number;
 }
 
 /** The descriptors and revisions that one client knows. */
-export class KnownDescriptors {
-  readonly #descriptors = new RecentMap<string, Kept>(MAX_DESCRIPTORS);
+export class KnownDescriptors<
+  T extends Pick<KnownDescriptor, "name"> = KnownDescriptor,
+> {
+  readonly #descriptors = new RecentMap<string, Kept<T>>(MAX_DESCRIPTORS);
   readonly #revisions = new RecentMap<string, number>(MAX_REVISIONS);
 
-  /** The descriptor of a service for a period, if one is known and fresh. */
+  /**
+   * The descriptor of a service for a period, if one is known and fresh.
+   *
+   * @param of The service, or the host that it is of.
+   */
   get(
-    service: PublicKey,
+    of: PublicKey,
     period: TimePeriod,
     isolation: string,
     nowMs: number,
-  ): KnownDescriptor | undefined {
-    const kept = this.#descriptors.get(keyOf(service, isolation));
-    const isFresh = kept?.name.period === period && nowMs < kept.untilMs;
-    return isFresh ? kept : undefined;
+  ): T | undefined {
+    const kept = this.#descriptors.get(keyOf(of, isolation));
+    const isFresh = kept?.descriptor.name.period === period &&
+      nowMs < kept.untilMs;
+    return isFresh ? kept.descriptor : undefined;
   }
 
   /** The lowest revision that is still believed. */
@@ -53,25 +62,27 @@ export class KnownDescriptors {
     return this.#revisions.get(blinded.toHex()) ?? 0;
   }
 
-  /** A descriptor was found and is right. */
-  add(descriptor: KnownDescriptor, isolation: string, nowMs: number): void {
-    const { name, content } = descriptor;
+  /** A descriptor was found and is right. @param of As for {@linkcode get}. */
+  add(
+    descriptor: T,
+    isolation: string,
+    nowMs: number,
+    of: PublicKey = descriptor.name.publicKey,
+  ): void {
+    const { name } = descriptor;
     const blinded = name.blinded.toHex();
     const highest = this.#revisions.get(blinded) ?? 0;
     this.#revisions.set(blinded, Math.max(highest, name.revision));
-    this.#descriptors.set(keyOf(name.publicKey, isolation), {
-      name,
-      content,
-      untilMs: nowMs + DESCRIPTOR_MS,
-    });
+    const untilMs = nowMs + DESCRIPTOR_MS;
+    this.#descriptors.set(keyOf(of, isolation), { descriptor, untilMs });
   }
 
-  /** The descriptor of a service led nowhere: ask again next time. */
-  forget(service: PublicKey, isolation: string): void {
-    this.#descriptors.delete(keyOf(service, isolation));
+  /** A descriptor led nowhere: ask again next time. */
+  forget(of: PublicKey, isolation: string): void {
+    this.#descriptors.delete(keyOf(of, isolation));
   }
 }
 
-function keyOf(service: PublicKey, isolation: string): string {
-  return `${service.toHex()} ${isolation}`;
+function keyOf(of: PublicKey, isolation: string): string {
+  return `${of.toHex()} ${isolation}`;
 }

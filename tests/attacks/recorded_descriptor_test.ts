@@ -15,9 +15,9 @@ import {
 } from "../../lib/service/client_authorisation.ts";
 import {
   decodeDescriptor,
-  type DescriptorName,
   encodeDescriptor,
 } from "../../lib/service/descriptor.ts";
+import type { DescriptorName } from "../../lib/service/descriptor_box.ts";
 import { IntroductionKeys } from "../../lib/service/meeting/introduction_keys.ts";
 import { blindedKey } from "../../lib/service/time_period.ts";
 

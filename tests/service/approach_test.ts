@@ -9,6 +9,7 @@ import {
   INTRODUCE_MS,
   MAX_ATTEMPTS,
   MAX_SEARCHES,
+  OTHER_HOST_MS,
   SEARCH_AGAIN_MS,
 } from "../../lib/service/approach.ts";
 
@@ -276,4 +277,33 @@ Deno.test("Approach ends after a bounded number of tries, whatever comes (proper
       assert.ok(tries <= MAX_ATTEMPTS && searches <= MAX_SEARCHES);
     }),
   );
+});
+
+Deno.test("Approach tries the points of another host in turn with those of the first, and sooner", () => {
+  const approach = new Approach(seededRandom(1), 3, "session");
+  const [first] = approach.start(0);
+  assert.ok(first?.type === "introduce" && first.point < 3);
+  assert.deepEqual(approach.onMore(3, 600), []);
+  assert.equal(approach.deadlineMs, OTHER_HOST_MS);
+  const points: number[] = [];
+  for (let ms = OTHER_HOST_MS; points.length < 4; ms += OTHER_HOST_MS) {
+    // The first one is still under way; what is left is tried beside it.
+    const [next] = introduces(approach.onTime(ms, "free"));
+    assert.ok(next !== undefined);
+    points.push(next.point);
+    approach.onFailed(next.attempt, "unreachable", ms, "free");
+  }
+  const hosts = points.map((point) => point < 3 ? 1 : 2);
+  assert.deepEqual(hosts.slice(0, 4), [2, 1, 2, 1]);
+  assert.equal(new Set(points).size, points.length);
+});
+
+Deno.test("Approach goes to another host at once where the first one's points do not know it", () => {
+  const approach = new Approach(seededRandom(2), 1, "session");
+  const [first] = approach.start(0);
+  assert.ok(first?.type === "introduce");
+  const waiting = approach.onFailed(first.attempt, "unknown", 10, "free");
+  assert.deepEqual(waiting, [{ type: "search" }]);
+  const [other] = approach.onMore(1, 20);
+  assert.ok(other?.type === "introduce" && other.point === 1);
 });

@@ -12,11 +12,13 @@ import {
 } from "../../lib/service/client_authorisation.ts";
 import {
   decodeDescriptor,
-  DESCRIPTOR_STEP_BYTES,
   type DescriptorContent,
-  type DescriptorName,
   encodeDescriptor,
 } from "../../lib/service/descriptor.ts";
+import {
+  DESCRIPTOR_STEP_BYTES,
+  type DescriptorName,
+} from "../../lib/service/descriptor_box.ts";
 import { IntroductionKeys } from "../../lib/service/meeting/introduction_keys.ts";
 import { blindedKey } from "../../lib/service/time_period.ts";
 

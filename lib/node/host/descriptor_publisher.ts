@@ -9,9 +9,8 @@ import type { Bytes } from "../../base/bytes.ts";
 import { deadline } from "../../base/clock.ts";
 import { UnreachableError } from "../../base/errors.ts";
 import { type Log, thrown } from "../../log/log.ts";
-import type { DescriptorDates } from "../../service/descriptor_dates.ts";
+import type { ServiceKey } from "../../service/delegation/service_key.ts";
 import type { PublishAction, Revisions } from "../../service/publication.ts";
-import type { ServiceIdentity } from "../../service/service_identity.ts";
 import type { TimePeriod } from "../../service/time_period.ts";
 import { whileAlive } from "../circuit/circuit_use.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
@@ -44,7 +43,7 @@ export interface PublisherOptions {
   readonly context: ServiceContext;
   /** What its operator calls the service; stands in the log. */
   readonly name: string;
-  readonly identity: ServiceIdentity;
+  readonly key: ServiceKey;
   readonly revisions: RevisionStore;
   /** Keys of those who may find it. Default: every client that knows the address. */
   readonly clients?: readonly Bytes[];
@@ -53,12 +52,10 @@ export interface PublisherOptions {
 /** The descriptors of one service. */
 export class DescriptorPublisher {
   readonly #options: PublisherOptions;
-  readonly #dates: DescriptorDates;
   readonly #log: Log;
 
-  constructor(options: PublisherOptions, dates: DescriptorDates, log: Log) {
+  constructor(options: PublisherOptions, log: Log) {
     this.#options = options;
-    this.#dates = dates;
     this.#log = log;
   }
 
@@ -75,7 +72,7 @@ export class DescriptorPublisher {
     onEnded: (copies: number) => void,
     { signal: stop }: WaitLimit,
   ): Promise<void> {
-    const { context, identity, clients = [] } = this.#options;
+    const { context, key, clients = [] } = this.#options;
     const { circuits, clock } = context;
     let isStored = false;
     using limit = deadline(clock, PUBLISH_WAIT_MS, publishTimeout, stop);
@@ -85,10 +82,10 @@ export class DescriptorPublisher {
       const circuit = await circuits.take({ purpose: "directory", signal });
       try {
         const publishing: Publishing = {
-          identity,
+          key,
           period,
           revision,
-          expiry: this.#dates.expiry(period, clock.unixMs()),
+          expiry: key.dates.expiry(period, clock.unixMs()),
           points: listeners.map(({ point }) => point),
           clients,
           onFirst: () => {

@@ -13,7 +13,7 @@
  * @see protocol §7 "Services"
  * @module
  */
-import { type Bytes, wipe } from "../../base/bytes.ts";
+import type { Bytes } from "../../base/bytes.ts";
 import type { Moment } from "../../base/clock.ts";
 import {
   AnonNetError,
@@ -25,10 +25,10 @@ import { MachineTimer } from "../../base/machine_timer.ts";
 import { TaskSet } from "../../base/task_set.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import { formatServiceHost } from "../../service/address.ts";
-import { DescriptorDates } from "../../service/descriptor_dates.ts";
+import type { Delegation } from "../../service/delegation/delegation.ts";
+import type { ServiceKey } from "../../service/delegation/service_key.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import type { PublishAction, Revisions } from "../../service/publication.ts";
-import type { ServiceIdentity } from "../../service/service_identity.ts";
 import {
   type ProbeOutcome,
   Reachability,
@@ -48,6 +48,7 @@ import {
 } from "./descriptor_publisher.ts";
 import { IntroductionDesk } from "./introduction_desk.ts";
 import type { IntroductionListener } from "./introduction_listener.ts";
+import { RosterKeeper } from "./roster/roster_keeper.ts";
 import { ServicePoints } from "./service_points.ts";
 import { ServiceProbe } from "./service_probe.ts";
 import {
@@ -65,8 +66,10 @@ export interface HostedServiceOptions {
   readonly context: ServiceContext;
   /** What its operator calls it; stands in the log. */
   readonly name: string;
-  /** Its key; disposed of with it. */
-  readonly identity: ServiceIdentity;
+  /** What its descriptors are signed with; disposed of with it. */
+  readonly key: ServiceKey;
+  /** Where the key is a host's: what names it. */
+  readonly delegation?: Delegation | undefined;
   readonly revisions: RevisionStore;
   /** Where streams lead, by virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
@@ -131,7 +134,6 @@ export class HostedService implements AsyncDisposable {
   readonly #options: HostedServiceOptions;
   readonly #context: ServiceContext;
   readonly #log: Log;
-  readonly #dates: DescriptorDates;
   readonly #machine: Reachability;
   readonly #timer: MachineTimer;
   readonly #points: ServicePoints;
@@ -140,6 +142,7 @@ export class HostedService implements AsyncDisposable {
   readonly #probe: ServiceProbe;
   readonly #introductions: IntroductionDesk;
   readonly #streams: StreamDesk;
+  readonly #roster: RosterKeeper | undefined;
   readonly #ready = Promise.withResolvers<void>();
   /** No client is let in any more. */
   readonly #stopping = new AbortController();
@@ -150,18 +153,15 @@ export class HostedService implements AsyncDisposable {
   #isBegun = false;
 
   private constructor(options: HostedServiceOptions, floor: Revisions) {
-    const { context, identity } = options;
+    const { context, key, delegation } = options;
     const { clock, crypto, random } = context;
     this.#options = options;
     this.#context = context;
     this.#log = context.log.part("service");
-    this.host = formatServiceHost(crypto, identity.publicKey);
-    const seed = identity.exportSeed();
-    this.#dates = new DescriptorDates(crypto, seed);
-    wipe(seed);
+    this.host = formatServiceHost(crypto, key.publicKey);
     this.#machine = new Reachability(
       random,
-      this.#dates,
+      key.dates,
       floor,
       momentOf(clock),
     );
@@ -185,7 +185,7 @@ export class HostedService implements AsyncDisposable {
       },
       this.#stopping,
     );
-    this.#publisher = new DescriptorPublisher(options, this.#dates, this.#log);
+    this.#publisher = new DescriptorPublisher(options, this.#log);
     this.#sessions = new ServiceSessions(
       context,
       {
@@ -195,11 +195,10 @@ export class HostedService implements AsyncDisposable {
       },
       this.#log,
     );
-    this.#probe = new ServiceProbe(context, identity.publicKey);
+    this.#probe = new ServiceProbe(context, key);
     this.#introductions = new IntroductionDesk(
       context,
-      identity.publicKey,
-      this.#dates,
+      key,
       this.#tasks,
       { probe: this.#probe, sessions: this.#sessions },
     );
@@ -216,6 +215,14 @@ export class HostedService implements AsyncDisposable {
       this.#tasks,
       this.#closing,
     );
+    this.#roster = delegation && new RosterKeeper({
+      context,
+      name: options.name,
+      delegation,
+      tasks: this.#tasks,
+      stopping: this.#stopping.signal,
+      onStanding: () => this.#noteReachable(),
+    });
     this.#ready.promise.catch(() => {});
   }
 
@@ -235,6 +242,7 @@ export class HostedService implements AsyncDisposable {
   begin(): void {
     this.#isBegun = true;
     this.#carryOut(this.#machine.onTime(this.#now));
+    this.#roster?.start();
   }
 
   /** So many services share the circuits of this node. */
@@ -301,6 +309,7 @@ export class HostedService implements AsyncDisposable {
   onNetworkChange(stillMs: number): void {
     this.#sessions.onStoodStill(stillMs);
     if (!this.#isBegun) return;
+    this.#roster?.onNetworkChange();
     this.#carryOut(this.#machine.onNetworkChange(this.#now));
   }
 
@@ -334,8 +343,7 @@ export class HostedService implements AsyncDisposable {
     this.#closing.abort(stopped);
     this.#sessions[Symbol.dispose]();
     await this.#tasks.ended();
-    this.#dates[Symbol.dispose]();
-    this.#options.identity[Symbol.dispose]();
+    this.#options.key[Symbol.dispose]();
   }
 
   get #now(): Moment {
@@ -375,7 +383,8 @@ export class HostedService implements AsyncDisposable {
 
   #noteReachable(): void {
     const unixMs = this.#context.clock.unixMs();
-    const isReachable = this.#machine.reachablePoints(unixMs).length > 0;
+    const isReachable = this.#machine.reachablePoints(unixMs).length > 0 &&
+      (this.#roster?.isNamed ?? true);
     if (isReachable === this.#isReachable) return;
     this.#isReachable = isReachable;
     const { name } = this.#options;

@@ -11,8 +11,8 @@ import type { TaskSet } from "../../base/task_set.ts";
 import { AnswerPace } from "../../service/answer_pace.ts";
 import type { PointId } from "../../service/introduction_points.ts";
 import { openIntroduction } from "../../service/meeting/introduction.ts";
-import type { DescriptorDates } from "../../service/descriptor_dates.ts";
-import { blindedKey, type TimePeriod } from "../../service/time_period.ts";
+import type { ServiceKey } from "../../service/delegation/service_key.ts";
+import type { TimePeriod } from "../../service/time_period.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { IntroductionListener } from "./introduction_listener.ts";
@@ -36,8 +36,7 @@ export interface IntroductionTakers {
 /** The introductions of one service. */
 export class IntroductionDesk implements Disposable {
   readonly #context: ServiceContext;
-  readonly #service: PublicKey;
-  readonly #dates: DescriptorDates;
+  readonly #key: ServiceKey;
   readonly #takers: IntroductionTakers;
   readonly #answers: ServiceAnswers<Waiting>;
   readonly #pace: AnswerPace;
@@ -47,14 +46,12 @@ export class IntroductionDesk implements Disposable {
   /** @param tasks Owns the answers; hears what was wrong with an introduction. */
   constructor(
     context: ServiceContext,
-    service: PublicKey,
-    dates: DescriptorDates,
+    key: ServiceKey,
     tasks: TaskSet,
     takers: IntroductionTakers,
   ) {
     this.#context = context;
-    this.#service = service;
-    this.#dates = dates;
+    this.#key = key;
     this.#takers = takers;
     this.#answers = new ServiceAnswers(
       context.clock,
@@ -123,14 +120,13 @@ export class IntroductionDesk implements Disposable {
 
   /** Our blinded keys of now; each takes a millisecond to work out. */
   #blindedKeys(): PublicKey[] {
-    const { clock, crypto } = this.#context;
-    const periods = this.#dates.periods(clock.unixMs());
+    const { clock } = this.#context;
+    const periods = this.#key.dates.periods(clock.unixMs());
     for (const period of this.#blinded.keys()) {
       if (!periods.includes(period)) this.#blinded.delete(period);
     }
     return periods.map((period) => {
-      const key = this.#blinded.get(period) ??
-        blindedKey(crypto, this.#service, period);
+      const key = this.#blinded.get(period) ?? this.#key.blinded(period);
       this.#blinded.set(period, key);
       return key;
     });

@@ -15,6 +15,12 @@ import {
 } from "../../base/errors.ts";
 import { ED25519_KEY_BYTES } from "../../crypto/suite.ts";
 import { parseServiceHost } from "../../service/address.ts";
+import type { Delegation } from "../../service/delegation/delegation.ts";
+import {
+  HostKey,
+  OwnKey,
+  type ServiceKey,
+} from "../../service/delegation/service_key.ts";
 import { SelfVisit } from "../../service/self_visit.ts";
 import {
   ExpandedIdentity,
@@ -31,6 +37,7 @@ import {
   type ServiceNews,
   type ServiceStatus,
 } from "./hosted_service.ts";
+import { DelegationMemory } from "./roster/delegation_memory.ts";
 import { DRAIN_MS } from "./session_drain.ts";
 import {
   checkAudience,
@@ -64,6 +71,8 @@ export interface ServiceDefinition extends ServiceAudience {
    * Default `"state"`.
    */
   readonly keep?: "memory" | "state" | undefined;
+  /** What this host was given in place of the service's key. Default: it has the key. */
+  readonly delegation?: Delegation | undefined;
   /** Where streams lead, by virtual port. */
   readonly targets: ReadonlyMap<number, StreamTarget>;
   /**
@@ -120,14 +129,19 @@ export function checkServices(
  * Refuse services whose state directory speaks against them, before anything is begun.
  *
  * @throws {ConfigError} `service.restricted`, `service.audience`, `service.name`,
- * `storage.*`.
+ * `delegation.in_force`, `storage.*`.
  */
 export async function checkAudiences(
   state: StateDirectory,
-  services: readonly ServiceAudience[],
+  services:
+    readonly (ServiceAudience & Pick<ServiceDefinition, "delegation">)[],
+  unixMs: number,
 ): Promise<void> {
-  for (const audience of services) {
-    (await ServiceMemory.load(state, audience.name)).check(audience);
+  for (const service of services) {
+    const { name, delegation } = service;
+    (await ServiceMemory.load(state, name)).check(service);
+    if (delegation !== undefined) continue;
+    (await DelegationMemory.load(state, name)).checkServes(unixMs);
   }
 }
 
@@ -244,7 +258,8 @@ export class NodeServices implements AsyncDisposable {
    * all of them with the node.
    *
    * @throws {ConfigError} `service.name`, `service.twice`, `service.too_many`,
-   * `service.max_streams`, `service.restricted`, `service.audience`, `storage.*`.
+   * `service.max_streams`, `service.restricted`, `service.audience`,
+   * `delegation.in_force`, `storage.*`.
    */
   async start(definition: ServiceDefinition): Promise<HostedService> {
     const { name } = definition;
@@ -282,8 +297,8 @@ export class NodeServices implements AsyncDisposable {
     if (memory === undefined) checkAudience(definition);
     else memory.check(definition);
     await using stack = new AsyncDisposableStack();
-    const identity = stack.use(await this.#identityOf(definition));
-    const host = serviceHostOf(this.#context.crypto, identity.publicKey);
+    const key = stack.use(await this.#keyOf(definition));
+    const host = serviceHostOf(this.#context.crypto, key.publicKey);
     if (this.#hosts.has(host)) throw keyInUse(name);
     this.#hosts.add(host);
     stack.defer(() => void this.#hosts.delete(host));
@@ -291,7 +306,8 @@ export class NodeServices implements AsyncDisposable {
     const service = await HostedService.start({
       context: this.#context,
       name,
-      identity,
+      key,
+      delegation: definition.delegation,
       revisions: memory ?? NO_REVISIONS,
       targets,
       drainMs: this.#drainMs,
@@ -486,8 +502,26 @@ export class NodeServices implements AsyncDisposable {
     );
   }
 
+  async #keyOf(
+    { name, seed, keep, delegation }: ServiceDefinition,
+  ): Promise<ServiceKey> {
+    const { clock, crypto } = this.#context;
+    if (delegation !== undefined) {
+      const { service, seed, periods } = delegation;
+      const named = new Set(periods.map(({ period }) => period));
+      return new HostKey(crypto, service, seed, named);
+    }
+    const memory = keep === "memory"
+      ? undefined
+      : await DelegationMemory.load(this.#state, name);
+    memory?.checkServes(clock.unixMs());
+    const identity = await this.#identityOf(name, seed);
+    return new OwnKey(crypto, identity, memory?.issue);
+  }
+
   async #identityOf(
-    { name, seed }: ServiceDefinition,
+    name: string,
+    seed: Bytes | undefined,
   ): Promise<ServiceIdentity> {
     if (seed === undefined) {
       return await loadServiceIdentity(this.#state, name, this.#context);

@@ -10,7 +10,6 @@
  * @see protocol §7.6 "Legs, and staying reachable"
  * @module
  */
-import type { PublicKey } from "../../auth/identity.ts";
 import { deadline, raceSignal } from "../../base/clock.ts";
 import {
   AnonNetError,
@@ -26,11 +25,8 @@ import {
   sealIntroduction,
 } from "../../service/meeting/introduction.ts";
 import type { ProbeOutcome } from "../../service/reachability.ts";
-import {
-  blindedKey,
-  type TimePeriod,
-  timePeriod,
-} from "../../service/time_period.ts";
+import type { ServiceKey } from "../../service/delegation/service_key.ts";
+import { type TimePeriod, timePeriod } from "../../service/time_period.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import {
   askPoint,
@@ -52,7 +48,7 @@ const TRIES = 2;
 /** Probes of one service. */
 export class ServiceProbe {
   readonly #context: ServiceContext;
-  readonly #service: PublicKey;
+  readonly #key: ServiceKey;
   /** Introductions of ours on their way, by their cookies: one at a time. */
   readonly #expected = new Map<string, () => void>();
   #published: { readonly period: TimePeriod; readonly revision: number } = {
@@ -60,9 +56,9 @@ export class ServiceProbe {
     revision: 0,
   };
 
-  constructor(context: ServiceContext, service: PublicKey) {
+  constructor(context: ServiceContext, key: ServiceKey) {
     this.#context = context;
-    this.#service = service;
+    this.#key = key;
   }
 
   /** A descriptor is out. */
@@ -103,7 +99,7 @@ export class ServiceProbe {
   }
 
   async #lookUp(limit: WaitLimit): Promise<"found" | "not_found"> {
-    const { circuits, clock, crypto, random } = this.#context;
+    const { circuits, clock, random } = this.#context;
     const period = timePeriod(clock.unixMs());
     const { period: published, revision } = this.#published;
     const circuit = await circuits.take({
@@ -115,9 +111,9 @@ export class ServiceProbe {
         this.#context,
         circuit,
         {
-          service: this.#service,
+          service: this.#key.publicKey,
           period,
-          blinded: blindedKey(crypto, this.#service, period),
+          blinded: this.#key.blinded(period),
           leastRevision: published === period ? revision : 0,
           clientSecret: undefined,
         },
@@ -142,7 +138,7 @@ export class ServiceProbe {
   ): Promise<ProbeOutcome> {
     const { clock, crypto, random } = this.#context;
     const period = timePeriod(clock.unixMs());
-    const blinded = blindedKey(crypto, this.#service, period);
+    const blinded = this.#key.blinded(period);
     const cookie = random.bytes(COOKIE_BYTES);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#expected.set(cookie.toHex(), resolve);

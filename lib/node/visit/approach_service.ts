@@ -2,25 +2,28 @@
  * From an address to a joined circuit: find the descriptor, and meet the service
  * by one of its introduction points.
  *
- *     find descriptor ─┐
- *                      ├─▶ Approach ─▶ meet, and meet again ─▶ joined circuit
- *     first circuit ───┘
- *     waits meanwhile
+ *     find a host ────┐
+ *                     ├─▶ Approach ─▶ meet, and meet again ─▶ joined circuit
+ *     first circuit ──┤
+ *     waits meanwhile │
+ *     find another ───┘
+ *     where there is one
  *
- * @see protocol §7.4 "Introduction"
+ * @see protocol §7.4 "Introduction", §7.8 "Several hosts"
  * @module
  */
 import type { PathAvoid } from "../../path/path_avoid.ts";
 import type { PublicKey } from "../../auth/identity.ts";
 import { raceSignal } from "../../base/clock.ts";
+import { equalBytes } from "../../base/bytes.ts";
 import { AnonNetError, UnreachableError } from "../../base/errors.ts";
 import {
   Approach,
   type ApproachAction,
   type ApproachFailure,
 } from "../../service/approach.ts";
-import type { KnownDescriptor } from "../../service/known_descriptors.ts";
-import type { DescriptorFinder } from "./descriptor_finder.ts";
+import type { IntroductionPoint } from "../../service/descriptor.ts";
+import type { FoundHosts, HostDescriptor, HostFinder } from "./host_finder.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import {
   meet,
@@ -35,14 +38,21 @@ import type { ServiceContext } from "../session/service_context.ts";
 /** Whom to approach, and what for. */
 export interface ApproachOptions {
   readonly context: ServiceContext;
-  readonly finder: DescriptorFinder;
+  readonly finder: HostFinder;
   readonly service: PublicKey;
+  /** The host that has the session. Default: any. */
+  readonly slot?: number;
   /** Isolation key of the caller. */
   readonly isolation: string;
   readonly purpose: Purpose;
   /** Relays that other legs lead over, and that may be dead. */
   readonly avoid: PathAvoid;
   readonly signal: AbortSignal;
+}
+
+/** A joined circuit, and which host is at its other end. */
+export interface MetHost extends Met {
+  readonly slot: number;
 }
 
 /**
@@ -53,25 +63,38 @@ export interface ApproachOptions {
  * `service.unreachable`.
  * @throws the signal's reason.
  */
-export async function approachService(options: ApproachOptions): Promise<Met> {
-  const { context, finder, service, isolation, avoid, signal } = options;
+export async function approachService(
+  options: ApproachOptions,
+): Promise<MetHost> {
+  const { context, finder, service, slot, isolation, avoid, signal } = options;
   signal.throwIfAborted();
   // The first circuit takes its place while the descriptor is still looked for.
   const spare = new AbortController();
   const within = AbortSignal.any([signal, spare.signal]);
   const waiting = waitAtRendezvous(context, avoid, { signal: within });
   waiting.catch(() => {});
+  const over = new AbortController();
   try {
-    const descriptor = await raceSignal(
-      finder.find(service, isolation, "known", { signal, avoid }),
+    const searching = AbortSignal.any([signal, over.signal]);
+    const limit = { signal: searching, avoid, slot };
+    const hosts = await raceSignal(
+      finder.find(service, isolation, "known", limit),
       signal,
     );
-    return await new Approaching(options, descriptor, waiting).run();
+    return await new Approaching(options, hosts, waiting, searching).run();
   } catch (error) {
     spare.abort();
     waiting.then(({ circuit }) => circuit.close(), () => {});
     throw error;
+  } finally {
+    over.abort(); // what still looks for another host
   }
+}
+
+/** One way to be introduced. */
+interface Way {
+  readonly host: HostDescriptor;
+  readonly point: IntroductionPoint;
 }
 
 /** Runs one approach. */
@@ -81,30 +104,38 @@ class Approaching {
   readonly #timer: MachineTimer;
   readonly #attempts = new Map<number, AbortController>();
   readonly #budget = new WorkBudget();
-  readonly #result = Promise.withResolvers<Met>();
-  #descriptor: KnownDescriptor;
+  readonly #result = Promise.withResolvers<MetHost>();
+  /** Ends when no host is looked for any more. */
+  readonly #searching: AbortSignal;
+  /** Those whose points are tried. */
+  #hosts: HostDescriptor[];
+  /** Their points, as the machine numbers them. */
+  #ways: Way[];
   /** The circuit that waits already, until the first attempt takes it. */
   #waiting: Promise<WaitingCircuit> | undefined;
   #isOver = false;
 
   constructor(
     options: ApproachOptions,
-    descriptor: KnownDescriptor,
+    hosts: FoundHosts,
     waiting: Promise<WaitingCircuit>,
+    searching: AbortSignal,
   ) {
     const { context: { clock, random }, purpose } = options;
     this.#options = options;
-    this.#descriptor = descriptor;
+    this.#searching = searching;
     this.#waiting = waiting;
-    const { points } = descriptor.content;
-    this.#machine = new Approach(random, points.length, purpose.type);
+    this.#hosts = [hosts.first];
+    this.#ways = waysTo(hosts.first);
+    this.#machine = new Approach(random, this.#ways.length, purpose.type);
     this.#timer = new MachineTimer(
       clock,
       () => this.#onTime(),
     );
+    hosts.other.then((other) => this.#onOther(hosts.first, other));
   }
 
-  async run(): Promise<Met> {
+  async run(): Promise<MetHost> {
     const { signal, context } = this.#options;
     this.#carryOut(this.#machine.start(context.clock.nowMs()));
     try {
@@ -130,7 +161,7 @@ class Approaching {
           this.#introduce(action.attempt, action.point);
           break;
         case "abandon":
-          this.#attempts.get(action.attempt)?.abort();
+          this.#attempts.get(action.attempt)?.abort("silent");
           this.#attempts.delete(action.attempt);
           break;
         case "search":
@@ -147,9 +178,9 @@ class Approaching {
   async #introduce(attempt: number, index: number): Promise<void> {
     const { context, purpose, signal, avoid } = this.#options;
     const { clock } = context;
-    const { name, content } = this.#descriptor;
-    const point = content.points[index];
-    if (point === undefined) throw new RangeError("No such point");
+    const way = this.#ways[index];
+    if (way === undefined) throw new RangeError("No such point");
+    const { host, point } = way;
     const control = new AbortController();
     this.#attempts.set(attempt, control);
     const limit = { signal: AbortSignal.any([signal, control.signal]) };
@@ -160,7 +191,7 @@ class Approaching {
       const met = await meet({
         context,
         point,
-        blinded: name.blinded,
+        blinded: host.name.blinded,
         purpose,
         avoid,
         waiting,
@@ -168,15 +199,34 @@ class Approaching {
         onTaken: () => this.#onTaken(attempt),
         signal: limit.signal,
       });
-      if (typeof met === "object") return this.#onMet(attempt, met);
+      if (typeof met === "object") return this.#onMet(attempt, met, host);
       this.#attempts.delete(attempt);
+      if (met === "unknown") this.#doubt(host);
       const { pressure } = context.circuits;
       this.#carryOut(
         this.#machine.onFailed(attempt, met, clock.nowMs(), pressure),
       );
     } catch (error) {
+      if (control.signal.reason === "silent") this.#doubt(host);
       if (!limit.signal.aborted) this.#result.reject(error);
     }
+  }
+
+  /** The next session is with another host, if there is one that answers. */
+  #doubt({ slot }: HostDescriptor): void {
+    const { finder, service, isolation } = this.#options;
+    finder.doubt(service, isolation, slot);
+  }
+
+  /** @param beside The host that was found before it. */
+  #onOther(beside: HostDescriptor, other: HostDescriptor | undefined): void {
+    const [first] = this.#hosts;
+    if (other === undefined || this.#isOver || first !== beside) return;
+    const ways = waysTo(other);
+    this.#hosts.push(other);
+    this.#ways.push(...ways);
+    const { clock } = this.#options.context;
+    this.#carryOut(this.#machine.onMore(ways.length, clock.nowMs()));
   }
 
   #onTaken(attempt: number): void {
@@ -185,39 +235,43 @@ class Approaching {
     this.#timer.set(this.#machine.deadlineMs);
   }
 
-  #onMet(attempt: number, met: Met): void {
+  #onMet(attempt: number, met: Met, { slot }: HostDescriptor): void {
     this.#attempts.delete(attempt);
     if (this.#isOver) return met.circuit.close(); // another one was faster
     this.#isOver = true;
-    this.#result.resolve(met);
+    this.#result.resolve({ ...met, slot });
   }
 
   async #search(): Promise<void> {
-    const { context, finder, service, isolation, avoid, signal } =
+    const { context, finder, service, slot, isolation, avoid, signal } =
       this.#options;
-    const before = this.#descriptor;
+    let found: FoundHosts | undefined;
     try {
-      const limit = { signal, avoid };
-      this.#descriptor = await finder.find(
-        service,
-        isolation,
-        "newest",
-        limit,
-      );
+      const limit = { signal: this.#searching, avoid, slot };
+      found = await finder.find(service, isolation, "newest", limit);
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted || this.#isOver) return;
       if (!(error instanceof AnonNetError)) return this.#result.reject(error);
     }
-    const { name, content: { points } } = this.#descriptor;
-    const isNewer = name.revision > before.name.revision ||
-      name.period !== before.name.period;
     const nowMs = context.clock.nowMs();
-    this.#carryOut(
-      this.#machine.onDescriptor(
-        points.length,
-        isNewer ? "newer" : "same",
-        nowMs,
-      ),
+    const isNewer = found !== undefined && this.#isNews(found.first);
+    if (found !== undefined && isNewer) {
+      this.#hosts = [found.first];
+      this.#ways = waysTo(found.first);
+    }
+    const points = this.#ways.length;
+    const news = isNewer ? "newer" : "same";
+    this.#carryOut(this.#machine.onDescriptor(points, news, nowMs));
+    const other = await found?.other;
+    if (other === undefined || !this.#isNews(other)) return;
+    const [first] = this.#hosts;
+    if (first !== undefined) this.#onOther(first, other);
+  }
+
+  /** Whether a descriptor names points that are not among those we try. */
+  #isNews({ name: { blinded, revision } }: HostDescriptor): boolean {
+    return !this.#hosts.some(({ name }) =>
+      equalBytes(name.blinded, blinded) && name.revision >= revision
     );
   }
 
@@ -229,6 +283,10 @@ class Approaching {
       new UnreachableError(code, `Cannot reach service: ${REASONS[code]}`),
     );
   }
+}
+
+function waysTo(host: HostDescriptor): Way[] {
+  return host.content.points.map((point) => ({ host, point }));
 }
 
 const REASONS: Readonly<Record<ApproachFailure, string>> = {

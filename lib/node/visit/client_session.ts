@@ -28,8 +28,8 @@ import type { ServiceContext } from "../session/service_context.ts";
 import { SessionDriver } from "../session/session_driver.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
 import type { ApproachGate } from "./approach_gate.ts";
-import { approachService } from "./approach_service.ts";
-import type { DescriptorFinder } from "./descriptor_finder.ts";
+import { approachService, type MetHost } from "./approach_service.ts";
+import type { HostFinder } from "./host_finder.ts";
 import { LegOffers } from "./leg_offers.ts";
 import type { Met } from "./meeting.ts";
 
@@ -48,7 +48,7 @@ const DOUBT_MS = 1_000;
 /** Whose session it is. */
 export interface ClientSessionOptions {
   readonly context: ServiceContext;
-  readonly finder: DescriptorFinder;
+  readonly finder: HostFinder;
   /** The places for approaches of its node. */
   readonly gate: ApproachGate;
   readonly service: PublicKey;
@@ -70,6 +70,8 @@ interface FirstStream {
 /** One session, at its client. */
 export class ClientSession {
   readonly #options: ClientSessionOptions;
+  /** The host that has it. */
+  readonly #slot: number;
   readonly #secret: Bytes;
   readonly #driver: SessionDriver;
   readonly #plan: LegPlan;
@@ -94,10 +96,11 @@ export class ClientSession {
    * @param met How the session began; its secret is wiped.
    * @param port Of the stream that its introduction asked for.
    */
-  constructor(options: ClientSessionOptions, met: Met, port: number) {
+  constructor(options: ClientSessionOptions, met: MetHost, port: number) {
     const { clock, crypto, quota, random } = options.context;
     const nowMs = clock.nowMs();
     this.#options = options;
+    this.#slot = met.slot;
     this.#secret = new Uint8Array(met.secret);
     wipe(met.secret);
     this.#nextLeg = met.leg + 1;
@@ -325,6 +328,7 @@ export class ClientSession {
   #approach(): Promise<Met> {
     return approachService({
       ...this.#options,
+      slot: this.#slot,
       purpose: {
         type: "leg",
         secret: this.#secret,
@@ -359,8 +363,9 @@ export class ClientSession {
       this.#doubtfulSinceMs = Infinity;
       return;
     }
-    const { clock } = this.#options.context;
+    const { context: { clock }, finder, service, isolation } = this.#options;
     this.#doubtfulSinceMs = Math.min(this.#doubtfulSinceMs, clock.nowMs());
+    finder.doubt(service, isolation, this.#slot);
   }
 
   #attach(met: Met): void {

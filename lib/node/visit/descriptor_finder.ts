@@ -18,20 +18,28 @@ import {
   ProtocolError,
   UnreachableError,
 } from "../../base/errors.ts";
+import { RecentMap } from "../../base/recent_map.ts";
 import {
   DescriptorSearch,
   type SearchAction,
   type SearchAnswer,
   type SearchFailure,
 } from "../../service/descriptor_search.ts";
+import type { DescriptorName } from "../../service/descriptor_box.ts";
 import {
   type KnownDescriptor,
   KnownDescriptors,
+  MAX_REVISIONS,
 } from "../../service/known_descriptors.ts";
 import { blindedKey, timePeriod } from "../../service/time_period.ts";
 import { whileAlive } from "../circuit/circuit_use.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
-import { readDescriptor, type Wanted } from "./descriptor_store.ts";
+import {
+  type KnownService,
+  readDescriptor,
+  readService,
+  type Wanted,
+} from "./descriptor_store.ts";
 import { MachineTimer } from "../../base/machine_timer.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 
@@ -46,11 +54,14 @@ export interface SearchLimit extends WaitLimit {
   readonly avoid?: PathAvoid | undefined;
 }
 
-/** Finds descriptors, and remembers them. */
+/** Finds descriptors and rosters, and remembers them. */
 export class DescriptorFinder {
   readonly #context: ServiceContext;
   readonly #clientSecrets: ClientSecrets;
-  readonly #known = new KnownDescriptors();
+  readonly #services = new KnownDescriptors<KnownService>();
+  readonly #hosts = new KnownDescriptors();
+  /** The highest issue of each service, for all isolation keys: it leads to refusals alone. */
+  readonly #issues = new RecentMap<string, number>(MAX_REVISIONS);
 
   constructor(context: ServiceContext, clientSecrets: ClientSecrets) {
     this.#context = context;
@@ -58,7 +69,7 @@ export class DescriptorFinder {
   }
 
   /**
-   * The descriptor of a service.
+   * What is under the key of a service: its descriptor, or its roster.
    *
    * @throws {UnreachableError} `service.not_found`, `service.unreachable`.
    * @throws {ProtocolError} `service.descriptor_invalid`, or `crypto.blind_key`
@@ -71,43 +82,106 @@ export class DescriptorFinder {
     isolation: string,
     freshness: Freshness,
     limit: SearchLimit,
-  ): Promise<KnownDescriptor> {
+  ): Promise<KnownService> {
     const { clock, crypto } = this.#context;
     const period = timePeriod(clock.unixMs());
-    const known = this.#known.get(service, period, isolation, clock.nowMs());
-    if (freshness === "known" && known !== undefined) return known;
+    const leastIssue = this.#issues.get(service.toHex()) ?? 0;
+    const known = this.#services.get(service, period, isolation, clock.nowMs());
+    if (freshness === "known" && known !== undefined) {
+      if (known.record.issue >= leastIssue) return known;
+    }
     const blinded = blindedKey(crypto, service, period);
-    const wanted: Wanted = {
+    const wanted = {
       service,
       period,
       blinded,
-      leastRevision: this.#known.leastRevision(blinded),
+      leastRevision: this.#services.leastRevision(blinded),
+      leastIssue,
       clientSecret: this.#clientSecrets(service),
     };
-    const found = await search(this.#context, wanted, limit);
-    this.#known.add(found, isolation, clock.nowMs());
+    const found = await search(
+      this.#context,
+      wanted,
+      limit,
+      (circuit, replica, limit) =>
+        readService(this.#context, circuit, wanted, replica, limit),
+    );
+    this.#services.add(found, isolation, clock.nowMs());
+    const { issue } = found.record;
+    if (issue > leastIssue) this.#issues.set(service.toHex(), issue);
     return found;
   }
 
-  /** A descriptor led nowhere: search next time. */
+  /**
+   * The descriptor of one host that a roster names.
+   *
+   * @param roster The name of the roster.
+   * @param host The host's key.
+   * @throws as {@linkcode find}.
+   */
+  async findHost(
+    { publicKey: service, period }: DescriptorName,
+    host: PublicKey,
+    isolation: string,
+    freshness: Freshness,
+    limit: SearchLimit,
+  ): Promise<KnownDescriptor> {
+    const { clock } = this.#context;
+    const known = this.#hosts.get(host, period, isolation, clock.nowMs());
+    if (freshness === "known" && known !== undefined) return known;
+    const wanted: Wanted = {
+      service,
+      period,
+      blinded: host,
+      leastRevision: this.#hosts.leastRevision(host),
+      clientSecret: this.#clientSecrets(service),
+    };
+    const found = await search(
+      this.#context,
+      wanted,
+      limit,
+      (circuit, replica, limit) =>
+        readDescriptor(this.#context, circuit, wanted, replica, limit),
+    );
+    this.#hosts.add(found, isolation, clock.nowMs(), host);
+    return found;
+  }
+
+  /** What is known of a service led nowhere: search next time. */
   forget(service: PublicKey, isolation: string): void {
-    this.#known.forget(service, isolation);
+    const { clock } = this.#context;
+    const period = timePeriod(clock.unixMs());
+    const known = this.#services.get(service, period, isolation, clock.nowMs());
+    if (known?.record.type === "roster") {
+      for (const { key } of known.record.hosts) {
+        this.#hosts.forget(key, isolation);
+      }
+    }
+    this.#services.forget(service, isolation);
   }
 }
 
+/** Reads one replica of what is searched for. */
+type ReadReplica<T> = (
+  circuit: ServiceCircuit,
+  replica: number,
+  limit: WaitLimit,
+) => Promise<T | undefined>;
+
 /** Run one search to its end. */
-async function search(
+async function search<T>(
   context: ServiceContext,
   wanted: Wanted,
   { signal, avoid }: SearchLimit,
-): Promise<KnownDescriptor> {
+  read: ReadReplica<T>,
+): Promise<T> {
   signal.throwIfAborted();
   const { circuits, clock, random } = context;
   const machine = new DescriptorSearch(random);
   const routes = new Map<number, Promise<ServiceCircuit>>();
   const over = new AbortController();
   const within = AbortSignal.any([signal, over.signal]);
-  const { promise, resolve, reject } = Promise.withResolvers<KnownDescriptor>();
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
   const onAbort = () => reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
 
@@ -131,7 +205,7 @@ async function search(
         clock,
         circuit,
         { signal: within },
-        (limit) => readDescriptor(context, circuit, wanted, replica, limit),
+        (limit) => read(circuit, replica, limit),
       );
       if (found !== undefined) return resolve(found);
       answer = "missing";

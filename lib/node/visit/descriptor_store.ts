@@ -9,7 +9,7 @@
  * @module
  */
 import type { PublicKey } from "../../auth/identity.ts";
-import { type Bytes, equalBytes, wipe } from "../../base/bytes.ts";
+import { type Bytes, equalBytes } from "../../base/bytes.ts";
 import { ProtocolError } from "../../base/errors.ts";
 import {
   checkStoredRecord,
@@ -20,27 +20,24 @@ import {
 } from "../../dht/records/stored_record.ts";
 import {
   decodeDescriptor,
-  type DescriptorName,
   encodeDescriptor,
   type IntroductionPoint,
 } from "../../service/descriptor.ts";
+import type { DescriptorName } from "../../service/descriptor_box.ts";
 import { DESCRIPTOR_REPLICAS } from "../../service/descriptor_search.ts";
-import type { KnownDescriptor } from "../../service/known_descriptors.ts";
-import type { ServiceIdentity } from "../../service/service_identity.ts";
 import {
-  blindedSigner,
-  OVERLAP_MS,
-  type TimePeriod,
-} from "../../service/time_period.ts";
+  decodeServiceRecord,
+  type ServiceRecord,
+} from "../../service/delegation/roster.ts";
+import type { ServiceKey } from "../../service/delegation/service_key.ts";
+import type { KnownDescriptor } from "../../service/known_descriptors.ts";
+import { OVERLAP_MS, type TimePeriod } from "../../service/time_period.ts";
 import type { ServiceCircuit, WaitLimit } from "../circuit/circuits.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 
-/** What this version can do beyond the first one: nothing yet. */
-const FEATURES: readonly string[] = [];
-
 /** What is published. */
 export interface Publishing {
-  readonly identity: ServiceIdentity;
+  readonly key: ServiceKey;
   readonly period: TimePeriod;
   readonly revision: number;
   /** When its records end, unix ms. */
@@ -64,34 +61,50 @@ export async function publishDescriptor(
   limit: WaitLimit,
 ): Promise<number> {
   const { crypto, network, random } = context;
-  const { identity, period, revision, expiry } = publishing;
+  const { key, period, revision, expiry } = publishing;
   const { points, clients, onFirst } = publishing;
-  const seed = identity.exportSeed();
-  const signer = blindedSigner(crypto, seed, identity.publicKey, period);
-  wipe(seed);
+  const signer = key.signer(period);
   const name: DescriptorName = {
-    publicKey: identity.publicKey,
+    publicKey: key.publicKey,
     blinded: signer.publicKey,
     period,
     revision,
   };
-  const content = { points, features: FEATURES };
+  const content = { points, features: key.features };
   const value = encodeDescriptor(crypto, random, name, content, clients);
+  const records = Array.from(
+    { length: DESCRIPTOR_REPLICAS },
+    (_, replica) =>
+      createStoredRecord(network, signer, {
+        key: selfCertifyingKey(crypto, signer.publicKey, replica),
+        sequence: revision,
+        expiry,
+        value,
+      }),
+  );
+  return await storeRecords(circuit, records, onFirst, limit);
+}
+
+/**
+ * Store records by one circuit, all at once.
+ *
+ * @param onFirst The first place has one.
+ * @returns How many copies are stored.
+ */
+export async function storeRecords(
+  circuit: ServiceCircuit,
+  records: readonly StoredRecord[],
+  onFirst: () => void,
+  limit: WaitLimit,
+): Promise<number> {
   let copies = 0;
-  const store = async (replica: number): Promise<void> => {
-    const record = createStoredRecord(network, signer, {
-      key: selfCertifyingKey(crypto, signer.publicKey, replica),
-      sequence: revision,
-      expiry,
-      value,
-    });
-    const added = await circuit.dhtPut(record.encoded, limit);
+  const store = async ({ encoded }: StoredRecord): Promise<void> => {
+    const added = await circuit.dhtPut(encoded, limit);
     if (copies === 0 && added > 0) onFirst();
     copies += added;
   };
-  const replicas = Array.from({ length: DESCRIPTOR_REPLICAS }, (_, n) => n);
   // One place that cannot be reached must not hide that others were.
-  await Promise.allSettled(replicas.map(store));
+  await Promise.allSettled(records.map(store));
   return copies;
 }
 
@@ -99,7 +112,7 @@ export async function publishDescriptor(
 export interface Wanted {
   readonly service: PublicKey;
   readonly period: TimePeriod;
-  /** The service's key blinded for the period, which takes long to compute. */
+  /** The key it is under: the service's as blinded for the period, or a host's. */
   readonly blinded: PublicKey;
   /** Older ones are refused. */
   readonly leastRevision: number;
@@ -107,13 +120,47 @@ export interface Wanted {
   readonly clientSecret: Bytes | undefined;
 }
 
+/** What is under the key of a service, checked and decrypted. */
+export interface KnownService {
+  readonly name: DescriptorName;
+  readonly record: ServiceRecord;
+}
+
 /**
- * Read one replica of a descriptor, and check all of it.
+ * Read one replica of what is under the key of a service, and check all of it.
  *
+ * @param leastIssue What an earlier delegation said is refused.
  * @returns `undefined` when no storing node has it.
  * @throws {ProtocolError} `service.descriptor_*`, `dht.record_*` or `wire.*` when
  * what was found is not the one wanted.
  * @throws {UnreachableError} `circuit.*`.
+ */
+export async function readService(
+  context: ServiceContext,
+  circuit: ServiceCircuit,
+  wanted: Wanted & { readonly leastIssue: number },
+  replica: number,
+  limit: WaitLimit,
+): Promise<KnownService | undefined> {
+  const found = await readRecord(context, circuit, wanted, replica, limit);
+  if (found === undefined) return undefined;
+  const { name, value } = found;
+  const { clientSecret, leastIssue } = wanted;
+  const record = decodeServiceRecord(
+    context.crypto,
+    name,
+    value,
+    clientSecret,
+  );
+  if (record.issue < leastIssue) throw fail("revoked");
+  return { name, record };
+}
+
+/**
+ * Read one replica of a descriptor, in whose place no roster may be, and check all of
+ * it: a host names no hosts.
+ *
+ * @returns and throws as {@linkcode readService}.
  */
 export async function readDescriptor(
   context: ServiceContext,
@@ -122,8 +169,21 @@ export async function readDescriptor(
   replica: number,
   limit: WaitLimit,
 ): Promise<KnownDescriptor | undefined> {
-  const { clock, crypto, network } = context;
-  const { service, period, blinded, leastRevision, clientSecret } = wanted;
+  const found = await readRecord(context, circuit, wanted, replica, limit);
+  if (found === undefined) return undefined;
+  const { name, value } = found;
+  const { clientSecret } = wanted;
+  const content = decodeDescriptor(context.crypto, name, value, clientSecret);
+  return { name, content };
+}
+
+async function readRecord(
+  { clock, crypto, network }: ServiceContext,
+  circuit: ServiceCircuit,
+  { service, period, blinded, leastRevision }: Wanted,
+  replica: number,
+  limit: WaitLimit,
+): Promise<{ name: DescriptorName; value: Bytes } | undefined> {
   const key = selfCertifyingKey(crypto, blinded, replica);
   const bytes = await circuit.dhtGet(key, limit);
   if (bytes === undefined) return undefined;
@@ -138,8 +198,7 @@ export async function readDescriptor(
     period,
     revision: record.sequence,
   };
-  const content = decodeDescriptor(crypto, name, record.value, clientSecret);
-  return { name, content };
+  return { name, value: record.value };
 }
 
 /**

@@ -6,7 +6,8 @@
  */
 import type { CryptoSuite } from "../../crypto/suite.ts";
 import { formatServiceHost, parseServiceHost } from "../../service/address.ts";
-import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
+import type { ClientSecrets } from "./descriptor_finder.ts";
+import { HostFinder } from "./host_finder.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 
 /** What a descriptor says to who may read it. */
@@ -19,12 +20,12 @@ export interface ServiceFacts {
 /** Finds services for a caller that only wants to know. */
 export class ServiceLookup {
   readonly #crypto: CryptoSuite;
-  readonly #finder: DescriptorFinder;
+  readonly #finder: HostFinder;
 
   constructor(context: ServiceContext, clientSecrets: ClientSecrets) {
     this.#crypto = context.crypto;
     // Of its own: what was looked up here must not be known to those who visit.
-    this.#finder = new DescriptorFinder(context, clientSecrets);
+    this.#finder = new HostFinder(context, clientSecrets);
   }
 
   /**
@@ -36,7 +37,7 @@ export class ServiceLookup {
    */
   async find(host: string, signal: AbortSignal): Promise<ServiceFacts> {
     const service = parseServiceHost(this.#crypto, host);
-    const { content } = await this.#finder.find(
+    const { first } = await this.#finder.find(
       service,
       "lookup",
       "newest",
@@ -44,7 +45,7 @@ export class ServiceLookup {
     );
     return {
       host: formatServiceHost(this.#crypto, service),
-      introductionPoints: content.points.length,
+      introductionPoints: first.content.points.length,
     };
   }
 }

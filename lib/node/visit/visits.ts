@@ -24,7 +24,8 @@ import { OutageWatch } from "./outage_watch.ts";
 import { ApproachGate } from "./approach_gate.ts";
 import { approachService } from "./approach_service.ts";
 import { ClientSession } from "./client_session.ts";
-import { type ClientSecrets, DescriptorFinder } from "./descriptor_finder.ts";
+import type { ClientSecrets } from "./descriptor_finder.ts";
+import { HostFinder } from "./host_finder.ts";
 import { type Log, thrown } from "../../log/log.ts";
 import type { ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";
@@ -85,7 +86,7 @@ interface Beginning {
 /** The sessions of one node with services of others. */
 export class Visits implements AsyncDisposable {
   readonly #context: ServiceContext;
-  readonly #finder: DescriptorFinder;
+  readonly #finder: HostFinder;
   readonly #gate: ApproachGate;
   readonly #log: Log;
   /** Those that further streams are opened on. */
@@ -109,7 +110,7 @@ export class Visits implements AsyncDisposable {
     this.#context = context;
     this.#log = context.log.part("client");
     this.#gate = new ApproachGate(context.clock, context.circuits);
-    this.#finder = new DescriptorFinder(context, clientSecrets);
+    this.#finder = new HostFinder(context, clientSecrets);
   }
 
   get status(): VisitsStatus {

@@ -14,9 +14,9 @@ import {
 } from "../../../lib/service/client_authorisation.ts";
 import {
   decodeDescriptor,
-  type DescriptorName,
   encodeDescriptor,
 } from "../../../lib/service/descriptor.ts";
+import type { DescriptorName } from "../../../lib/service/descriptor_box.ts";
 import {
   openIntroduction,
   SEALED_BYTES,

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import type { NodeId, PublicKey } from "../../../lib/auth/identity.ts";
 import type { NodeRecord } from "../../../lib/auth/node_record.ts";
 import type { Bytes } from "../../../lib/base/bytes.ts";
-import { DescriptorFinder } from "../../../lib/node/visit/descriptor_finder.ts";
+import { HostFinder } from "../../../lib/node/visit/host_finder.ts";
 import { waitAtRendezvous } from "../../../lib/node/visit/meeting.ts";
 import type { ServiceContext } from "../../../lib/node/session/service_context.ts";
 import {
@@ -49,9 +49,9 @@ export class RawVisitor {
     service: PublicKey,
   ): Promise<RawVisitor> {
     const context = world.context();
-    const finder = new DescriptorFinder(context, () => undefined);
-    const descriptor = await finder.find(service, "", "newest", LIMIT);
-    return new RawVisitor(context, descriptor);
+    const finder = new HostFinder(context, () => undefined);
+    const { first } = await finder.find(service, "", "newest", LIMIT);
+    return new RawVisitor(context, first);
   }
 
   /** A circuit that waits with a cookie. */

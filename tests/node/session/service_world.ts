@@ -20,6 +20,11 @@ import {
   type HostedServiceOptions,
 } from "../../../lib/node/host/hosted_service.ts";
 import type { SessionStreamHandle } from "../../../lib/node/session/session_stream.ts";
+import type { Delegation } from "../../../lib/service/delegation/delegation.ts";
+import {
+  HostKey,
+  OwnKey,
+} from "../../../lib/service/delegation/service_key.ts";
 import type { Revisions } from "../../../lib/service/publication.ts";
 import type { TimePeriod } from "../../../lib/service/time_period.ts";
 import { SessionQuota } from "../../../lib/session/quota.ts";
@@ -127,6 +132,7 @@ export class ServiceWorld implements AsyncDisposable {
   async service(
     changes: ServiceChanges = {},
     key = 1,
+    issue = 0,
   ): Promise<TestService> {
     const context = this.context();
     const identity = new Identity(this.crypto, new Uint8Array(32).fill(key));
@@ -135,7 +141,7 @@ export class ServiceWorld implements AsyncDisposable {
       await HostedService.start({
         context,
         name: "test",
-        identity,
+        key: new OwnKey(this.crypto, identity, issue),
         revisions,
         targets: new Map([[80, { type: "handler", handle: echo }]]),
         ...changes,
@@ -146,12 +152,37 @@ export class ServiceWorld implements AsyncDisposable {
     return { driver, circuits, publicKey, revisions, log };
   }
 
+  /** Start a host that has no key of the service; it is not ready yet. */
+  async host(
+    delegation: Delegation,
+    changes: ServiceChanges = {},
+  ): Promise<TestService> {
+    const context = this.context();
+    const { service: publicKey, seed, periods } = delegation;
+    const named = new Set(periods.map(({ period }) => period));
+    const revisions = new MemoryRevisions();
+    const driver = this.#opened.use(
+      await HostedService.start({
+        context,
+        name: `host-${delegation.slot}`,
+        key: new HostKey(this.crypto, publicKey, seed, named),
+        delegation,
+        revisions,
+        targets: new Map([[80, { type: "handler", handle: echo }]]),
+        ...changes,
+      }),
+    );
+    const { circuits, log } = context;
+    return { driver, circuits, publicKey, revisions, log };
+  }
+
   /** Start a service and wait until it can be reached. */
   async readyService(
     changes: ServiceChanges = {},
     key = 1,
+    issue = 0,
   ): Promise<TestService> {
-    const service = await this.service(changes, key);
+    const service = await this.service(changes, key, issue);
     await service.driver.ready;
     return service;
   }
