@@ -4,7 +4,10 @@
  * @module
  */
 import { ConfigError } from "../base/errors.ts";
-import { defineCommand } from "./flags/command.ts";
+import { SILENT_LOG } from "../log/log.ts";
+import { systemRuntime } from "../machine/runtime.ts";
+import { readHostFile } from "../node/host/roster/read_host_file.ts";
+import { defineCommand, type Program } from "./flags/command.ts";
 import {
   type FlagValues,
   listFlag,
@@ -33,8 +36,10 @@ import { checkRelayLimits } from "../node/relay/relay_limits.ts";
 import { runNode, type RunOptions } from "./process/run_node.ts";
 import {
   type ClientWord,
+  delegatedFiles,
   type MaxStreamsWord,
   parseClientWord,
+  parseDelegatedWord,
   parseMaxStreamsWord,
   parseServiceWord,
   withClients,
@@ -51,6 +56,11 @@ const FLAGS = {
     "NAME,PORT=TARGET,...",
     `host a service, such as blog,80=127.0.0.1:8080; at most ${MAX_SERVICES}`,
     parseServiceWord,
+  ),
+  delegated: listFlag(
+    "NAME=FILE",
+    "be one of the hosts of this service, without its key; anonnet delegate makes the file",
+    parseDelegatedWord,
   ),
   authorise: listFlag(
     "NAME=KEY",
@@ -94,7 +104,7 @@ export const runCommand = defineCommand({
     checkProxyFlags(values);
     checkTorFlags(values);
     checkRelayLimits(relayOptions(values).limits ?? {});
-    servicesOf(values);
+    delegatedFiles(servicesOf(values), values.delegated);
     const isNothing = !relay && socks === undefined && http === undefined &&
       service.length === 0 && values["tor-control"] === undefined;
     if (!isNothing) return;
@@ -106,16 +116,19 @@ export const runCommand = defineCommand({
         "the file that --config names",
     );
   },
-  run: (values, program, _operands, reread) =>
-    runNode(program, {
-      ...optionsOf(values),
-      reread: reread && (async () => optionsOf(await reread())),
+  run: async (values, program, _operands, reread) =>
+    await runNode(program, {
+      ...await optionsOf(values, program),
+      reread: reread && (async () => await optionsOf(await reread(), program)),
     }),
 });
 
-function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
+async function optionsOf(
+  values: FlagValues<typeof FLAGS>,
+  program: Program,
+): Promise<RunOptions> {
   const { socks, http, automap } = values;
-  const services = servicesOf(values);
+  const services = await withDelegations(values, program);
   const hasProxies = socks !== undefined || http !== undefined;
   const torControl = torControlOptions(values);
   const hasAlias = values["onion-alias"];
@@ -137,6 +150,21 @@ function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
         },
       },
   };
+}
+
+/** The services, with what those that are hosts of a name were given. */
+async function withDelegations(
+  values: FlagValues<typeof FLAGS>,
+  { files }: Program,
+): Promise<ServiceDefinition[]> {
+  const services = servicesOf(values);
+  const paths = delegatedFiles(services, values.delegated);
+  const runtime = { ...await systemRuntime(SILENT_LOG), files };
+  return await Promise.all(services.map(async (service) => {
+    const path = paths.get(service.name);
+    if (path === undefined) return service;
+    return { ...service, delegation: await readHostFile(runtime, path) };
+  }));
 }
 
 /** The services, with all that other flags say of them. */

@@ -89,3 +89,18 @@ Deno.test("serve refuses a host file that is missing, open to others, or none", 
     /other users may read it \(mode 644\); run: chmod 600 site-1\.host/,
   );
 });
+
+Deno.test("run takes a host file for each service that has one", async () => {
+  const wrong = [
+    [["--delegated=site"], 2, /write NAME=FILE/],
+    [["--delegated=other=a.host"], 2, /there is no such service/],
+    [["--delegated=site=a", "--delegated=site=b"], 2, /twice: write it once/],
+    [["--delegated=site=a.host"], 1, /Cannot read "a\.host": there is no such/],
+  ] as const;
+  for (const [flags, code, message] of wrong) {
+    const { program, told } = recording(await withKey());
+    const words = ["run", "--service=site,80=127.0.0.1:1", ...flags];
+    assert.equal(await run(words, program), code, flags.join(" "));
+    assert.match(told.join(), message);
+  }
+});

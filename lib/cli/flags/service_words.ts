@@ -189,6 +189,51 @@ export function withMaxStreams(
   });
 }
 
+/** The file that one host of one service was given. */
+export interface DelegatedWord {
+  readonly name: string;
+  readonly file: string;
+}
+
+/**
+ * `NAME=FILE`.
+ *
+ * @throws {ConfigError} `cli.delegated`, `service.name`.
+ */
+export function parseDelegatedWord(word: string): DelegatedWord {
+  const [, name, file] = /^([^=]*)=(.+)$/.exec(word) ?? [];
+  if (name === undefined || file === undefined) {
+    throw new ConfigError(
+      "cli.delegated",
+      `Cannot understand "${word.slice(0, 80)}": write NAME=FILE`,
+    );
+  }
+  serviceFileName(name);
+  return { name, file };
+}
+
+/**
+ * The file of each service that has one, by name.
+ *
+ * @throws {ConfigError} `cli.delegated` for a service that there is not, or that is
+ * named twice.
+ */
+export function delegatedFiles(
+  services: readonly ServiceDefinition[],
+  words: readonly DelegatedWord[],
+): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const { name, file } of words) {
+    const what = `Cannot host service "${name}" by a host file`;
+    checkNamed(services, name, "cli.delegated", what);
+    if (files.has(name)) {
+      throw new ConfigError("cli.delegated", `${what} twice: write it once`);
+    }
+    files.set(name, file);
+  }
+  return files;
+}
+
 /**
  * Services of which some tell their targets by the PROXY protocol what belongs together.
  *
