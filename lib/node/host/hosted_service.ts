@@ -38,7 +38,7 @@ import {
   type ServicePointStatus,
   servicePointStatus,
 } from "../../service/point_status.ts";
-import type { SessionMark } from "../../service/proxy_line.ts";
+import type { SessionMark } from "../../wire/proxy_line.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import { momentOf, type ServiceContext } from "../session/service_context.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";

@@ -22,7 +22,7 @@ import {
   encodeRendezvous1,
   respondToRendezvous,
 } from "../../service/meeting/rendezvous.ts";
-import { MARK_BYTES, type SessionMark } from "../../service/proxy_line.ts";
+import { MARK_BYTES, type SessionMark } from "../../wire/proxy_line.ts";
 import {
   HALF_OPEN_MS,
   SessionRegistry,

@@ -9,7 +9,7 @@ import type { Clock } from "../../base/clock.ts";
 import { ConfigError } from "../../base/errors.ts";
 import { Places } from "../../base/places.ts";
 import type { TaskSet } from "../../base/task_set.ts";
-import { proxyLine, type SessionMark } from "../../service/proxy_line.ts";
+import { proxyLine, type SessionMark } from "../../wire/proxy_line.ts";
 import { RESET_CODE } from "../../session/stream.ts";
 import type { WaitLimit } from "../circuit/circuits.ts";
 import type { SessionStreamHandle } from "../session/session_stream.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import fc from "fast-check";
-import { proxyLine } from "../../lib/service/proxy_line.ts";
+import { proxyLine } from "../../lib/wire/proxy_line.ts";
 
 const text = (id: string, number: number, port: number) =>
   new TextDecoder().decode(proxyLine({ id }, number, port));
