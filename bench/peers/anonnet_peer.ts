@@ -113,6 +113,8 @@ function program(args: readonly string[]): string[] {
     "run",
     "--quiet",
     "--no-prompt",
+    // As all starters of the project have it.
+    "--v8-flags=--max-semi-space-size=4",
     "--config",
     join(PROJECT, "deno.json"),
     "-P",
