@@ -32,7 +32,9 @@ Deno.test({
       "--json",
       `--state=${home.pathOf("two")}`,
     ]);
-    assert.match(asked.stdout, /"peers": ?\[\s*\{/, asked.stdout);
+    const peers: { publicKey: string }[] = JSON.parse(asked.stdout);
+    assert.equal(peers.length, 1, asked.stdout);
+    assert.ok(one.address.includes(peers[0]?.publicKey ?? "no peer"));
   },
 });
 
