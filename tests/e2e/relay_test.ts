@@ -34,6 +34,7 @@ Deno.test("two relays get ready, know each other, and end cleanly on SIGINT and 
       "http",
       "control",
       "metrics",
+      "torControl",
       "services",
     ]);
     const { socks, http, metrics, services } = ready;
