@@ -28,6 +28,8 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** Instead of `-P`, the permissions of `deno.json`, and the heap of `deno task start`. */
   readonly permissions?: readonly string[];
+  /** Words before those that start it, such as `ip netns exec NAME`. */
+  readonly before?: readonly string[];
 }
 
 /** A running `anonnet`; killed on dispose if it still runs. */
@@ -47,16 +49,19 @@ export class ProgramProcess implements AsyncDisposable {
     args: readonly string[],
     options: ProcessOptions = {},
   ): ProgramProcess {
-    const command = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-prompt",
-        `--config=${CONFIG}`,
-        ...options.permissions ?? ["--v8-flags=--max-semi-space-size=4", "-P"],
-        MAIN,
-        ...args,
-      ],
+    const [program = "", ...words] = [
+      ...options.before ?? [],
+      Deno.execPath(),
+      "run",
+      "--quiet",
+      "--no-prompt",
+      `--config=${CONFIG}`,
+      ...options.permissions ?? ["--v8-flags=--max-semi-space-size=4", "-P"],
+      MAIN,
+      ...args,
+    ];
+    const command = new Deno.Command(program, {
+      args: words,
       ...options.cwd === undefined ? {} : { cwd: options.cwd },
       env: { NO_COLOR: "1" },
       stdin: "null",
