@@ -47,6 +47,11 @@ export interface Command {
 export interface Operands<O> {
   /** What stands for them in the help, such as `ADDRESS`. */
   readonly text: string;
+  /**
+   * The words of the command line, of which some only look like flags, as they are
+   * to be understood. Default: as they are.
+   */
+  reword?(args: readonly string[], flags: Flags): readonly string[];
   /** @throws {ConfigError} when they are wrong. */
   read(words: readonly string[]): O | Promise<O>;
 }
@@ -106,7 +111,8 @@ export function defineCommand<F extends Flags, O = undefined>(
     name,
     summary,
     help,
-    async prepare(args, program) {
+    async prepare(words, program) {
+      const args = operands?.reword?.(words, flags) ?? words;
       // A user who asks for help gets it, however wrong the rest is.
       if (asksForHelp(args)) {
         return () => {

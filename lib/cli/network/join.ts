@@ -14,6 +14,7 @@ import { defineCommand, type Program } from "../flags/command.ts";
 import { switchFlag } from "../flags/flag.ts";
 import { stateFlag } from "../flags/node_flags.ts";
 import { explainInvite, inviteFacts } from "./explain_invite.ts";
+import { unfoldInvite } from "./invite_words.ts";
 import { type OpenMembership, openMembership } from "./open_membership.ts";
 
 /** What stands for standard input. */
@@ -27,11 +28,15 @@ export const joinCommand = defineCommand({
   summary: "take an invite: later starts need no --bootstrap",
   details:
     "Takes the line that anonnet invite printed, a file that holds it, or - for " +
-    "standard input; folded lines are put together. Checks it, says what it is, and " +
-    "remembers the network, its key and the relays in the state directory. No node " +
-    "is asked yet. A later invite adds its relays to those that are known, and has " +
-    "to be signed by the same key.",
-  operands: { text: "LINE | FILE | -", read: (words) => words },
+    "standard input; folded lines are put together, and a piece that begins with a " +
+    "hyphen is no flag. Checks it, says what it is, and remembers the network, its " +
+    "key and the relays in the state directory. No node is asked yet. A later invite " +
+    "adds its relays to those that are known, and has to be signed by the same key.",
+  operands: {
+    text: "LINE | FILE | -",
+    reword: unfoldInvite,
+    read: (words) => words,
+  },
   flags: { state: stateFlag, json: switchFlag("print one JSON object") },
   async run({ state: path, json }, program, words) {
     const { terminal } = program;
@@ -112,7 +117,8 @@ async function textOf(
         "from standard input",
     );
   }
-  if (isInviteLine(first)) return words.join("");
+  const line = words.join("");
+  if (isInviteLine(line)) return line;
   if (more.length > 0) {
     throw new ConfigError(
       "cli.join_words",

@@ -41,6 +41,64 @@ Deno.test("anonnet join takes a line in pieces, a file, a mail, and standard inp
   }
 });
 
+/** An invite in which a piece may begin as flags do. */
+function lineWithHyphens(): string {
+  for (let lifeMs = 3_600_000;; lifeMs += 1_000) {
+    const line = inviteLine({ lifeMs });
+    if (/-.*--/.test(line)) return line;
+  }
+}
+
+Deno.test("anonnet join takes a line that is folded at any place, also where a piece looks like a flag", async () => {
+  const operator = new Operator();
+  const line = lineWithHyphens();
+  const folds: string[][] = [[...line], line.split(/(?=-)/)];
+  for (let at = 1; at < line.length; at++) {
+    folds.push([line.slice(0, at), line.slice(at)]);
+  }
+  assert.ok(folds.some(([, second = ""]) => second.startsWith("--")));
+  for (const pieces of folds) {
+    const said = await operator.do(["join", "--json", ...pieces]);
+    assert.equal(JSON.parse(said).network, "garden", pieces.join(" "));
+  }
+});
+
+Deno.test("anonnet join finds its flags before, behind and among the pieces of a line", async () => {
+  const line = lineWithHyphens();
+  const at = line.indexOf("--");
+  const [first, second] = [line.slice(0, at), line.slice(at)];
+  const flags = ["--state", "elsewhere", "--json"];
+  for (
+    const words of [
+      [...flags, first, second],
+      [first, ...flags, second],
+      [first, second, ...flags],
+      [first, "--state=elsewhere", second, "--json"],
+      [...flags, "--", first, second],
+    ]
+  ) {
+    const operator = new Operator();
+    const said = await operator.do(["join", ...words]);
+    assert.equal(JSON.parse(said).network, "garden", words.join(" "));
+    assert.ok(await operator.files.facts("elsewhere") !== undefined);
+  }
+  const operator = new Operator();
+  assert.match(
+    await operator.do(["join", first, second, "--help"]),
+    /^Usage: anonnet join/m,
+  );
+  const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [[first, second, "--jsn"], 1, /5 characters stand behind its end/],
+    [["notes.txt", "--jsn"], 2, /Cannot understand --jsn.*--json/],
+    [[first, second, "--state"], 2, /the value is missing/],
+  ];
+  for (const [words, code, message] of cases) {
+    const outcome = await operator.run(["join", ...words]);
+    assert.match(outcome.told, message);
+    assert.equal(outcome.code, code);
+  }
+});
+
 Deno.test("anonnet join refuses each wrong invite in words, and changes nothing", async () => {
   const operator = new Operator();
   const line = inviteLine();

@@ -9,10 +9,10 @@ import { formatInvite, signInvite } from "../../../lib/auth/invite.ts";
 import { customNetwork } from "../../../lib/auth/network.ts";
 import type { NodeAddress } from "../../../lib/auth/node_address.ts";
 import { run } from "../../../lib/cli/main.ts";
-import { nobleSuite } from "../../../lib/crypto/noble.ts";
+import { nativeSuite } from "../../../lib/crypto/native.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
 
-const crypto = nobleSuite();
+const crypto = nativeSuite();
 
 /** A network that is not built in. */
 export const GARDEN = customNetwork({
