@@ -37,6 +37,9 @@ export const FROZEN_FLAGS = [
   "--v8-flags=--max-semi-space-size=4", // a crowd leaves less to be collected
 ] as const;
 
+/** What the workers of a relay run. */
+const WORKER = "lib/cli/workers/relay_worker.ts";
+
 /** What to compile. */
 export interface CompileOptions {
   /** Platform to compile for; the one this runs on unless given. */
@@ -72,6 +75,8 @@ export async function compile(
       "--exclude-unused-npm",
       ...FROZEN_FLAGS,
       ...(target === undefined ? [] : ["--target", target]),
+      // Threads load it by its address, which the compiler does not follow.
+      ...(entry === "main.ts" ? ["--include", WORKER] : []),
       "--output",
       output,
       entry,

@@ -12,7 +12,9 @@ import {
 } from "./flags/node_flags.ts";
 import { checkRelayLimits } from "../node/relay/relay_limits.ts";
 import type { FlagValues } from "./flags/flag.ts";
-import { runNode, type RunOptions } from "./process/run_node.ts";
+import type { RunOptions } from "./process/run_node.ts";
+import { runWorkers } from "./workers/run_workers.ts";
+import { planWorkers } from "./workers/worker_plan.ts";
 
 const FLAGS = { ...RELAY_FLAGS, ...NODE_FLAGS };
 
@@ -27,14 +29,18 @@ export const relayCommand = defineCommand({
     "address that others reach. On main the first start works for about a " +
     "minute. Logs go to standard error.",
   flags: FLAGS,
-  check: (values) => checkRelayLimits(relayOptions(values).limits ?? {}),
+  check(values) {
+    checkRelayLimits(relayOptions(values).limits ?? {});
+    planWorkers(optionsOf(values));
+  },
   run: (values, program, _operands, reread) =>
-    runNode(program, {
+    runWorkers(program, {
       ...optionsOf(values),
       reread: reread && (async () => optionsOf(await reread())),
     }),
 });
 
 function optionsOf(values: FlagValues<typeof FLAGS>): RunOptions {
-  return { ...commonOptions(values), relay: relayOptions(values) };
+  const { workers } = values;
+  return { ...commonOptions(values), relay: relayOptions(values), workers };
 }

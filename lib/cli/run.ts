@@ -33,7 +33,9 @@ import {
 } from "../node/host/node_services.ts";
 import { DEFAULT_MAX_STREAMS } from "../node/host/stream_desk.ts";
 import { checkRelayLimits } from "../node/relay/relay_limits.ts";
-import { runNode, type RunOptions } from "./process/run_node.ts";
+import type { RunOptions } from "./process/run_node.ts";
+import { runWorkers } from "./workers/run_workers.ts";
+import { planWorkers } from "./workers/worker_plan.ts";
 import {
   type ClientWord,
   delegatedFiles,
@@ -107,7 +109,15 @@ export const runCommand = defineCommand({
     delegatedFiles(servicesOf(values), values.delegated);
     const isNothing = !relay && socks === undefined && http === undefined &&
       service.length === 0 && values["tor-control"] === undefined;
-    if (!isNothing) return;
+    if (!isNothing) {
+      planWorkers({
+        ...commonOptions(values),
+        workers: values.workers,
+        ...values.relay && { relay: relayOptions(values) },
+        ...isClientOf(values) && { client: clientOptions(values) },
+      });
+      return;
+    }
     throw new ConfigError(
       "cli.no_role",
       "Cannot run: there is nothing to do; give --relay, --socks IP:PORT, " +
@@ -117,11 +127,18 @@ export const runCommand = defineCommand({
     );
   },
   run: async (values, program, _operands, reread) =>
-    await runNode(program, {
+    await runWorkers(program, {
       ...await optionsOf(values, program),
       reread: reread && (async () => await optionsOf(await reread(), program)),
     }),
 });
+
+/** Whether some flag asks for a role that builds circuits of its own. */
+function isClientOf(values: FlagValues<typeof FLAGS>): boolean {
+  const { socks, http, service } = values;
+  return socks !== undefined || http !== undefined || service.length > 0 ||
+    values["tor-control"] !== undefined;
+}
 
 async function optionsOf(
   values: FlagValues<typeof FLAGS>,
@@ -136,6 +153,7 @@ async function optionsOf(
     torControl !== undefined;
   return {
     ...commonOptions(values),
+    workers: values.workers,
     ...values.relay && { relay: relayOptions(values) },
     ...isClient && { client: clientOptions(values), services },
     torControl,

@@ -35,6 +35,14 @@ const OF_RELAYS: readonly Case[] = [
   [["relay", "--bootstrap=anon://abc@127.0.0.1:1"], /has 3 characters/],
   [["relay", "--log-level=loud"], /write one of debug, info/],
   [["relay", "--log-format=xml"], /write one of text, json/],
+  [["relay", "--workers=0"], /--workers: .*from 1 to 64, or auto/],
+  [["relay", "--workers=-1"], /--workers: .*from 1 to 64, or auto/],
+  [["relay", "--workers=65"], /--workers: .*from 1 to 64, or auto/],
+  [["relay", "--workers=many"], /--workers: .*from 1 to 64, or auto/],
+  [["relay", "--workers=2", "--listen=127.0.0.1:65535"], /port 65536/],
+  [["relay", "--workers=4", "--rate=1MB"], /4 workers: .* least that works/],
+  [["run", "--relay", "--workers=2", "--socks=127.0.0.1:0"], /need a process/],
+  [["run", "--workers=2", "--socks=127.0.0.1:0"], /only relays have workers/],
   [["relay", "--config=missing.toml"], /missing\.toml": there is none/],
 ];
 

@@ -55,6 +55,7 @@ Deno.test("compile() embeds the program and freezes its permissions", async () =
     if (result.type !== "compiled") return;
     assert.match(result.log, /Embedded Files/);
     assert.match(result.log, /base/);
+    assert.match(result.log, /relay_worker/);
     assert.doesNotMatch(result.log, /fast-check|tests|tools/);
 
     const metadata = await readMetadata(result.output);

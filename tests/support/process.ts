@@ -30,6 +30,8 @@ export interface ProcessOptions {
   readonly permissions?: readonly string[];
   /** Words before those that start it, such as `ip netns exec NAME`. */
   readonly before?: readonly string[];
+  /** Instead of `main.ts`, a program that takes the same words. */
+  readonly program?: string;
 }
 
 /** A running `anonnet`; killed on dispose if it still runs. */
@@ -57,7 +59,7 @@ export class ProgramProcess implements AsyncDisposable {
       "--no-prompt",
       `--config=${CONFIG}`,
       ...options.permissions ?? ["--v8-flags=--max-semi-space-size=4", "-P"],
-      MAIN,
+      options.program ?? MAIN,
       ...args,
     ];
     const command = new Deno.Command(program, {

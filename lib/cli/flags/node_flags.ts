@@ -38,6 +38,9 @@ const MAX_DRAIN_SECONDS = 86_400;
 /** A circuit has at most 8 hops, one of which the far side may choose. */
 const MAX_HOPS = 7;
 
+/** Each takes some 100 MiB, and a machine of more cores runs several commands. */
+const MAX_WORKERS = 64;
+
 /** Where a node keeps what it must not lose. */
 export const stateFlag = defaultFlag(
   "DIR",
@@ -150,6 +153,14 @@ export const RELAY_FLAGS = {
     "IP:PORT",
     "where others can dial it, if not where it listens: behind a port forwarding",
     parseSocketAddress,
+  ),
+  workers: defaultFlag(
+    "N",
+    `relays to be at once, 1 to ${MAX_WORKERS}, of one family, each with a thread, an ` +
+      "identity and a port of its own, counted up from --listen; auto for one per " +
+      "core. Limits are of all together",
+    "1",
+    parseWorkers,
   ),
   bandwidth: optionalFlag(
     "BYTES",
@@ -281,6 +292,23 @@ function parseDrain(text: string): number {
     "cli.drain",
     `it is "${text.slice(0, 40)}"; write a number of seconds from 0 to ` +
       `${MAX_DRAIN_SECONDS}`,
+  );
+}
+
+/** @throws {ConfigError} `cli.workers`. */
+function parseWorkers(text: string): number {
+  if (text === "auto") {
+    return Math.max(1, Math.min(navigator.hardwareConcurrency, MAX_WORKERS));
+  }
+  const workers = Number(text);
+  if (/^[0-9]+$/.test(text) && workers >= 1 && workers <= MAX_WORKERS) {
+    return workers;
+  }
+  throw new ConfigError(
+    "cli.workers",
+    `it is "${
+      text.slice(0, 40)
+    }"; write a number from 1 to ${MAX_WORKERS}, or auto`,
   );
 }
 

@@ -32,6 +32,8 @@ export interface ProcessLog {
   readonly stopWithParent?: boolean | undefined;
   /** The socket of a service manager to tell how the process is. Default: none. */
   readonly notify?: string | undefined;
+  /** Which of several that write one log it is. Default: there is one. */
+  readonly logName?: string | undefined;
 }
 
 /** What runs in a process. */
@@ -92,11 +94,15 @@ export async function runProcess<T extends AsyncDisposable>(
   options: ProcessLog,
   work: ProcessWork<T>,
 ): Promise<ExitCode> {
-  const output = await openLog({
+  const opened = await openLog({
     level: options.logLevel,
     format: options.logFormat,
     write: (line) => terminal.log(line),
   });
+  const { logName } = options;
+  const output = logName === undefined
+    ? opened
+    : { ...opened, log: opened.log.part(logName) };
   const { log } = output;
   const manager = new ServiceManager(options.notify, log);
   try {

@@ -80,6 +80,27 @@ export function formatRelayText(
   ];
 }
 
+/** Lines for a person, when all workers of a relay are ready. */
+export function formatWorkersText(
+  addresses: readonly (string | null)[],
+): string[] {
+  const known = addresses.filter((address) => address !== null);
+  const [first] = known;
+  if (first === undefined) {
+    return [
+      `The relay is ready, with ${addresses.length} workers; where others can dial ` +
+      "them will turn out when a few have answered, or give --advertise",
+    ];
+  }
+  return [
+    `The relay is ready, with ${addresses.length} workers. Others join the network by ` +
+    "any of them with",
+    "",
+    ...known.map((address) => `    --bootstrap ${address}`),
+    "",
+  ];
+}
+
 function serviceLines({ services }: Node): string[] {
   return services.flatMap(({ status: { name, host, ports } }) => [
     `The service "${name}" can be reached at`,

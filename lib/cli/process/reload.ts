@@ -16,7 +16,7 @@ import type { ProcessLog } from "./process.ts";
 /** What is compared. */
 type Options =
   & Omit<NodeOptions, "signal" | "holder" | "onRelay" | "torControl">
-  & { readonly torControl?: unknown }
+  & { readonly torControl?: unknown; readonly workers?: number | undefined }
   & ProcessLog;
 
 /** What of a node changes. */
@@ -149,6 +149,7 @@ function fixedOf(before: Options, wanted: Options): string[] {
       drainMs,
       relay,
       torControl,
+      workers,
     }: Options,
   ) => ({
     state,
@@ -162,6 +163,7 @@ function fixedOf(before: Options, wanted: Options): string[] {
     drain: drainMs,
     torControl,
     relay: relay && { ...relay, limits: undefined },
+    workers,
   });
   const [old, next] = [parts(before), parts(wanted)];
   return (Object.keys(old) as (keyof typeof old)[])

@@ -29,6 +29,8 @@ export interface RunOptions extends
   >,
   ProcessLog {
   readonly readyAs: "text" | "json";
+  /** Relays to be, each in a thread of its own. Default: 1, in the process's own. */
+  readonly workers?: number | undefined;
   /** What the operator says now. Default: there is no file to read it from. */
   readonly reread?: (() => Promise<RunOptions>) | undefined;
   /** Tor's control port. Default: none. */

@@ -2,7 +2,7 @@
  * The family of a relay: its key lies in the state directory of all relays of one
  * operator, and signs each of them.
  *
- *     family.key     the same in all of them; `anonnet keygen` makes it
+ *     family.key     the same in all of them; `anonnet keygen` makes it, or `--workers`
  *
  * @see protocol §2.3 "Node records", §9.1 "State directory"
  * @module
@@ -40,6 +40,40 @@ export async function loadFamily(
   using family = new Identity(crypto, seed);
   seed.fill(0);
   return signFamily(family, relay);
+}
+
+/**
+ * Have several state directories hold the same family key: that of the first, which is
+ * made where there never was one.
+ *
+ * @throws {ConfigError} `node.family` where one of the others holds another key;
+ * `storage.*`.
+ */
+export async function shareFamily(
+  [first, ...others]: readonly Pick<StateDirectory, "keys">[],
+  { random }: Pick<Runtime, "random">,
+): Promise<void> {
+  if (first === undefined) return;
+  const { seed } = await first.keys.readOrMake(FAMILY_KEY, random);
+  try {
+    for (const { keys } of others) {
+      const held = await keys.read(FAMILY_KEY);
+      if (held === undefined) await keys.create(FAMILY_KEY, seed);
+      else if (!equalBytes(held, seed)) {
+        throw new ConfigError(
+          "node.family",
+          `Cannot be one family: "${keys.pathOf(FAMILY_KEY)}" and ` +
+            `"${
+              first.keys.pathOf(FAMILY_KEY)
+            }" are different keys; remove the ` +
+            `first one, and it is made anew`,
+        );
+      }
+      held?.fill(0);
+    }
+  } finally {
+    seed.fill(0);
+  }
 }
 
 /** How relays agree with one that says of which family it is. */
