@@ -89,7 +89,7 @@ const FLOWS = {
 /** MB/s over a circuit of these relays, the last of which joins it to `end`. */
 export async function circuitRate(
   client: OwnCircuitHost,
-  relays: readonly RelayProcess[],
+  relays: readonly Pick<RelayProcess, "record">[],
   end: EndProcess,
   way: Way,
 ): Promise<number> {

@@ -68,6 +68,7 @@ export class RelayProcess implements AsyncDisposable {
 
 /** A client of relay processes. */
 export interface ProcessClient extends OwnCircuitHost, AsyncDisposable {
+  readonly links: LinkTable;
   /** What it reported as its own failures. */
   readonly errors: unknown[];
 }
@@ -128,7 +129,7 @@ export async function openClient(
 /** Build a circuit that can be built. */
 export async function buildOver(
   client: OwnCircuitHost,
-  relays: readonly RelayProcess[],
+  relays: readonly Pick<RelayProcess, "record">[],
 ): Promise<OwnCircuit> {
   const path = relays.map(({ record }) => record);
   const result = await OwnCircuit.build(client, path);
