@@ -21,7 +21,7 @@ export interface QuotedText {
 
 /** Read the quoted string at the start of `line`; `undefined` where there is none. */
 export function readQuoted(line: string): QuotedText | undefined {
-  const [quoted] = /^"(?:[^"\\]|\\[0-7]{1,3}|\\[^0-7])*"/.exec(line) ?? [];
+  const [quoted] = /^"(?:[^"\\]|\\[^])*"/.exec(line) ?? [];
   if (quoted === undefined) return undefined;
   const text = quoted.slice(1, -1).replaceAll(
     /\\([0-7]{1,3}|.)/gs,

@@ -28,3 +28,11 @@ Deno.test("readQuoted() takes nothing that does not begin and end with a quote",
     assert.equal(readQuoted(line), undefined, line);
   }
 });
+
+Deno.test("readQuoted() takes no longer for a string that does not end, whatever escapes are in it", () => {
+  // Were there two ways to read an escape, a stranger's line would hold up the node for ever.
+  const escapes = "\\111".repeat(10_000);
+  assert.equal(readQuoted(`"${escapes}`), undefined);
+  assert.equal(readQuoted(`"${escapes}"`)?.text, "I".repeat(10_000));
+  assert.equal(readQuoted('"\\1011\\18"')?.text, "A1\x018");
+});
