@@ -155,11 +155,16 @@ export class RentKeeper implements AsyncDisposable {
       },
     });
     this.#paid.set(period, nonce);
-    const oldest = [...this.#paid.keys()].sort((a, b) => a - b)[0];
-    if (this.#paid.size > MAX_ENTRIES && oldest !== undefined) {
-      this.#paid.delete(oldest);
-    }
+    this.#forget();
     await this.#store();
+  }
+
+  /** Forget what is farthest from now: a clock that was years ahead has paid for what is no use. */
+  #forget(): void {
+    const now = this.#period(0);
+    const periods = [...this.#paid.keys()];
+    periods.sort((a, b) => Math.abs(a - now) - Math.abs(b - now));
+    for (const period of periods.slice(MAX_ENTRIES)) this.#paid.delete(period);
   }
 
   async #read(): Promise<void> {

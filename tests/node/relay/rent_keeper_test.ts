@@ -172,3 +172,31 @@ Deno.test("RentKeeper pays for the period that the clock shows after a long slee
     await keeper[Symbol.asyncDispose]();
     state[Symbol.dispose]();
   }));
+
+Deno.test("RentKeeper pays for now where the clock was years ahead, and keeps that", () =>
+  inNodeWorld(async (world) => {
+    const { machine, calls } = machineOf(world);
+    const period = rentPeriod(world.clock.unixMs() + DAY_MS);
+    // Paid for a wrong date, and for the period after that.
+    calls.aheadMs = rentEndMs(period + 40) - world.clock.unixMs() - 2 * DAY_MS;
+    const wrong = await start(machine);
+    wrong.keeper.watch(() => {});
+    await sleep(world.clock, 4 * DAY_MS);
+    await wrong.keeper[Symbol.asyncDispose]();
+    wrong.state[Symbol.dispose]();
+    calls.aheadMs = 0;
+    const { keeper, state } = await start(machine);
+    keeper.watch(() => {});
+    for (let day = 0; day < 120; day++) {
+      const now = rentPeriod(world.clock.unixMs() + 22 * HOUR_MS);
+      assert.notEqual(keeper.of(now), undefined, `day ${day}`);
+      await sleep(world.clock, DAY_MS);
+    }
+    await keeper[Symbol.asyncDispose]();
+    state[Symbol.dispose]();
+    const kept = calls.count;
+    const again = await start(machine);
+    assert.ok(calls.count - kept <= 3, "nothing is paid twice");
+    await again.keeper[Symbol.asyncDispose]();
+    again.state[Symbol.dispose]();
+  }));
