@@ -31,9 +31,10 @@ const FORBIDDEN = /[<>:"/\\|?*]/g;
 /** A name of one file, without a path, that no system takes for anything else. */
 export function cleanName(name: string): string {
   const [last = ""] = name.normalize("NFC").split(/[/\\]/).slice(-1);
-  const seen = last.replace(UNSEEN, "").replace(FORBIDDEN, "_")
-    .replace(/\s+/g, " ").trim()
-    .replace(/[. ]+$/, ""); // Windows drops them
+  const seen = withoutEnd(
+    last.replace(UNSEEN, "").replace(FORBIDDEN, "_").replace(/\s+/g, " ")
+      .trim(),
+  );
   if (seen === "") return NAMELESS;
   const [stem = ""] = seen.split(".");
   // Hidden files are read by programs, and by no person.
@@ -45,13 +46,15 @@ export function cleanName(name: string): string {
 /** The parts of a relative path, cleaned one by one; `undefined` where it leads out or is none. */
 export function cleanPath(path: string): string[] | undefined {
   const parts = path.split("/");
-  const isPath = parts.length <= MAX_DEPTH &&
+  const isPath = path.length <= MAX_PATH && parts.length <= MAX_DEPTH &&
     parts.every((part) => part !== "" && part !== "." && part !== "..");
   return isPath ? parts.map(cleanName) : undefined;
 }
 
 /** Deepest path that is taken. */
 export const MAX_DEPTH = 32;
+/** Longest path that is taken: no part of one on a disk is longer than 255 of these. */
+const MAX_PATH = MAX_DEPTH * 256;
 
 /** A name with a number in front of its ending: `a (2).txt`. */
 export function numberedName(name: string, number: number): string {
@@ -86,5 +89,13 @@ function shortened(name: string): string {
     if (bytes > room) break;
     kept += character;
   }
-  return kept.trimEnd() + ending;
+  return withoutEnd(kept) + ending;
+}
+
+/** A name without the dots and spaces at its end, which Windows drops. */
+function withoutEnd(name: string): string {
+  let end = name.length;
+  // A pattern would look at a long row of them once for each.
+  while (end > 0 && (name[end - 1] === "." || name[end - 1] === " ")) end--;
+  return name.slice(0, end);
 }

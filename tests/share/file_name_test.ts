@@ -97,3 +97,15 @@ Deno.test("shownName() shows no control characters, and not more than fits", () 
   assert.equal(shownName("a\u001b[31mb"), "a\uFFFD[31mb");
   assert.equal([...shownName("x".repeat(100))].length, 60);
 });
+
+Deno.test("cleanName() and cleanPath() take no longer for names that strangers made to take long", () => {
+  const dots = ". ".repeat(1_000_000);
+  assert.match(cleanName(`x${dots}y`), /^x[. ]*y?$/);
+  assert.equal(cleanName(`x${dots}`), "x");
+  assert.equal(cleanPath(`${"x".repeat(100_000)}/y`), undefined);
+});
+
+Deno.test("cleanName() leaves no dot at the end where it cuts, which Windows would drop", () => {
+  const cut = cleanName(`${"a".repeat(199)}.${"b".repeat(100)}`);
+  assert.equal(cut, "a".repeat(199));
+});

@@ -224,6 +224,7 @@ class Getting {
       url,
       part,
       digest,
+      bytes: listed?.bytes,
       patienceMs: this.#values.patience * 1000,
       on: this.#listener(`${which}${path.split("/").at(-1) ?? path}`),
     }, { signal: this.#signal });

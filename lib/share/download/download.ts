@@ -56,6 +56,8 @@ export interface DownloadOptions {
   readonly part: PartStore;
   /** What its SHA-256 has to be, where that is known from elsewhere. */
   readonly digest?: Bytes | undefined;
+  /** Its length, where that is known from elsewhere: no more than that is taken. */
+  readonly bytes?: number | undefined;
   /** How long to try again without a byte more, ms. */
   readonly patienceMs: number;
   readonly on: DownloadListener;
@@ -134,9 +136,10 @@ class Download {
     const response = await this.#ask(from, entity?.etag);
     try {
       if (await this.#isThere(response, from)) return;
-      const now = entityOf(response, this.#options.digest);
+      const now = this.#entityOf(response);
       if (response.status === 206) {
-        if (!isNext(response, from, entity, now)) {
+        const { bytes = entity?.bytes } = this.#options;
+        if (!isNext(response, from, { etag: entity?.etag, bytes }, now)) {
           on.onAnew();
           await part.begin(NOTHING);
           throw new UnreachableError(
@@ -155,11 +158,32 @@ class Download {
     } finally {
       await response.body?.cancel().catch(() => {});
     }
-    const all = part.entity?.bytes;
+    const all = this.#all;
     if (all === undefined || part.bytes === all) return;
     throw new UnreachableError(
       "get.cut",
       "Cannot download: the connection ended before the file did",
+    );
+  }
+
+  /** How long the file is, as far as that is known. */
+  get #all(): number | undefined {
+    const { bytes, part } = this.#options;
+    return bytes ?? part.entity?.bytes;
+  }
+
+  /** @throws {ProtocolError} `get.range` for a file of another length than was said before. */
+  #entityOf(response: Response): Entity {
+    const { digest, bytes } = this.#options;
+    const now = entityOf(response, digest);
+    const isPart = response.status === 206;
+    if (bytes === undefined || isPart) return now;
+    if (now.bytes === undefined || now.bytes === bytes) {
+      return { ...now, bytes };
+    }
+    throw new ProtocolError(
+      "get.range",
+      "Cannot download: the file is not as long as the list of the share says",
     );
   }
 
@@ -188,13 +212,10 @@ class Download {
     if (status === 416 && from > 0) {
       const all = /^bytes \*\/([0-9]{1,15})$/
         .exec(headers.get("content-range") ?? "")?.[1];
-      if (Number(all) === from) return true;
+      // What was said to be longer does not end here.
+      if (Number(all) === from && from === (this.#all ?? from)) return true;
       on.onAnew();
-      await part.begin({
-        etag: undefined,
-        bytes: undefined,
-        digest: undefined,
-      });
+      await part.begin(NOTHING);
       throw new UnreachableError("get.passing", "Cannot resume: it is shorter");
     }
     throw refusal(response);
@@ -202,7 +223,7 @@ class Download {
 
   async #take(response: Response): Promise<void> {
     const { part, clock, on } = this.#options;
-    const all = part.entity?.bytes;
+    const all = this.#all;
     const reader = response.body?.getReader();
     if (reader === undefined) return;
     try {
@@ -273,12 +294,12 @@ function entityOf({ headers }: Response, known: Bytes | undefined): Entity {
 function isNext(
   { headers }: Response,
   from: number,
-  before: Entity | undefined,
+  before: Omit<Entity, "digest">,
   now: Entity,
 ): boolean {
   const part = parseContentRange(headers.get("content-range") ?? "");
   return part !== undefined && part.range.from === from &&
     part.range.to === part.bytes &&
-    (now.etag === undefined || now.etag === before?.etag) &&
-    (before?.bytes === undefined || before.bytes === part.bytes);
+    (now.etag === undefined || now.etag === before.etag) &&
+    (before.bytes === undefined || before.bytes === part.bytes);
 }

@@ -44,13 +44,15 @@ export class PartFile implements PartStore, Disposable {
    *
    * @param path Of the file that it is to become.
    * @param url Where it comes from: parts of other files are begun anew.
-   * @throws {ConfigError} `get.busy` while another process has it; `storage.*`.
+   * @throws {ConfigError} `get.busy` while another process has it, `get.exists` where
+   * there is something that no download has left; `storage.*`.
    */
   static async open(path: string, url: URL): Promise<PartFile> {
     const sum = new DigestSum();
     sum.add(utf8(url.href));
     let file: Deno.FsFile | undefined;
     try {
+      await checkOurs(path);
       file = await Deno.open(path + PART, {
         create: true,
         read: true,
@@ -176,6 +178,34 @@ async function claimName(path: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     throw existing(path);
+  }
+}
+
+/**
+ * See that what is in the place of a part is one: other programs give such names too,
+ * and a link would have us write somewhere else.
+ */
+async function checkOurs(path: string): Promise<void> {
+  const part = await factsOf(path + PART);
+  const info = await factsOf(path + INFO);
+  // What a part is of is written down before its first byte.
+  const isOther = part?.isFile === false || info?.isFile === false ||
+    (part !== undefined && part.size > 0 && info === undefined);
+  if (!isOther) return;
+  throw new ConfigError(
+    "get.exists",
+    `Cannot write "${path}${PART}": there is something of that name that no download ` +
+      "has left; move it, or name another file with --output",
+  );
+}
+
+/** What is there, links not followed. */
+async function factsOf(path: string): Promise<Deno.FileInfo | undefined> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
 

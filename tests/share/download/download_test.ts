@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { UnreachableError } from "../../../lib/base/errors.ts";
+import { ProtocolError, UnreachableError } from "../../../lib/base/errors.ts";
 import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import {
   download,
@@ -74,10 +74,11 @@ function unreachable(): never {
 /** Run a download against answers, the last of which goes on for ever. */
 async function run(
   answers: readonly Answer[],
-  { part = new MemoryPart(), patienceMs = 60_000, digest }: {
+  { part = new MemoryPart(), patienceMs = 60_000, digest, bytes }: {
     part?: MemoryPart;
     patienceMs?: number;
     digest?: Uint8Array<ArrayBuffer>;
+    bytes?: number;
   } = {},
 ) {
   const clock = new VirtualClock({ drain: createDrain() });
@@ -100,6 +101,7 @@ async function run(
           part,
           patienceMs,
           digest,
+          bytes,
           on: noting(said),
         }, { signal: new AbortController().signal });
       } catch (error) {
@@ -295,4 +297,44 @@ Deno.test("download() understands that nothing is missing, or that the file has 
   ], { part: part() });
   assert.equal(shorter.outcome, "verified");
   assert.deepEqual(shorter.asked, ["bytes=1000-", null]);
+});
+
+Deno.test("download() takes no more of a file than the list of a share says, and no other length", async () => {
+  const endless: Answer = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => controller.enqueue(new Uint8Array(400)),
+      }),
+    );
+  const bytes = FILE.length;
+  const digest = sha256(FILE);
+  const more = await run([endless], { bytes, digest });
+  assert.ok(more.outcome instanceof ProtocolError);
+  assert.equal(more.outcome.code, "get.range");
+  assert.ok(more.part.bytes <= bytes, String(more.part.bytes));
+  const longer = new Uint8Array(2_000);
+  const other = await run([whole(longer)], { bytes, digest });
+  assert.ok(other.outcome instanceof ProtocolError);
+  assert.equal(other.outcome.code, "get.range");
+  assert.equal(other.part.bytes, 0);
+  const part = new MemoryPart(FILE.slice(0, 500), {
+    ...FACTS,
+    bytes: undefined,
+  });
+  const rest: Answer = () =>
+    new Response(new Uint8Array(1_500), {
+      status: 206,
+      headers: { etag: ETAG, "content-range": "bytes 500-1999/2000" },
+    });
+  const resumed = await run([rest, whole()], { part, bytes, digest });
+  assert.equal(resumed.outcome, "verified");
+});
+
+Deno.test("download() does not believe that all is there where that is less than was said", async () => {
+  const facts = { etag: ETAG, bytes: FILE.length, digest: undefined };
+  const part = new MemoryPart(FILE.slice(0, 500), facts);
+  const lie = refusing(416, { "content-range": "bytes */500" });
+  const { outcome } = await run([lie, whole()], { part });
+  assert.equal(outcome, "verified");
+  assert.deepEqual(part.content, FILE);
 });

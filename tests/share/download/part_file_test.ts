@@ -45,6 +45,7 @@ Deno.test("PartFile begins anew with what comes from elsewhere, or of which noth
   const path = home.pathOf("f");
   const spoil: readonly (() => Promise<void>)[] = [
     async () => {
+      await Deno.remove(`${path}.part`);
       using part = await PartFile.open(path, new URL(`http://${HOST}/other`));
       await part.begin(FACTS);
       await part.append(BYTES);
@@ -52,7 +53,6 @@ Deno.test("PartFile begins anew with what comes from elsewhere, or of which noth
     () => Deno.writeTextFile(`${path}.part-info`, "{"),
     () => Deno.writeTextFile(`${path}.part-info`, '{"source":1}'),
     () => Deno.writeTextFile(`${path}.part-info`, "x".repeat(10_000)),
-    () => Deno.remove(`${path}.part-info`).catch(() => {}),
   ];
   for (const change of spoil) {
     await Deno.writeFile(`${path}.part`, BYTES);
@@ -81,4 +81,39 @@ Deno.test("PartFile says what is wrong with the place", async () => {
   await assert.rejects(PartFile.open(home.pathOf("no/f"), SOURCE), {
     code: "storage.missing",
   });
+});
+
+Deno.test("PartFile leaves alone what no download has left in its place", async () => {
+  await using home = await TemporaryDirectory.create();
+  const path = home.pathOf("f");
+  const other = home.pathOf("other");
+  const lay: readonly (() => Promise<void>)[] = [
+    () => Deno.writeTextFile(`${path}.part`, "another program's"),
+    () => Deno.mkdir(`${path}.part`),
+    () => Deno.symlink(other, `${path}.part`),
+    () => Deno.symlink(other, `${path}.part-info`),
+  ];
+  await Deno.writeTextFile(other, "mine");
+  for (const [index, put] of lay.entries()) {
+    if (Deno.build.os === "windows" && index >= 2) continue; // links are for administrators
+    await put();
+    await assert.rejects(
+      async () => {
+        using part = await PartFile.open(path, SOURCE);
+        await part.begin(FACTS);
+      },
+      { code: "get.exists" },
+      `${index}`,
+    );
+    assert.equal(await Deno.readTextFile(other), "mine");
+    if (index === 0) {
+      assert.equal(
+        await Deno.readTextFile(`${path}.part`),
+        "another program's",
+      );
+    }
+    for (const name of await names(home)) {
+      if (name !== "other") await Deno.remove(home.pathOf(name));
+    }
+  }
 });
