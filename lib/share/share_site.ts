@@ -13,6 +13,7 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { errorCode } from "../base/errors.ts";
+import { Places } from "../base/places.ts";
 import type { SiteHandler, SiteRequestInfo } from "../http/site_answer.ts";
 import { type ByteRange, listsEtag, rangeOf } from "./byte_range.ts";
 import { formatAttachment } from "./content_disposition.ts";
@@ -23,7 +24,7 @@ import { mediaTypeOf } from "./media_type.ts";
 import type { SecretPath } from "./secret_path.ts";
 import { directoryResponse, listResponse, wantsList } from "./share_page.ts";
 import type { ShareDisk } from "./share_disk.ts";
-import { openPart, type SharedFile } from "./shared_file.ts";
+import { MAX_HELD_OPEN, openPart, type SharedFile } from "./shared_file.ts";
 
 /**
  * How long a transfer that broke off may take to go on, once all has been downloaded
@@ -76,6 +77,7 @@ interface Offer {
 export class ShareSite {
   readonly #options: ShareSiteOptions;
   readonly #offers: ReadonlyMap<string, Offer>;
+  readonly #held = new Places(MAX_HELD_OPEN);
   readonly #done = Promise.withResolvers<void>();
   #looking: Timer | undefined;
   #isDone = false;
@@ -240,7 +242,7 @@ export class ShareSite {
     const { file, deliveries } = offer;
     let stream: ReadableStream<Uint8Array<ArrayBuffer>>;
     try {
-      stream = await openPart(disk, file, range);
+      stream = await openPart(disk, file, range, this.#held);
     } catch (error) {
       if (errorCode(error) !== "share.changed") throw error;
       if (!offer.isChanged) on.onChanged(file);

@@ -3,6 +3,8 @@ import { sleep } from "../../lib/base/clock.ts";
 import { SecretPath } from "../../lib/share/secret_path.ts";
 import { LIST_TYPE } from "../../lib/share/share_page.ts";
 import { GRACE_MS } from "../../lib/share/share_site.ts";
+import { MAX_HELD_OPEN } from "../../lib/share/shared_file.ts";
+import { systemError } from "../support/failing_files.ts";
 import { createDrain } from "../../lib/sim/world/drain.ts";
 import { VirtualClock } from "../../lib/base/virtual_clock.ts";
 import { runOn } from "../transport/world.ts";
@@ -272,4 +274,38 @@ Deno.test("ShareSite gives empty files", async () => {
   const world = await ShareWorld.of(diskWith(""), [FILE], { most: 1 });
   assert.deepEqual(await world.read(NAME), [200, ""]);
   await world.site.done;
+});
+
+Deno.test("ShareSite keeps few files open for many visitors who read slowly, and serves them all", async () => {
+  const bytes = new Uint8Array(1_000_000).map((_, index) => index % 251);
+  const world = await ShareWorld.of(diskWith(bytes), [FILE]);
+  const visits = [];
+  for (let n = 0; n < MAX_HELD_OPEN + 100; n++) {
+    visits.push(await world.visit(NAME));
+  }
+  assert.ok(world.disk.openCount <= MAX_HELD_OPEN, `${world.disk.openCount}`);
+  assert.ok(world.disk.openCount > 0);
+  for (const { response, confirm } of visits.slice(-20)) {
+    assert.deepEqual(await response.bytes(), bytes);
+    await confirm();
+  }
+  for (const { response } of visits.slice(0, -20)) {
+    await response.body?.cancel();
+  }
+  assert.equal(world.disk.openCount, 0);
+  const again = await world.visit(NAME);
+  assert.equal(world.disk.openCount, 1, "places were given back");
+  await again.response.body?.cancel();
+});
+
+Deno.test("ShareSite takes no file for changed because too many are open", async () => {
+  const disk = diskWith(TEXT);
+  const world = await ShareWorld.of(disk, [FILE]);
+  const { open } = disk;
+  disk.open = () =>
+    Promise.reject(systemError("EMFILE", "Too many open files"));
+  await assert.rejects(world.visit(NAME), { code: "EMFILE" });
+  assert.deepEqual(world.told, []);
+  disk.open = open;
+  assert.deepEqual(await world.read(NAME), [200, TEXT]);
 });
