@@ -32,7 +32,8 @@ function serve(port: MessagePort): void {
   const terminal: Terminal = {
     print: (line) => say({ type: "ready", line }),
     tell: (line) => say({ type: "told", line }),
-    show: (line) => say({ type: "told", line }),
+    // None watches a worker alone.
+    show: () => {},
     read: () => Promise.resolve(""),
     async log(bytes) {
       for (let offset = 0; offset < bytes.length;) {
