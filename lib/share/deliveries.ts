@@ -15,6 +15,12 @@ import type { ByteRange } from "./byte_range.ts";
 const MAX_UNFINISHED = 256;
 /** Separate pieces that are kept apart; a delivery that would make more is not counted. */
 const MAX_PIECES = 1024;
+/**
+ * Pieces and unfinished transfers of all files of a share: they are written down each
+ * time, and must be read again. What goes beyond is not counted or remembered; a
+ * download of a whole file never does.
+ */
+export const MAX_ALL_PIECES = 65_536;
 /** Downloads that are begun and not whole; what goes beyond is not counted. */
 const MAX_BEGUN = 64;
 
@@ -41,10 +47,24 @@ export interface Delivery {
   breakOff(sent: number, nowMs: number): void;
 }
 
+/** How much may be remembered of the deliveries of all files of a share. */
+export class PieceQuota {
+  #left = MAX_ALL_PIECES;
+
+  /** There are so many in place of as many. @returns Whether there is room. */
+  change(before: number, after: number): boolean {
+    const more = after - before;
+    if (more > 0 && more > this.#left) return false;
+    this.#left -= more;
+    return true;
+  }
+}
+
 /** The deliveries of one file. */
 export class Deliveries {
   readonly #bytes: number;
   readonly #onDownload: (count: number) => void;
+  readonly #quota: PieceQuota;
   readonly #running = new Set<ByteRange>();
   #count: number;
   #begun: ByteRange[][];
@@ -54,19 +74,25 @@ export class Deliveries {
    * @param bytes Length of the file.
    * @param before What was kept of a former run.
    * @param onDownload Hears how many there are when one more is whole.
+   * @param quota Of all files of the share. Default: of this one alone.
    */
   constructor(
     bytes: number,
     nowMs: number,
     before: DeliveryRecord | undefined,
     onDownload: (count: number) => void,
+    quota: PieceQuota = new PieceQuota(),
   ) {
     this.#bytes = bytes;
     this.#onDownload = onDownload;
+    this.#quota = quota;
     this.#count = before?.count ?? 0;
-    this.#begun = (before?.begun ?? []).map((layer) => [...layer]);
-    this.#unfinished = (before?.unfinished ?? [])
-      .map((range) => ({ ...range, sinceMs: nowMs }));
+    const { begun = [], unfinished = [] } = before ?? {};
+    const isRoom = quota.change(0, piecesOf(begun) + unfinished.length);
+    this.#begun = isRoom ? begun.map((layer) => [...layer]) : [];
+    this.#unfinished = isRoom
+      ? unfinished.map((range) => ({ ...range, sinceMs: nowMs }))
+      : [];
   }
 
   /** Whole downloads. */
@@ -105,6 +131,7 @@ export class Deliveries {
     const before = this.#before(range.from);
     if (before !== undefined) {
       this.#unfinished = this.#unfinished.filter((other) => other !== before);
+      this.#quota.change(1, 0);
       this.#add({ from: before.from, to: range.from });
     }
     const running = { ...range };
@@ -116,8 +143,12 @@ export class Deliveries {
       breakOff: (sent, nowMs) => {
         if (!this.#running.delete(running) || sent === 0) return;
         const { from } = running;
-        this.#unfinished.push({ from, to: from + sent, sinceMs: nowMs });
-        this.#unfinished = this.#unfinished.slice(-MAX_UNFINISHED);
+        const all = [
+          ...this.#unfinished,
+          { from, to: from + sent, sinceMs: nowMs },
+        ].slice(-MAX_UNFINISHED);
+        if (!this.#quota.change(this.#unfinished.length, all.length)) return;
+        this.#unfinished = all;
       },
     };
   }
@@ -131,25 +162,32 @@ export class Deliveries {
 
   #add(range: ByteRange): void {
     if (this.#bytes === 0) return this.#onDownload(++this.#count);
+    const begun = [...this.#begun];
     let more: readonly ByteRange[] = range.from < range.to ? [range] : [];
     for (let index = 0; more.length > 0 && index < MAX_BEGUN; index++) {
-      const layer = this.#begun[index] ?? [];
+      const layer = begun[index] ?? [];
       const again = overlap(layer, more);
       const both = union(layer, more);
       if (both.length > MAX_PIECES) return;
-      this.#begun[index] = both;
+      begun[index] = both;
       more = again;
     }
-    while (this.#isWhole(this.#begun[0])) {
-      this.#begun.shift();
-      this.#onDownload(++this.#count);
-    }
+    let whole = 0;
+    while (this.#isWhole(begun[whole])) whole++;
+    const left = begun.slice(whole);
+    if (!this.#quota.change(piecesOf(this.#begun), piecesOf(left))) return;
+    this.#begun = left;
+    for (; whole > 0; whole--) this.#onDownload(++this.#count);
   }
 
   #isWhole(layer: readonly ByteRange[] | undefined): boolean {
     const [first] = layer ?? [];
     return first !== undefined && first.from === 0 && first.to === this.#bytes;
   }
+}
+
+function piecesOf(layers: readonly (readonly ByteRange[])[]): number {
+  return layers.reduce((sum, layer) => sum + layer.length, 0);
 }
 
 /** What is in one of two sorted lists, or in both. */
@@ -176,10 +214,14 @@ function overlap(
   one: readonly ByteRange[],
   other: readonly ByteRange[],
 ): ByteRange[] {
-  return one.flatMap((a) =>
-    other.map((b) => ({
-      from: Math.max(a.from, b.from),
-      to: Math.min(a.to, b.to),
-    })).filter(({ from, to }) => from < to)
-  );
+  const both: ByteRange[] = [];
+  for (let i = 0, j = 0;;) {
+    const [a, b] = [one[i], other[j]];
+    if (a === undefined || b === undefined) return both;
+    const from = Math.max(a.from, b.from);
+    const to = Math.min(a.to, b.to);
+    if (from < to) both.push({ from, to });
+    if (a.to < b.to) i++;
+    else j++;
+  }
 }

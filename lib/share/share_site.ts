@@ -17,7 +17,7 @@ import { Places } from "../base/places.ts";
 import type { SiteHandler, SiteRequestInfo } from "../http/site_answer.ts";
 import { type ByteRange, listsEtag, rangeOf } from "./byte_range.ts";
 import { formatAttachment } from "./content_disposition.ts";
-import { Deliveries, type DeliveryRecord } from "./deliveries.ts";
+import { Deliveries, type DeliveryRecord, PieceQuota } from "./deliveries.ts";
 import { etagOf, formatReprDigest } from "./file_digest.ts";
 import { SAFE_HEADERS, sentenceResponse } from "./html_page.ts";
 import { mediaTypeOf } from "./media_type.ts";
@@ -85,6 +85,7 @@ export class ShareSite {
   constructor(options: ShareSiteOptions) {
     this.#options = options;
     const nowMs = options.clock.nowMs();
+    const quota = new PieceQuota();
     this.#offers = new Map(
       options.files.map(({ file, deliveries }) => [file.name.join("/"), {
         file,
@@ -94,6 +95,7 @@ export class ShareSite {
           nowMs,
           deliveries,
           (count) => options.on.onDownload(file, count),
+          quota,
         ),
         isChanged: false,
       }]),

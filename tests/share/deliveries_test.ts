@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Deliveries } from "../../lib/share/deliveries.ts";
+import {
+  Deliveries,
+  MAX_ALL_PIECES,
+  PieceQuota,
+} from "../../lib/share/deliveries.ts";
 
 const BYTES = 100;
 
@@ -105,4 +109,51 @@ Deno.test("Deliveries counts as often as the byte that arrived least often", () 
     }
     assert.equal(deliveries.count, Math.min(...arrived));
   }));
+});
+
+Deno.test("Deliveries remembers no more pieces of all files than there is room for, and counts whole downloads all the same", () => {
+  const quota = new PieceQuota();
+  assert.ok(quota.change(0, MAX_ALL_PIECES - 4));
+  const counts: number[] = [];
+  const on = (count: number) => counts.push(count);
+  const one = new Deliveries(BYTES, 0, undefined, on, quota);
+  const other = new Deliveries(BYTES, 0, undefined, () => {}, quota);
+  other.begin({ from: 0, to: BYTES }).breakOff(10, 0);
+  for (let from = 0; from < 20; from += 2) {
+    one.begin({ from, to: from + 1 }).confirm();
+  }
+  const pieces = () => one.record.begun.flat().length;
+  assert.equal(pieces(), 3);
+  one.begin({ from: 0, to: BYTES }).breakOff(10, 0);
+  assert.ok(!one.mayGoOn(5), "there is no room to remember it");
+  one.begin({ from: 0, to: BYTES }).confirm();
+  assert.deepEqual(counts, [1]);
+  assert.equal(pieces(), 3, "what was there once more");
+  one.begin({ from: 0, to: BYTES }).confirm();
+  assert.equal(one.count, 2);
+  other.begin({ from: 5, to: BYTES }).confirm();
+  assert.equal(other.count, 1);
+  // All room is there again but what the first file holds.
+  assert.ok(quota.change(0, 4 - pieces()));
+  assert.ok(!quota.change(0, 1));
+  const before = one.record;
+  const late = new Deliveries(BYTES, 0, before, () => {}, quota);
+  assert.equal(late.count, one.count);
+  assert.equal(late.record.begun.length, 0);
+});
+
+Deno.test("Deliveries counts a range over a thousand pieces of many downloads", () => {
+  const { deliveries } = fresh(4_000);
+  for (let index = 0; index < 1_000; index++) {
+    for (let times = 0; times < 3; times++) {
+      const from = 4 * index;
+      deliveries.begin({ from, to: from + 2 }).confirm();
+    }
+  }
+  deliveries.begin({ from: 0, to: 4_000 }).confirm();
+  assert.equal(deliveries.count, 1);
+  deliveries.begin({ from: 0, to: 3_999 }).confirm();
+  const [first, ...more] = deliveries.record.begun;
+  assert.deepEqual(first, [{ from: 0, to: 3_999 }]);
+  assert.deepEqual(more.map(({ length }) => length), [1_000, 1_000, 1_000]);
 });
