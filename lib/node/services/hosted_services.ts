@@ -37,6 +37,11 @@ import type { KeptServices } from "./kept_services.ts";
  * it is refused further ones, and nothing of others makes way.
  */
 export const MAX_OWNED_SERVICES = MAX_SERVICES - 32;
+/**
+ * Services of all connections, with those that they have detached: a program that opens
+ * many connections leaves the operator places too.
+ */
+export const MAX_PROGRAM_SERVICES = MAX_SERVICES - 16;
 
 /** Random bytes in a name that was not chosen. */
 const NAME_BYTES = 10;
@@ -112,6 +117,8 @@ interface Added {
   readonly name: string;
   readonly owner: ServiceOwner | undefined;
   readonly isKept: boolean;
+  /** Whether a program asked for it on behalf of the operator. */
+  readonly isDetached: boolean;
   service?: HostedService;
   /** Resolves once it has been added, or has not. */
   readonly settled: Promise<void>;
@@ -167,7 +174,7 @@ export class HostedServices implements AsyncDisposable {
     for (const definition of kept.all) {
       const { name } = definition;
       try {
-        await this.#start(definition, undefined, true);
+        await this.#start(definition, undefined, { isKept: true });
       } catch (error) {
         log.part("service").warning(
           "Cannot start a service that was added earlier; it is tried again at the " +
@@ -193,6 +200,24 @@ export class HostedServices implements AsyncDisposable {
    * owner went meanwhile, and then nothing is left.
    */
   async add(wish: ServiceWish, by?: ServiceOwner): Promise<AddedService> {
+    return await this.#add(wish, by, false);
+  }
+
+  /**
+   * Add a service that a program asks for on behalf of the operator: it stays, and has
+   * no place of those that programs leave the operator.
+   *
+   * @throws {ConfigError} as {@linkcode add}.
+   */
+  async addDetached(wish: ServiceWish): Promise<AddedService> {
+    return await this.#add(wish, undefined, true);
+  }
+
+  async #add(
+    wish: ServiceWish,
+    by: ServiceOwner | undefined,
+    isDetached: boolean,
+  ): Promise<AddedService> {
     const { kept } = this.#options;
     const { key, keep, name = this.#drawName(key), ...rest } = wish;
     const isKept = keep === "state";
@@ -202,12 +227,14 @@ export class HostedServices implements AsyncDisposable {
       );
     }
     if (by !== undefined) this.#checkOwner(name, by);
+    if (by !== undefined || isDetached) this.#checkPrograms(name);
     const secret = this.#secretOf(key);
     try {
       const definition: ServiceDefinition = secret === undefined
         ? { ...rest, name }
         : { ...rest, name, seed: secret, keep: "memory" };
-      const service = await this.#start(definition, by, isKept);
+      const how = { isKept, isDetached };
+      const service = await this.#start(definition, by, how);
       if (isKept) {
         try {
           await kept.add(definition);
@@ -283,12 +310,15 @@ export class HostedServices implements AsyncDisposable {
   async #start(
     definition: ServiceDefinition,
     owner: ServiceOwner | undefined,
-    isKept: boolean,
+    { isKept, isDetached = false }: {
+      readonly isKept: boolean;
+      readonly isDetached?: boolean;
+    },
   ): Promise<HostedService> {
     const { services } = this.#options;
     const { name } = definition;
     const { promise: settled, resolve } = Promise.withResolvers<void>();
-    const entry: Added = { name, owner, isKept, settled };
+    const entry: Added = { name, owner, isKept, isDetached, settled };
     this.#added.add(entry);
     try {
       const service = await services.start(definition);
@@ -364,6 +394,19 @@ export class HostedServices implements AsyncDisposable {
       "service.too_many",
       `Cannot start service "${name}": one connection has at most ` +
         `${MAX_OWNED_SERVICES}; remove one first`,
+    );
+  }
+
+  #checkPrograms(name: string): void {
+    let count = 0;
+    for (const { owner, isDetached } of this.#added) {
+      if (owner !== undefined || isDetached) count++;
+    }
+    if (count < MAX_PROGRAM_SERVICES) return;
+    throw new ConfigError(
+      "service.too_many",
+      `Cannot start service "${name}": all programs together have at most ` +
+        `${MAX_PROGRAM_SERVICES}; remove one first`,
     );
   }
 

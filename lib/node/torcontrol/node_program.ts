@@ -24,6 +24,7 @@ import { MAX_SERVED } from "../host/stream_desk.ts";
 import type {
   HostedServices,
   ServiceOwner,
+  ServiceWish,
 } from "../services/hosted_services.ts";
 import type { OnionNames } from "./onion_names.ts";
 
@@ -74,7 +75,7 @@ export class NodeProgram implements TorProgram {
     });
     const host = formatServiceHost(crypto, publicKey);
     try {
-      await services.add({
+      const wish: ServiceWish = {
         key: { type: "expanded", secret, allowForeign: takesForeignKeys },
         targets,
         keep: "memory",
@@ -82,7 +83,9 @@ export class NodeProgram implements TorProgram {
           ? undefined
           : Math.min(maxStreams, MAX_SERVED),
         ...clients.length === 0 ? {} : { clients },
-      }, isDetached ? undefined : this.#ownerAt(services));
+      };
+      if (isDetached) await services.addDetached(wish);
+      else await services.add(wish, this.#ownerAt(services));
     } catch (error) {
       if (isNew) wipe(secret);
       throw error;

@@ -3,6 +3,7 @@ import { sleep } from "../../../lib/base/clock.ts";
 import type { NodeServiceNews } from "../../../lib/node/host/node_services.ts";
 import {
   MAX_OWNED_SERVICES,
+  MAX_PROGRAM_SERVICES,
   type ServiceOwner,
 } from "../../../lib/node/services/hosted_services.ts";
 import { parseServiceHost } from "../../../lib/service/address.ts";
@@ -225,6 +226,26 @@ Deno.test("HostedServices.add() refuses one owner more than its share, and the o
     assert.equal(await codeOf(hosted.add(NEW, owner)), "service.too_many");
     assert.equal(await codeOf(hosted.add(NEW)), "done");
     assert.equal(await codeOf(hosted.add(NEW, hosted.openOwner())), "done");
+  }));
+
+Deno.test("HostedServices.add() leaves the operator places, however many connections there are and whatever they detach", () =>
+  inServiceWorld(async (world) => {
+    await using stack = new AsyncDisposableStack();
+    const { hosted } = await openHosted(world, stack);
+    world.network.answer = () => undefined; // circuits would take the test's time
+    const owners = [hosted.openOwner(), hosted.openOwner()];
+    for (let n = 0; n < MAX_PROGRAM_SERVICES; n++) {
+      if (n % 3 === 0) await hosted.addDetached(NEW);
+      else await hosted.add(NEW, owners[n % 2]);
+    }
+    assert.equal(await codeOf(hosted.addDetached(NEW)), "service.too_many");
+    for (const owner of [...owners, hosted.openOwner()]) {
+      assert.equal(await codeOf(hosted.add(NEW, owner)), "service.too_many");
+    }
+    assert.equal(await codeOf(hosted.add(NEW)), "done");
+    const detached = hosted.list().find(({ owner }) => owner === "operator");
+    await hosted.remove(detached?.name ?? "");
+    assert.equal(await codeOf(hosted.addDetached(NEW)), "done");
   }));
 
 Deno.test("HostedServices.restore() brings services back that were kept, until they are removed", () =>
