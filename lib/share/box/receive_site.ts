@@ -15,7 +15,6 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import { AnonNetError, ConfigError, errorCode } from "../../base/errors.ts";
-import { Places } from "../../base/places.ts";
 import type { SiteHandler } from "../../http/site_answer.ts";
 import type { DropBox, DroppedFile } from "./drop_box.ts";
 import { shownName } from "../file_name.ts";
@@ -23,9 +22,8 @@ import { html, pageResponse, sentenceResponse } from "../html_page.ts";
 import type { SecretPath } from "../secret_path.ts";
 import { formatBytes } from "../share_page.ts";
 import { readForm } from "./upload_form.ts";
+import { type UploadPlace, UploadPlaces } from "./upload_places.ts";
 
-/** Forms that are read at once: each holds a file open. Others are told to come back. */
-export const MAX_UPLOADS = 32;
 /** When to come back, s. */
 const RETRY_SECONDS = 30;
 /** Files of one form. */
@@ -82,7 +80,7 @@ const REFUSALS: ReadonlyMap<string, readonly [number, string, string]> =
 /** A site that takes files. */
 export class ReceiveSite {
   readonly #options: ReceiveSiteOptions;
-  readonly #places = new Places(MAX_UPLOADS);
+  readonly #places = new UploadPlaces();
 
   constructor(options: ReceiveSiteOptions) {
     this.#options = options;
@@ -134,8 +132,9 @@ export class ReceiveSite {
   }
 
   async #receive(request: Request): Promise<Response> {
-    const { on } = this.#options;
-    if (!this.#places.take()) {
+    const { on, clock } = this.#options;
+    const place = this.#places.take(clock.nowMs());
+    if (place === undefined) {
       return sentenceResponse(
         503,
         "Busy",
@@ -144,7 +143,7 @@ export class ReceiveSite {
       );
     }
     try {
-      return stored(await this.#take(request));
+      return stored(await this.#take(request, place));
     } catch (error) {
       const refusal = REFUSALS.get(errorCode(error));
       if (refusal !== undefined) return sentenceResponse(...refusal);
@@ -157,19 +156,23 @@ export class ReceiveSite {
         "The files cannot be stored now. Ask the one who gave you the link.",
       );
     } finally {
-      this.#places.give();
+      this.#places.give(place);
       on.onEnd(this.#places.used);
     }
   }
 
-  async #take(request: Request): Promise<DroppedFile[]> {
+  async #take(request: Request, place: UploadPlace): Promise<DroppedFile[]> {
     const { box, clock, on } = this.#options;
     const files: DroppedFile[] = [];
     await readForm(request, {
       clock,
+      signal: place.signal,
       maxFiles: MAX_FORM_FILES,
       async onFile({ name, bytes }) {
-        const file = await box.take(name, bytes, (count) => on.onBytes(count));
+        const file = await box.take(name, bytes, (count) => {
+          place.onBytes(count);
+          on.onBytes(count);
+        });
         files.push(file);
         on.onFile(file);
       },

@@ -11,6 +11,7 @@
 import { Busboy } from "@fastify/busboy";
 import { type Clock, deadline, raceSignal } from "../../base/clock.ts";
 import { ProtocolError } from "../../base/errors.ts";
+import { onAbort } from "../../base/on_abort.ts";
 
 /** Fields that are no files: ours has none, programs may send some. */
 const MAX_FIELDS = 16;
@@ -39,6 +40,8 @@ export interface FormFile {
 /** What reading a form takes. */
 export interface FormOptions {
   readonly clock: Clock;
+  /** Ends it, with its reason. */
+  readonly signal: AbortSignal;
   /** Files that are taken from it. */
   readonly maxFiles: number;
   /** Takes one file: to its end, or the form is given up. */
@@ -54,11 +57,12 @@ export interface FormOptions {
  */
 export async function readForm(
   request: Request,
-  { clock, maxFiles, onFile }: FormOptions,
+  { clock, signal, maxFiles, onFile }: FormOptions,
 ): Promise<void> {
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => {});
   const fail = (error: unknown) => failure.reject(error);
+  using _ending = onAbort(signal, fail);
   const parser = parserOf(request, maxFiles);
   const files: Promise<void>[] = [];
   let current: { destroy(error: Error): unknown } | undefined;

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
+import type { Clock } from "../../../lib/base/clock.ts";
 import { seededRandom } from "../../../lib/base/random.ts";
 import { VirtualClock } from "../../../lib/base/virtual_clock.ts";
 import { DropBox, type DropLimits } from "../../../lib/share/box/drop_box.ts";
-import {
-  MAX_UPLOADS,
-  ReceiveSite,
-} from "../../../lib/share/box/receive_site.ts";
+import { ReceiveSite } from "../../../lib/share/box/receive_site.ts";
+import { MAX_UPLOADS, SAFE_MS } from "../../../lib/share/box/upload_places.ts";
 import { createDrain } from "../../../lib/sim/world/drain.ts";
 import type { Files } from "../../../lib/storage/files.ts";
 import { MemoryFiles } from "../../../lib/storage/memory_files.ts";
@@ -20,8 +19,10 @@ const DIR = "box";
 async function siteOn(
   files: Files,
   limits: Partial<DropLimits> = {},
+  clock: Clock = new VirtualClock({ drain: createDrain() }),
 ) {
   const told: string[] = [];
+  const arrived = { bytes: 0 };
   const box = await DropBox.open({
     files,
     random: seededRandom(1),
@@ -29,12 +30,12 @@ async function siteOn(
     limits: { fileBytes: 1_000, totalBytes: 5_000, files: 100, ...limits },
   });
   const site = new ReceiveSite({
-    clock: new VirtualClock({ drain: createDrain() }),
+    clock,
     title: "Send <b>",
     path: PATH,
     box,
     on: {
-      onBytes() {},
+      onBytes: (count) => void (arrived.bytes += count),
       onFile: ({ name }) => void told.push(name),
       onEnd: (running) => void told.push(`running ${running}`),
       onTrouble: () => void told.push("trouble"),
@@ -43,7 +44,7 @@ async function siteOn(
   const completed = Promise.resolve();
   const ask = async (request: Request) =>
     await site.handle(request, { completed });
-  return { ask, told };
+  return { ask, told, arrived };
 }
 
 function post(...parts: readonly Uint8Array[]): Request {
@@ -150,4 +151,51 @@ Deno.test("ReceiveSite takes so many uploads at once, and has a thousand others 
   for (const { status } of await Promise.all(held)) assert.equal(status, 201);
   assert.equal(told.at(-1), "running 0");
   assert.equal((await visit(post(filePart("a", "b")))).status, 201);
+});
+
+Deno.test("ReceiveSite has uploads that drip make way for others, the slowest first", async () => {
+  const still = new VirtualClock({ drain: createDrain() });
+  let nowMs = 0;
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    unixMs: () => nowMs,
+    schedule: (delayMs, onTime) => still.schedule(delayMs, onTime),
+  };
+  const files = new MemoryFiles();
+  const { ask: visit, told, arrived } = await siteOn(files, {
+    fileBytes: 1e6,
+    totalBytes: 1e8,
+    files: 1e4,
+  }, clock);
+  const waiting: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const held = Array.from({ length: MAX_UPLOADS }, (_, n) =>
+    visit(formRequest(
+      new ReadableStream<Uint8Array>({
+        start(controller) {
+          waiting.push(controller);
+          const content = "x".repeat(n === 5 ? 1 : 1_000);
+          controller.enqueue(filePart(`f${n}`, content).slice(0, -2));
+        },
+      }),
+      { path: PATH.prefix },
+    )));
+  const late = () => visit(post(filePart("late", "b")));
+  const turn = createDrain();
+  while (arrived.bytes < 31 * 900) await turn("start");
+  nowMs = SAFE_MS - 1;
+  assert.equal((await late()).status, 503);
+  nowMs = SAFE_MS;
+  assert.equal((await late()).status, 201);
+  assert.equal((await held[5])?.status, 408);
+  assert.equal((await late()).status, 201, "its place is free again");
+  for (const [n, controller] of waiting.entries()) {
+    if (n === 5) continue;
+    controller.enqueue(concat(new TextEncoder().encode("\r\n"), END));
+    controller.close();
+  }
+  const ends = await Promise.all(held);
+  assert.equal(ends.filter(({ status }) => status === 201).length, 31);
+  assert.equal(told.at(-1), "running 0");
+  const names = await files.list(DIR);
+  assert.ok(names.every((name) => !name.endsWith(".part")), names.join());
 });

@@ -13,6 +13,8 @@ import { sleep } from "../../../lib/base/clock.ts";
 import { runOn } from "../../transport/world.ts";
 import { BOUNDARY, END, filePart, formRequest, inPieces } from "./form_body.ts";
 
+const UNENDED = new AbortController().signal;
+
 /** What a form holds, file by file. */
 async function filesOf(
   request: Request,
@@ -23,6 +25,7 @@ async function filesOf(
   await readForm(request, {
     clock,
     maxFiles,
+    signal: UNENDED,
     async onFile({ name, bytes }) {
       const parts = await Array.fromAsync(bytes);
       files.push([name, new TextDecoder().decode(concat(...parts))]);
@@ -93,6 +96,7 @@ Deno.test("readForm() never holds more of a file than its reader has room for", 
   await readForm(formRequest(body), {
     clock: new VirtualClock({ drain: createDrain() }),
     maxFiles: 1,
+    signal: UNENDED,
     async onFile({ bytes }) {
       for await (const part of bytes) {
         taken += part.length;
@@ -159,6 +163,7 @@ Deno.test("readForm() passes on why a file was not taken, and takes no more", as
     readForm(formRequest(inPieces(body, 10_000)), {
       clock: new VirtualClock({ drain: createDrain() }),
       maxFiles: 5,
+      signal: UNENDED,
       onFile() {
         seen++;
         return Promise.reject(error);
@@ -181,6 +186,7 @@ Deno.test("readForm() tells who takes a file that the form broke off", async () 
     readForm(formRequest(stream), {
       clock: new VirtualClock({ drain: createDrain() }),
       maxFiles: 5,
+      signal: UNENDED,
       async onFile({ bytes }) {
         try {
           for await (const _part of bytes);
