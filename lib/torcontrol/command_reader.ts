@@ -42,6 +42,8 @@ const HTTP_START = /^(GET|POST|HEAD|PUT|OPTIONS|CONNECT) (\/|https?:)/i;
 /** Reads the commands of one connection. */
 export class CommandReader {
   #waiting: Bytes = new Uint8Array(0);
+  /** Where what was not read yet begins: what is in front goes when more comes, and not line by line. */
+  #start = 0;
   /** Up to where it was searched for the end of a line. */
   #searched = 0;
   /** The command whose block is being read, and the bytes of that. */
@@ -50,12 +52,15 @@ export class CommandReader {
 
   /** Bytes that were not read yet. */
   get waitingBytes(): number {
-    return this.#waiting.length;
+    return this.#waiting.length - this.#start;
   }
 
   /** More has come. */
   push(bytes: Uint8Array): void {
-    if (this.#end === undefined) this.#waiting = concat(this.#waiting, bytes);
+    if (this.#end !== undefined) return;
+    this.#waiting = concat(this.#waiting.subarray(this.#start), bytes);
+    this.#searched -= this.#start;
+    this.#start = 0;
   }
 
   /** The next command, or `undefined` while there is only the beginning of one. */
@@ -82,23 +87,24 @@ export class CommandReader {
 
   #nextLine(): string | undefined {
     const end = this.#waiting.indexOf(LINE_FEED, this.#searched);
-    const length = end < 0 ? this.#waiting.length : end;
+    const length = (end < 0 ? this.#waiting.length : end) - this.#start;
     if (length > MAX_COMMAND_BYTES) {
       this.#endWith("too_long");
       return undefined;
     }
     if (end < 0) {
-      this.#searched = length;
+      this.#searched = this.#waiting.length;
       return undefined;
     }
-    const line = byteText(this.#waiting.subarray(0, end));
-    this.#waiting = this.#waiting.slice(end + 1);
-    this.#searched = 0;
+    const line = byteText(this.#waiting.subarray(this.#start, end));
+    this.#start = end + 1;
+    this.#searched = this.#start;
     return line.endsWith("\r") ? line.slice(0, -1) : line;
   }
 
   #endWith(end: "http" | "too_long"): "http" | "too_long" {
     this.#waiting = new Uint8Array(0);
+    this.#start = 0;
     return this.#end = end;
   }
 }

@@ -98,3 +98,11 @@ Deno.test("CommandReader holds nothing of a block, and ends one without an end",
   }
   assert.equal(reader.next(), "too_long");
 });
+
+Deno.test("CommandReader looks at each byte of a block of empty lines once", () => {
+  // Were what is left copied for each line, a stranger's megabyte would take a minute.
+  const lines = "\n".repeat(MAX_BLOCK_BYTES - 1);
+  const [block, next] = readAll(`+X\n${lines}.\nQUIT\n`);
+  assert.deepEqual(block, { keyword: "X", rest: "", hasBlock: true });
+  assert.deepEqual(next, plain("QUIT"));
+});
