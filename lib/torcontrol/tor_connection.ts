@@ -89,7 +89,7 @@ export class TorConnection {
   /** Tell the program of an event that it has asked for. */
   tell(event: TorEvent): void {
     const { session } = this.#options;
-    if (!session.isKnown || !session.wants(event.type)) return;
+    if (!session.isKnown || !session.wants(event)) return;
     if (this.#waitingBytes > MAX_WAITING_BYTES) return this.close();
     this.#push(formatEvent(event.text));
   }

@@ -12,12 +12,14 @@
  * @module
  */
 import { quote } from "./quoted_text.ts";
-import type { TorCircuit, TorNode, TorStream } from "./tor_node.ts";
+import type { TorCircuit, TorNode, TorProgram, TorStream } from "./tor_node.ts";
 
 /** An event: what programs ask for, and what they are told. */
 export interface TorEvent {
   readonly type: string;
   readonly text: string;
+  /** The only program that is told. Default: all are. */
+  readonly only?: TorProgram | undefined;
 }
 
 /** Types that may be asked for. Of those that stand below, none come. */
@@ -93,11 +95,13 @@ export function progressText(
 export function descriptorEvent(
   action: "UPLOAD" | "UPLOADED" | "FAILED",
   id: string,
+  only?: TorProgram,
 ): TorEvent {
   const reason = action === "FAILED" ? " REASON=UPLOAD_REJECTED" : "";
   return {
     type: "HS_DESC",
     text: `HS_DESC ${action} ${id} UNKNOWN UNKNOWN${reason}`,
+    only,
   };
 }
 

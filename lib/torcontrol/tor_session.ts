@@ -69,9 +69,10 @@ export class TorSession implements AsyncDisposable {
     return this.#authentication.isKnown;
   }
 
-  /** Whether it has asked for events of this type. */
-  wants(type: string): boolean {
-    return this.#events.has(type);
+  /** Whether it has asked for such an event, and may be told of it. */
+  wants({ type, only }: TorEvent): boolean {
+    if (!this.#events.has(type)) return false;
+    return only === undefined || only === this.#program;
   }
 
   /** Carry out a command. */

@@ -251,6 +251,30 @@ Deno.test("TorControlServer tells events to those who asked, once a second", asy
   );
 });
 
+Deno.test("TorControlServer tells of a program's own service no other program", async () => {
+  await using world = new TorControlWorld();
+  const { node, server } = world;
+  const admitted: ReturnType<typeof node.admit>[] = [];
+  const admit = node.admit.bind(node);
+  node.admit = () => {
+    const program = admit();
+    admitted.push(program);
+    return program;
+  };
+  const owner = await world.enter();
+  const other = await world.enter();
+  for (const client of [owner, other]) {
+    await client.ask("SETEVENTS HS_DESC");
+    await client.ask("ADD_ONION NEW:BEST Port=80");
+  }
+  const text = "HS_DESC UPLOAD x UNKNOWN UNKNOWN";
+  server.tell({ type: "HS_DESC", text, only: admitted[0] });
+  assert.equal(await owner.reply(), `650 ${text}\r\n`);
+  assert.match(await other.ask("GETINFO version"), /^250-version=/);
+  server.tell({ type: "HS_DESC", text });
+  assert.equal(await other.reply(), `650 ${text}\r\n`);
+});
+
 Deno.test("TorControlServer ends its node with the program that took it, unless that gave it back", async () => {
   await using world = new TorControlWorld();
   const owner = await world.enter();

@@ -108,8 +108,11 @@ export class NodeForPrograms implements TorNode, Disposable {
   #services: HostedServices | undefined;
   #listener: Disposable | undefined;
   readonly #detached = new Set<string>();
-  /** Hosts that a program was told of: only then does it know whose events come. */
-  readonly #told = new Set<string>();
+  /**
+   * Hosts that a program was told of, as only then it knows whose events come, and the
+   * program; none for those that are detached: every program hears of them.
+   */
+  readonly #told = new Map<string, TorProgram | undefined>();
   #lastLine = 0;
 
   constructor(options: NodeForProgramsOptions) {
@@ -204,7 +207,7 @@ export class NodeForPrograms implements TorNode, Disposable {
       names,
       takesForeignKeys,
       detached: this.#detached,
-      onAnswered: (host) => this.#onAnswered(host),
+      onAnswered: (host, only) => this.#onAnswered(host, only),
     });
   }
 
@@ -272,13 +275,13 @@ export class NodeForPrograms implements TorNode, Disposable {
     );
   }
 
-  #onAnswered(host: string): void {
+  #onAnswered(host: string, only: TorProgram | undefined): void {
     const { names, onEvent } = this.#options;
-    this.#told.add(host);
+    this.#told.set(host, only);
     const id = names.nameOfHost(host);
-    onEvent(descriptorEvent("UPLOAD", id));
+    onEvent(descriptorEvent("UPLOAD", id, only));
     const service = this.#services?.list().find((one) => one.host === host);
-    if (service?.reachable) onEvent(descriptorEvent("UPLOADED", id));
+    if (service?.reachable) onEvent(descriptorEvent("UPLOADED", id, only));
   }
 
   #onNews({ host, news }: NodeServiceNews): void {
@@ -289,7 +292,8 @@ export class NodeForPrograms implements TorNode, Disposable {
     const action = EVENTS.get(news);
     if (action === undefined || !this.#told.has(host)) return;
     const { names, onEvent } = this.#options;
-    onEvent(descriptorEvent(action, names.nameOfHost(host)));
+    const only = this.#told.get(host);
+    onEvent(descriptorEvent(action, names.nameOfHost(host), only));
   }
 }
 

@@ -42,7 +42,11 @@ export interface ProgramBase {
   /** Hosts of services that no program takes along. */
   readonly detached: Set<string>;
   /** A program was told of a service that it has added. */
-  readonly onAnswered: (host: string) => void;
+  readonly onAnswered: (
+    host: string,
+    /** Who hears of it; `undefined` for a detached one, which is every program's. */
+    only: TorProgram | undefined,
+  ) => void;
 }
 
 /** One program. */
@@ -94,7 +98,8 @@ export class NodeProgram implements TorProgram {
     return {
       id: this.#base.names.nameOf(publicKey),
       secret: isNew ? secret : undefined,
-      onAnswered: () => this.#base.onAnswered(host),
+      onAnswered: () =>
+        this.#base.onAnswered(host, isDetached ? undefined : this),
     };
   }
 

@@ -81,6 +81,7 @@ Deno.test("NodeForPrograms hosts a service under the name that the alias has, an
     assert.equal(events.length, 0);
     onAnswered();
     assert.equal(events[0]?.text, `HS_DESC UPLOAD ${id} UNKNOWN UNKNOWN`);
+    assert.equal(events[0]?.only, program, "no other program's");
     const { visits } = world.client();
     // The target refuses: all the way to it was gone.
     const stream = await visits.connect({
@@ -90,10 +91,16 @@ Deno.test("NodeForPrograms hosts a service under the name that the alias has, an
     }, { signal: NEVER });
     await stream.opened.catch(() => {});
     assert.ok(
-      events.some(({ text }) =>
-        text === `HS_DESC UPLOADED ${id} UNKNOWN UNKNOWN`
+      events.some(({ text, only }) =>
+        text === `HS_DESC UPLOADED ${id} UNKNOWN UNKNOWN` && only === program
       ),
     );
+    const detached = await program.addOnion({ ...REQUEST, isDetached: true });
+    detached.onAnswered();
+    const last = events.findLast(({ text }) => text.includes(detached.id));
+    assert.equal(last?.only, undefined);
+    assert.ok(last !== undefined);
+    await program.removeOnion(detached.id);
     assert.deepEqual(program.onions, [{ id, owner: "mine" }]);
   }));
 
