@@ -4,8 +4,16 @@
  */
 import assert from "node:assert/strict";
 import { readProjectFile } from "../../tools/project_files.ts";
+import {
+  freePort,
+  isInstalled,
+  startNginxServer,
+  succeed,
+} from "../support/client_programs.ts";
 import { runProgram, startRelay } from "../support/process.ts";
+import { ProcessNetwork } from "../support/process_network.ts";
 import { TemporaryDirectory } from "../support/temporary_directory.ts";
+import { testBytes } from "./_site.ts";
 
 const PAGE = readProjectFile("docs/operate.md");
 const UNIT = readProjectFile("docs/operate/anonnet.service");
@@ -88,4 +96,57 @@ Deno.test("every configuration file of docs/operate.md is one that a node takes"
     assert.equal(code, 2, stderr);
     assert.match(stderr, /log-level/);
   }
+});
+
+/** Where the page has nginx listen, and its files. */
+const NGINX = { place: "127.0.0.1:8080", root: "/srv/site" };
+
+Deno.test({
+  name: "visitors get what nginx serves as docs/operate.md has it, and no more",
+  ignore: !isInstalled("nginx") || !isInstalled("curl"),
+  async fn() {
+    const [server = "", ...others] = blocks("nginx");
+    assert.deepEqual(others, []);
+    const [, word = ""] = /^service = \["(.*)"\]$/m.exec(PAGE) ?? [];
+    assert.ok(server.includes(`listen ${NGINX.place};`), server);
+    assert.ok(server.includes(`root ${NGINX.root};`), server);
+    assert.ok(word.endsWith(`=${NGINX.place}`), word);
+
+    await using home = await TemporaryDirectory.create();
+    const site = home.pathOf("site");
+    await Deno.mkdir(`${site}/folder`, { recursive: true });
+    const file = testBytes(300_000);
+    await Deno.writeFile(`${site}/file.bin`, file);
+    await Deno.writeTextFile(`${site}/folder/index.html`, "in the folder\n");
+    const place = `127.0.0.1:${freePort()}`;
+    const log = home.pathOf("access.log");
+    await using _nginx = await startNginxServer(
+      server.replace(NGINX.place, place).replace(NGINX.root, site),
+      log,
+    );
+    await using network = await ProcessNetwork.start({ relays: 4 });
+    const host = await network.start("run", "service", [
+      `--service=${word.replace(NGINX.place, place)}`,
+    ]);
+    const proxy = await network.proxy("proxy");
+    const curl = (path: string, ...flags: readonly string[]) =>
+      succeed("curl", [
+        ...["-q", "-sS", "--proxy", `socks5h://${proxy.socks}`, ...flags],
+        `http://${host.host}${path}`,
+      ]);
+
+    assert.deepEqual((await curl("/file.bin")).stdout, file);
+    const { text: moved } = await curl("/folder", "--include");
+    assert.match(moved, /^HTTP\/1\.1 301 /);
+    assert.match(moved, /^Location: \/folder\/\r$/m);
+    assert.match(moved, /^Server: nginx\r$/m);
+    const { text: page } = await curl("/folder", "--location");
+    assert.equal(page, "in the folder\n");
+    const { text: missing } = await curl("/missing", "--include");
+    assert.match(missing, /^HTTP\/1\.1 404 /);
+    assert.doesNotMatch(missing, /nginx\/[0-9]/);
+    const lines = (await Deno.readTextFile(log)).trim().split("\n");
+    assert.equal(lines.length, 5);
+    for (const line of lines) assert.match(line, /^127\.0\.0\.1 /);
+  },
 });

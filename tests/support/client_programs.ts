@@ -103,6 +103,22 @@ export function startNginxAnswering(): Promise<Target> {
   );
 }
 
+/** nginx with a `server` block as an operator writes it, which listens at a place that it names. */
+export async function startNginxServer(
+  server: string,
+  accessLog: string,
+): Promise<AsyncDisposable> {
+  await using starting = new AsyncDisposableStack();
+  const home = starting.use(await TemporaryDirectory.create());
+  const config = await writeNginxConfig(
+    home,
+    `access_log ${accessLog};\n${server}`,
+  );
+  await succeed("nginx", ["-t", "-q", "-e", "stderr", "-c", config]);
+  await runNginx(starting, config);
+  return starting.move();
+}
+
 /** HAProxy behind the PROXY protocol: it answers with what that told it. */
 export function startHaproxy(): Promise<Target> {
   return startHaproxyWith(
@@ -155,6 +171,24 @@ async function startNginxWith(
   await using starting = new AsyncDisposableStack();
   const home = starting.use(await TemporaryDirectory.create());
   const socket = home.pathOf("nginx.sock");
+  const config = await writeNginxConfig(
+    home,
+    `access_log off;
+  sendfile on;
+  server {
+    listen unix:${socket} ${listening};
+    ${answering}
+  }`,
+  );
+  await runNginx(starting, config);
+  return disposable(`unix:${socket}`, starting.move());
+}
+
+/** @returns The path of a configuration around what stands in its `http` block. */
+async function writeNginxConfig(
+  home: TemporaryDirectory,
+  http: string,
+): Promise<string> {
   const config = home.pathOf("nginx.conf");
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((name) => `${name}_temp_path ${home.pathOf(name)};`);
@@ -167,19 +201,20 @@ worker_processes 1;
 ${Deno.uid() === 0 ? "user root;" : ""}
 events {}
 http {
-  access_log off;
-  sendfile on;
   ${temporary.join(" ")}
-  server {
-    listen unix:${socket} ${listening};
-    ${answering}
-  }
+  ${http}
 }
 `,
   );
-  const server = spawnServer(starting, "nginx", ["-e", "stderr", "-c", config]);
+  return config;
+}
+
+async function runNginx(
+  stack: AsyncDisposableStack,
+  config: string,
+): Promise<void> {
+  const server = spawnServer(stack, "nginx", ["-e", "stderr", "-c", config]);
   await server.until("start worker process");
-  return disposable(`unix:${socket}`, starting.move());
 }
 
 /** An SSH server that lets one key in. */
