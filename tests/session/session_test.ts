@@ -68,9 +68,10 @@ Deno.test("Session sends no trains over a path that takes long to carry one", ()
   // 1 Mbit/s: a train takes 131 ms at each hop.
   pair.addLeg(0, { latencyMs: 200, cellsPerMs: 0.03 });
   const id = opened(pair);
-  pair.client.write(id, pattern(400_000));
+  pair.client.write(id, pattern(1_600_000));
   pair.run(() => pair.service.ended.has(id));
-  assert.equal(pair.trainsSent, 0);
+  // None but while it finds out what the path carries.
+  assert.ok(pair.trainsSent <= 4, `${pair.trainsSent} trains`);
 });
 
 Deno.test("Session sends the first stream and its first bytes in the first cell", () => {

@@ -116,12 +116,12 @@ function busiest(
 /**
  * Which relays die, how many of them, and how long a transfer may stand still.
  * Where two sides draw from the same twenty relays, one relay may be on both
- * legs: then the service must be met again, which takes longer than the two
- * seconds of legs that are apart. The busiest relay is a guard, of which no node
+ * legs: then the service must be met again, which takes up to five seconds where legs
+ * that are apart take two. The busiest relay is a guard, of which no node
  * has more than two.
  */
 const ROLES = {
-  "three rendezvous points": { role: "joined", deaths: 3, stallMs: 4_000 },
+  "three rendezvous points": { role: "joined", deaths: 3, stallMs: 5_500 },
   "the busiest relay": { role: "extended", deaths: 1, stallMs: 4_000 },
 } as const;
 
