@@ -69,6 +69,19 @@ Deno.test("every command of docs/operate.md that asks a node works", async () =>
   assert.ok(lines.length >= 7);
   for (const line of lines) {
     const words = line.replace(ASKING, "").replaceAll(STATE, state).split(" ");
+    if (words[0] === "relay") {
+      // It goes on, at an address of this machine and in a directory of its own.
+      const flags = words.slice(1).join(" ").replace(
+        /--state \S+ --listen \S+ /,
+        "",
+      );
+      await using relay = await startRelay(
+        home.pathOf("other"),
+        flags.split(" "),
+      );
+      assert.match(relay.address, /^anon:/);
+      continue;
+    }
     const { code, stderr, stdout } = await runProgram(words);
     // A relay that is alone is told that it knows no other, and hosts nothing.
     const isAlone = words[0] === "doctor" && code === 1 ||
