@@ -142,12 +142,13 @@ class Reader implements AsyncDisposable {
     for (let index = 0; index < rest.length; index++) {
       const word = rest[index] ?? "";
       const value = rest[index + 1] ?? "";
-      if (word === "--listen") flags.push("--listen=127.0.0.1:0");
-      else if (word === "--config") {
+      if (word === "--listen" || word === "--tor-control") {
+        flags.push(`${word}=127.0.0.1:0`);
+      } else if (word === "--config") {
         state = await this.#configure(value);
         flags.push(word, value);
       } else if (word === "--state") state = value;
-      else if (word !== "--network") {
+      else if (word !== "--network" && word !== "--socks") {
         flags.push(this.fill(word));
         continue;
       }
