@@ -102,6 +102,24 @@ async function visit(
   return await response.text();
 }
 
+/**
+ * The same, tried three times: where the processors are busy, a service that has just
+ * started again may not be found at once, and what this test looks at are packets.
+ */
+async function visited(
+  proxy: NodeProcess,
+  host: string,
+  isolation: string,
+): Promise<string> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await visit(proxy, host, isolation);
+    } catch (error) {
+      if (tries === 3) throw error;
+    }
+  }
+}
+
 const LINUX = Deno.build.os === "linux";
 
 Deno.test({
@@ -119,8 +137,7 @@ Deno.test({
     for (let start = 0; start < 2; start++) {
       if (start > 0) await Promise.all([service.restart(), proxy.restart()]);
       for (let key = 0; key < 5; key++) {
-        const answer = await visit(proxy, service.host, `key ${key}`);
-        assert.equal(answer, "hello");
+        assert.equal(await visited(proxy, service.host, `key ${key}`), "hello");
       }
       guards.push(await world.peersOf(proxy), await world.peersOf(service));
     }
