@@ -5,10 +5,11 @@
  */
 import { ConfigError, errorCode } from "../base/errors.ts";
 import { SILENT_LOG } from "../log/log.ts";
-import { type Runtime, systemRuntime } from "../machine/runtime.ts";
+import { systemRuntime } from "../machine/runtime.ts";
 import { ClientKeys } from "../node/host/service_keys.ts";
 import { parseServiceHost } from "../service/address.ts";
-import { StateDirectory } from "../storage/state_directory.ts";
+import { openState } from "./open_state.ts";
+import type { StateDirectory } from "../storage/state_directory.ts";
 import { askClientKey } from "./ask/ask_client_key.ts";
 import { defineCommand, type Program } from "./flags/command.ts";
 import { switchFlag } from "./flags/flag.ts";
@@ -64,20 +65,6 @@ function tellOfNew(state: StateDirectory, { terminal }: Program): void {
       }". A node visits the ` +
       `service by this key only if it runs with this --state`,
   );
-}
-
-async function openState(
-  path: string,
-  { terminal, files }: Program,
-  { crypto }: Runtime,
-): Promise<StateDirectory> {
-  return await StateDirectory.open(path, {
-    files,
-    crypto,
-    holder: `pid ${Deno.pid}`,
-    onSetAside: ({ path, movedTo }) =>
-      terminal.tell(`anonnet: "${path}" was damaged; it is now "${movedTo}"`),
-  });
 }
 
 /** Judged before anything is done. */

@@ -20,7 +20,8 @@ import { dateOf, encodeHostFile } from "../service/delegation/host_file.ts";
 import { MAX_HOSTS } from "../service/delegation/roster.ts";
 import { PERIOD_MS, timePeriod } from "../service/time_period.ts";
 import { createPrivateFile } from "../storage/private_file.ts";
-import { StateDirectory } from "../storage/state_directory.ts";
+import { openState } from "./open_state.ts";
+import type { StateDirectory } from "../storage/state_directory.ts";
 import { defineCommand, type Program } from "./flags/command.ts";
 import { defaultFlag, listFlag, parseText, switchFlag } from "./flags/flag.ts";
 import { stateFlag } from "./flags/node_flags.ts";
@@ -153,20 +154,6 @@ async function readIdentity(
   const identity = new Identity(crypto, seed);
   wipe(seed);
   return identity;
-}
-
-async function openState(
-  path: string,
-  { terminal, files }: Program,
-  { crypto }: Runtime,
-): Promise<StateDirectory> {
-  return await StateDirectory.open(path, {
-    files,
-    crypto,
-    holder: `pid ${Deno.pid}`,
-    onSetAside: ({ path, movedTo }) =>
-      terminal.tell(`anonnet: "${path}" was damaged; it is now "${movedTo}"`),
-  });
 }
 
 /** Judged before anything is done. */

@@ -77,7 +77,7 @@ export class RentKeeper implements AsyncDisposable {
   }
 
   /**
-   * Read what was paid, and pay for now if that is not among it.
+   * Read what was paid, and pay for the present period if that is not among it.
    *
    * @throws {ConfigError} `storage.*` when the disk fails.
    * @throws the signal's reason when told to give up.
